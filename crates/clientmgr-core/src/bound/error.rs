@@ -1,0 +1,22 @@
+//! [`BoundError`]: why there is no state.
+
+use std::fmt;
+
+use crate::{ClientError, ConnectedAt, NamespacedName};
+
+/// Why [`BoundStates::get_or_build`](crate::BoundStates::get_or_build) returned no state.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BoundError<E, K = NamespacedName, R = ConnectedAt>
+where
+    K: fmt::Debug,
+    R: fmt::Debug,
+{
+    /// There is no client to build on.
+    #[error(transparent)]
+    Client(#[from] ClientError<K, R>),
+
+    /// The build failed on a good client.
+    #[error("the state could not be built")]
+    Build(#[source] E),
+}

@@ -1,0 +1,241 @@
+//! State bound to a client: the one-step form of `refresh` and `client`, which cannot be misused.
+//!
+//! The rules are those of the manager; the entry lives beside the state it is about, in one slot. What must not live
+//! here: tasks and timers. Whatever a state runs in the background, its builder starts and its teardown stops.
+
+mod error;
+mod slot;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::manager::{conclude, conclude_failure};
+use crate::rules;
+use crate::sharded::{ShardedMap, Vacant};
+use crate::{ClientError, ClientProvider, ClusterObject, Key};
+
+pub use self::error::BoundError;
+use self::slot::{Slot, Standing};
+
+/// What a controller keeps on a remote cluster, built on one client: a watch, a port-forward, a cache.
+///
+/// # Contract
+///
+/// After [`teardown`](Self::teardown) nothing of this state uses its client any more. Dropping the state without
+/// teardown should end it too, since a build that is cancelled halfway is dropped without one.
+///
+/// # Example
+///
+/// ```
+/// use clientmgr_core::BoundState;
+///
+/// struct Watch {
+///     stop: std::sync::mpsc::Sender<()>,
+/// }
+///
+/// impl BoundState for Watch {
+///     fn teardown(&self) {
+///         // The thread may have ended by itself; then there is nobody to tell.
+///         let _ = self.stop.send(());
+///     }
+/// }
+/// ```
+pub trait BoundState: Send + Sync + 'static {
+    /// Stops all that uses the client, whoever else still has a handle to this state.
+    ///
+    /// Called exactly once for every state that was handed out, and before the next one of the same object and cluster
+    /// is built. It must not block: it runs on the caller's thread.
+    fn teardown(&self);
+}
+
+/// States that belong to an object and a cluster, each built on one client.
+///
+/// [`get_or_build`](Self::get_or_build) is all a reconcile needs: it returns the standing state while it is right, and
+/// otherwise tears it down and builds a new one on the current client.
+///
+/// Keep one map for each kind of state. Every map follows the clients for itself, so several maps over one provider do
+/// not disturb each other, nor a [`ClientManager`](crate::ClientManager) beside them. Dropping the map tears down
+/// everything in it.
+///
+/// # Example
+///
+/// ```
+/// # use clientmgr_core::{
+/// #     BoundState, BoundError, BoundStates, ClientProvider, ConnectedAt, NamespacedName, ObservedCluster,
+/// # };
+/// # struct Watch(String);
+/// # impl BoundState for Watch { fn teardown(&self) {} }
+/// # impl Watch { async fn start(client: String) -> Result<Self, std::io::Error> { Ok(Watch(client)) } }
+/// async fn reconcile<P>(
+///     watches: &BoundStates<P, u32, Watch>,
+///     object: u32,
+///     cluster: &ObservedCluster,
+/// ) -> Result<(), BoundError<std::io::Error>>
+/// where
+///     P: ClientProvider<Client = String, Key = NamespacedName, Revision = ConnectedAt>,
+/// {
+///     let watch = watches.get_or_build(&object, cluster, Watch::start).await?;
+///     // `watch` runs on the connection that `cluster` tells of.
+/// #   let _ = watch;
+///     Ok(())
+/// }
+/// ```
+pub struct BoundStates<P: ClientProvider, O: Key, S: BoundState> {
+    provider: P,
+    slots: ShardedMap<O, Slots<P::Key, P::Revision, S>>,
+}
+
+/// The slots of one object, by cluster. An object uses few clusters: a list beats a map.
+struct Slots<K, R, S>(Vec<(K, Arc<Slot<R, S>>)>);
+
+impl<K, R, S> Default for Slots<K, R, S> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K, R, S> Vacant for Slots<K, R, S> {
+    fn is_vacant(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<K: Key, R, S> Slots<K, R, S> {
+    fn of(&self, cluster: &K) -> Option<&Arc<Slot<R, S>>> {
+        self.0.iter().find(|(key, _)| key == cluster).map(|(_, slot)| slot)
+    }
+}
+
+impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
+    /// A map without states, whose clients come from `provider`.
+    pub fn new(provider: P) -> Self {
+        Self { provider, slots: ShardedMap::new() }
+    }
+
+    /// The provider.
+    pub fn provider(&self) -> &P {
+        &self.provider
+    }
+
+    /// How many objects are remembered: those that asked for a state and were not forgotten.
+    pub fn objects(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The state of `object` on `cluster`: the standing one while it is right, else a new one that `build` makes on the
+    /// current client.
+    ///
+    /// While the cluster object tells of the connection that the standing state was built on, or is known to be older,
+    /// that state is returned at once and the provider is not asked. Otherwise the old state is torn down first,
+    /// then a client is obtained, then the new one is built. So at no time are there two.
+    ///
+    /// One build runs at a time for an object on a cluster: further calls wait for it and share what it made. Other
+    /// objects, and other clusters of the same object, never wait. A build has no deadline of its own: give it one.
+    ///
+    /// The handle may be cloned, yet should not outlive the reconcile: after the teardown it is of no use.
+    ///
+    /// # Errors
+    ///
+    /// - [`BoundError::Client`]: there is no client to build on; its
+    ///   [`next_step`](crate::ClientError::next_step) tells what to do.
+    /// - [`BoundError::Build`]: `build` failed. Nothing stands; the next call builds again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future, at whatever await, drops an unfinished build and leaves nothing half-built. The next call
+    /// starts where this one stood: a state that was torn down stays so, one that stands is returned.
+    pub async fn get_or_build<E, F>(
+        &self,
+        object: &O,
+        cluster: &(impl ClusterObject<Key = P::Key, Revision = P::Revision> + ?Sized),
+        build: impl FnOnce(P::Client) -> F,
+    ) -> Result<Arc<S>, BoundError<E, P::Key, P::Revision>>
+    where
+        F: Future<Output = Result<S, E>>,
+    {
+        let key = &*cluster.key();
+        let observed = cluster.revision();
+        let observed = observed.as_ref();
+
+        let slot = self.slot(object, key);
+        let _turn = slot.turn().await;
+        match slot.refresh(observed) {
+            Standing::State(state) => return Ok(state),
+            Standing::Nothing => {}
+            Standing::Forgotten => return Err(ClientError::Forgotten { cluster: key.clone() }.into()),
+        }
+        let client = match self.provider.connection(key).await {
+            Ok(connection) => {
+                let admission = slot.decide(|entry| rules::admit(entry, observed, &connection.revision));
+                conclude(admission, key, observed, connection)?
+            }
+            Err(error) => {
+                let settled = slot.decide(|entry| (rules::after_failure(entry), ()));
+                return Err(conclude_failure(settled, key, error).into());
+            }
+        };
+        let state = build(client).await.map_err(BoundError::Build)?;
+        slot.install(state).ok_or_else(|| ClientError::Forgotten { cluster: key.clone() }.into())
+    }
+
+    /// Tears down the state of `object` on `cluster`, if one stands, so that the next
+    /// [`get_or_build`](Self::get_or_build) builds a new one. For a state that broke by itself.
+    pub fn discard(&self, object: &O, cluster: &P::Key) {
+        let slot = self.slots.read(object, |slots| slots.and_then(|slots| slots.of(cluster).map(Arc::clone)));
+        if let Some(slot) = slot {
+            slot.discard();
+        }
+    }
+
+    /// Forgets `object` and tears down its states on all clusters: call it when the object is deleted.
+    ///
+    /// A build that is under way ends in [`ClientError::Forgotten`](crate::ClientError::Forgotten), and what it made is
+    /// torn down.
+    pub fn forget(&self, object: &O) {
+        for (_, slot) in self.slots.remove(object).unwrap_or_default().0 {
+            slot.forget();
+        }
+    }
+
+    /// Forgets `cluster` and tears down the states of all objects on it: call it when the cluster is gone for good.
+    pub fn forget_cluster(&self, cluster: &P::Key) {
+        let mut forgotten = Vec::new();
+        self.slots.edit_all(|slots| forgotten.extend(slots.0.extract_if(.., |(key, _)| key == cluster)));
+        for (_, slot) in forgotten {
+            slot.forget();
+        }
+    }
+
+    fn slot(&self, object: &O, cluster: &P::Key) -> Arc<Slot<P::Revision, S>> {
+        let known = self.slots.read(object, |slots| slots.and_then(|slots| slots.of(cluster).map(Arc::clone)));
+        known.unwrap_or_else(|| {
+            self.slots.edit(object, |slots| {
+                if let Some(slot) = slots.of(cluster) {
+                    return Arc::clone(slot);
+                }
+                let slot = Arc::new(Slot::new());
+                slots.0.push((cluster.clone(), Arc::clone(&slot)));
+                slot
+            })
+        })
+    }
+}
+
+impl<P: ClientProvider, O: Key, S: BoundState> Drop for BoundStates<P, O, S> {
+    fn drop(&mut self) {
+        let mut left = Vec::new();
+        self.slots.edit_all(|slots| left.append(&mut slots.0));
+        for (_, slot) in left {
+            slot.forget();
+        }
+    }
+}
+
+impl<P: ClientProvider + fmt::Debug, O: Key, S: BoundState> fmt::Debug for BoundStates<P, O, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoundStates")
+            .field("provider", &self.provider)
+            .field("objects", &self.objects())
+            .finish_non_exhaustive()
+    }
+}

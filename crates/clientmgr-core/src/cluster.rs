@@ -1,0 +1,72 @@
+//! [`ClusterObject`]: what the caller knows of a cluster when it asks for a client.
+
+use std::borrow::Cow;
+
+use crate::{ConnectedAt, Key, NamespacedName, Revision};
+
+/// The hub's description of a remote cluster, as it stands in the caller's hand.
+///
+/// It usually comes from a cache, so what it says of the connection may be old. That is no fault: telling old from
+/// current is what [`ClientManager`](crate::ClientManager) does.
+///
+/// # Example
+///
+/// ```
+/// use std::borrow::Cow;
+/// use clientmgr_core::{ClusterObject, ConnectedAt, NamespacedName};
+///
+/// struct Cluster {
+///     key: NamespacedName,
+///     connected_at: Option<ConnectedAt>,
+/// }
+///
+/// impl ClusterObject for Cluster {
+///     type Key = NamespacedName;
+///     type Revision = ConnectedAt;
+///
+///     fn key(&self) -> Cow<'_, NamespacedName> {
+///         Cow::Borrowed(&self.key)
+///     }
+///
+///     fn revision(&self) -> Option<ConnectedAt> {
+///         self.connected_at
+///     }
+/// }
+/// ```
+pub trait ClusterObject {
+    /// What the cluster is known by; the provider's [`Key`](crate::ClientProvider::Key).
+    type Key: Key;
+    /// The identity of a connection; the provider's [`Revision`](crate::ClientProvider::Revision).
+    type Revision: Revision;
+
+    /// The key under which the provider knows the cluster.
+    fn key(&self) -> Cow<'_, Self::Key>;
+
+    /// The revision of the connection as this object tells it. `None` where it tells of no connection, which equals no
+    /// revision: not even another `None`.
+    fn revision(&self) -> Option<Self::Revision>;
+}
+
+/// A cluster object with nothing but what is needed: a key and an observed revision.
+///
+/// For callers whose cluster objects are of a foreign type, and for tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedCluster<K = NamespacedName, R = ConnectedAt> {
+    /// The key under which the provider knows the cluster.
+    pub key: K,
+    /// The revision of the connection as the caller last saw it.
+    pub revision: Option<R>,
+}
+
+impl<K: Key, R: Revision> ClusterObject for ObservedCluster<K, R> {
+    type Key = K;
+    type Revision = R;
+
+    fn key(&self) -> Cow<'_, K> {
+        Cow::Borrowed(&self.key)
+    }
+
+    fn revision(&self) -> Option<R> {
+        self.revision.clone()
+    }
+}

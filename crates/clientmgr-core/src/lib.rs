@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+pub use async_trait::async_trait;
+
+mod bound;
+mod cluster;
+mod connected_at;
+mod error;
+mod key;
+mod ledger;
+mod manager;
+mod provider;
+mod revision;
+mod rules;
+mod sharded;
+
+pub use self::bound::{BoundError, BoundState, BoundStates};
+pub use self::cluster::{ClusterObject, ObservedCluster};
+pub use self::connected_at::{ConnectedAt, ConnectedAtSource};
+pub use self::error::{Cause, ClientError, NextStep, ProviderError};
+pub use self::key::{Key, NamespacedName};
+pub use self::manager::ClientManager;
+pub use self::provider::{ClientProvider, Connection};
+pub use self::revision::{Ordered, Revision, Unordered};
+pub use self::rules::Refresh;

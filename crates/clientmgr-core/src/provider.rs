@@ -1,0 +1,116 @@
+//! [`ClientProvider`]: where clients come from. The trait, its answer, and the pointers that forward to it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Key, ProviderError, Revision};
+
+/// A client, and the identity of the connection behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection<C, R> {
+    /// The client.
+    pub client: C,
+    /// The revision of the connection that the client uses.
+    pub revision: R,
+}
+
+/// Holds the live connections to the clusters and answers which one is current.
+///
+/// `&P`, `Arc<P>` and `Box<P>` of a provider are providers too, also where `P` is a trait object. Forwarding costs
+/// nothing beyond the inner provider's own future.
+///
+/// # Contract
+///
+/// - The answer is the connection that is **current** when the future completes: never one that is being replaced.
+/// - Client and revision belong together: a client never changes its cluster or server behind the same revision.
+/// - Revisions keep the promises of [`Revision`].
+/// - The answer comes quickly. A provider that is connecting says [`ProviderError::Unavailable`]; it does not make the
+///   caller wait for the connect, since that would let one hung cluster hold up every reconcile that names it.
+///
+/// The laws in `clientmgr-fake` check these for any provider.
+///
+/// # Cancel safety
+///
+/// Callers drop the future of [`connection`](Self::connection) at any await. An implementation must lose nothing by it.
+///
+/// # Example
+///
+/// ```
+/// use clientmgr_core::{ClientProvider, Connection, NamespacedName, Ordered, ProviderError, async_trait};
+///
+/// /// A provider that knows a single cluster.
+/// struct Single {
+///     name: NamespacedName,
+///     client: std::sync::Arc<str>,
+/// }
+///
+/// #[async_trait]
+/// impl ClientProvider for Single {
+///     type Client = std::sync::Arc<str>;
+///     type Key = NamespacedName;
+///     type Revision = Ordered<u32>;
+///
+///     async fn connection(
+///         &self,
+///         cluster: &NamespacedName,
+///     ) -> Result<Connection<Self::Client, Self::Revision>, ProviderError> {
+///         if *cluster != self.name {
+///             return Err(ProviderError::NotFound);
+///         }
+///         Ok(Connection { client: self.client.clone(), revision: Ordered(1) })
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait ClientProvider: Send + Sync {
+    /// A client: a cheap handle that many threads may use at once.
+    type Client: Clone + Send + Sync + 'static;
+    /// What a cluster is known by.
+    type Key: Key;
+    /// The identity of a connection.
+    type Revision: Revision;
+
+    /// The cluster's current connection, or why there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError`] says what the caller can do about it.
+    async fn connection(&self, cluster: &Self::Key) -> Result<Connection<Self::Client, Self::Revision>, ProviderError>;
+}
+
+/// What [`ClientProvider::connection`] returns, written out so that forwarding adds no future of its own.
+type Connecting<'a, P> = Pin<
+    Box<
+        dyn Future<
+                Output = Result<
+                    Connection<<P as ClientProvider>::Client, <P as ClientProvider>::Revision>,
+                    ProviderError,
+                >,
+            > + Send
+            + 'a,
+    >,
+>;
+
+macro_rules! forward_to_the_inner_provider {
+    ($($pointer:ty),+) => {$(
+        impl<P: ClientProvider + ?Sized> ClientProvider for $pointer {
+            type Client = P::Client;
+            type Key = P::Key;
+            type Revision = P::Revision;
+
+            fn connection<'a, 'b, 'f>(&'a self, cluster: &'b P::Key) -> Connecting<'f, P>
+            where
+                'a: 'f,
+                'b: 'f,
+                Self: 'f,
+            {
+                (**self).connection(cluster)
+            }
+        }
+    )+};
+}
+
+forward_to_the_inner_provider!(&P, Arc<P>, Box<P>);

@@ -1,0 +1,128 @@
+//! A sharded map: the one file of this crate that imports dashmap.
+//!
+//! Its guards never leave this file: callers pass closures, which hold a shard's lock while they run and therefore
+//! must not call back into the map, run foreign code or block. What must not live here: any meaning of the values.
+
+use std::hash::Hash;
+
+#[cfg(not(clientmgr_shuttle))]
+use dashmap::{DashMap, Entry};
+use foldhash::fast::RandomState;
+#[cfg(clientmgr_shuttle)]
+use shuttle_dashmap::{DashMap, mapref::entry::Entry};
+
+use crate::Key;
+
+/// Locks are per shard. More shards than cores keep two threads from sharing a cache line, let alone a lock.
+const SHARDS: usize = 64;
+
+/// Whether a value says nothing, so that its key need not be kept.
+pub(crate) trait Vacant: Default {
+    fn is_vacant(&self) -> bool;
+}
+
+pub(crate) struct ShardedMap<K, V> {
+    map: DashMap<K, V, RandomState>,
+}
+
+impl<K: Key, V: Vacant> ShardedMap<K, V> {
+    pub(crate) fn new() -> Self {
+        Self { map: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS) }
+    }
+
+    /// Reads the value of `key`, if there is one, under its shard's read lock. Allocates nothing.
+    pub(crate) fn read<Q, T>(&self, key: &Q, read: impl FnOnce(Option<&V>) -> T) -> T
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        match self.map.get(key) {
+            Some(value) => read(Some(value.value())),
+            None => read(None),
+        }
+    }
+
+    /// Edits the value of `key` under its shard's write lock. A missing value is edited as a vacant one; a value that
+    /// is vacant afterwards is not kept.
+    pub(crate) fn edit<T>(&self, key: &K, edit: impl FnOnce(&mut V) -> T) -> T {
+        match self.map.entry(key.clone()) {
+            Entry::Occupied(mut entry) => {
+                let edited = edit(entry.get_mut());
+                if entry.get().is_vacant() {
+                    entry.remove();
+                }
+                edited
+            }
+            Entry::Vacant(entry) => {
+                let mut value = V::default();
+                let edited = edit(&mut value);
+                if !value.is_vacant() {
+                    entry.insert(value);
+                }
+                edited
+            }
+        }
+    }
+
+    /// Takes the value of `key` out.
+    pub(crate) fn remove(&self, key: &K) -> Option<V> {
+        self.map.remove(key).map(|(_, value)| value)
+    }
+
+    /// Edits every value, one shard at a time, and keeps those that are not vacant afterwards.
+    pub(crate) fn edit_all(&self, mut edit: impl FnMut(&mut V)) {
+        self.map.retain(|_, value| {
+            edit(value);
+            !value.is_vacant()
+        });
+    }
+
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ShardedMap, Vacant};
+
+    impl Vacant for u32 {
+        fn is_vacant(&self) -> bool {
+            *self == 0
+        }
+    }
+
+    fn read(map: &ShardedMap<&'static str, u32>, key: &'static str) -> Option<u32> {
+        map.read(key, Option::<&u32>::copied)
+    }
+
+    #[test]
+    fn a_vacant_value_is_never_kept() {
+        let map = ShardedMap::<&str, u32>::new();
+        map.edit(&"a", |_| ());
+        assert_eq!((map.len(), read(&map, "a")), (0, None));
+
+        map.edit(&"a", |value| *value = 1);
+        assert_eq!((map.len(), read(&map, "a")), (1, Some(1)));
+
+        map.edit(&"a", |value| *value = 0);
+        assert_eq!((map.len(), read(&map, "a")), (0, None));
+    }
+
+    #[test]
+    fn an_edit_of_all_keeps_what_is_not_vacant() {
+        let map = ShardedMap::<&str, u32>::new();
+        map.edit(&"a", |value| *value = 1);
+        map.edit(&"b", |value| *value = 2);
+        map.edit_all(|value| *value -= 1);
+        assert_eq!((read(&map, "a"), read(&map, "b"), map.len()), (None, Some(1), 1));
+    }
+
+    #[test]
+    fn a_removed_value_is_handed_out_once() {
+        let map = ShardedMap::<&str, u32>::new();
+        map.edit(&"a", |value| *value = 1);
+        assert_eq!((map.remove(&"a"), map.remove(&"a")), (Some(1), None));
+    }
+}

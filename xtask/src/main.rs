@@ -1,0 +1,2 @@
+//! Every developer habit of clientmgr as one command.
+fn main() {}
