@@ -94,7 +94,7 @@ mod tests {
     }
 
     fn read(map: &ShardedMap<&'static str, u32>, key: &'static str) -> Option<u32> {
-        map.read(key, Option::<&u32>::copied)
+        map.read(key, |value| value.map(|value| *value))
     }
 
     #[test]
