@@ -1,0 +1,315 @@
+//! [`FakeClientProvider`]: the handle that a test and the code under test share.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use clientmgr_core::{ClientProvider, ConnectedAt, Connection, NamespacedName, ProviderError, async_trait};
+use event_listener::{Event, listener};
+
+use super::state::{Answer, HeldUntil, State};
+use super::{EmptyKeyError, FakeCluster, Hold};
+
+/// A provider that serves what a test tells it to.
+///
+/// Clones share everything: the test keeps one and gives another to the code under test. Revisions are
+/// [`ConnectedAt::now`], so every client that is set has a strictly later one, across all fakes of the process.
+///
+/// # Example
+///
+/// ```
+/// use clientmgr_core::ClientProvider;
+/// use clientmgr_fake::FakeClientProvider;
+///
+/// # futures::executor::block_on(async {
+/// let provider = FakeClientProvider::new("a client");
+/// let key = FakeClientProvider::<&str>::default_key();
+/// assert_eq!(provider.connection(&key).await?.client, "a client");
+///
+/// provider.set_cluster_error(&key, std::io::Error::from(std::io::ErrorKind::ConnectionRefused))?;
+/// assert!(provider.connection(&key).await.is_err());
+/// assert_eq!(provider.calls(&key), 2);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub struct FakeClientProvider<C> {
+    shared: Arc<Shared<C>>,
+}
+
+struct Shared<C> {
+    /// Never held across an await, nor while a client or an error is dropped.
+    state: Mutex<State<C>>,
+    /// Told of everything that somebody may wait for: a hold released, a call that starts to wait.
+    changed: Event,
+}
+
+impl<C> FakeClientProvider<C> {
+    /// A provider that serves `default_client` under the [default key](Self::default_key), and nothing else yet.
+    pub fn new(default_client: C) -> Self {
+        let provider = Self::empty();
+        provider.connect(&Self::default_key(), default_client);
+        provider
+    }
+
+    /// A provider that serves nothing yet.
+    pub fn empty() -> Self {
+        Self { shared: Arc::new(Shared { state: Mutex::new(State::new()), changed: Event::new() }) }
+    }
+
+    /// The key under which [`new`](Self::new) serves its client: `default`, in no namespace.
+    pub fn default_key() -> NamespacedName {
+        NamespacedName::cluster_scoped("default")
+    }
+
+    /// Serves `client` under `key` if neither a client nor an error is served there, and tells its revision. Otherwise
+    /// changes nothing and tells none.
+    ///
+    /// # Errors
+    ///
+    /// [`EmptyKeyError`] where the key has no name.
+    pub fn add_client(&self, key: &NamespacedName, client: C) -> Result<Option<ConnectedAt>, EmptyKeyError> {
+        EmptyKeyError::check(key)?;
+        let mut state = self.state();
+        if state.serves(key) {
+            // A client's drop is the caller's code: not under the lock.
+            drop(state);
+            drop(client);
+            return Ok(None);
+        }
+        let revision = ConnectedAt::now();
+        state.serve(key, Ok(Connection { client, revision }));
+        Ok(Some(revision))
+    }
+
+    /// Serves `client` under `key` in place of whatever was served there, and tells its revision: strictly later than
+    /// every one before.
+    ///
+    /// # Errors
+    ///
+    /// [`EmptyKeyError`] where the key has no name.
+    pub fn set_client(&self, key: &NamespacedName, client: C) -> Result<ConnectedAt, EmptyKeyError> {
+        EmptyKeyError::check(key)?;
+        Ok(self.connect(key, client))
+    }
+
+    /// Serves `error` under `key` in place of whatever was served there: the cluster is
+    /// [unavailable](ProviderError::Unavailable), and the error with its type is the source.
+    ///
+    /// # Errors
+    ///
+    /// [`EmptyKeyError`] where the key has no name.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::io::{Error, ErrorKind};
+    /// use clientmgr_core::{ClientError, ClientManager};
+    /// use clientmgr_fake::FakeClientProvider;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let key = FakeClientProvider::<()>::default_key();
+    /// let provider = FakeClientProvider::new(());
+    /// provider.set_cluster_error(&key, Error::from(ErrorKind::TimedOut))?;
+    ///
+    /// let clients = ClientManager::new(provider.clone());
+    /// match clients.client(&"object", &provider.cluster(&key)).await {
+    ///     Err(ClientError::Unavailable { source, .. }) => {
+    ///         assert_eq!(source.downcast_ref::<Error>().map(Error::kind), Some(ErrorKind::TimedOut));
+    ///     }
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok::<_, clientmgr_fake::EmptyKeyError>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn set_cluster_error(
+        &self,
+        key: &NamespacedName,
+        error: impl std::error::Error + Send + Sync + 'static,
+    ) -> Result<(), EmptyKeyError> {
+        self.set_error(key, ProviderError::unavailable(error))
+    }
+
+    /// Serves `error` under `key` in place of whatever was served there: for the errors that
+    /// [`set_cluster_error`](Self::set_cluster_error) does not make, such as [`ProviderError::incompatible`] for a
+    /// connection of another type, or one with a [hint when to retry](ProviderError::with_retry_after).
+    ///
+    /// # Errors
+    ///
+    /// [`EmptyKeyError`] where the key has no name.
+    pub fn set_error(&self, key: &NamespacedName, error: ProviderError) -> Result<(), EmptyKeyError> {
+        EmptyKeyError::check(key)?;
+        let replaced = self.state().serve(key, Err(error));
+        drop(replaced);
+        Ok(())
+    }
+
+    /// Serves nothing under `key` any more: the cluster is [not found](ProviderError::NotFound). Holds stay.
+    pub fn remove(&self, key: &NamespacedName) {
+        let removed = self.state().remove(key);
+        drop(removed);
+    }
+
+    /// The cluster object of `key` as it stands now: it tells the revision of the client that is served, or none where
+    /// an error or nothing is.
+    ///
+    /// Keep it over a change to play a stale cache.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use clientmgr_core::ClientManager;
+    /// use clientmgr_fake::FakeClientProvider;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let key = FakeClientProvider::<u32>::default_key();
+    /// let provider = FakeClientProvider::new(1);
+    /// let before = provider.cluster(&key);
+    /// provider.set_client(&key, 2)?;
+    /// let after = provider.cluster(&key);
+    ///
+    /// let clients = ClientManager::new(provider);
+    /// assert!(clients.client(&"object", &before).await.unwrap_err().is_stale());
+    /// assert_eq!(clients.client(&"object", &after).await.unwrap(), 2);
+    /// # Ok::<_, clientmgr_fake::EmptyKeyError>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn cluster(&self, key: &NamespacedName) -> FakeCluster {
+        FakeCluster { key: key.clone(), revision: self.state().revision(key) }
+    }
+
+    /// Holds back the answers to the calls for `key` that are asked from now on, until the hold is released or dropped.
+    ///
+    /// A call that was held answers what is served when it completes, not when it was asked. It waits for the holds
+    /// that it met and for none that are taken later, so after a release it completes even where the test holds the
+    /// next calls at once.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use clientmgr_core::ClientProvider;
+    /// use clientmgr_fake::FakeClientProvider;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let key = FakeClientProvider::<u32>::default_key();
+    /// let provider = FakeClientProvider::new(1);
+    /// let hold = provider.hold(&key);
+    /// let test = async {
+    ///     provider.wait_until_waiting(&key, 1).await;
+    ///     provider.set_client(&key, 2).unwrap();
+    ///     hold.release();
+    /// };
+    /// let (answer, ()) = futures::join!(provider.connection(&key), test);
+    /// assert_eq!(answer.unwrap().client, 2);
+    /// # });
+    /// ```
+    pub fn hold(&self, key: &NamespacedName) -> Hold<C> {
+        let number = self.state().hold(key);
+        Hold::new(self.clone(), key.clone(), number)
+    }
+
+    /// Never answers the calls for `key` that are asked from now on: a cluster that hangs. Their futures can only be
+    /// dropped. To let them go later, [`hold`](Self::hold) them instead.
+    pub fn never_answer(&self, key: &NamespacedName) {
+        self.state().hold(key);
+    }
+
+    /// How many calls for `key` there were. A call counts once its future was polled.
+    pub fn calls(&self, key: &NamespacedName) -> usize {
+        self.state().asked(key)
+    }
+
+    /// How many calls for `key` wait at this moment: held, and their futures not dropped.
+    pub fn waiting(&self, key: &NamespacedName) -> usize {
+        self.state().waiting(key)
+    }
+
+    /// Completes when at least `calls` calls for `key` wait at the same time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it.
+    pub async fn wait_until_waiting(&self, key: &NamespacedName, calls: usize) {
+        self.wait_for(|state| (state.waiting(key) >= calls).then_some(())).await;
+    }
+
+    pub(super) fn release(&self, key: &NamespacedName, hold: u64) {
+        self.state().release(key, hold);
+        self.shared.changed.notify(usize::MAX);
+    }
+
+    fn connect(&self, key: &NamespacedName, client: C) -> ConnectedAt {
+        let (revision, replaced) = {
+            let mut state = self.state();
+            // Taken under the lock, so that of two clients set at once the one that stays has the later revision.
+            let revision = ConnectedAt::now();
+            (revision, state.serve(key, Ok(Connection { client, revision })))
+        };
+        drop(replaced);
+        revision
+    }
+
+    /// Looks at the state until it has what is looked for.
+    async fn wait_for<T>(&self, look: impl Fn(&State<C>) -> Option<T>) -> T {
+        loop {
+            // Listens before it looks, so that no change can fall between the two.
+            listener!(self.shared.changed => changed);
+            let found = look(&self.state());
+            if let Some(found) = found {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// A panic cannot leave the state half-written, so a poisoned lock is as good as any.
+    fn state(&self) -> MutexGuard<'_, State<C>> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl<C: Clone + Send + Sync + 'static> ClientProvider for FakeClientProvider<C> {
+    type Client = C;
+    type Key = NamespacedName;
+    type Revision = ConnectedAt;
+
+    async fn connection(&self, cluster: &NamespacedName) -> Answer<C> {
+        let until = {
+            let mut state = self.state();
+            match state.ask(cluster) {
+                None => return state.answer(cluster),
+                Some(until) => until,
+            }
+        };
+        let call = WaitingCall { provider: self, key: cluster, until };
+        self.shared.changed.notify(usize::MAX);
+        self.wait_for(|state| (!state.is_held(call.key, call.until)).then(|| state.answer(call.key))).await
+    }
+}
+
+/// A call that waits. Counted off when it is answered, and when its future is dropped.
+struct WaitingCall<'a, C> {
+    provider: &'a FakeClientProvider<C>,
+    key: &'a NamespacedName,
+    until: HeldUntil,
+}
+
+impl<C> Drop for WaitingCall<'_, C> {
+    fn drop(&mut self) {
+        self.provider.state().stop_waiting(self.key);
+    }
+}
+
+impl<C> Clone for FakeClientProvider<C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<C> fmt::Debug for FakeClientProvider<C> {
+    /// Shows what is served, without the clients themselves.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        let served = state.served().map(|(key, answer)| (key, answer.as_ref().map(|connection| connection.revision)));
+        f.debug_map().entries(served).finish()
+    }
+}

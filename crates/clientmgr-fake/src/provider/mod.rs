@@ -1,0 +1,17 @@
+//! The fake provider: serves what a test told it to, and holds its answers back when a test wants a race.
+//!
+//! What must not live here: Kubernetes, a runtime, a clock. The fake works under any executor.
+
+mod error;
+mod fake;
+mod hold;
+mod state;
+
+pub use self::error::EmptyKeyError;
+pub use self::fake::FakeClientProvider;
+pub use self::hold::Hold;
+
+/// A cluster object as a cache has it, taken from the fake by [`FakeClientProvider::cluster`].
+///
+/// One that was taken before a change is the stale cache; one taken after it is the fresh one.
+pub type FakeCluster = clientmgr_core::ObservedCluster;
