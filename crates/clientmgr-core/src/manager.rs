@@ -2,9 +2,7 @@
 //! [`rules`](crate::rules), stores. It spawns nothing, keeps no time and holds no lock across an await.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::task::Poll;
+use std::future::poll_fn;
 
 use crate::ledger::Ledger;
 use crate::rules::{self, Admission, Refresh};
@@ -122,10 +120,15 @@ impl<P: ClientProvider, O: Key> ClientManager<P, O> {
         let mut asking = self.provider.connection(key);
         // Most providers answer from memory. Only a request that really waits can be overtaken by a forget, so only
         // that one takes a ticket.
-        let (ticket, answer) = match poll_once(asking.as_mut()).await {
-            Poll::Ready(answer) => (None, answer),
-            Poll::Pending => (Some(self.ledger.open(object, key)), asking.await),
-        };
+        let mut ticket = None;
+        let answer = poll_fn(|context| {
+            let answer = asking.as_mut().poll(context);
+            if answer.is_pending() && ticket.is_none() {
+                ticket = Some(self.ledger.open(object, key));
+            }
+            answer
+        })
+        .await;
         let observed = observed.as_ref();
 
         match answer {
@@ -201,9 +204,4 @@ pub(crate) fn conclude_failure<K: Key, R: Revision>(
         }
         (Some(()), ProviderError::Incompatible { source }) => ClientError::Incompatible { cluster, source },
     }
-}
-
-/// Polls `future` once, whatever comes of it.
-fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> impl Future<Output = Poll<F::Output>> {
-    poll_fn(move |context| Poll::Ready(future.as_mut().poll(context)))
 }
