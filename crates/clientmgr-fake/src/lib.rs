@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "apiserver")]
+#[cfg_attr(docsrs, doc(cfg(feature = "apiserver")))]
+pub mod apiserver;
 mod provider;
 
-pub use self::provider::{EmptyKeyError, FakeClientProvider, FakeCluster, Hold};
+pub use self::provider::{EmptyKeyError, FakeClientProvider, FakeCluster, Gate, Gated, Hold};

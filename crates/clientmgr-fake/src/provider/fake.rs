@@ -1,13 +1,13 @@
 //! [`FakeClientProvider`]: the handle that a test and the code under test share.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clientmgr_core::{ClientProvider, ConnectedAt, Connection, NamespacedName, ProviderError, async_trait};
-use event_listener::{Event, listener};
 
-use super::state::{Answer, HeldUntil, State};
-use super::{EmptyKeyError, FakeCluster, Hold};
+use super::{EmptyKeyError, FakeCluster, Gate, Hold};
 
 /// A provider that serves what a test tells it to.
 ///
@@ -36,11 +36,13 @@ pub struct FakeClientProvider<C> {
 }
 
 struct Shared<C> {
-    /// Never held across an await, nor while a client or an error is dropped.
-    state: Mutex<State<C>>,
-    /// Told of everything that somebody may wait for: a hold released, a call that starts to wait.
-    changed: Event,
+    /// What is served. Never locked across an await, nor while a client or an error is dropped.
+    served: Mutex<BTreeMap<NamespacedName, Answer<C>>>,
+    gate: Gate,
 }
+
+/// What a provider answers.
+type Answer<C> = Result<Connection<C, ConnectedAt>, ProviderError>;
 
 impl<C> FakeClientProvider<C> {
     /// A provider that serves `default_client` under the [default key](Self::default_key), and nothing else yet.
@@ -52,7 +54,7 @@ impl<C> FakeClientProvider<C> {
 
     /// A provider that serves nothing yet.
     pub fn empty() -> Self {
-        Self { shared: Arc::new(Shared { state: Mutex::new(State::new()), changed: Event::new() }) }
+        Self { shared: Arc::new(Shared { served: Mutex::new(BTreeMap::new()), gate: Gate::new() }) }
     }
 
     /// The key under which [`new`](Self::new) serves its client: `default`, in no namespace.
@@ -68,16 +70,20 @@ impl<C> FakeClientProvider<C> {
     /// [`EmptyKeyError`] where the key has no name.
     pub fn add_client(&self, key: &NamespacedName, client: C) -> Result<Option<ConnectedAt>, EmptyKeyError> {
         EmptyKeyError::check(key)?;
-        let mut state = self.state();
-        if state.serves(key) {
-            // A client's drop is the caller's code: not under the lock.
-            drop(state);
-            drop(client);
-            return Ok(None);
+        let mut served = self.served();
+        // The drop of a client is the caller's code: never under the lock.
+        match served.entry(key.clone()) {
+            Entry::Occupied(_) => {
+                drop(served);
+                drop(client);
+                Ok(None)
+            }
+            Entry::Vacant(vacant) => {
+                let revision = ConnectedAt::now();
+                vacant.insert(Ok(Connection { client, revision }));
+                Ok(Some(revision))
+            }
         }
-        let revision = ConnectedAt::now();
-        state.serve(key, Ok(Connection { client, revision }));
-        Ok(Some(revision))
     }
 
     /// Serves `client` under `key` in place of whatever was served there, and tells its revision: strictly later than
@@ -137,14 +143,14 @@ impl<C> FakeClientProvider<C> {
     /// [`EmptyKeyError`] where the key has no name.
     pub fn set_error(&self, key: &NamespacedName, error: ProviderError) -> Result<(), EmptyKeyError> {
         EmptyKeyError::check(key)?;
-        let replaced = self.state().serve(key, Err(error));
+        let replaced = self.served().insert(key.clone(), Err(error));
         drop(replaced);
         Ok(())
     }
 
     /// Serves nothing under `key` any more: the cluster is [not found](ProviderError::NotFound). Holds stay.
     pub fn remove(&self, key: &NamespacedName) {
-        let removed = self.state().remove(key);
+        let removed = self.served().remove(key);
         drop(removed);
     }
 
@@ -173,7 +179,11 @@ impl<C> FakeClientProvider<C> {
     /// # }).unwrap();
     /// ```
     pub fn cluster(&self, key: &NamespacedName) -> FakeCluster {
-        FakeCluster { key: key.clone(), revision: self.state().revision(key) }
+        let revision = match self.served().get(key) {
+            Some(Ok(connection)) => Some(connection.revision),
+            Some(Err(_)) | None => None,
+        };
+        FakeCluster { key: key.clone(), revision }
     }
 
     /// Holds back the answers to the calls for `key` that are asked from now on, until the hold is released or dropped.
@@ -201,25 +211,24 @@ impl<C> FakeClientProvider<C> {
     /// assert_eq!(answer.unwrap().client, 2);
     /// # });
     /// ```
-    pub fn hold(&self, key: &NamespacedName) -> Hold<C> {
-        let number = self.state().hold(key);
-        Hold::new(self.clone(), key.clone(), number)
+    pub fn hold(&self, key: &NamespacedName) -> Hold {
+        self.shared.gate.hold(key)
     }
 
     /// Never answers the calls for `key` that are asked from now on: a cluster that hangs. Their futures can only be
     /// dropped. To let them go later, [`hold`](Self::hold) them instead.
     pub fn never_answer(&self, key: &NamespacedName) {
-        self.state().hold(key);
+        self.shared.gate.never_answer(key);
     }
 
     /// How many calls for `key` there were. A call counts once its future was polled.
     pub fn calls(&self, key: &NamespacedName) -> usize {
-        self.state().asked(key)
+        self.shared.gate.calls(key)
     }
 
     /// How many calls for `key` wait at this moment: held, and their futures not dropped.
     pub fn waiting(&self, key: &NamespacedName) -> usize {
-        self.state().waiting(key)
+        self.shared.gate.waiting(key)
     }
 
     /// Completes when at least `calls` calls for `key` wait at the same time.
@@ -228,41 +237,23 @@ impl<C> FakeClientProvider<C> {
     ///
     /// Nothing is lost by dropping it.
     pub async fn wait_until_waiting(&self, key: &NamespacedName, calls: usize) {
-        self.wait_for(|state| (state.waiting(key) >= calls).then_some(())).await;
-    }
-
-    pub(super) fn release(&self, key: &NamespacedName, hold: u64) {
-        self.state().release(key, hold);
-        self.shared.changed.notify(usize::MAX);
+        self.shared.gate.wait_until_waiting(key, calls).await;
     }
 
     fn connect(&self, key: &NamespacedName, client: C) -> ConnectedAt {
         let (revision, replaced) = {
-            let mut state = self.state();
+            let mut served = self.served();
             // Taken under the lock, so that of two clients set at once the one that stays has the later revision.
             let revision = ConnectedAt::now();
-            (revision, state.serve(key, Ok(Connection { client, revision })))
+            (revision, served.insert(key.clone(), Ok(Connection { client, revision })))
         };
         drop(replaced);
         revision
     }
 
-    /// Looks at the state until it has what is looked for.
-    async fn wait_for<T>(&self, look: impl Fn(&State<C>) -> Option<T>) -> T {
-        loop {
-            // Listens before it looks, so that no change can fall between the two.
-            listener!(self.shared.changed => changed);
-            let found = look(&self.state());
-            if let Some(found) = found {
-                return found;
-            }
-            changed.await;
-        }
-    }
-
-    /// A panic cannot leave the state half-written, so a poisoned lock is as good as any.
-    fn state(&self) -> MutexGuard<'_, State<C>> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic cannot leave the map half-written, so a poisoned lock is as good as any.
+    fn served(&self) -> MutexGuard<'_, BTreeMap<NamespacedName, Answer<C>>> {
+        self.shared.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -273,29 +264,8 @@ impl<C: Clone + Send + Sync + 'static> ClientProvider for FakeClientProvider<C> 
     type Revision = ConnectedAt;
 
     async fn connection(&self, cluster: &NamespacedName) -> Answer<C> {
-        let until = {
-            let mut state = self.state();
-            match state.ask(cluster) {
-                None => return state.answer(cluster),
-                Some(until) => until,
-            }
-        };
-        let call = WaitingCall { provider: self, key: cluster, until };
-        self.shared.changed.notify(usize::MAX);
-        self.wait_for(|state| (!state.is_held(call.key, call.until)).then(|| state.answer(call.key))).await
-    }
-}
-
-/// A call that waits. Counted off when it is answered, and when its future is dropped.
-struct WaitingCall<'a, C> {
-    provider: &'a FakeClientProvider<C>,
-    key: &'a NamespacedName,
-    until: HeldUntil,
-}
-
-impl<C> Drop for WaitingCall<'_, C> {
-    fn drop(&mut self) {
-        self.provider.state().stop_waiting(self.key);
+        self.shared.gate.pass(cluster).await;
+        self.served().get(cluster).cloned().unwrap_or(Err(ProviderError::NotFound))
     }
 }
 
@@ -308,8 +278,8 @@ impl<C> Clone for FakeClientProvider<C> {
 impl<C> fmt::Debug for FakeClientProvider<C> {
     /// Shows what is served, without the clients themselves.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state();
-        let served = state.served().map(|(key, answer)| (key, answer.as_ref().map(|connection| connection.revision)));
+        let served = self.served();
+        let served = served.iter().map(|(key, answer)| (key, answer.as_ref().map(|connection| connection.revision)));
         f.debug_map().entries(served).finish()
     }
 }

@@ -4,12 +4,14 @@
 
 mod error;
 mod fake;
-mod hold;
-mod state;
+mod gate;
+mod gated;
+mod traffic;
 
 pub use self::error::EmptyKeyError;
 pub use self::fake::FakeClientProvider;
-pub use self::hold::Hold;
+pub use self::gate::{Gate, Hold};
+pub use self::gated::Gated;
 
 /// A cluster object as a cache has it, taken from the fake by [`FakeClientProvider::cluster`].
 ///
