@@ -1,0 +1,15 @@
+//! `cargo xtask bench`: the benches that measure the budgets. Each is built optimised and prints its own table.
+
+use std::ffi::OsString;
+
+use crate::process::{Failure, cargo};
+
+/// The benches, as package and name.
+const BENCHES: &[(&str, &str)] = &[("clientmgr-core", "manager")];
+
+pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
+    for (package, bench) in BENCHES {
+        cargo().args(["bench", "--package", package, "--bench", bench, "--"]).args(arguments).run()?;
+    }
+    Ok(())
+}
