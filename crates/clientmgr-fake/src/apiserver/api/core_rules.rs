@@ -1,0 +1,136 @@
+//! What core types do beyond metadata: the few defaults and checks that tests of controllers meet.
+//!
+//! Deliberately short. Other fields of core types are kept as they were sent, neither defaulted nor pruned
+//! nor validated.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Map, Value, json};
+
+use super::{
+    kinds::Kind,
+    meta,
+    status::{Cause, Status},
+};
+
+/// Refuses fields a typed decoder could not read: 400.
+pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), Status> {
+    if kind.custom {
+        return Ok(());
+    }
+    let refuse = |field: &str, wanted: &str| {
+        let name = &kind.kind;
+        Err(Status::bad_request(format!(
+            "{name} in version \"v1\" cannot be handled as a {name}: json: cannot unmarshal into Go struct field \
+             {name}.{field} of type {wanted}"
+        )))
+    };
+    for field in ["spec", "status"] {
+        if !matches!(object[field], Value::Null | Value::Object(_)) {
+            return refuse(field, &format!("v1.{}{field}", kind.kind));
+        }
+    }
+    let maps: &[&str] = match kind.kind.as_str() {
+        "ConfigMap" => &["data", "binaryData"],
+        "Secret" => &["data", "stringData"],
+        _ => &[],
+    };
+    for field in maps {
+        match &object[*field] {
+            Value::Null => {}
+            Value::Object(map) if map.values().all(|value| value.is_string() || value.is_null()) => {
+                let encoded = *field == "binaryData" || kind.kind == "Secret" && *field == "data";
+                let readable = |value: &Value| value.as_str().is_none_or(|text| BASE64_STANDARD.decode(text).is_ok());
+                if encoded && !map.values().all(readable) {
+                    return refuse(field, "[]uint8 (illegal base64 data)");
+                }
+            }
+            _ => return refuse(field, "map[string]string"),
+        }
+    }
+    Ok(())
+}
+
+/// Defaults, and fields that are written one way and read another.
+pub(crate) fn fill_in(kind: &Kind, object: &mut Value, new: bool) {
+    if kind.custom {
+        return;
+    }
+    match kind.kind.as_str() {
+        "CustomResourceDefinition" => super::crd::fill_in(object),
+        "Namespace" => {
+            let name = meta::text(object, "name").to_owned();
+            if new {
+                meta::object_at(object, "spec").insert("finalizers".to_owned(), json!(["kubernetes"]));
+                meta::object_at(object, "status").insert("phase".to_owned(), "Active".into());
+            }
+            if !meta::metadata_mut(object).get("labels").is_some_and(Value::is_object) {
+                meta::metadata_mut(object).insert("labels".to_owned(), Map::new().into());
+            }
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
+        }
+        "Secret" => {
+            if object["type"].as_str().unwrap_or_default().is_empty() {
+                object["type"] = "Opaque".into();
+            }
+            let plain = object.as_object_mut().and_then(|secret| secret.remove("stringData"));
+            if let Some(Value::Object(plain)) = plain {
+                let data = meta::object_at(object, "data");
+                for (key, value) in plain {
+                    let encoded = BASE64_STANDARD.encode(value.as_str().unwrap_or_default());
+                    data.insert(key, encoded.into());
+                }
+            }
+        }
+        "Pod" if new => {
+            meta::object_at(object, "status").insert("phase".to_owned(), "Pending".into());
+        }
+        "Deployment" if object["spec"].is_object() && object["spec"]["replicas"].is_null() => {
+            object["spec"]["replicas"] = 1.into();
+        }
+        _ => {}
+    }
+}
+
+/// What is wrong with a core object beyond its metadata.
+pub(crate) fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    if kind.is("apiextensions.k8s.io", "customresourcedefinitions") {
+        return super::crd::problems(object, old);
+    }
+    let mut causes = Vec::new();
+    if kind.custom || !matches!(kind.kind.as_str(), "ConfigMap" | "Secret") {
+        return causes;
+    }
+    let fine = |key: &str| {
+        !key.is_empty()
+            && key.len() <= 253
+            && key.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter))
+            && !key.starts_with("..")
+            && key != "."
+    };
+    for field in ["data", "binaryData"] {
+        for (key, _) in object[field].as_object().into_iter().flatten().filter(|(key, _)| !fine(key)) {
+            causes.push(Cause::invalid(
+                format!("{field}[{key}]"),
+                key,
+                "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
+                 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+            ));
+        }
+    }
+    let Some(old) = old else { return causes };
+    if old["immutable"] == true {
+        if object["immutable"] != true {
+            causes.push(Cause::forbidden("immutable", "field is immutable when `immutable` is set"));
+        }
+        for field in ["data", "binaryData"] {
+            if object[field] != old[field] {
+                causes.push(Cause::forbidden(field, "field is immutable when `immutable` is set"));
+            }
+        }
+    }
+    if kind.kind == "Secret" && old["type"] != object["type"] {
+        let shown = object["type"].as_str().unwrap_or_default();
+        causes.push(Cause::invalid("type", shown, "field is immutable"));
+    }
+    causes
+}

@@ -1,0 +1,226 @@
+//! Lists: which objects, of which moment, in which pieces, in which form.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    negotiate::Format,
+    query::{ListOptions, Match},
+    select::{FieldSelector, LabelSelector},
+    status::{Status, json_response, raw_response},
+    store::{Key, Stored, TooOld},
+    table,
+    view::{View, metadata_only},
+    watch::Store,
+};
+
+const TOO_OLD_PAGE: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without \
+     the continue parameter, or use the continue token in this response to retrieve the remainder of the results. \
+     Continuing with the provided token results in an inconsistent list - objects that were created, modified, or \
+     deleted between the time the first chunk was returned and now may show up in the list.";
+
+/// Which objects of a kind a list or watch is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Selection {
+    /// All namespaces if there is none.
+    pub(crate) namespace: Option<String>,
+    pub(crate) labels: LabelSelector,
+    pub(crate) fields: FieldSelector,
+}
+
+impl Selection {
+    /// Whether an object is among them. Only fields other than its name cost a parse.
+    pub(crate) fn matches(&self, view: &View, stored: &Stored) -> bool {
+        if self.namespace.as_ref().is_some_and(|namespace| **namespace != *stored.key.namespace) {
+            return false;
+        }
+        if !self.labels.matches(|key| stored.label(key)) {
+            return false;
+        }
+        if self.fields.is_empty() {
+            return true;
+        }
+        let parsed = std::cell::OnceCell::new();
+        self.fields.matches(|field| match field {
+            "metadata.name" => stored.key.name.to_string(),
+            "metadata.namespace" => stored.key.namespace.to_string(),
+            other => field_text(parsed.get_or_init(|| view.value(stored)), other),
+        })
+    }
+
+    fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+}
+
+/// A selectable field's value as text; what is not set is empty, or `false` where the type says so.
+fn field_text(object: &Value, field: &str) -> String {
+    let found = match field {
+        "source" => &object["source"]["component"],
+        _ => table::json_path(object, &format!(".{field}")).first().copied().unwrap_or(&Value::Null),
+    };
+    match found {
+        Value::String(text) => text.clone(),
+        Value::Null if matches!(field, "spec.unschedulable" | "spec.hostNetwork") => "false".to_owned(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Where a paged list goes on: behind `start`, at `rv` (or wherever things are now).
+#[derive(Debug, PartialEq)]
+struct Token {
+    rv: Option<u64>,
+    start: Key,
+}
+
+impl Token {
+    fn encode(&self) -> String {
+        let rv = self.rv.map_or(Value::from(-1), Value::from);
+        let token = json!({
+            "v": "meta.k8s.io/v1", "rv": rv, "start": format!("{}/{}", self.start.namespace, self.start.name),
+        });
+        BASE64_URL_SAFE_NO_PAD.encode(token.to_string())
+    }
+
+    fn decode(token: &str) -> Option<Self> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
+        let token: Value = serde_json::from_slice(&bytes).ok()?;
+        let (namespace, name) = token["start"].as_str()?.split_once('/')?;
+        (token["v"] == "meta.k8s.io/v1").then_some(())?;
+        let rv = match token["rv"].as_i64()? {
+            -1 => None,
+            rv => Some(u64::try_from(rv).ok()?),
+        };
+        Some(Self { rv, start: Key::new(namespace, name) })
+    }
+}
+
+/// A list's objects and what its metadata says.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) items: Vec<Arc<Stored>>,
+    rv: u64,
+    continue_token: Option<String>,
+    remaining: Option<usize>,
+}
+
+/// Selects the objects of a list.
+pub(crate) fn page(store: &Store, view: &View, selection: &Selection, options: &ListOptions) -> Result<Page, Status> {
+    let current = store.rv();
+    let token = match &options.continue_token {
+        None => None,
+        Some(text) => Some(
+            Token::decode(text)
+                .ok_or_else(|| Status::bad_request("continue key is not valid: it was not given out by this server"))?,
+        ),
+    };
+    let asked = options.rv.filter(|&rv| rv > 0);
+    if let Some(asked) = asked.filter(|&rv| rv > current) {
+        return Err(Status::resource_version_too_large(asked, current));
+    }
+    let exact = options.rv_match == Some(Match::Exact) || options.rv_match.is_none() && options.limit.is_some();
+    let rv = match &token {
+        Some(token) => token.rv.unwrap_or(current),
+        None => asked.filter(|_| exact).unwrap_or(current),
+    };
+    let shelf = store.shelf(&view.kind.shelf).ok_or_else(Status::no_such_resource)?;
+    let start = token.as_ref().map(|token| &token.start);
+    let walk = shelf.walk(selection.namespace.as_deref(), start, rv).map_err(|TooOld| match &token {
+        Some(token) => {
+            let onward = Token { rv: None, start: token.start.clone() };
+            Status::expired(TOO_OLD_PAGE).continue_with(onward.encode())
+        }
+        None => Status::expired("The resourceVersion for the provided list is too old."),
+    })?;
+    let mut matching = walk.filter(|stored| selection.matches(view, stored));
+    let Some(limit) = options.limit else {
+        return Ok(Page { items: matching.collect(), rv, continue_token: None, remaining: None });
+    };
+    let items: Vec<_> = matching.by_ref().take(limit).collect();
+    let more = matching.next().is_some();
+    let remaining = (more && selection.is_everything()).then(|| 1 + matching.count());
+    let continue_token =
+        items.last().filter(|_| more).map(|last| Token { rv: Some(rv), start: last.key.clone() }.encode());
+    Ok(Page { items, rv, continue_token, remaining })
+}
+
+impl Page {
+    /// Objects without a moment: what a collection's delete returns.
+    pub(crate) fn of(items: Vec<Arc<Stored>>, rv: u64) -> Self {
+        Self { items, rv, continue_token: None, remaining: None }
+    }
+
+    fn metadata(&self) -> Value {
+        let mut metadata = json!({"resourceVersion": self.rv.to_string()});
+        if let Some(token) = &self.continue_token {
+            metadata["continue"] = token.as_str().into();
+        }
+        if let Some(remaining) = self.remaining {
+            metadata["remainingItemCount"] = remaining.into();
+        }
+        metadata
+    }
+
+    /// The whole answer, in the form the client wants.
+    pub(crate) fn respond(&self, view: &View, format: Format, now: Timestamp) -> Result<Response<Bytes>, Status> {
+        let metadata = self.metadata();
+        let values = || self.items.iter().map(|stored| view.value(stored));
+        match format {
+            Format::Object => {
+                let mut body = format!(
+                    "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{metadata},\"items\":[",
+                    Value::from(view.kind.list_kind.as_str()),
+                    Value::from(view.api_version())
+                )
+                .into_bytes();
+                for (at, stored) in self.items.iter().enumerate() {
+                    if at > 0 {
+                        body.push(b',');
+                    }
+                    body.extend_from_slice(&view.json(stored));
+                }
+                body.extend_from_slice(b"]}\n");
+                Ok(raw_response(StatusCode::OK, "application/json", Bytes::from(body)))
+            }
+            Format::Table(include) => {
+                let rows = values().map(|value| table::row(view, &value, include, now)).collect();
+                Ok(json_response(StatusCode::OK, &table::table(view, rows, metadata, true)))
+            }
+            Format::MetadataList => {
+                let items: Vec<Value> = values().map(|value| metadata_only(&value)).collect();
+                Ok(json_response(
+                    StatusCode::OK,
+                    &json!({
+                        "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
+                        "metadata": metadata, "items": items,
+                    }),
+                ))
+            }
+            Format::Metadata => {
+                Err(Status::not_acceptable("you requested PartialObjectMetadata, but the requested object is a list"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_survive_the_round_trip_and_nothing_else_is_one() {
+        for rv in [Some(7), None] {
+            let token = Token { rv, start: Key::new("a", "b") };
+            assert_eq!(Token::decode(&token.encode()), Some(token));
+        }
+        for bad in ["", "x", "e30", "!!!"] {
+            assert_eq!(Token::decode(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! `metadata.managedFields`: who owns which field.
+//!
+//! A set of field paths is a tree in the shape of `fieldsV1`. Here it is computed, compared and kept up to
+//! date for ordinary writes; what server-side apply makes of it is `patch/apply.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    kinds::Kind,
+    meta,
+    schema::{Schema, Shape, item_key},
+    write::{Subresource, Target},
+};
+
+/// The client that writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Manager {
+    pub(crate) name: String,
+    /// What it applies, when it makes an object by applying it.
+    pub(crate) applied: Option<Fields>,
+}
+
+impl Manager {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), applied: None }
+    }
+
+    /// The manager a request names, or its user agent up to the slash.
+    pub(crate) fn of_request(named: Option<&str>, agent: Option<&str>) -> Self {
+        let agent = agent.and_then(|agent| agent.split('/').next());
+        let name = named.or(agent).filter(|name| !name.is_empty()).unwrap_or("unknown");
+        Self::new(&name.chars().take(128).collect::<String>())
+    }
+}
+
+/// A set of field paths. A path is in it if its node is marked as `here`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Fields {
+    pub(crate) here: bool,
+    pub(crate) children: BTreeMap<String, Fields>,
+}
+
+impl Fields {
+    /// Reads `fieldsV1`.
+    pub(crate) fn from_json(value: &Value) -> Self {
+        let mut fields = Self::default();
+        for (step, below) in value.as_object().into_iter().flatten() {
+            if step == "." {
+                fields.here = true;
+            } else {
+                let mut child = Self::from_json(below);
+                child.here |= child.children.is_empty();
+                fields.children.insert(step.clone(), child);
+            }
+        }
+        fields
+    }
+
+    /// Writes `fieldsV1`.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut map = Map::new();
+        if self.here && !self.children.is_empty() {
+            map.insert(".".to_owned(), json!({}));
+        }
+        for (step, child) in &self.children {
+            map.insert(step.clone(), child.to_json());
+        }
+        map.into()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.here && self.children.is_empty()
+    }
+
+    fn child(&mut self, step: String) -> &mut Self {
+        self.children.entry(step).or_default()
+    }
+
+    /// Everything of both.
+    pub(crate) fn union(&mut self, other: &Self) {
+        self.here |= other.here;
+        for (step, child) in &other.children {
+            self.child(step.clone()).union(child);
+        }
+    }
+
+    /// Takes `other`'s paths away.
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        self.here &= !other.here;
+        for (step, child) in &other.children {
+            if let Some(mine) = self.children.get_mut(step) {
+                mine.subtract(child);
+                if mine.is_empty() {
+                    self.children.remove(step);
+                }
+            }
+        }
+    }
+
+    /// The paths in both.
+    pub(crate) fn intersection(&self, other: &Self) -> Self {
+        let children = self.children.iter().filter_map(|(step, child)| {
+            let both = child.intersection(other.children.get(step)?);
+            (!both.is_empty()).then(|| (step.clone(), both))
+        });
+        Self { here: self.here && other.here, children: children.collect() }
+    }
+
+    /// Its paths as people write them, `.spec.list[name="x"].field`.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.collect_paths("", &mut found);
+        found
+    }
+
+    fn collect_paths(&self, prefix: &str, found: &mut Vec<String>) {
+        if self.here {
+            found.push(prefix.to_owned());
+        }
+        for (step, child) in &self.children {
+            let shown = match step.split_once(':') {
+                Some(("f", field)) => format!("{prefix}.{field}"),
+                Some(("k", key)) => {
+                    let key: Map<String, Value> = serde_json::from_str(key).unwrap_or_default();
+                    let parts: Vec<String> = key.iter().map(|(field, value)| format!("{field}={value}")).collect();
+                    format!("{prefix}[{}]", parts.join(","))
+                }
+                Some(("v", value)) => format!("{prefix}[={value}]"),
+                _ => format!("{prefix}[{step}]"),
+            };
+            child.collect_paths(&shown, found);
+        }
+    }
+
+    /// The paths an object sets.
+    pub(crate) fn of(value: &Value, schema: &Schema) -> Self {
+        let mut fields = Self::default();
+        fields.add(value, schema);
+        fields
+    }
+
+    fn add(&mut self, value: &Value, schema: &Schema) {
+        match (value, &schema.shape) {
+            (_, Shape::Atomic) => self.here = true,
+            (Value::Object(map), _) if !map.is_empty() => {
+                for (name, value) in map {
+                    let child = self.child(format!("f:{name}"));
+                    child.add(value, schema.field(name));
+                    child.here |= !schema.declares(name);
+                }
+            }
+            (Value::Array(list), Shape::Keyed(_) | Shape::Set) if !list.is_empty() => {
+                for (step, item) in items(list, &schema.shape) {
+                    let child = self.child(step);
+                    child.add(item, schema.item());
+                    child.here = true;
+                }
+            }
+            _ => self.here = true,
+        }
+    }
+}
+
+/// A merging list's items by their step; items without a key stay out.
+pub(crate) fn items<'a>(list: &'a [Value], shape: &Shape) -> Vec<(String, &'a Value)> {
+    list.iter()
+        .filter_map(|item| {
+            let step = match shape {
+                Shape::Keyed(keys) => format!("k:{}", item_key(item, keys)?),
+                _ => format!("v:{item}"),
+            };
+            Some((step, item))
+        })
+        .collect()
+}
+
+/// What a write set or changed, and what it removed.
+#[derive(Debug, Default)]
+pub(crate) struct Difference {
+    pub(crate) changed: Fields,
+    pub(crate) removed: Fields,
+}
+
+impl Difference {
+    pub(crate) fn between(old: &Value, new: &Value, schema: &Schema) -> Self {
+        let mut difference = Self::default();
+        compare(old, new, schema, &mut difference.changed, &mut difference.removed);
+        difference
+    }
+}
+
+fn compare(old: &Value, new: &Value, schema: &Schema, changed: &mut Fields, removed: &mut Fields) {
+    if old == new {
+        return;
+    }
+    let (before, after): (BTreeMap<String, (&Value, &Schema)>, BTreeMap<_, _>) = match (old, new, &schema.shape) {
+        (Value::Object(old), Value::Object(new), shape) if *shape != Shape::Atomic => {
+            (fields_of(old, schema), fields_of(new, schema))
+        }
+        (Value::Array(old), Value::Array(new), shape @ (Shape::Keyed(_) | Shape::Set)) => {
+            let item = schema.item();
+            let by_step = |list| items(list, shape).into_iter().map(|(step, value)| (step, (value, item))).collect();
+            (by_step(old), by_step(new))
+        }
+        _ => {
+            changed.here = true;
+            return;
+        }
+    };
+    let steps: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for step in steps {
+        let whole = |value: &Value, schema: &Schema| {
+            let mut fields = Fields::of(value, schema);
+            fields.here = true;
+            fields
+        };
+        match (before.get(step), after.get(step)) {
+            (Some((old, _)), Some((new, schema))) => {
+                let (mut inner_changed, mut inner_removed) = (Fields::default(), Fields::default());
+                compare(old, new, schema, &mut inner_changed, &mut inner_removed);
+                for (all, inner) in [(&mut *changed, inner_changed), (&mut *removed, inner_removed)] {
+                    if !inner.is_empty() {
+                        all.children.insert(step.clone(), inner);
+                    }
+                }
+            }
+            (None, Some((new, schema))) => {
+                changed.children.insert(step.clone(), whole(new, schema));
+            }
+            (Some((old, schema)), None) => {
+                removed.children.insert(step.clone(), whole(old, schema));
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+fn fields_of<'a>(map: &'a Map<String, Value>, schema: &'a Schema) -> BTreeMap<String, (&'a Value, &'a Schema)> {
+    map.iter().map(|(name, value)| (format!("f:{name}"), (value, schema.field(name)))).collect()
+}
+
+/// The part of an object that can be owned through this subresource.
+pub(crate) fn ownable(object: &Value, kind: &Kind, has_status: bool, subresource: Subresource) -> Value {
+    const SYSTEM: [&str; 10] = [
+        "name",
+        "namespace",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "uid",
+        "generation",
+        "managedFields",
+        "resourceVersion",
+    ];
+    let mut object = object.clone();
+    let Some(map) = object.as_object_mut() else { return object };
+    let core_metadata = kind.group.is_empty() && !kind.custom;
+    map.retain(|field, _| match field.as_str() {
+        "apiVersion" | "kind" => false,
+        "status" => subresource == Subresource::Status || !has_status,
+        "metadata" => subresource != Subresource::Status || core_metadata,
+        _ => subresource != Subresource::Status,
+    });
+    if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
+        metadata.retain(|field, value| !SYSTEM.contains(&field.as_str()) && !value.is_null());
+        if metadata.is_empty() {
+            map.remove("metadata");
+        }
+    }
+    object
+}
+
+/// Keeps account of an ordinary write. `old` is missing when the object is new.
+pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
+    let version = &target.view.kind.versions[target.view.version];
+    let part = |object: &Value| ownable(object, &target.view.kind, version.status, target.subresource);
+    let entries = match (&new["metadata"]["managedFields"], old) {
+        (Value::Array(said), _) => said.clone(),
+        (_, Some(old)) => old["metadata"]["managedFields"].as_array().cloned().unwrap_or_default(),
+        (_, None) => Vec::new(),
+    };
+    let mut entries: Vec<Value> = entries.into_iter().filter(|entry| entry["manager"].is_string()).collect();
+    if let (Some(applied), None) = (&target.manager.applied, old) {
+        entries.push(entry(target, "Apply", applied));
+    } else {
+        let nothing = json!({});
+        let mut difference = Difference::between(&old.map_or(nothing, part), &part(new), &version.schema);
+        difference.changed.here = false;
+        record(&mut entries, target, &difference);
+    }
+    write_entries(new, entries);
+}
+
+fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
+    let mut own = Fields::default();
+    let mut others = Vec::new();
+    let mut standing = None;
+    for entry in entries.drain(..) {
+        let mut fields = Fields::from_json(&entry["fieldsV1"]);
+        if is_entry_of(&entry, target, "Update") {
+            own = fields;
+            standing = Some(entry);
+            continue;
+        }
+        let before = fields.clone();
+        fields.subtract(&difference.changed);
+        fields.subtract(&difference.removed);
+        if fields == before {
+            others.push(entry);
+        } else if !fields.is_empty() {
+            let mut entry = entry;
+            entry["fieldsV1"] = fields.to_json();
+            others.push(entry);
+        }
+    }
+    let before = own.clone();
+    own.subtract(&difference.removed);
+    own.union(&difference.changed);
+    match standing {
+        Some(standing) if own == before && difference.changed.is_empty() => others.push(standing),
+        _ if own.is_empty() => {}
+        _ => others.push(entry(target, "Update", &own)),
+    }
+    *entries = others;
+}
+
+/// Whether an entry of `managedFields` is this client's, through this subresource and version.
+pub(crate) fn is_entry_of(entry: &Value, target: &Target, operation: &str) -> bool {
+    entry["manager"] == *target.manager.name
+        && entry["operation"] == operation
+        && entry["subresource"].as_str() == subresource_name(target.subresource)
+        && entry["apiVersion"] == *target.view.api_version()
+}
+
+fn subresource_name(subresource: Subresource) -> Option<&'static str> {
+    match subresource {
+        Subresource::Main => None,
+        Subresource::Status => Some("status"),
+        Subresource::Finalize => Some("finalize"),
+    }
+}
+
+/// A new entry for this client.
+pub(crate) fn entry(target: &Target, operation: &str, fields: &Fields) -> Value {
+    let mut entry = json!({
+        "manager": target.manager.name, "operation": operation, "apiVersion": target.view.api_version(),
+        "time": meta::time(target.now), "fieldsType": "FieldsV1", "fieldsV1": fields.to_json(),
+    });
+    if let Some(name) = subresource_name(target.subresource) {
+        entry["subresource"] = name.into();
+    }
+    entry
+}
+
+/// Puts the entries into an object, in the order the real server keeps them in.
+pub(crate) fn write_entries(object: &mut Value, mut entries: Vec<Value>) {
+    entries.sort_by_cached_key(|entry| {
+        let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+        (text("operation"), text("time"), text("manager"), text("subresource"))
+    });
+    meta::metadata_mut(object).insert("managedFields".to_owned(), entries.into());
+}
+
+/// Whether two states of an object differ in nothing but the times in their `managedFields`.
+pub(crate) fn same(old: &Value, new: &Value) -> bool {
+    let timeless = |object: &Value| {
+        let mut object = object.clone();
+        let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
+        for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
+            entry.remove("time");
+        }
+        object
+    };
+    old == new || timeless(old) == timeless(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema() -> std::sync::Arc<Schema> {
+        Schema::of_custom(Some(&json!({"properties": {
+            "spec": {"properties": {"a": {}, "b": {}}},
+            "status": {"properties": {"conditions": {
+                "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"],
+            }}},
+        }})))
+    }
+
+    #[test]
+    fn a_set_survives_the_round_trip_through_fields_v1() {
+        let object = json!({"spec": {"a": 1, "free": {"x": [1]}}, "status": {"conditions": [{"type": "T", "x": 1}]}});
+        let fields = Fields::of(&object, &schema());
+        assert_eq!(
+            fields.to_json(),
+            json!({
+                "f:spec": {"f:a": {}, "f:free": {".": {}, "f:x": {}}},
+                "f:status": {"f:conditions": {"k:{\"type\":\"T\"}": {".": {}, "f:type": {}, "f:x": {}}}},
+            })
+        );
+        assert_eq!(Fields::from_json(&fields.to_json()), fields);
+        assert_eq!(fields.paths()[0], ".spec.a");
+        assert!(fields.paths().contains(&".status.conditions[type=\"T\"].x".to_owned()));
+    }
+
+    #[test]
+    fn a_difference_tells_changed_from_removed() {
+        let old = json!({"spec": {"a": 1, "b": 2}, "status": {"conditions": [{"type": "T", "x": 1}, {"type": "U"}]}});
+        let new = json!({"spec": {"a": 3}, "status": {"conditions": [{"type": "T", "x": 2}]}});
+        let difference = Difference::between(&old, &new, &schema());
+        assert_eq!(difference.changed.paths(), [".spec.a", ".status.conditions[type=\"T\"].x"]);
+        assert_eq!(
+            difference.removed.paths(),
+            [".spec.b", ".status.conditions[type=\"U\"]", ".status.conditions[type=\"U\"].type"]
+        );
+    }
+
+    #[test]
+    fn what_is_subtracted_is_gone_and_the_rest_stays() {
+        let mut fields = Fields::from_json(&json!({"f:a": {".": {}, "f:b": {}}, "f:c": {}}));
+        fields.subtract(&Fields::from_json(&json!({"f:a": {"f:b": {}}, "f:c": {}, "f:d": {}})));
+        assert_eq!(fields.to_json(), json!({"f:a": {}}));
+    }
+}

@@ -1,0 +1,231 @@
+//! Strategic merge patches: merge patches that know which lists merge, and by which key.
+
+use serde_json::{Map, Value};
+
+use super::super::{
+    schema::{Schema, Shape},
+    status::Status,
+};
+
+const ORDER: &str = "$setElementOrder/";
+const DELETE: &str = "$deleteFromPrimitiveList/";
+
+/// Lays `patch` over `value`.
+pub(super) fn merge(value: &mut Value, patch: &Value, schema: &Schema) -> Result<(), Status> {
+    let Value::Object(patch) = patch else {
+        *value = patch.clone();
+        return Ok(());
+    };
+    match directive(patch)? {
+        Directive::Replace => {
+            *value = without_directives(patch);
+            return Ok(());
+        }
+        Directive::Delete => {
+            *value = Value::Object(Map::new());
+            return Ok(());
+        }
+        Directive::Merge => {}
+    }
+    let map = super::super::meta::map_of(value);
+    for (name, wanted) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
+        let below = schema.field(name);
+        let order = patch.get(&format!("{ORDER}{name}")).and_then(Value::as_array);
+        match wanted {
+            Value::Null => {
+                map.remove(name);
+            }
+            Value::Object(_) => merge(map.entry(name.clone()).or_insert(Value::Null), wanted, below)?,
+            Value::Array(items) => {
+                let mut list = match map.remove(name) {
+                    Some(Value::Array(list)) => list,
+                    _ => Vec::new(),
+                };
+                let before = list.clone();
+                merge_list(&mut list, items, below)?;
+                if let Some(order) = order {
+                    reorder(&mut list, &before, order, &below.shape);
+                }
+                map.insert(name.clone(), list.into());
+            }
+            scalar => {
+                map.insert(name.clone(), scalar.clone());
+            }
+        }
+    }
+    for (directive, argument) in patch.iter().filter(|(name, _)| name.starts_with('$')) {
+        let arguments = argument.as_array().map(Vec::as_slice).unwrap_or_default();
+        if let Some(name) = directive.strip_prefix(DELETE) {
+            if let Some(Value::Array(list)) = map.get_mut(name) {
+                list.retain(|item| !arguments.contains(item));
+            }
+        } else if let Some(name) = directive.strip_prefix(ORDER) {
+            if !patch.contains_key(name)
+                && let Some(Value::Array(list)) = map.get_mut(name)
+            {
+                let before = list.clone();
+                reorder(list, &before, arguments, &schema.field(name).shape);
+            }
+        } else if directive == "$retainKeys" {
+            map.retain(|name, _| arguments.iter().any(|kept| kept == name));
+        } else if directive != "$patch" {
+            return Err(Status::bad_request(format!("unknown directive {directive} in the patch")));
+        }
+    }
+    Ok(())
+}
+
+enum Directive {
+    Merge,
+    Replace,
+    Delete,
+}
+
+fn directive(patch: &Map<String, Value>) -> Result<Directive, Status> {
+    match patch.get("$patch").map(Value::as_str) {
+        None | Some(Some("merge")) => Ok(Directive::Merge),
+        Some(Some("replace")) => Ok(Directive::Replace),
+        Some(Some("delete")) => Ok(Directive::Delete),
+        Some(other) => Err(Status::bad_request(format!("Unknown patch type found: {}", other.unwrap_or_default()))),
+    }
+}
+
+fn without_directives(patch: &Map<String, Value>) -> Value {
+    let fields = patch.iter().filter(|(name, _)| !name.starts_with('$'));
+    Value::Object(fields.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+fn merge_list(list: &mut Vec<Value>, patch: &[Value], schema: &Schema) -> Result<(), Status> {
+    match &schema.shape {
+        Shape::Keyed(keys) => {
+            let key = keys.first().map(|(key, _)| key.as_str()).unwrap_or_default();
+            let mut directives = Vec::with_capacity(patch.len());
+            for item in patch {
+                let Value::Object(fields) = item else {
+                    return Err(Status::bad_request("the patch has a list of another type than the object"));
+                };
+                directives.push((item, fields, directive(fields)?));
+            }
+            if directives.iter().any(|(_, _, directive)| matches!(directive, Directive::Replace)) {
+                list.clear();
+            }
+            for (item, fields, directive) in directives {
+                let Some(value) = fields.get(key) else {
+                    if matches!(directive, Directive::Replace) {
+                        continue;
+                    }
+                    return Err(Status::bad_request(format!("map: {item} does not contain declared merge key: {key}")));
+                };
+                let known = list.iter_mut().find(|known| known.get(key) == Some(value));
+                match (directive, known) {
+                    (Directive::Delete, _) => list.retain(|known| known.get(key) != Some(value)),
+                    (Directive::Replace, _) => list.push(without_directives(fields)),
+                    (Directive::Merge, Some(known)) => merge(known, item, schema.item())?,
+                    (Directive::Merge, None) => {
+                        let mut new = Value::Null;
+                        merge(&mut new, item, schema.item())?;
+                        list.push(new);
+                    }
+                }
+            }
+        }
+        Shape::Set => {
+            for item in patch {
+                if !list.contains(item) {
+                    list.push(item.clone());
+                }
+            }
+        }
+        Shape::Granular | Shape::Atomic => list.clone_from(&patch.to_vec()),
+    }
+    Ok(())
+}
+
+/// Brings listed items into the wanted order; items only the server knows stay before what they were before.
+fn reorder(list: &mut Vec<Value>, before: &[Value], order: &[Value], shape: &Shape) {
+    let key = match shape {
+        Shape::Keyed(keys) => keys.first().map(|(key, _)| key.as_str()),
+        _ => None,
+    };
+    let same = |left: &Value, right: &Value| match key {
+        Some(key) => left.get(key) == right.get(key),
+        None => left == right,
+    };
+    let place = |item: &Value| order.iter().position(|wanted| same(wanted, item));
+    let origin = |item: &Value| before.iter().position(|known| same(known, item));
+    let (mut listed, unlisted): (Vec<Value>, Vec<Value>) =
+        std::mem::take(list).into_iter().partition(|item| place(item).is_some());
+    listed.sort_by_key(&place);
+    let mut unlisted = unlisted.into_iter().peekable();
+    for item in listed {
+        if let Some(at) = origin(&item) {
+            while let Some(earlier) = unlisted.next_if(|other| origin(other).is_some_and(|other| other < at)) {
+                list.push(earlier);
+            }
+        }
+        list.push(item);
+    }
+    list.extend(unlisted);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn merged(mut value: Value, patch: &Value) -> Value {
+        merge(&mut value, patch, &Schema::of_core("Pod")).unwrap();
+        value
+    }
+
+    #[test]
+    fn maps_merge_and_null_removes() {
+        assert_eq!(
+            merged(
+                json!({"metadata": {"labels": {"a": "1", "b": "2"}}, "data": {"x": "y"}}),
+                &json!({"metadata": {"labels": {"b": null, "c": "3"}}, "data": {"$patch": "replace", "z": "1"}}),
+            ),
+            json!({"metadata": {"labels": {"a": "1", "c": "3"}}, "data": {"z": "1"}})
+        );
+    }
+
+    #[test]
+    fn finalizers_merge_by_value() {
+        assert_eq!(
+            merged(
+                json!({"metadata": {"finalizers": ["a/a", "b/b"]}}),
+                &json!({"metadata": {"finalizers": ["c/c"], "$deleteFromPrimitiveList/finalizers": ["a/a"]}}),
+            ),
+            json!({"metadata": {"finalizers": ["b/b", "c/c"]}})
+        );
+    }
+
+    #[test]
+    fn lists_merge_by_their_key_and_keep_the_wanted_order() {
+        let pod = json!({"spec": {"containers": [
+            {"name": "a", "image": "1"}, {"name": "server", "image": "1"}, {"name": "b", "image": "1"},
+        ]}});
+        let patch = json!({"spec": {
+            "$setElementOrder/containers": [{"name": "b"}, {"name": "new"}, {"name": "a"}],
+            "containers": [{"name": "b", "image": "2"}, {"name": "new", "image": "9"}],
+        }});
+        let names = |pod: &Value| -> Vec<String> {
+            let containers = pod["spec"]["containers"].as_array().unwrap();
+            containers.iter().map(|one| format!("{}{}", one["name"], one["image"])).collect()
+        };
+        assert_eq!(
+            names(&merged(pod.clone(), &patch)),
+            ["\"server\"\"1\"", "\"b\"\"2\"", "\"new\"\"9\"", "\"a\"\"1\""]
+        );
+        let patch = json!({"spec": {"containers": [{"name": "a", "$patch": "delete"}]}});
+        assert_eq!(names(&merged(pod, &patch)), ["\"server\"\"1\"", "\"b\"\"1\""]);
+    }
+
+    #[test]
+    fn a_list_item_without_its_key_is_refused() {
+        let mut value = json!({});
+        let patch = json!({"spec": {"containers": [{"image": "x"}]}});
+        assert_eq!(merge(&mut value, &patch, &Schema::of_core("Pod")).unwrap_err().code(), 400);
+    }
+}

@@ -1,0 +1,198 @@
+//! How lists and maps of a kind merge: what server-side apply and strategic merge patches go by.
+//!
+//! A tree that follows the object: granular maps, atomic values, sets, and lists keyed by some of their
+//! fields. It comes from a table for core types and from the OpenAPI schema for custom resources. It says
+//! nothing about which values are valid.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
+
+use serde_json::Value;
+
+/// What happens to a value that two parties write.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) enum Shape {
+    /// Maps merge key by key, lists are replaced.
+    #[default]
+    Granular,
+    /// Owned and replaced as a whole.
+    Atomic,
+    /// A list of scalars that merges by value.
+    Set,
+    /// A list that merges by these fields of its items, each with its default.
+    Keyed(Vec<(String, Option<Value>)>),
+}
+
+/// One node of the tree.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Schema {
+    pub(crate) shape: Shape,
+    /// A declared field, as opposed to an entry of a free map.
+    declared: bool,
+    fields: BTreeMap<String, Schema>,
+    items: Option<Box<Schema>>,
+}
+
+/// Everything that is not declared: maps merge, lists are replaced.
+static FREE: LazyLock<Schema> = LazyLock::new(Schema::default);
+
+/// `path rule` lines: `path[]` steps into a list's items, a rule is `set`, `atomic`, or the keys of the list.
+const META: &[(&str, &str)] = &[
+    ("metadata.finalizers", "set"),
+    ("metadata.ownerReferences", "uid"),
+    ("metadata.annotations", "map"),
+    ("metadata.labels", "map"),
+];
+
+const POD: &[(&str, &str)] = &[
+    ("containers", "name"),
+    ("initContainers", "name"),
+    ("ephemeralContainers", "name"),
+    ("volumes", "name"),
+    ("imagePullSecrets", "name"),
+    ("hostAliases", "ip"),
+    ("topologySpreadConstraints", "topologyKey,whenUnsatisfiable"),
+    ("schedulingGates", "name"),
+    ("resourceClaims", "name"),
+    ("nodeSelector", "atomic"),
+];
+
+const CONTAINER: &[(&str, &str)] = &[
+    ("ports", "containerPort,protocol=TCP"),
+    ("env", "name"),
+    ("volumeMounts", "mountPath"),
+    ("volumeDevices", "devicePath"),
+    ("resources.claims", "name"),
+];
+
+impl Schema {
+    /// The schema of a core kind.
+    pub(crate) fn of_core(kind: &str) -> Arc<Self> {
+        let mut root = Self::default();
+        root.add_all("", META);
+        let rules: &[(&str, &str)] = match kind {
+            "Pod" => &[("status.conditions", "type"), ("status.podIPs", "ip")],
+            "Deployment" => &[("spec.selector", "atomic"), ("status.conditions", "type")],
+            "Service" => {
+                &[("spec.ports", "port,protocol=TCP"), ("spec.selector", "atomic"), ("status.conditions", "type")]
+            }
+            "Node" => &[("status.conditions", "type"), ("status.addresses", "type"), ("spec.podCIDRs", "set")],
+            "Namespace" | "CustomResourceDefinition" => &[("status.conditions", "type")],
+            "ServiceAccount" => &[("secrets", "name")],
+            _ => &[],
+        };
+        root.add_all("", rules);
+        match kind {
+            "Pod" => root.add_pod("spec."),
+            "Deployment" => {
+                root.add_all("spec.template.", META);
+                root.add_pod("spec.template.spec.");
+            }
+            _ => {}
+        }
+        Arc::new(root)
+    }
+
+    fn add_pod(&mut self, prefix: &str) {
+        self.add_all(prefix, POD);
+        for list in ["containers", "initContainers", "ephemeralContainers"] {
+            self.add_all(&format!("{prefix}{list}[]."), CONTAINER);
+        }
+    }
+
+    fn add_all(&mut self, prefix: &str, rules: &[(&str, &str)]) {
+        for (path, rule) in rules {
+            let mut node = &mut *self;
+            for step in format!("{prefix}{path}").split('.') {
+                let (field, into_items) = step.strip_suffix("[]").map_or((step, false), |field| (field, true));
+                node = node.fields.entry(field.to_owned()).or_default();
+                node.declared = true;
+                if into_items {
+                    node = node.items.get_or_insert_default();
+                }
+            }
+            node.shape = match *rule {
+                "set" => Shape::Set,
+                "atomic" => Shape::Atomic,
+                "map" => Shape::Granular,
+                keys => Shape::Keyed(
+                    keys.split(',')
+                        .map(|key| match key.split_once('=') {
+                            Some((key, default)) => (key.to_owned(), Some(default.into())),
+                            None => (key.to_owned(), None),
+                        })
+                        .collect(),
+                ),
+            };
+        }
+    }
+
+    /// The schema of a custom resource, read off the `x-kubernetes-*` extensions of its OpenAPI schema.
+    pub(crate) fn of_custom(openapi: Option<&Value>) -> Arc<Self> {
+        let mut root = openapi.map(Self::from_openapi).unwrap_or_default();
+        root.fields.remove("metadata");
+        root.add_all("", META);
+        Arc::new(root)
+    }
+
+    fn from_openapi(openapi: &Value) -> Self {
+        let text = |key: &str| openapi.get(key).and_then(Value::as_str);
+        let items = openapi.get("items");
+        let shape = match (text("x-kubernetes-list-type"), text("x-kubernetes-map-type")) {
+            (_, Some("atomic")) | (Some("atomic"), _) => Shape::Atomic,
+            (Some("set"), _) => Shape::Set,
+            (Some("map"), _) => {
+                let keys = openapi.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
+                let default_of = |key: &str| items?.get("properties")?.get(key)?.get("default").cloned();
+                Shape::Keyed(
+                    keys.into_iter()
+                        .flatten()
+                        .filter_map(Value::as_str)
+                        .map(|key| (key.to_owned(), default_of(key)))
+                        .collect(),
+                )
+            }
+            _ => Shape::Granular,
+        };
+        let fields = openapi.get("properties").and_then(Value::as_object);
+        Self {
+            shape,
+            declared: false,
+            fields: fields
+                .into_iter()
+                .flatten()
+                .map(|(name, field)| (name.clone(), Self { declared: true, ..Self::from_openapi(field) }))
+                .collect(),
+            items: items
+                .or_else(|| openapi.get("additionalProperties"))
+                .filter(|inner| inner.is_object())
+                .map(|inner| Box::new(Self::from_openapi(inner))),
+        }
+    }
+
+    /// The node below a field or map key.
+    pub(crate) fn field(&self, name: &str) -> &Self {
+        self.fields.get(name).or(self.items.as_deref()).unwrap_or(&FREE)
+    }
+
+    /// The node of a list's items.
+    pub(crate) fn item(&self) -> &Self {
+        self.items.as_deref().unwrap_or(&FREE)
+    }
+
+    /// Whether `name` is a declared field here, so that owning what is below does not mean owning it.
+    pub(crate) fn declares(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+}
+
+/// The identity of a keyed list's item: its key fields, canonical; `None` when one is missing.
+pub(crate) fn item_key(item: &Value, keys: &[(String, Option<Value>)]) -> Option<String> {
+    let mut found = BTreeMap::new();
+    for (key, default) in keys {
+        found.insert(key.as_str(), item.get(key).or(default.as_ref())?);
+    }
+    serde_json::to_string(&found).ok()
+}

@@ -1,0 +1,1 @@
+//! The API's behaviour, request by request.
