@@ -1,0 +1,168 @@
+//! Making a server: the settings, and what can keep it from starting.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{
+    access::Anonymous,
+    api::status::Status,
+    auth::{Credential, User},
+    listen::Security,
+    server::{ApiServer, Loopback, NoSocket},
+    state::{Core, Settings},
+    tls::CertificateError,
+};
+
+/// How long a connection may take over the head of a request; idle ones are closed after it too.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
+/// How many requests the log keeps.
+const LOG_CAPACITY: usize = 65_536;
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The loopback port could not be opened.
+    #[error("the loopback port {address} could not be opened")]
+    Bind {
+        /// The address; port 0 stands for any free one.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The server's keys and certificates could not be made.
+    #[error("the server's certificates could not be made")]
+    Certificate(#[from] CertificateError),
+    /// A declared custom resource cannot be served.
+    #[error("a declared custom resource cannot be served")]
+    Declare(#[from] DeclareError),
+    /// `start` was called on a server that runs.
+    #[error("the server is already running")]
+    AlreadyRunning,
+}
+
+/// Why a custom resource cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeclareError {
+    /// The definition could not be serialized.
+    #[error("the definition could not be serialized")]
+    Serialize(#[source] serde_json::Error),
+    /// The server refuses the definition, as it would refuse it in a request.
+    #[error("the definition was refused with {code}: {message}")]
+    #[non_exhaustive]
+    Refused {
+        /// The HTTP status code of the refusal.
+        code: u16,
+        /// What is wrong with the definition.
+        message: Box<str>,
+    },
+}
+
+impl DeclareError {
+    pub(crate) fn refused(status: &Status) -> Self {
+        Self::Refused { code: status.code(), message: status.message().into() }
+    }
+}
+
+/// The settings of an [`ApiServer`]. The defaults are a TLS server on a free loopback port.
+#[derive(Debug)]
+#[must_use = "a builder makes a server only when it is started"]
+pub struct ApiServerBuilder {
+    settings: Settings,
+    tokens: Vec<Credential>,
+    declared: Vec<Result<Value, serde_json::Error>>,
+}
+
+impl Default for ApiServerBuilder {
+    fn default() -> Self {
+        Self {
+            settings: Settings {
+                name: "fake".to_owned(),
+                security: Security::Tls,
+                anonymous: Anonymous::default(),
+                head_timeout: HEAD_TIMEOUT,
+                log_capacity: LOG_CAPACITY,
+            },
+            tokens: Vec::new(),
+            declared: Vec::new(),
+        }
+    }
+}
+
+impl ApiServerBuilder {
+    /// What its kubeconfigs call the cluster and the context. The default is `fake`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Plain HTTP instead of TLS. Client certificates cannot be used then.
+    pub fn plain_http(mut self) -> Self {
+        self.settings.security = Security::Plain;
+        self
+    }
+
+    /// Accepts this bearer token for this user, besides the administrator's.
+    pub fn token(mut self, user: impl Into<User>, token: impl Into<String>) -> Self {
+        self.tokens.push(Credential::from_token(user.into(), token.into()));
+        self
+    }
+
+    /// Serves a custom resource from the start: a `CustomResourceDefinition`, as kube's `CustomResourceExt::crd()`
+    /// makes it. Any serializable form will do.
+    pub fn declare(mut self, crd: impl Serialize) -> Self {
+        self.declared.push(serde_json::to_value(crd));
+        self
+    }
+
+    /// What is done with requests without credentials.
+    pub fn anonymous(mut self, policy: Anonymous) -> Self {
+        self.settings.anonymous = policy;
+        self
+    }
+
+    /// How long a connection may take over the TLS handshake and over the head of each request before it is
+    /// closed; an idle connection is closed after this time too. The default is 90 seconds.
+    pub fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.head_timeout = timeout;
+        self
+    }
+
+    /// How many requests the log keeps; the oldest go first. The default is 65,536.
+    pub fn log_capacity(mut self, requests: usize) -> Self {
+        self.settings.log_capacity = requests;
+        self
+    }
+
+    /// Starts the server on a free loopback port.
+    ///
+    /// # Errors
+    /// If the port cannot be opened, a key cannot be made or a declared resource is refused.
+    pub async fn start(self) -> Result<ApiServer, StartError> {
+        ApiServer::<Loopback>::listen(self.core()?).await
+    }
+
+    /// Starts the server without a socket: it is reached through [`ApiServer::service`] and
+    /// [`ApiServer::client`] only. Nothing is spawned.
+    ///
+    /// # Errors
+    /// If a key cannot be made or a declared resource is refused.
+    pub fn start_without_socket(self) -> Result<ApiServer<NoSocket>, StartError> {
+        Ok(ApiServer::<NoSocket>::new(self.core()?))
+    }
+
+    fn core(self) -> Result<Arc<Core>, StartError> {
+        let declared = self.declared.into_iter().collect::<Result<_, _>>().map_err(DeclareError::Serialize)?;
+        let core = Core::new(self.settings, declared)?;
+        let credentials = Arc::clone(&core.cluster().credentials);
+        for token in &self.tokens {
+            credentials.accept(token, None, Instant::now());
+        }
+        Ok(Arc::new(core))
+    }
+}

@@ -1,0 +1,96 @@
+//! A Kubernetes API server that runs inside the test process.
+//!
+//! Real HTTP/1.1 and TLS on a loopback port, or a bare tower service under a paused clock; several at once;
+//! with tokens and client certificates that can expire and be revoked, with faults on demand, with another
+//! cluster put in its place, and with a log of every request and the credential that made it.
+//!
+//! It is a test double and not a second Kubernetes. It does a chosen part as the real one does it and refuses
+//! the rest with a 501 that says what is missing.
+//!
+//! ```
+//! use clientmgr_fake::apiserver::{ApiServer, Fault, Logged, Requests};
+//! use k8s_openapi::api::core::v1::ConfigMap;
+//! use kube::{Api, api::PostParams};
+//! use std::time::Duration;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = ApiServer::builder().name("member-1").start().await?;
+//!
+//! // A client of the administrator; `kubeconfig()` leads to the same server.
+//! let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
+//! let mut map = ConfigMap::default();
+//! map.metadata.name = Some("greeting".to_owned());
+//! maps.create(&PostParams::default(), &map).await?;
+//!
+//! // Somebody else, whose token is rotated: the old one is refused at once.
+//! let old = server.issue_token("alice");
+//! let alices: Api<ConfigMap> = Api::default_namespaced(server.client_for(&old).await?);
+//! alices.get("greeting").await?;
+//! let new = server.rotate_token(&old, Duration::ZERO);
+//! let refused = alices.get("greeting").await.unwrap_err();
+//! assert!(matches!(refused, kube::Error::Api(status) if status.code == 401));
+//!
+//! // A fault for the next list, and the log to prove what happened.
+//! server.inject(Fault::Unavailable.on(Requests::any().verb("list")).times(1));
+//! assert!(maps.list(&Default::default()).await.is_err());
+//! let failed = server.wait_for(Logged::from(Requests::to("configmaps")).status(503)).await;
+//! assert_eq!(failed.user.as_deref(), Some("admin"));
+//! assert_eq!(server.requests_matching(Logged::any().with(new.fingerprint())).len(), 0);
+//!
+//! server.shutdown().await; // no task, no socket is left
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Without a socket
+//!
+//! [`ApiServerBuilder::start_without_socket`] opens no port and spawns nothing: it suits tests that pause the
+//! clock. [`ApiServer::service`] gives the same on a server that has a socket too.
+//!
+//! # Knowingly different from a real API server
+//!
+//! | here | there |
+//! |---|---|
+//! | every authenticated user may do everything that no [`forbid`](ApiServer::forbid) forbids | RBAC |
+//! | a client certificate is one this server issued; the subject names the user's first group only | any certificate of the client authority |
+//! | impersonation is refused with 501 | allowed by RBAC |
+//! | no session resumption: every connection is a full TLS handshake | sessions are resumed |
+//! | HTTP/1.1 only | HTTP/2 too |
+//! | after [`replace`](ApiServer::replace) with the same authority, tokens stay valid | depends on how tokens are issued |
+//! | an idle connection is closed when the next head has not come within [`head_timeout`](ApiServerBuilder::head_timeout) | 32 s for a head, 90 s idle |
+
+mod access;
+mod api;
+mod auth;
+mod body;
+mod builder;
+mod control;
+mod state;
+mod faults;
+mod health;
+mod kubeconfig;
+mod listen;
+mod log;
+mod requests;
+mod rules;
+mod serve;
+mod server;
+mod service;
+mod tls;
+mod watches;
+
+pub use self::{
+    access::Anonymous,
+    auth::{Credential, Fingerprint, User},
+    body::{ConnectionCut, ResponseBody},
+    builder::{ApiServerBuilder, DeclareError, StartError},
+    control::{NeedsTls, Replacement},
+    faults::{ConnectionFault, ConnectionInjection, Fault, Injection},
+    log::{EndReason, Ended, Logged, Marker, RequestRecord},
+    requests::Requests,
+    rules::Standing,
+    server::{ApiServer, ClientError, Loopback, NoSocket},
+    service::{ApiService, ServiceError},
+    tls::CertificateError,
+};
