@@ -25,6 +25,10 @@ async fn create(client: &Client, name: &str) -> Result<(), kube::Error> {
     Api::default_namespaced(client.clone()).create(&PostParams::default(), &map).await.map(drop)
 }
 
+async fn readyz(client: &Client) -> Result<String, Box<dyn Error>> {
+    Ok(client.request_text(http::Request::get("/readyz").body(Vec::new())?).await?)
+}
+
 async fn reason(server: &ApiServer<impl Sized>, verb: &str) -> Option<EndReason> {
     let ended = server.wait_for(Logged::from(Requests::any().verb(verb)).ended()).await;
     ended.ended.map(|ended| ended.reason)
@@ -169,12 +173,10 @@ async fn a_body_that_is_cut_arrives_in_part() -> Outcome {
     let mut body = http_body_util::BodyStream::new(response.into_body());
     let (mut received, mut broken) = (0, false);
     while let Some(frame) = body.next().await {
-        match frame {
-            Ok(frame) => received += frame.data_ref().map_or(0, bytes::Bytes::len),
-            Err(_) => {
-                broken = true;
-                break;
-            }
+        broken = frame.is_err();
+        received += frame.ok().and_then(|frame| frame.into_data().ok()).map_or(0, |data| data.len());
+        if broken {
+            break;
         }
     }
     assert!(broken && received > 0, "{received} bytes, broken: {broken}");
@@ -270,10 +272,7 @@ async fn a_compacted_history_is_too_old_to_watch_from() -> Outcome {
 async fn readiness_is_a_switch() -> Outcome {
     let server = ApiServer::start_default().await?;
     let client = server.client().await?;
-    async fn text(client: &Client) -> Result<String, Box<dyn Error>> {
-        Ok(client.request_text(http::Request::get("/readyz").body(Vec::new())?).await?)
-    }
-    assert_eq!(text(&client).await?, "ok");
+    assert_eq!(readyz(&client).await?, "ok");
     server.set_ready(false);
     let response = client.send(http::Request::get("/readyz").body(kube::client::Body::empty())?).await?;
     assert_eq!(response.status(), 500);
@@ -281,7 +280,7 @@ async fn readiness_is_a_switch() -> Outcome {
     assert!(body.contains("[-]shutdown failed: reason withheld\nreadyz check failed\n"), "{body}");
     list(&client).await?;
     server.set_ready(true);
-    assert_eq!(text(&client).await?, "ok");
+    assert_eq!(readyz(&client).await?, "ok");
     Ok(())
 }
 

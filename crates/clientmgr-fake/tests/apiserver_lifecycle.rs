@@ -4,11 +4,11 @@
 
 use std::{collections::BTreeMap, error::Error, net::SocketAddr, time::Duration};
 
-use clientmgr_fake::apiserver::{ApiServer, EndReason, Logged, Replacement, Requests};
+use clientmgr_fake::apiserver::{ApiServer, DeclareError, EndReason, Logged, Replacement, Requests, StartError};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
-    Api, Client,
+    Api, Client, CustomResourceExt as _,
     api::{ListParams, PostParams, WatchParams},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -196,6 +196,36 @@ async fn a_replacement_with_a_new_authority_knows_nobody() -> Outcome {
     let refused = names(&old_service).await.expect_err("the token is unknown");
     assert!(matches!(&refused, kube::Error::Api(status) if status.code == 401), "{refused:?}");
     assert!(names(&server.client().await?).await?.is_empty());
+    Ok(())
+}
+
+#[derive(kube::CustomResource, schemars::JsonSchema, serde::Serialize, serde::Deserialize, Clone, Debug)]
+#[kube(group = "example.com", version = "v1", kind = "Widget", namespaced)]
+struct WidgetSpec {
+    size: u32,
+}
+
+#[tokio::test]
+async fn declared_resources_are_served_and_outlive_a_replacement_without_their_objects() -> Outcome {
+    let server = ApiServer::builder().declare(Widget::crd()).start_without_socket()?;
+    let widgets: Api<Widget> = Api::default_namespaced(server.client());
+    widgets.create(&PostParams::default(), &Widget::new("w", WidgetSpec { size: 1 })).await?;
+    server.replace(Replacement::SameCa)?;
+    assert!(widgets.list(&ListParams::default()).await?.items.is_empty());
+    server.replace(Replacement::NewCa)?;
+    let widgets: Api<Widget> = Api::default_namespaced(server.client());
+    assert!(widgets.list(&ListParams::default()).await?.items.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_definition_the_api_refuses_is_an_error_with_its_code() -> Outcome {
+    let server = ApiServer::builder().start_without_socket()?;
+    server.declare(Widget::crd())?;
+    let twice = server.declare(Widget::crd());
+    assert!(matches!(twice, Err(DeclareError::Refused { code: 409, .. })), "{twice:?}");
+    let shapeless = ApiServer::builder().declare("no definition").start_without_socket();
+    assert!(matches!(shapeless, Err(StartError::Declare(DeclareError::Refused { .. }))), "{shapeless:?}");
     Ok(())
 }
 

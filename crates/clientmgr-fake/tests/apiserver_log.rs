@@ -3,7 +3,7 @@
 
 use std::{error::Error, time::Duration};
 
-use clientmgr_fake::apiserver::{ApiServer, EndReason, Fingerprint, Logged, Requests};
+use clientmgr_fake::apiserver::{ApiServer, EndReason, Fingerprint, Logged, Replacement, Requests};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -98,7 +98,21 @@ async fn a_watch_that_times_out_is_complete_and_its_times_follow_the_clock() -> 
     while events.next().await.is_some() {}
     let watch = server.wait_for(Logged::from(Requests::any().verb("watch")).ended()).await;
     let ended = watch.ended.ok_or("it has ended")?;
-    assert_eq!((ended.reason, (ended.after - watch.after).as_secs()), (EndReason::Complete, 60));
+    let lasted = ended.after.saturating_sub(watch.after);
+    assert_eq!((ended.reason, lasted.as_secs()), (EndReason::Complete, 60));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_record_tells_which_cluster_was_behind_the_address() -> Outcome {
+    let server = ApiServer::start_default().await?;
+    let client = server.client().await?;
+    let before = server.kube_system_uid();
+    client.apiserver_version().await?;
+    server.replace(Replacement::SameCa)?;
+    while client.apiserver_version().await.is_err() {} // a dead connection may be found out by using it
+    let clusters: Vec<_> = server.requests().iter().map(|record| record.cluster_uid.to_string()).collect();
+    assert_eq!(clusters, [before, server.kube_system_uid()]);
     Ok(())
 }
 

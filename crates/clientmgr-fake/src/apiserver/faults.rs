@@ -191,15 +191,11 @@ impl From<ConnectionFault> for ConnectionInjection {
 
 /// Which of the standing faults a request meets: the first that applies to it.
 pub(crate) fn choose(rules: &[Rule<Injection>], info: &RequestInfo, user: Option<&str>) -> Option<usize> {
-    rules.iter().position(|rule| {
-        rule.in_force() && rule.order.fault.applies_to(info) && rule.order.requests.matches(info, user)
-    })
+    rules.iter().position(|rule| rule.order.fault.applies_to(info) && rule.order.requests.matches(info, user))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http::Method;
 
     use super::{super::rules::Rules, *};
@@ -210,7 +206,7 @@ mod tests {
     }
 
     fn chosen(injections: &[Injection], target: &str) -> Option<Fault> {
-        let rules = Arc::new(Rules::default());
+        let rules = Rules::default();
         for injection in injections {
             rules.add(injection.clone(), injection.times);
         }

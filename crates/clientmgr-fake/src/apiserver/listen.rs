@@ -15,7 +15,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     auth::Fingerprint,
     faults::ConnectionFault,
-    rules::Rule,
     serve,
     state::{Connection, Core},
     tls::Validity,
@@ -93,7 +92,7 @@ async fn connection(core: Arc<Core>, stream: TcpStream) {
 
 /// Talks to one client until one side has had enough. Errors of the connection are the client's to see.
 async fn talk(core: &Core, connection: Connection, mut stream: TcpStream) {
-    let fault = core.connection_faults.take(|rules| rules.iter().position(Rule::in_force));
+    let fault = core.connection_faults.take(|rules| (!rules.is_empty()).then_some(0));
     let validity = match fault {
         Some(ConnectionFault::Closed) => return,
         Some(ConnectionFault::Silent) => {

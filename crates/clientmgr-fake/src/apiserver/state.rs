@@ -130,9 +130,9 @@ pub(crate) struct Settings {
 pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) log: Arc<Log>,
-    pub(crate) faults: Arc<Rules<Injection>>,
-    pub(crate) connection_faults: Arc<Rules<ConnectionFault>>,
-    pub(crate) denials: Arc<Rules<Requests>>,
+    pub(crate) faults: Rules<Injection>,
+    pub(crate) connection_faults: Rules<ConnectionFault>,
+    pub(crate) denials: Rules<Requests>,
     pub(crate) watches: Arc<OpenWatches>,
     /// Cancelled when the server is gone for good.
     pub(crate) gone: CancellationToken,
@@ -158,9 +158,9 @@ impl Core {
         Ok(Self {
             log: Arc::new(Log::new(settings.log_capacity)),
             settings,
-            faults: Arc::default(),
-            connection_faults: Arc::default(),
-            denials: Arc::default(),
+            faults: Rules::default(),
+            connection_faults: Rules::default(),
+            denials: Rules::default(),
             watches: Arc::default(),
             gone,
             ready: AtomicBool::new(true),

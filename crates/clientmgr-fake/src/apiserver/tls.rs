@@ -16,7 +16,7 @@ use rustls::{
     crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime},
     server::{
-        NoServerSessionStorage,
+        StoresServerSessions,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
 };
@@ -90,7 +90,7 @@ impl Authority {
     pub(crate) fn issue_client(&self, user: &User, lifetime: Duration) -> Result<Issued, CertificateError> {
         let mut params = params(user.name(), user.groups(), lifetime);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.issue(params)
+        self.issue(&params)
     }
 
     /// What the listener presents: a certificate for the loopback addresses, valid or already expired.
@@ -117,14 +117,12 @@ impl Authority {
             .with_single_cert(vec![certificate.der().clone()], key)
             .map_err(CertificateError::Refused)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Nothing is resumed: every connection proves both ends anew, so a certificate that was swapped is
-        // seen by the next connection and not by the one after a cache has run out.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(Forgetful);
+        config.send_tls13_tickets = 1;
         Ok(Arc::new(config))
     }
 
-    fn issue(&self, params: CertificateParams) -> Result<Issued, CertificateError> {
+    fn issue(&self, params: &CertificateParams) -> Result<Issued, CertificateError> {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem(), der: certificate.der().to_vec() })
@@ -152,6 +150,32 @@ fn params(common_name: &str, organisations: &[String], lifetime: Duration) -> Ce
     params.not_after = (now + lifetime).into();
     params.use_authority_key_identifier_extension = true;
     params
+}
+
+/// Hands out session tickets and honours none, so every connection proves both ends anew and a certificate that was
+/// swapped is seen by the next connection.
+///
+/// Without tickets the server would have nothing to say after the handshake, and a client that lets small
+/// writes wait for an acknowledgement (kube's does) would wait 40 ms before its first request.
+#[derive(Debug)]
+struct Forgetful;
+
+impl StoresServerSessions for Forgetful {
+    fn put(&self, _key: Vec<u8>, _session: Vec<u8>) -> bool {
+        true
+    }
+
+    fn get(&self, _key: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn take(&self, _key: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn can_cache(&self) -> bool {
+        true
+    }
 }
 
 /// Asks for a client certificate and accepts any, or none, in the handshake.
