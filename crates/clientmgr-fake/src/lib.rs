@@ -4,6 +4,7 @@
 #[cfg(feature = "apiserver")]
 #[cfg_attr(docsrs, doc(cfg(feature = "apiserver")))]
 pub mod apiserver;
+pub mod laws;
 mod provider;
 
 pub use self::provider::{EmptyKeyError, FakeClientProvider, FakeCluster, Gate, Gated, Hold};

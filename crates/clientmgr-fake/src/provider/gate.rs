@@ -117,7 +117,9 @@ pub struct Hold<K: Key = NamespacedName> {
 
 impl<K: Key> Hold<K> {
     /// Lets the calls through, as dropping does: every call that waited for this hold alone goes on.
-    pub fn release(self) {}
+    pub fn release(self) {
+        drop(self);
+    }
 }
 
 impl<K: Key> Drop for Hold<K> {

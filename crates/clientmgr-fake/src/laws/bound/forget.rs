@@ -1,0 +1,117 @@
+//! What forgetting and discarding tear down.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use clientmgr_core::{BoundError, ClientError};
+
+use super::stage::{Built, Stage};
+use crate::laws::polling::poll_once;
+use crate::laws::setup::{BoundSetup, ProviderSetup, States};
+
+/// Forgetting an object tears down its states on all clusters, and no one else's. No trace remains.
+pub async fn forgetting_an_object_tears_down_its_states<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    stage.steering().connect(&stage.west).await;
+    let east = stage.observe(&stage.east).await;
+    stage.state(&east).await;
+    stage.state(&stage.observe(&stage.west).await).await;
+    let of_other = stage.state_of(&stage.other_object, &east).await;
+    stage.states().forget(&stage.object);
+    stage.assert_counts(3, 1, "one object of two was forgotten");
+    assert_eq!(stage.states().remembered(), 1, "one object of two was forgotten");
+    let again = stage.state_of(&stage.other_object, &east).await;
+    assert!(Arc::ptr_eq(&of_other, &again), "another object was forgotten, and this one's state went");
+
+    stage.state(&east).await;
+    stage.assert_counts(4, 2, "the object came back and starts from nothing");
+    stage.states().forget(&stage.object);
+    stage.states().forget(&stage.other_object);
+    stage.assert_counts(4, 0, "everything was forgotten");
+    assert_eq!(stage.states().remembered(), 0, "everything was forgotten");
+}
+
+/// Forgetting a cluster tears down the states of all objects on it, and on no other.
+pub async fn forgetting_a_cluster_tears_down_the_states_on_it<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    stage.steering().connect(&stage.west).await;
+    let east = stage.observe(&stage.east).await;
+    let west = stage.observe(&stage.west).await;
+    stage.state(&east).await;
+    stage.state_of(&stage.other_object, &east).await;
+    let of_west = stage.state(&west).await;
+    stage.states().forget_cluster(&stage.east);
+    stage.assert_counts(3, 1, "one cluster of two was forgotten");
+    assert_eq!(stage.states().remembered(), 1, "one object still has a state");
+    assert!(Arc::ptr_eq(&of_west, &stage.state(&west).await), "another cluster was forgotten");
+}
+
+/// A build whose object is forgotten under way ends in [`ClientError::Forgotten`], and what it made is torn down.
+pub async fn a_build_whose_object_is_forgotten_is_torn_down<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    let cluster = stage.observe(&stage.east).await;
+
+    let hold = stage.gate().hold(&stage.east);
+    let mut asking = pin!(stage.get_or_build(&stage.object, &cluster));
+    assert!(poll_once(asking.as_mut()).await.is_none(), "the provider is held, yet there is a state");
+    stage.states().forget(&stage.object);
+    hold.release();
+    assert_forgotten::<B>(&asking.await);
+    stage.assert_counts(0, 0, "the object was forgotten before its build began");
+
+    let build = async |_| {
+        stage.states().forget(&stage.object);
+        Ok(stage.counts.build())
+    };
+    assert_forgotten::<B>(&stage.states().get_or_build(&stage.object, &cluster, build).await);
+    stage.assert_counts(1, 0, "the object was forgotten while its state was built");
+    assert_eq!(stage.states().remembered(), 0, "a late build brought a forgotten object back");
+}
+
+/// A build whose cluster is forgotten under way ends the same way.
+pub async fn a_build_whose_cluster_is_forgotten_is_torn_down<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    let cluster = stage.observe(&stage.east).await;
+    let build = async |_| {
+        stage.states().forget_cluster(&stage.east);
+        Ok(stage.counts.build())
+    };
+    assert_forgotten::<B>(&stage.states().get_or_build(&stage.object, &cluster, build).await);
+    stage.assert_counts(1, 0, "the cluster was forgotten while the state was built");
+    assert_eq!(stage.states().remembered(), 0, "a late build brought a forgotten cluster back");
+}
+
+/// Discarding a state tears it down at once, and the next call builds on the connection that stands.
+pub async fn a_discarded_state_is_torn_down_and_built_anew<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    let cluster = stage.observe(&stage.east).await;
+    stage.states().discard(&stage.object, &stage.east);
+    let first = stage.state(&cluster).await;
+    let of_other = stage.state_of(&stage.other_object, &cluster).await;
+    stage.states().discard(&stage.object, &stage.east);
+    stage.states().discard(&stage.object, &stage.east);
+    stage.assert_counts(2, 1, "one object's state was discarded");
+    assert!(!Arc::ptr_eq(&first, &stage.state(&cluster).await), "the discarded state was returned");
+    stage.assert_counts(3, 2, "the discarded state was built anew");
+    let again = stage.state_of(&stage.other_object, &cluster).await;
+    assert!(Arc::ptr_eq(&of_other, &again), "another object's state was discarded");
+}
+
+/// Dropping the map tears down everything in it.
+pub async fn dropping_the_map_tears_everything_down<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    let east = stage.observe(&stage.east).await;
+    let _kept = [stage.state(&east).await, stage.state_of(&stage.other_object, &east).await];
+    stage.assert_counts(2, 2, "nothing was dropped yet");
+    let counts = Arc::clone(&stage.counts);
+    drop(stage);
+    assert_eq!(counts.standing(), 0, "states stand after their map was dropped");
+}
+
+#[track_caller]
+fn assert_forgotten<B: BoundSetup>(answer: &Built<B>) {
+    match answer {
+        Err(BoundError::Client(ClientError::Forgotten { .. })) => {}
+        other => panic!("the build was forgotten under way, and the answer is {other:?}"),
+    }
+}

@@ -1,0 +1,90 @@
+//! [`FakeSetup`]: the fake provider as a set-up for the laws, by itself or as another pointer to it.
+
+use std::convert::identity;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use clientmgr_core::{ClientProvider, ConnectedAt, NamespacedName};
+
+use super::ProviderSetup;
+use crate::FakeClientProvider;
+
+/// The fake as the laws' subject, for providers that are made of it: pointers, wrappers, trait objects.
+///
+/// The clients are numbers, and no two are equal.
+#[derive(Debug)]
+pub struct FakeSetup<P = FakeClientProvider<u32>> {
+    fake: FakeClientProvider<u32>,
+    provider: P,
+    clients: AtomicU32,
+}
+
+impl<P> FakeSetup<P> {
+    /// A set-up for the provider that `wrap` makes of a fake.
+    pub fn new(wrap: impl FnOnce(FakeClientProvider<u32>) -> P) -> Self {
+        let fake = FakeClientProvider::empty();
+        Self { provider: wrap(fake.clone()), fake, clients: AtomicU32::new(0) }
+    }
+
+    fn serve_a_new_client(&self, cluster: &NamespacedName) {
+        let client = self.clients.fetch_add(1, Ordering::Relaxed);
+        self.fake.set_client(cluster, client).expect("the laws use the clusters of this set-up, and these have names");
+    }
+}
+
+impl Default for FakeSetup {
+    /// The fake by itself.
+    fn default() -> Self {
+        Self::new(identity)
+    }
+}
+
+/// What a cluster of [`FakeSetup`] that was made to fail reports.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was made to fail")]
+struct MadeToFail;
+
+impl<P> ProviderSetup for FakeSetup<P>
+where
+    P: ClientProvider<Client = u32, Key = NamespacedName, Revision = ConnectedAt>,
+{
+    type Provider = P;
+    type Identity = u32;
+
+    fn provider(&self) -> &P {
+        &self.provider
+    }
+
+    fn clusters(&self) -> [NamespacedName; 2] {
+        [NamespacedName::new("fleet", "east"), NamespacedName::new("fleet", "west")]
+    }
+
+    fn unknown_cluster(&self) -> NamespacedName {
+        NamespacedName::new("fleet", "nowhere")
+    }
+
+    async fn connect(&self, cluster: &NamespacedName) {
+        self.serve_a_new_client(cluster);
+    }
+
+    async fn replace(&self, cluster: &NamespacedName) {
+        self.serve_a_new_client(cluster);
+    }
+
+    async fn fail(&self, cluster: &NamespacedName) {
+        self.fake
+            .set_cluster_error(cluster, MadeToFail)
+            .expect("the laws use the clusters of this set-up, and these have names");
+    }
+
+    async fn recover(&self, cluster: &NamespacedName) {
+        self.serve_a_new_client(cluster);
+    }
+
+    async fn remove(&self, cluster: &NamespacedName) {
+        self.fake.remove(cluster);
+    }
+
+    async fn identify(&self, client: &u32) -> u32 {
+        *client
+    }
+}
