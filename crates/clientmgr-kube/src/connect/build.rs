@@ -1,0 +1,48 @@
+//! Building a `kube::Client` from a configuration that was checked. Runs on a lane.
+
+use kube::client::ClientBuilder;
+use kube::{Client, Config};
+
+use super::authorize::AuthorizeLayer;
+use super::renewal::Bearer;
+use super::translate;
+use crate::ConnectFailure;
+
+/// Without a process-wide provider of cryptography kube panics where it builds a client with rustls.
+///
+/// With `aws-lc-rs` kube installs one by itself and with `ring` it does not; a provider that the program installed is
+/// left in place.
+#[cfg(feature = "rustls-tls")]
+pub(crate) fn require_cryptography() -> Result<(), ConnectFailure> {
+    use rustls::crypto::CryptoProvider;
+
+    if CryptoProvider::get_default().is_some() {
+        return Ok(());
+    }
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    {
+        #[cfg(feature = "aws-lc-rs")]
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        #[cfg(not(feature = "aws-lc-rs"))]
+        let provider = rustls::crypto::ring::default_provider();
+        // Fails only if another one was installed just now, which will do as well.
+        let _ = provider.install_default();
+        Ok(())
+    }
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    Err(ConnectFailure::NoCryptoProvider)
+}
+
+#[cfg(not(feature = "rustls-tls"))]
+#[expect(clippy::unnecessary_wraps, reason = "the same call with every set of features")]
+pub(crate) fn require_cryptography() -> Result<(), ConnectFailure> {
+    Ok(())
+}
+
+/// Builds a client. Blocks on files and on the system's trust store; must be called within a runtime.
+pub(crate) fn client(config: Config, bearer: Bearer) -> Result<Client, ConnectFailure> {
+    let valid_until = bearer.client_valid_until();
+    let builder = ClientBuilder::try_from(config).map_err(translate::building)?;
+    let builder = builder.with_valid_until(valid_until);
+    Ok(builder.with_layer(&AuthorizeLayer::new(bearer)).build())
+}

@@ -1,0 +1,172 @@
+//! From an endpoint to kube's configuration, with everything checked that would make kube panic, hang, or fail where
+//! nobody can tell why. Reads files, so it runs on a lane.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kube::Config;
+use kube::config::{AuthInfo, ExecConfig, KubeConfigOptions, Kubeconfig};
+use secrecy::SecretString;
+
+use super::token::Token;
+use crate::endpoint::Source;
+use crate::{ConnectFailure, KubeconfigProblem, Material};
+
+/// What is read at most from a file that a kubeconfig names.
+const FILE_LIMIT: u64 = 1024 * 1024;
+
+/// A configuration that is fit to build a client from, and the credentials that are not left to kube.
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) credentials: Credentials,
+}
+
+/// What a client authorizes itself by.
+pub(crate) enum Credentials {
+    /// A client certificate, a password, an authentication provider, or nothing: kube sees to it.
+    InConfig,
+    /// A fixed token.
+    Token(Token),
+    /// A token in a file, which is read again from time to time.
+    TokenFile { path: PathBuf, token: Token },
+    /// A credential plugin.
+    Plugin(Box<ExecConfig>),
+}
+
+/// Loads `source`. Blocks.
+pub(crate) fn load(source: &Source) -> Result<Loaded, ConnectFailure> {
+    let mut config = match source {
+        Source::Context { name, kubeconfig } => from_context(name, kubeconfig)?,
+        Source::Config(config) => (**config).clone(),
+    };
+    check_server(&config)?;
+    if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
+        // kube takes any text for a bundle without certificates, and then trusts nobody.
+        return Err(KubeconfigProblem::Pem { material: Material::CertificateAuthority }.into());
+    }
+    check_identity_files(&config.auth_info)?;
+    let credentials = take_credentials(&mut config.auth_info)?;
+    Ok(Loaded { config, credentials })
+}
+
+fn from_context(context: &str, kubeconfig: &Kubeconfig) -> Result<Config, ConnectFailure> {
+    let named = kubeconfig.contexts.iter().find_map(|named| named.context.as_ref());
+    let Some(inner) = named else {
+        return Err(KubeconfigProblem::NoContext { context: context.to_owned() }.into());
+    };
+    let cluster = kubeconfig.clusters.iter().find_map(|named| named.cluster.as_ref());
+    let Some(cluster) = cluster else {
+        let (context, cluster) = (context.to_owned(), inner.cluster.clone());
+        return Err(KubeconfigProblem::NoCluster { context, cluster }.into());
+    };
+    // kube, as kubectl, goes on without credentials, and the server is blamed for what is a slip of the pen.
+    match &inner.user {
+        None => return Err(KubeconfigProblem::NoUser { context: context.to_owned() }.into()),
+        Some(user) if user.is_empty() => {
+            return Err(KubeconfigProblem::NoUser { context: context.to_owned() }.into());
+        }
+        Some(user) if kubeconfig.auth_infos.is_empty() => {
+            let (context, user) = (context.to_owned(), user.clone());
+            return Err(KubeconfigProblem::UnknownUser { context, user }.into());
+        }
+        Some(_) => {}
+    }
+    if let (Some(path), None) = (&cluster.certificate_authority, &cluster.certificate_authority_data) {
+        check_file(Material::CertificateAuthority, Path::new(path))?;
+    }
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    let loading = Config::from_custom_kubeconfig(kubeconfig.clone(), &options);
+    // It is `async` and yet awaits nothing.
+    let config = futures::executor::block_on(loading).map_err(KubeconfigProblem::from)?;
+    Ok(config)
+}
+
+fn check_server(config: &Config) -> Result<(), KubeconfigProblem> {
+    let server = &config.cluster_url;
+    match (server.scheme_str(), server.host()) {
+        (Some("https" | "http"), Some(host)) if !host.is_empty() => Ok(()),
+        (Some(scheme), Some(_)) => Err(KubeconfigProblem::UnsupportedScheme { scheme: scheme.to_owned() }),
+        _ => Err(KubeconfigProblem::MalformedServer),
+    }
+}
+
+fn check_identity_files(user: &AuthInfo) -> Result<(), KubeconfigProblem> {
+    if let (Some(path), None) = (&user.client_certificate, &user.client_certificate_data) {
+        check_file(Material::ClientCertificate, Path::new(path))?;
+    }
+    if let (Some(path), None) = (&user.client_key, &user.client_key_data) {
+        check_file(Material::ClientKey, Path::new(path))?;
+    }
+    Ok(())
+}
+
+/// A pipe would hang whoever reads it, and a device may never end.
+fn check_file(material: Material, path: &Path) -> Result<(), KubeconfigProblem> {
+    let metadata = fs::metadata(path).map_err(|source| KubeconfigProblem::File {
+        material,
+        path: path.to_owned(),
+        source: Arc::new(source),
+    })?;
+    if !metadata.is_file() {
+        return Err(KubeconfigProblem::NoRegularFile { material, path: path.to_owned() });
+    }
+    if metadata.len() > FILE_LIMIT {
+        return Err(KubeconfigProblem::TooLarge { material, path: path.to_owned(), limit: FILE_LIMIT });
+    }
+    Ok(())
+}
+
+/// Takes out of `user` what kube would handle in a way that panics, hangs or goes wrong: tokens and plugins.
+///
+/// The order in which the kinds of credentials take precedence is kube's.
+fn take_credentials(user: &mut AuthInfo) -> Result<Credentials, KubeconfigProblem> {
+    let token = user.token.take();
+    let token_file = user.token_file.take();
+    let exec = user.exec.take();
+    if let Some(provider) = &user.auth_provider {
+        let name = provider.name.clone();
+        return match name.as_str() {
+            "oidc" if cfg!(feature = "oidc") => Ok(Credentials::InConfig),
+            // Without the feature kube sends the token as it stands.
+            "oidc" => {
+                let Some(token) = provider.config.get("id-token").map(|token| SecretString::from(token.as_str()))
+                else {
+                    return Err(KubeconfigProblem::AuthProvider { name });
+                };
+                user.auth_provider = None;
+                Ok(Credentials::Token(Token::new(&token)?))
+            }
+            // With a command it runs as a plugin does, and without a deadline.
+            "gcp" if cfg!(feature = "oauth") && !provider.config.contains_key("cmd-path") => Ok(Credentials::InConfig),
+            _ => Err(KubeconfigProblem::AuthProvider { name }),
+        };
+    }
+    if user.username.is_some() && user.password.is_some() {
+        return Ok(Credentials::InConfig);
+    }
+    if let Some(token) = token {
+        return Ok(Credentials::Token(Token::new(&token)?));
+    }
+    if let Some(path) = token_file {
+        let path = PathBuf::from(path);
+        let token = read_token(&path)?;
+        return Ok(Credentials::TokenFile { path, token });
+    }
+    match exec {
+        Some(exec) => Ok(Credentials::Plugin(Box::new(exec))),
+        None => Ok(Credentials::InConfig),
+    }
+}
+
+/// Reads a token from a file. Blocks.
+pub(crate) fn read_token(path: &Path) -> Result<Token, KubeconfigProblem> {
+    let material = Material::TokenFile;
+    check_file(material, path)?;
+    let mut text = String::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(FILE_LIMIT).read_to_string(&mut text))
+        .map_err(|source| KubeconfigProblem::File { material, path: path.to_owned(), source: Arc::new(source) })?;
+    Ok(Token::new(&SecretString::from(text))?)
+}

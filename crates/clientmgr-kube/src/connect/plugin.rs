@@ -1,0 +1,149 @@
+//! Credential plugins (`exec` in a kubeconfig), run by ourselves: once for each connection, without blocking a thread,
+//! with a deadline, and killed when it passes. kube would run them three times, on the calling thread, without one.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use kube::Config;
+use kube::config::{ExecConfig, ExecInteractiveMode, Kubeconfig};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+
+use super::token::Token;
+use crate::PluginProblem;
+
+/// What is read at most of what a plugin prints.
+const OUTPUT_LIMIT: u64 = 1024 * 1024;
+
+const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
+
+/// What a plugin issued: a token, a certificate, or both.
+pub(crate) struct Issued {
+    pub(crate) token: Option<Token>,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) expires: Option<Timestamp>,
+}
+
+/// A client certificate and its key, as PEM.
+pub(crate) struct Identity {
+    certificate: String,
+    key: SecretString,
+}
+
+impl Identity {
+    /// Makes it the identity of a configuration.
+    pub(crate) fn put_into(&self, config: &mut Config) {
+        config.auth_info.client_certificate_data = Some(STANDARD.encode(&self.certificate));
+        config.auth_info.client_key_data = Some(STANDARD.encode(self.key.expose_secret()).into());
+    }
+}
+
+/// Runs a plugin.
+///
+/// # Cancel safety
+///
+/// Dropping the future kills the plugin.
+pub(crate) async fn run(exec: &ExecConfig, deadline: Duration) -> Result<Issued, PluginProblem> {
+    let name = exec.command.clone().filter(|command| !command.is_empty()).ok_or(PluginProblem::NoCommand)?;
+    match tokio::time::timeout(deadline, output(exec, &name)).await {
+        Ok(printed) => read(exec, &name, &printed?),
+        Err(_) => Err(PluginProblem::TimedOut { command: name, deadline }),
+    }
+}
+
+async fn output(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, PluginProblem> {
+    let named = || name.to_owned();
+    let version = exec.api_version.as_deref().filter(|version| VERSIONS.contains(version));
+    let version = version.ok_or_else(|| PluginProblem::ApiVersion { command: named() })?;
+    if exec.interactive_mode == Some(ExecInteractiveMode::Always) {
+        return Err(PluginProblem::NeedsTerminal { command: named() });
+    }
+    let not_started = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::NotFound => PluginProblem::NotInstalled { command: named() },
+        _ => PluginProblem::NotStarted { command: named(), source: source.into() },
+    };
+    let mut child = command(exec, name, version).spawn().map_err(not_started)?;
+    let mut printed = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(OUTPUT_LIMIT + 1).read_to_end(&mut printed).await.map_err(not_started)?;
+    }
+    if printed.len() as u64 > OUTPUT_LIMIT {
+        return Err(PluginProblem::TooMuchOutput { command: named(), limit: OUTPUT_LIMIT });
+    }
+    let status = child.wait().await.map_err(not_started)?;
+    if !status.success() {
+        return Err(PluginProblem::Failed { command: named(), code: status.code() });
+    }
+    Ok(printed)
+}
+
+fn command(exec: &ExecConfig, name: &str, version: &str) -> Command {
+    let mut command = Command::new(name);
+    command.args(exec.args.iter().flatten());
+    for variable in exec.env.iter().flatten() {
+        if let (Some(name), Some(value)) = (variable.get("name"), variable.get("value")) {
+            command.env(name, value);
+        }
+    }
+    let mut spec = json!({ "interactive": false });
+    if let (true, Some(cluster)) = (exec.provide_cluster_info, &exec.cluster) {
+        spec["cluster"] = json!(cluster);
+    }
+    let info = json!({ "apiVersion": version, "kind": "ExecCredential", "spec": spec });
+    command.env("KUBERNETES_EXEC_INFO", info.to_string());
+    for variable in exec.drop_env.iter().flatten() {
+        command.env_remove(variable);
+    }
+    // What a plugin says on its way may hold a credential, so it goes nowhere.
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Reads what a plugin printed.
+fn read(exec: &ExecConfig, name: &str, printed: &[u8]) -> Result<Issued, PluginProblem> {
+    let garbage = || PluginProblem::Garbage { command: name.to_owned() };
+    let credential = parse(printed).ok_or_else(garbage)?;
+    let text = |field: &str| match credential.status.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str())),
+        Some(_) => Err(garbage()),
+    };
+    if credential.api_version != exec.api_version {
+        return Err(garbage());
+    }
+    let token = text("token")?.map(|token| Token::new(&SecretString::from(token))).transpose();
+    let token = token.map_err(|source| PluginProblem::Token { command: name.to_owned(), source })?;
+    let identity = match (text("clientCertificateData")?, text("clientKeyData")?) {
+        (Some(certificate), Some(key)) => Some(Identity { certificate: certificate.to_owned(), key: key.into() }),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => return Err(garbage()),
+    };
+    let expires = text("expirationTimestamp")?.map(str::parse).transpose().map_err(|_| garbage())?;
+    if token.is_none() && identity.is_none() {
+        return Err(garbage());
+    }
+    Ok(Issued { token, identity, expires })
+}
+
+struct Credential {
+    api_version: Option<String>,
+    status: Value,
+}
+
+/// Plugins print JSON, and some YAML, since kubectl reads that too.
+fn parse(printed: &[u8]) -> Option<Credential> {
+    // kube's reader of kubeconfigs is a reader of YAML that keeps the fields it does not know.
+    let document = match serde_json::from_slice::<Kubeconfig>(printed) {
+        Ok(document) => document,
+        Err(_) => Kubeconfig::from_yaml(std::str::from_utf8(printed).ok()?).ok()?,
+    };
+    let Kubeconfig { kind, api_version, mut other, .. } = document;
+    let status = other.remove("status").filter(Value::is_object)?;
+    (kind.as_deref() == Some("ExecCredential")).then_some(Credential { api_version, status })
+}

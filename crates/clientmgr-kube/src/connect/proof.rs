@@ -1,0 +1,143 @@
+//! Proving that an API answers, and that the credentials are good. What an answer proves is decided by a pure function.
+
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Limited};
+use kube::Client;
+use kube::client::Body;
+use serde_json::Value;
+
+use crate::{ConnectFailure, TransportProblem};
+
+/// What is read at most of an answer.
+const ANSWER_LIMIT: usize = 256 * 1024;
+
+const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
+
+/// What was proven when a cluster was connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Proof {
+    /// The API answers, and it took the credentials for this user's.
+    Credentials {
+        /// The user's name, as the server knows it.
+        user: String,
+    },
+    /// The API answers. What it makes of the credentials is not known, since it does not tell who asks: it is an old
+    /// one, or the user is not allowed to know.
+    Api,
+}
+
+/// Which request was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// Who am I?
+    Review,
+    /// Which version is this?
+    Version,
+}
+
+/// What an answer means.
+#[derive(Debug)]
+enum Verdict {
+    Proven(Proof),
+    /// This does not settle it: ask for the version.
+    AskForVersion,
+    Failed(ConnectFailure),
+}
+
+/// Asks the API of `client` who it takes us for; each request has the deadline.
+///
+/// `/version` and the health endpoints are open to anybody, so they prove nothing of the credentials.
+pub(crate) async fn prove(client: &Client, deadline: Duration) -> Result<Proof, ConnectFailure> {
+    for asked in [Asked::Review, Asked::Version] {
+        let answer = match tokio::time::timeout(deadline, ask(client, asked)).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(ConnectFailure::DeadlinePassed { deadline }),
+        };
+        match judge(asked, &answer) {
+            Verdict::Proven(proof) => return Ok(proof),
+            Verdict::Failed(failure) => return Err(failure),
+            Verdict::AskForVersion => {}
+        }
+    }
+    Err(ConnectFailure::NotKubernetes)
+}
+
+async fn ask(client: &Client, asked: Asked) -> Result<Answer, ConnectFailure> {
+    let (method, path, body) = match asked {
+        Asked::Review => {
+            (Method::POST, "/apis/authentication.k8s.io/v1/selfsubjectreviews", REVIEW.as_bytes().to_vec())
+        }
+        Asked::Version => (Method::GET, "/version", Vec::new()),
+    };
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = http::Uri::from_static(path);
+    request.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    // Sent raw: kube's own reading of an error loses the HTTP status.
+    let response = client.send(request).await.map_err(unanswered)?;
+    Answer::read(response).await
+}
+
+/// An HTTP answer as far as it matters.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    retry_after: Option<Duration>,
+    /// The body, where it is JSON.
+    body: Option<Value>,
+}
+
+impl Answer {
+    async fn read(response: Response<Body>) -> Result<Self, ConnectFailure> {
+        let (head, body) = response.into_parts();
+        let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = match Limited::new(body, ANSWER_LIMIT).collect().await {
+            Ok(body) => serde_json::from_slice(&body.to_bytes()).ok(),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => None,
+            Err(error) => return Err(TransportProblem::new(error).into()),
+        };
+        Ok(Self { status: head.status.as_u16(), retry_after: retry_after.map(Duration::from_secs), body })
+    }
+
+    /// Whether the API server itself speaks, and not something before it.
+    fn is_of_kubernetes(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| body["kind"] == "Status")
+    }
+}
+
+fn judge(asked: Asked, answer: &Answer) -> Verdict {
+    let field = |pointer: &str| answer.body.as_ref()?.pointer(pointer)?.as_str();
+    match (asked, answer.status) {
+        (_, 401) => Verdict::Failed(ConnectFailure::Unauthorized),
+        (Asked::Review, 200..=299) => match field("/status/userInfo/username") {
+            Some(user) => Verdict::Proven(Proof::Credentials { user: user.to_owned() }),
+            None => Verdict::Failed(ConnectFailure::NotKubernetes),
+        },
+        // 404: the API is older than the question. 405: it knows the path for something else. 403: not for this user.
+        (Asked::Review, 403..=405) => Verdict::AskForVersion,
+        (Asked::Version, 200..=299) if field("/gitVersion").is_some() => Verdict::Proven(Proof::Api),
+        (Asked::Version, 200..=299) => Verdict::Failed(ConnectFailure::NotKubernetes),
+        // The user may not do this either, but it is the API that says so: the connection is fine.
+        (Asked::Version, 403) if answer.is_of_kubernetes() => Verdict::Proven(Proof::Api),
+        (_, status) => Verdict::Failed(ConnectFailure::Status { status, retry_after: answer.retry_after }),
+    }
+}
+
+/// Why there was no answer.
+fn unanswered(error: kube::Error) -> ConnectFailure {
+    match error {
+        kube::Error::Service(error) => match error.downcast::<ConnectFailure>() {
+            // The token could not be renewed.
+            Ok(failure) => *failure,
+            Err(error) => TransportProblem::new(error).into(),
+        },
+        kube::Error::HyperError(error) => TransportProblem::new(error).into(),
+        // Credentials that kube renews by itself, with the features `oauth` and `oidc`. Its text may quote an answer.
+        kube::Error::Auth(_) => ConnectFailure::Unauthorized,
+        _ => ConnectFailure::Refused,
+    }
+}

@@ -1,0 +1,78 @@
+//! [`Token`]: a bearer token that was found fit to be sent.
+
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::TokenProblem;
+
+/// A bearer token, as the value of an `Authorization` header that is marked as sensitive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Token(HeaderValue);
+
+impl Token {
+    /// Takes a token from a kubeconfig, a file or a plugin.
+    ///
+    /// White space around it is cut off: a block scalar in YAML and most editors leave a newline behind, and no token
+    /// begins or ends with one. kubectl does so for token files; for embedded tokens it fails on each request.
+    pub(crate) fn new(text: &SecretString) -> Result<Self, TokenProblem> {
+        let text = text.expose_secret().trim();
+        if text.is_empty() {
+            return Err(TokenProblem::Empty);
+        }
+        if !text.is_ascii() {
+            return Err(TokenProblem::NotAscii);
+        }
+        let header = SecretString::from(format!("Bearer {text}"));
+        let mut value = match HeaderValue::from_str(header.expose_secret()) {
+            Ok(value) if text.bytes().all(|byte| byte.is_ascii_graphic()) => value,
+            _ => return Err(TokenProblem::Unprintable),
+        };
+        value.set_sensitive(true);
+        Ok(Self(value))
+    }
+
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::Token;
+    use crate::TokenProblem;
+
+    fn token(text: &str) -> Result<Token, TokenProblem> {
+        Token::new(&SecretString::from(text))
+    }
+
+    #[test]
+    fn white_space_around_a_token_is_cut_off() {
+        for text in ["abc", "abc\n", "abc\r\n", "  abc\t", "\nabc\n\n"] {
+            assert_eq!(token(text).unwrap().header(), "Bearer abc", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_sent_is_refused() {
+        let table = [
+            ("", TokenProblem::Empty),
+            (" \n", TokenProblem::Empty),
+            ("a\nb", TokenProblem::Unprintable),
+            ("a b", TokenProblem::Unprintable),
+            ("a\tb", TokenProblem::Unprintable),
+            ("a\0b", TokenProblem::Unprintable),
+            ("a\u{7f}b", TokenProblem::Unprintable),
+            ("schlüssel", TokenProblem::NotAscii),
+        ];
+        for (text, problem) in table {
+            assert_eq!(token(text), Err(problem), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_does_not_show_itself() {
+        assert_eq!(format!("{:?}", token("abc").unwrap()), "Token(Sensitive)");
+    }
+}

@@ -1,0 +1,87 @@
+//! kube's errors in this crate's words. A translation and not a wrapper, because kube's texts may quote what a file
+//! held: the parser shows the line it stumbled over, a Base64 or PEM error the byte or line that is wrong.
+
+use std::sync::Arc;
+
+use kube::config::{KubeconfigError, LoadDataError};
+
+use crate::{ConnectFailure, KubeconfigProblem, Material};
+
+impl From<KubeconfigError> for KubeconfigProblem {
+    fn from(error: KubeconfigError) -> Self {
+        match error {
+            KubeconfigError::CurrentContextNotSet => Self::NoContext { context: String::new() },
+            KubeconfigError::KindMismatch | KubeconfigError::ApiVersionMismatch => Self::Unmergeable,
+            KubeconfigError::LoadContext(context) => Self::NoContext { context },
+            KubeconfigError::LoadClusterOfContext(cluster) => Self::NoCluster { context: String::new(), cluster },
+            KubeconfigError::FindPath => Self::NoPath,
+            KubeconfigError::ReadConfig(source, path) => Self::Unreadable { path, source: Arc::new(source) },
+            KubeconfigError::Parse(error) => {
+                let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
+                Self::Malformed { line, column }
+            }
+            KubeconfigError::MissingClusterUrl => Self::NoServer,
+            KubeconfigError::ParseClusterUrl(_) => Self::MalformedServer,
+            KubeconfigError::LoadCertificateAuthority(error) => material(Material::CertificateAuthority, error),
+            KubeconfigError::LoadClientCertificate(error) => material(Material::ClientCertificate, error),
+            KubeconfigError::LoadClientKey(error) => material(Material::ClientKey, error),
+            KubeconfigError::ParseCertificates(_) => Self::Pem { material: Material::CertificateAuthority },
+            #[cfg(any(feature = "http-proxy", feature = "socks5"))]
+            KubeconfigError::ParseNoProxy(_) => Self::MalformedNoProxy,
+            // The proxy's URL, and `NO_PROXY` where another crate enabled kube's proxy features.
+            _ => Self::MalformedProxy,
+        }
+    }
+}
+
+fn material(material: Material, error: LoadDataError) -> KubeconfigProblem {
+    match error {
+        LoadDataError::DecodeBase64(_) => KubeconfigProblem::Base64 { material },
+        LoadDataError::ReadFile(source, path) => KubeconfigProblem::File { material, path, source: Arc::new(source) },
+        LoadDataError::NoBase64DataOrFile => KubeconfigProblem::Missing { material },
+    }
+}
+
+/// Why kube built no client.
+pub(crate) fn building(error: kube::Error) -> ConnectFailure {
+    match error {
+        kube::Error::ProxyProtocolUnsupported { proxy_url } => {
+            let scheme = proxy_url.scheme_str().unwrap_or_default().to_owned();
+            KubeconfigProblem::UnsupportedProxy { scheme }.into()
+        }
+        kube::Error::ProxyProtocolDisabled { protocol_feature, .. } => {
+            // kube names its own feature; this crate's has the same name.
+            let feature = protocol_feature.strip_prefix("kube/").unwrap_or(protocol_feature);
+            KubeconfigProblem::ProxyFeature { feature }.into()
+        }
+        kube::Error::HttpError(_) => KubeconfigProblem::Impersonation.into(),
+        kube::Error::TlsRequired => ConnectFailure::NoTlsStack,
+        kube::Error::InferKubeconfig(error) => KubeconfigProblem::from(error).into(),
+        #[cfg(feature = "rustls-tls")]
+        kube::Error::RustlsTls(error) => rustls(&error).into(),
+        #[cfg(feature = "openssl-tls")]
+        kube::Error::OpensslTls(_) => KubeconfigProblem::Pem { material: Material::ClientCertificate }.into(),
+        _ => ConnectFailure::Refused,
+    }
+}
+
+#[cfg(feature = "rustls-tls")]
+fn rustls(error: &kube::client::RustlsTlsError) -> KubeconfigProblem {
+    use kube::client::RustlsTlsError as Tls;
+
+    match error {
+        Tls::InvalidIdentityPem(_) | Tls::MissingCertificate => {
+            KubeconfigProblem::Pem { material: Material::ClientCertificate }
+        }
+        // rustls reads the certificate to see whether the key fits, so it may be the certificate that is wrong.
+        Tls::InvalidPrivateKey(rustls::Error::InvalidCertificate(_)) => {
+            KubeconfigProblem::Pem { material: Material::ClientCertificate }
+        }
+        Tls::MissingPrivateKey | Tls::InvalidPrivateKey(_) | Tls::UnknownPrivateKeyFormat => {
+            KubeconfigProblem::Pem { material: Material::ClientKey }
+        }
+        Tls::AddRootCertificate(_) => KubeconfigProblem::Pem { material: Material::CertificateAuthority },
+        Tls::NoValidNativeRootCA(_) => KubeconfigProblem::NoTrust,
+        Tls::InvalidServerName(_) => KubeconfigProblem::TlsServerName,
+    }
+}

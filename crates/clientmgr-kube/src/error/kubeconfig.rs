@@ -1,0 +1,222 @@
+//! [`KubeconfigProblem`]: what is wrong with a kubeconfig. Names what to mend, and quotes nothing that may be secret.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is wrong with a kubeconfig.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KubeconfigProblem {
+    /// The file could not be read.
+    #[error("the kubeconfig {path:?} cannot be read")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Arc<io::Error>,
+    },
+
+    /// No file was named, and there is no home directory to look in.
+    #[error("there is no KUBECONFIG in the environment and no home directory")]
+    NoPath,
+
+    /// The text is no kubeconfig.
+    #[error("the kubeconfig is not valid at line {line}, column {column}")]
+    Malformed {
+        /// The line, counted from 1; 0 where it is not known.
+        line: u64,
+        /// The column, counted from 1; 0 where it is not known.
+        column: u64,
+    },
+
+    /// The files that `KUBECONFIG` names differ in kind or version.
+    #[error("the kubeconfigs to merge are not of one kind and version")]
+    Unmergeable,
+
+    /// There is no such context.
+    #[error("the kubeconfig has no context {context:?}")]
+    NoContext {
+        /// The context that was asked for.
+        context: String,
+    },
+
+    /// The context names a cluster that is not there.
+    #[error("context {context:?} names the cluster {cluster:?}, which the kubeconfig does not have")]
+    NoCluster {
+        /// The context.
+        context: String,
+        /// The cluster it names.
+        cluster: String,
+    },
+
+    /// The context names no user. For anonymous requests name a user that has no credentials.
+    #[error("context {context:?} names no user")]
+    NoUser {
+        /// The context.
+        context: String,
+    },
+
+    /// The context names a user that is not there.
+    #[error("context {context:?} names the user {user:?}, which the kubeconfig does not have")]
+    UnknownUser {
+        /// The context.
+        context: String,
+        /// The user it names.
+        user: String,
+    },
+
+    /// The cluster has no server.
+    #[error("the cluster has no server URL")]
+    NoServer,
+
+    /// The server is no URL with a scheme and a host.
+    #[error("the server is not a URL with a scheme and a host")]
+    MalformedServer,
+
+    /// The server's scheme is not one that an API server speaks.
+    #[error("the server's scheme {scheme:?} is neither https nor http")]
+    UnsupportedScheme {
+        /// The scheme.
+        scheme: String,
+    },
+
+    /// The proxy is no URL. It comes from the kubeconfig, or from `HTTPS_PROXY` in the environment.
+    #[error("the proxy is not a URL")]
+    MalformedProxy,
+
+    /// `NO_PROXY` in the environment is not understood.
+    #[error("NO_PROXY in the environment is not understood")]
+    MalformedNoProxy,
+
+    /// The proxy speaks a protocol that is not supported.
+    #[error("the proxy's scheme {scheme:?} is not supported")]
+    UnsupportedProxy {
+        /// The scheme; empty where there is none.
+        scheme: String,
+    },
+
+    /// The proxy needs a feature that is not enabled.
+    #[error("the proxy needs the feature {feature}")]
+    ProxyFeature {
+        /// The feature.
+        feature: &'static str,
+    },
+
+    /// A file or an embedded value could not be used.
+    #[error("the {material} cannot be read from {path:?}")]
+    File {
+        /// What it should hold.
+        material: Material,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Arc<io::Error>,
+    },
+
+    /// The path is of a device, a pipe or a directory.
+    #[error("the {material} at {path:?} is no regular file")]
+    NoRegularFile {
+        /// What it should hold.
+        material: Material,
+        /// The path.
+        path: PathBuf,
+    },
+
+    /// The file is far too large for what it should hold.
+    #[error("the {material} at {path:?} is larger than {limit} bytes")]
+    TooLarge {
+        /// What it should hold.
+        material: Material,
+        /// The file.
+        path: PathBuf,
+        /// What is read at most.
+        limit: u64,
+    },
+
+    /// The value is not Base64.
+    #[error("the {material} is not valid Base64")]
+    Base64 {
+        /// What it should hold.
+        material: Material,
+    },
+
+    /// The value is missing, while its counterpart is there.
+    #[error("there is no {material}, though its counterpart is given")]
+    Missing {
+        /// What is missing.
+        material: Material,
+    },
+
+    /// The value is not PEM, or holds nothing of the kind, or something that cannot be used.
+    #[error("the {material} holds no usable PEM")]
+    Pem {
+        /// What it should hold.
+        material: Material,
+    },
+
+    /// The bearer token cannot be sent.
+    #[error("the token cannot be used")]
+    Token(#[from] TokenProblem),
+
+    /// The name to expect in the server's certificate is no name.
+    #[error("tls-server-name is not a host name")]
+    TlsServerName,
+
+    /// The operating system's trust store cannot be used, and the kubeconfig names no certificate authority.
+    #[error("the kubeconfig names no certificate authority and the system has none that can be used")]
+    NoTrust,
+
+    /// An impersonated user, group, UID or extra cannot be sent in a header.
+    #[error("what is to be impersonated cannot be sent in a header")]
+    Impersonation,
+
+    /// The authentication provider is not supported: it was removed from Kubernetes, or needs a feature of this crate.
+    #[error("the authentication provider {name:?} is not supported: use a credential plugin (exec)")]
+    AuthProvider {
+        /// The provider.
+        name: String,
+    },
+}
+
+/// What a file or value of a kubeconfig holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Material {
+    /// `certificate-authority`.
+    CertificateAuthority,
+    /// `client-certificate`.
+    ClientCertificate,
+    /// `client-key`.
+    ClientKey,
+    /// `tokenFile`.
+    TokenFile,
+}
+
+impl std::fmt::Display for Material {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::CertificateAuthority => "certificate authority",
+            Self::ClientCertificate => "client certificate",
+            Self::ClientKey => "client key",
+            Self::TokenFile => "token file",
+        })
+    }
+}
+
+/// Why a bearer token cannot be sent. White space around a token is no trouble: it is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenProblem {
+    /// There is nothing in it.
+    #[error("the token is empty")]
+    Empty,
+
+    /// It holds a line break, a blank or another control character in its midst.
+    #[error("the token holds white space or a control character")]
+    Unprintable,
+
+    /// It holds something other than ASCII.
+    #[error("the token holds a character that is not ASCII")]
+    NotAscii,
+}

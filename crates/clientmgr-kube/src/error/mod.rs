@@ -1,0 +1,211 @@
+//! [`ConnectError`]: why a cluster is not connected, and what to do about it. One file for each kind of trouble.
+//!
+//! What must not live here: a secret. Errors of kube that may quote a credential are translated, never kept as source.
+
+mod kubeconfig;
+mod plugin;
+mod transport;
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use clientmgr_core::{NamespacedName, ProviderError};
+
+pub use self::kubeconfig::{KubeconfigProblem, Material, TokenProblem};
+pub use self::plugin::PluginProblem;
+pub use self::transport::{TransportProblem, Unreached};
+
+/// Why a cluster could not be connected, or does not answer any more.
+///
+/// Cheap to clone, because one failure is told to everybody who waited for it. [`failure`](Self::failure) tells what
+/// went wrong; the text names the cluster as well. Neither holds a secret.
+///
+/// # Example
+///
+/// ```
+/// use clientmgr_kube::{ConnectFailure, Endpoint, Fleet, NamespacedName, kube::config::Kubeconfig};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let east = NamespacedName::cluster_scoped("east");
+/// let fleet = Fleet::builder().build();
+/// fleet.upsert(east.clone(), Endpoint::from_kubeconfig(&Kubeconfig::default(), "east"));
+///
+/// let error = fleet.connect(&east).await.unwrap_err();
+/// assert!(matches!(error.failure(), ConnectFailure::Kubeconfig(_)));
+/// assert_eq!(error.to_string(), "cluster east: the kubeconfig has no context \"east\"");
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConnectError {
+    cluster: NamespacedName,
+    failure: ConnectFailure,
+}
+
+impl ConnectError {
+    pub(crate) fn new(cluster: NamespacedName, failure: impl Into<ConnectFailure>) -> Self {
+        Self { cluster, failure: failure.into() }
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &NamespacedName {
+        &self.cluster
+    }
+
+    /// What went wrong.
+    pub fn failure(&self) -> &ConnectFailure {
+        &self.failure
+    }
+
+    /// How long the server asked to be left alone, where it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.failure {
+            ConnectFailure::Status { retry_after, .. } => retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether the server refused the credentials.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self.failure, ConnectFailure::Unauthorized)
+    }
+
+    /// Whether something took longer than its deadline.
+    pub fn is_timeout(&self) -> bool {
+        match &self.failure {
+            ConnectFailure::DeadlinePassed { .. }
+            | ConnectFailure::BuildHangs { .. }
+            | ConnectFailure::Plugin(PluginProblem::TimedOut { .. }) => true,
+            ConnectFailure::Transport(problem) => problem.unreached == Unreached::TimedOut,
+            _ => false,
+        }
+    }
+
+    /// Whether the attempt was ended from outside, which says nothing about the cluster.
+    pub(crate) fn is_interruption(&self) -> bool {
+        matches!(self.failure, ConnectFailure::Removed | ConnectFailure::Superseded)
+    }
+
+    /// Whether nothing but another configuration helps: trying again as it is will fail again.
+    pub fn needs_other_configuration(&self) -> bool {
+        matches!(
+            self.failure,
+            ConnectFailure::Kubeconfig(_) | ConnectFailure::NoCryptoProvider | ConnectFailure::NoTlsStack
+        )
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cluster {}: {}", self.cluster, self.failure)
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.failure.source()
+    }
+}
+
+/// What went wrong while a cluster was being connected or checked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectFailure {
+    /// The fleet knows no such cluster. Add it first.
+    #[error("the fleet knows no such cluster")]
+    Unknown,
+
+    /// The cluster was removed from the fleet meanwhile. Nothing to do.
+    #[error("the cluster was removed from the fleet meanwhile")]
+    Removed,
+
+    /// The cluster got another endpoint meanwhile. Connect again.
+    #[error("the endpoint was replaced meanwhile")]
+    Superseded,
+
+    /// Nobody asked for a connection yet. Connect first.
+    #[error("no connection was asked for yet")]
+    NotConnected,
+
+    /// The first connection is being made. Wait.
+    #[error("the connection is being made")]
+    Connecting,
+
+    /// Connecting needs a Tokio runtime. Call from within one.
+    #[error("connecting needs a Tokio runtime, and there is none here")]
+    NoRuntime,
+
+    /// rustls has no cryptography. Enable the feature `ring` or `aws-lc-rs`, or install a process-wide
+    /// `CryptoProvider`.
+    #[error("no cryptography for TLS: enable the feature ring or aws-lc-rs, or install a process-wide CryptoProvider")]
+    NoCryptoProvider,
+
+    /// The server is spoken to over TLS. Enable the feature `rustls-tls` or `openssl-tls`.
+    #[error("no TLS: enable the feature rustls-tls or openssl-tls")]
+    NoTlsStack,
+
+    /// The kubeconfig is wrong. Mend it.
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigProblem),
+
+    /// The credential plugin gave no credentials. Run it by hand to see why.
+    #[error(transparent)]
+    Plugin(#[from] PluginProblem),
+
+    /// Files were read, or the client was built, for longer than the deadline: most likely a file system hangs. While
+    /// that lasts nothing more is started for this cluster.
+    #[error("building the client took longer than {deadline:?}")]
+    BuildHangs {
+        /// How long was waited.
+        deadline: Duration,
+    },
+
+    /// kube panicked on this configuration. Please report it.
+    #[error("building the client panicked")]
+    BuildPanicked,
+
+    /// The operating system gave no thread to build the client on.
+    #[error("no thread to build the client on")]
+    NoThread,
+
+    /// kube refused the configuration for a reason that this crate does not know.
+    #[error("kube refused the configuration")]
+    Refused,
+
+    /// Connecting took longer than the fleet's deadline.
+    #[error("no answer within {deadline:?}")]
+    DeadlinePassed {
+        /// The deadline.
+        deadline: Duration,
+    },
+
+    /// No HTTP answer came.
+    #[error(transparent)]
+    Transport(#[from] TransportProblem),
+
+    /// The server refused the credentials (401). Renew them.
+    #[error("the server refused the credentials")]
+    Unauthorized,
+
+    /// The server answered, but not as it should.
+    #[error("the server answered with status {status}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// How long the server asked to be left alone.
+        retry_after: Option<Duration>,
+    },
+
+    /// Something answered that is no Kubernetes API server: a login page or a proxy, say.
+    #[error("what answered is no Kubernetes API server")]
+    NotKubernetes,
+}
+
+impl From<ConnectError> for ProviderError {
+    fn from(error: ConnectError) -> Self {
+        match error.failure {
+            ConnectFailure::Unknown | ConnectFailure::Removed => Self::NotFound,
+            _ => Self::unavailable(error),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! [`PluginProblem`]: why a credential plugin gave no credentials. Never quotes what the plugin printed, nor its
+//! arguments.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::TokenProblem;
+
+/// Why a credential plugin (`exec` in a kubeconfig) gave no credentials.
+///
+/// What the plugin printed is not kept, because it may hold a credential. Run the command by hand to see it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PluginProblem {
+    /// The kubeconfig names no command.
+    #[error("the credential plugin has no command")]
+    NoCommand,
+
+    /// The plugin speaks a version of the protocol that is not supported. `v1` and `v1beta1` are.
+    #[error("the credential plugin {command:?} has no supported apiVersion")]
+    ApiVersion {
+        /// The command.
+        command: String,
+    },
+
+    /// The plugin wants to talk to somebody at a terminal (`interactiveMode: Always`).
+    #[error("the credential plugin {command:?} needs a terminal")]
+    NeedsTerminal {
+        /// The command.
+        command: String,
+    },
+
+    /// There is no such command. Install it.
+    #[error("the credential plugin {command:?} is not installed")]
+    NotInstalled {
+        /// The command.
+        command: String,
+    },
+
+    /// The command could not be started.
+    #[error("the credential plugin {command:?} cannot be started")]
+    NotStarted {
+        /// The command.
+        command: String,
+        /// Why not.
+        source: Arc<io::Error>,
+    },
+
+    /// The plugin did not end in time, and was killed.
+    #[error("the credential plugin {command:?} did not answer within {deadline:?}")]
+    TimedOut {
+        /// The command.
+        command: String,
+        /// How long was waited.
+        deadline: Duration,
+    },
+
+    /// The plugin ended with an error.
+    #[error("the credential plugin {command:?} failed{}", Code(*.code))]
+    Failed {
+        /// The command.
+        command: String,
+        /// Its exit code; none where a signal ended it.
+        code: Option<i32>,
+    },
+
+    /// The plugin printed more than any credential needs.
+    #[error("the credential plugin {command:?} printed more than {limit} bytes")]
+    TooMuchOutput {
+        /// The command.
+        command: String,
+        /// What is read at most.
+        limit: u64,
+    },
+
+    /// What the plugin printed is no `ExecCredential` of the version asked for, or one that lacks a token and a
+    /// certificate with its key.
+    #[error("the credential plugin {command:?} printed no usable ExecCredential")]
+    Garbage {
+        /// The command.
+        command: String,
+    },
+
+    /// The plugin gave a token that cannot be sent.
+    #[error("the token of the credential plugin {command:?} cannot be used")]
+    Token {
+        /// The command.
+        command: String,
+        /// Why not.
+        source: TokenProblem,
+    },
+}
+
+/// How a plugin's end reads.
+struct Code(Option<i32>);
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(code) => write!(f, " with exit code {code}"),
+            None => f.write_str(": a signal ended it"),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! One cluster of a fleet: the shell around its state machine. Runs the I/O that the machine asks for and tells it
+//! what came of it.
+//!
+//! Readers take the state's lock for the time of a clone. Writers queue for the turn, which is held while a connection
+//! is made; whoever waited for it shares what was made meanwhile. What must not live here: decisions.
+
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use clientmgr_core::{Cause, ConnectedAt, Connection, NamespacedName, ProviderError};
+use futures::future::{Either, select};
+use kube::Client;
+use tokio::sync::{Mutex as Turn, watch};
+
+use super::state::{Effect, Event, Served, State, Want};
+use crate::connect::{Connector, Proof};
+use crate::{ConnectError, ConnectFailure, Endpoint};
+
+/// A client and what it proved.
+#[derive(Clone)]
+pub(crate) struct Line {
+    pub(crate) client: Client,
+    pub(crate) proof: Proof,
+}
+
+/// A failure as it is kept: once for those who asked, once as the source that readers are given.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) error: ConnectError,
+    cause: Cause,
+}
+
+impl Kept {
+    fn new(error: ConnectError) -> Self {
+        Self { cause: Cause::new(error.clone()), error }
+    }
+}
+
+pub(crate) struct Member {
+    key: NamespacedName,
+    standing: RwLock<Standing>,
+    /// Ends attempts whose endpoint was replaced, or whose cluster was removed.
+    interrupt: watch::Sender<()>,
+    /// Who may make a connection. Holds the last outcome, for those who waited meanwhile.
+    turn: Turn<Option<Outcome>>,
+}
+
+/// What changes together: an attempt in `state` always goes to `endpoint`.
+struct Standing {
+    state: State<Line, Kept>,
+    endpoint: Endpoint,
+    /// Counts the endpoints.
+    endpoints: u64,
+    /// Counts the attempts.
+    attempts: u64,
+}
+
+impl Standing {
+    fn tell(&mut self, event: Event<Line, Kept>) -> Effect {
+        let (next, effect) = std::mem::replace(&mut self.state, State::Removed).step(event);
+        self.state = next;
+        effect
+    }
+}
+
+/// What a writer does once it has the turn.
+enum Task {
+    Make { attempt: u64, endpoint: Endpoint, number: u64 },
+    Nothing(Result<ConnectedAt, ConnectError>),
+}
+
+/// What came of an attempt.
+struct Outcome {
+    attempt: u64,
+    result: Result<ConnectedAt, ConnectError>,
+}
+
+/// How the shell connects: the connector and its limits.
+pub(crate) struct Means<'a> {
+    pub(crate) connector: &'a dyn Connector,
+    pub(crate) permits: &'a tokio::sync::Semaphore,
+    pub(crate) deadline: Duration,
+    pub(crate) request_deadline: Duration,
+}
+
+impl Member {
+    pub(crate) fn new(key: NamespacedName, endpoint: Endpoint) -> Self {
+        Self {
+            key,
+            standing: RwLock::new(Standing { state: State::Idle, endpoint, endpoints: 1, attempts: 0 }),
+            interrupt: watch::Sender::new(()),
+            turn: Turn::new(None),
+        }
+    }
+
+    pub(crate) fn key(&self) -> &NamespacedName {
+        &self.key
+    }
+
+    /// Reads the state. `read` runs under its lock.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&State<Line, Kept>) -> T) -> T {
+        // A panic under this lock can only come from a clone of a client; what is in it is whole even then.
+        read(&self.standing.read().unwrap_or_else(PoisonError::into_inner).state)
+    }
+
+    fn edit<T>(&self, edit: impl FnOnce(&mut Standing) -> T) -> T {
+        edit(&mut self.standing.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tell(&self, event: Event<Line, Kept>) -> Effect {
+        self.edit(|standing| standing.tell(event))
+    }
+
+    fn failure(&self, failure: impl Into<ConnectFailure>) -> ConnectError {
+        ConnectError::new(self.key.clone(), failure)
+    }
+
+    /// What readers are told.
+    pub(crate) fn connection(&self, retry: Duration) -> Result<Connection<Client, ConnectedAt>, ProviderError> {
+        self.read(|state| match state {
+            State::Connected { current } | State::Replacing { current, .. } => {
+                Ok(Connection { client: current.client.client.clone(), revision: current.revision })
+            }
+            State::Failing { error, .. } | State::Retrying { error, .. } => Err(ProviderError::Unavailable {
+                source: error.cause.clone(),
+                retry_after: Some(error.error.retry_after().unwrap_or(retry)),
+            }),
+            State::Idle => Err(self.waiting(ConnectFailure::NotConnected, retry)),
+            State::Connecting { .. } => Err(self.waiting(ConnectFailure::Connecting, retry)),
+            State::Removed => Err(ProviderError::NotFound),
+        })
+    }
+
+    fn waiting(&self, failure: ConnectFailure, retry: Duration) -> ProviderError {
+        ProviderError::unavailable(self.failure(failure)).with_retry_after(retry)
+    }
+
+    /// Puts another endpoint in place. What is being connected to the old one is given up; what is connected to it is
+    /// served until there is something better.
+    pub(crate) fn replace_endpoint(&self, endpoint: Endpoint) {
+        self.edit(|standing| {
+            standing.endpoint = endpoint;
+            standing.endpoints += 1;
+            if let Some(attempt) = standing.state.attempt() {
+                standing.tell(Event::GivenUp { attempt });
+            }
+        });
+        self.interrupt.send_replace(());
+    }
+
+    pub(crate) fn remove(&self) {
+        self.tell(Event::Removed);
+        self.interrupt.send_replace(());
+    }
+
+    /// Makes a connection if one is wanted, or shares the one that was made while this call waited for its turn.
+    pub(crate) async fn connect(&self, want: Want, means: &Means<'_>) -> Result<ConnectedAt, ConnectError> {
+        // An attempt under way is as good as one that begins now.
+        let shared_from = self.edit(|standing| standing.state.attempt().unwrap_or(standing.attempts + 1));
+        let mut turn = self.turn.lock().await;
+        if let Some(outcome) = turn.as_ref().filter(|outcome| outcome.attempt >= shared_from) {
+            return outcome.result.clone();
+        }
+        // Subscribed before the endpoint is read, so no interruption is missed.
+        let mut interrupt = self.interrupt.subscribe();
+        let (attempt, endpoint, number) = match self.edit(|standing| self.begin(standing, want)) {
+            Task::Make { attempt, endpoint, number } => (attempt, endpoint, number),
+            Task::Nothing(result) => return result,
+        };
+        // From here on the attempt is under way, and dropping this future gives it up.
+        let under_way = UnderWay { member: self, attempt };
+        let made = {
+            let work = std::pin::pin!(self.make(&endpoint, number, means));
+            let interruption = std::pin::pin!(interrupt.changed());
+            match select(work, interruption).await {
+                Either::Left((made, _)) => made,
+                Either::Right(_) => Err(self.interrupted()),
+            }
+        };
+        let result = self.conclude(attempt, made, means).await;
+        drop(under_way);
+        // An interrupted attempt says nothing to those who asked after the interruption.
+        let interrupted = result.as_ref().is_err_and(ConnectError::is_interruption);
+        *turn = (!interrupted).then(|| Outcome { attempt, result: result.clone() });
+        result
+    }
+
+    fn begin(&self, standing: &mut Standing, want: Want) -> Task {
+        standing.attempts += 1;
+        let (attempt, number) = (standing.attempts, standing.endpoints);
+        match standing.tell(Event::Wanted { want, attempt, endpoint: number }) {
+            Effect::Connect => Task::Make { attempt, endpoint: standing.endpoint.clone(), number },
+            Effect::Standing { revision } => Task::Nothing(Ok(revision)),
+            Effect::Gone => Task::Nothing(Err(self.failure(ConnectFailure::Removed))),
+            // Whoever has the turn is alone, so nothing is under way; the rest answers other events.
+            Effect::Wait { .. } | Effect::None | Effect::Check { .. } => {
+                Task::Nothing(Err(self.failure(ConnectFailure::Superseded)))
+            }
+        }
+    }
+
+    async fn make(&self, endpoint: &Endpoint, number: u64, means: &Means<'_>) -> Result<Served<Line>, ConnectError> {
+        self.require_runtime()?;
+        // The semaphore is never closed.
+        let _permit = means.permits.acquire().await;
+        let opening = means.connector.open(&self.key, endpoint, means.deadline);
+        let deadline = ConnectFailure::DeadlinePassed { deadline: means.deadline };
+        let line = match tokio::time::timeout(means.deadline, opening).await {
+            Ok(opened) => opened?,
+            Err(_) => return Err(self.failure(deadline)),
+        };
+        Ok(Served { client: line, revision: ConnectedAt::now(), endpoint: number })
+    }
+
+    /// Tells the machine what came of the attempt.
+    async fn conclude(
+        &self,
+        attempt: u64,
+        made: Result<Served<Line>, ConnectError>,
+        means: &Means<'_>,
+    ) -> Result<ConnectedAt, ConnectError> {
+        match made {
+            Ok(made) => {
+                let revision = made.revision;
+                self.tell(Event::Made { attempt, made });
+                if self.read(|state| state.served().is_some_and(|served| served.revision == revision)) {
+                    Ok(revision)
+                } else {
+                    Err(self.interrupted())
+                }
+            }
+            Err(error) => {
+                if let Effect::Check { revision } =
+                    self.tell(Event::Failed { attempt, error: Kept::new(error.clone()) })
+                {
+                    // What this finds is told to the machine; the answer to the caller stays the first failure.
+                    let _ = self.check_connection(revision, means).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn interrupted(&self) -> ConnectError {
+        let removed = self.read(|state| matches!(state, State::Removed));
+        self.failure(if removed { ConnectFailure::Removed } else { ConnectFailure::Superseded })
+    }
+
+    /// Timers panic outside of a runtime.
+    fn require_runtime(&self) -> Result<(), ConnectError> {
+        tokio::runtime::Handle::try_current().map(drop).map_err(|_| self.failure(ConnectFailure::NoRuntime))
+    }
+
+    /// Checks the standing connection, or connects where there is none.
+    pub(crate) async fn check(&self, means: &Means<'_>) -> Result<ConnectedAt, ConnectError> {
+        match self.read(|state| state.checkable().map(|served| served.revision)) {
+            Some(revision) => self.check_connection(revision, means).await,
+            None => self.connect(Want::Any, means).await,
+        }
+    }
+
+    async fn check_connection(&self, revision: ConnectedAt, means: &Means<'_>) -> Result<ConnectedAt, ConnectError> {
+        let line = self.read(|state| {
+            state.checkable().filter(|served| served.revision == revision).map(|served| served.client.clone())
+        });
+        self.require_runtime()?;
+        let Some(line) = line else { return Err(self.failure(ConnectFailure::Superseded)) };
+        match means.connector.prove(&self.key, &line, means.request_deadline).await {
+            Ok(_) => {
+                self.tell(Event::Passed { revision });
+                Ok(revision)
+            }
+            Err(error) => {
+                self.tell(Event::Lapsed { revision, error: Kept::new(error.clone()) });
+                Err(error)
+            }
+        }
+    }
+}
+
+/// An attempt under way. Dropped with the future that runs it, whatever became of it: where it was concluded the
+/// machine takes no notice.
+struct UnderWay<'a> {
+    member: &'a Member,
+    attempt: u64,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.member.tell(Event::GivenUp { attempt: self.attempt });
+    }
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,232 @@
+//! The life of one cluster in a fleet: a pure state machine. What happened goes in as an event, what is to be done
+//! comes out as an effect. No I/O, no clock, no lock.
+//!
+//! Every event tells the attempt or the connection it belongs to, so a late answer of an old one changes nothing.
+
+use clientmgr_core::ConnectedAt;
+
+/// A connection that was proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Served<C> {
+    /// The client.
+    pub(crate) client: C,
+    /// The identity of the connection.
+    pub(crate) revision: ConnectedAt,
+    /// Which endpoint of the cluster it goes to; endpoints are counted.
+    pub(crate) endpoint: u64,
+}
+
+/// Where a cluster stands. `C` is a client, `E` what is kept of a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State<C, E> {
+    /// No connection, and none was asked for.
+    ///
+    /// Left for `Connecting` when one is wanted.
+    Idle,
+    /// The first connection is being made.
+    ///
+    /// Left for `Connected` when it is made, for `Failing` when it fails, for `Idle` when the attempt is given up.
+    Connecting {
+        /// The attempt under way.
+        attempt: u64,
+    },
+    /// There is a connection, and it is served.
+    ///
+    /// Left for `Replacing` when another one is wanted, for `Failing` when a check of it fails.
+    Connected {
+        /// What is served.
+        current: Served<C>,
+    },
+    /// There is a connection, it is served, and another one is being made to replace it.
+    ///
+    /// Left for `Connected` when that is made (and then served), fails or is given up; for `Retrying` when a check of
+    /// the standing one fails.
+    Replacing {
+        /// What is served.
+        current: Served<C>,
+        /// The attempt under way.
+        attempt: u64,
+    },
+    /// Nothing is served: connecting failed, or a check did.
+    ///
+    /// Left for `Retrying` when a connection is wanted, for `Connected` when a check of the retained one passes.
+    Failing {
+        /// What went wrong last.
+        error: E,
+        /// The connection whose check failed.
+        retained: Option<Served<C>>,
+    },
+    /// Nothing is served, and a connection is being made.
+    ///
+    /// Left for `Connected` when it is made, for `Failing` when it fails or is given up, for `Replacing` when a check
+    /// of the retained connection passes.
+    Retrying {
+        /// What went wrong last.
+        error: E,
+        /// The connection whose check failed.
+        retained: Option<Served<C>>,
+        /// The attempt under way.
+        attempt: u64,
+    },
+    /// The cluster is no longer in the fleet. Never left.
+    Removed,
+}
+
+/// Whether a standing connection will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// A connection to the endpoint: the standing one, if it is served.
+    Any,
+    /// A new connection.
+    New,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event<C, E> {
+    /// A connection to `endpoint` is wanted; `attempt` is the number of the attempt if one is needed.
+    Wanted { want: Want, attempt: u64, endpoint: u64 },
+    /// The attempt made a connection and proved it.
+    Made { attempt: u64, made: Served<C> },
+    /// The attempt failed.
+    Failed { attempt: u64, error: E },
+    /// Whoever ran the attempt gave it up, or the endpoint it goes to was replaced.
+    GivenUp { attempt: u64 },
+    /// The connection of this revision answered a check.
+    Passed { revision: ConnectedAt },
+    /// The connection of this revision failed a check.
+    Lapsed { revision: ConnectedAt, error: E },
+    /// The cluster left the fleet.
+    Removed,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing.
+    None,
+    /// Make a connection, under the attempt that the event told.
+    Connect,
+    /// Nothing: the connection of this revision will do.
+    Standing { revision: ConnectedAt },
+    /// Wait for the attempt under way.
+    Wait { attempt: u64 },
+    /// Check the standing connection: the one that was to replace it failed, and perhaps it is dead as well.
+    Check { revision: ConnectedAt },
+    /// Tell whoever asked that the cluster is gone.
+    Gone,
+}
+
+impl<C, E> State<C, E> {
+    /// What is served to readers.
+    pub(crate) fn served(&self) -> Option<&Served<C>> {
+        match self {
+            Self::Connected { current } | Self::Replacing { current, .. } => Some(current),
+            Self::Idle | Self::Connecting { .. } | Self::Failing { .. } | Self::Retrying { .. } | Self::Removed => None,
+        }
+    }
+
+    /// The connection that a check is about: the one served, or the one whose last check failed.
+    pub(crate) fn checkable(&self) -> Option<&Served<C>> {
+        match self {
+            Self::Failing { retained, .. } | Self::Retrying { retained, .. } => retained.as_ref(),
+            Self::Idle | Self::Connecting { .. } | Self::Connected { .. } | Self::Replacing { .. } | Self::Removed => {
+                self.served()
+            }
+        }
+    }
+
+    /// The attempt under way.
+    pub(crate) fn attempt(&self) -> Option<u64> {
+        match self {
+            Self::Connecting { attempt } | Self::Replacing { attempt, .. } | Self::Retrying { attempt, .. } => {
+                Some(*attempt)
+            }
+            Self::Idle | Self::Connected { .. } | Self::Failing { .. } | Self::Removed => None,
+        }
+    }
+
+    /// The state after `event`, and what is to be done about it.
+    pub(crate) fn step(self, event: Event<C, E>) -> (Self, Effect) {
+        match event {
+            Event::Wanted { want, attempt, endpoint } => self.wanted(want, attempt, endpoint),
+            Event::Made { attempt, made } if self.attempt() == Some(attempt) => {
+                (Self::Connected { current: made }, Effect::None)
+            }
+            Event::Failed { attempt, error } if self.attempt() == Some(attempt) => self.failed(error),
+            Event::GivenUp { attempt } if self.attempt() == Some(attempt) => (self.given_up(), Effect::None),
+            Event::Passed { revision } if self.checks(revision) => (self.passed(), Effect::None),
+            Event::Lapsed { revision, error } if self.checks(revision) => (self.lapsed(error), Effect::None),
+            Event::Removed => (Self::Removed, Effect::None),
+            // The late answer of an old attempt, or the late check of an old connection.
+            Event::Made { .. }
+            | Event::Failed { .. }
+            | Event::GivenUp { .. }
+            | Event::Passed { .. }
+            | Event::Lapsed { .. } => (self, Effect::None),
+        }
+    }
+
+    fn checks(&self, revision: ConnectedAt) -> bool {
+        self.checkable().is_some_and(|served| served.revision == revision)
+    }
+
+    fn wanted(self, want: Want, attempt: u64, endpoint: u64) -> (Self, Effect) {
+        match self {
+            Self::Idle => (Self::Connecting { attempt }, Effect::Connect),
+            Self::Connected { current } if want == Want::Any && current.endpoint == endpoint => {
+                let revision = current.revision;
+                (Self::Connected { current }, Effect::Standing { revision })
+            }
+            Self::Connected { current } => (Self::Replacing { current, attempt }, Effect::Connect),
+            Self::Failing { error, retained } => (Self::Retrying { error, retained, attempt }, Effect::Connect),
+            Self::Connecting { attempt } | Self::Replacing { attempt, .. } | Self::Retrying { attempt, .. } => {
+                (self, Effect::Wait { attempt })
+            }
+            Self::Removed => (self, Effect::Gone),
+        }
+    }
+
+    fn failed(self, error: E) -> (Self, Effect) {
+        match self {
+            Self::Connecting { .. } => (Self::Failing { error, retained: None }, Effect::None),
+            Self::Retrying { retained, .. } => (Self::Failing { error, retained }, Effect::None),
+            Self::Replacing { current, .. } => {
+                let revision = current.revision;
+                (Self::Connected { current }, Effect::Check { revision })
+            }
+            Self::Idle | Self::Connected { .. } | Self::Failing { .. } | Self::Removed => (self, Effect::None),
+        }
+    }
+
+    fn given_up(self) -> Self {
+        match self {
+            Self::Connecting { .. } => Self::Idle,
+            Self::Replacing { current, .. } => Self::Connected { current },
+            Self::Retrying { error, retained, .. } => Self::Failing { error, retained },
+            Self::Idle | Self::Connected { .. } | Self::Failing { .. } | Self::Removed => self,
+        }
+    }
+
+    fn passed(self) -> Self {
+        match self {
+            Self::Failing { retained: Some(current), .. } => Self::Connected { current },
+            Self::Retrying { retained: Some(current), attempt, .. } => Self::Replacing { current, attempt },
+            _ => self,
+        }
+    }
+
+    fn lapsed(self, error: E) -> Self {
+        match self {
+            Self::Connected { current } => Self::Failing { error, retained: Some(current) },
+            Self::Replacing { current, attempt } => Self::Retrying { error, retained: Some(current), attempt },
+            Self::Failing { retained, .. } => Self::Failing { error, retained },
+            Self::Retrying { retained, attempt, .. } => Self::Retrying { error, retained, attempt },
+            Self::Idle | Self::Connecting { .. } | Self::Removed => self,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;
