@@ -9,26 +9,39 @@ use std::time::{Duration, Instant};
 use crate::process::{Failure, takes_no_arguments};
 use crate::{external, features, lint, test, tidy, toolchains};
 
-type Step = (&'static str, fn(&[OsString]) -> Result<(), Failure>);
+struct Step {
+    name: &'static str,
+    run: fn(&[OsString]) -> Result<(), Failure>,
+    tools: Tools,
+}
+
+/// What a step runs with.
+#[derive(Clone, Copy)]
+enum Tools {
+    /// Those of a usual Rust: when one is missing, the step failed.
+    Usual,
+    /// One that not every machine has: when it is missing, the step is left out, and the table says so. CI has it.
+    Extra,
+}
 
 /// The cheap ones first. Neighbours share what they build: clippy's metadata of the dependencies serves doc, and the
 /// single features come late because each of them builds a few dependencies anew.
 const STEPS: &[Step] = &[
-    ("fmt", lint::fmt),
-    ("tidy", tidy::run),
-    ("clippy", lint::clippy),
-    ("doc", lint::doc),
-    ("test", test::run),
-    ("features", features::run),
-    ("msrv", toolchains::msrv),
-    ("deny", external::deny),
+    Step { name: "fmt", run: lint::fmt, tools: Tools::Usual },
+    Step { name: "tidy", run: tidy::run, tools: Tools::Usual },
+    Step { name: "clippy", run: lint::clippy, tools: Tools::Usual },
+    Step { name: "doc", run: lint::doc, tools: Tools::Usual },
+    Step { name: "test", run: test::run, tools: Tools::Usual },
+    Step { name: "features", run: features::run, tools: Tools::Usual },
+    Step { name: "msrv", run: toolchains::msrv, tools: Tools::Extra },
+    Step { name: "deny", run: external::deny, tools: Tools::Extra },
 ];
 
 /// What became of a step.
 #[derive(Debug, PartialEq)]
 enum Verdict {
     Passed,
-    /// A tool that not every machine has is missing. CI has it.
+    /// Its extra tool is missing.
     Skipped(String),
     Failed(String),
 }
@@ -36,11 +49,11 @@ enum Verdict {
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
     takes_no_arguments(arguments)?;
     let mut results = Vec::new();
-    for (name, step) in STEPS {
-        eprintln!("\n=== {name} ===");
+    for step in STEPS {
+        eprintln!("\n=== {} ===", step.name);
         let start = Instant::now();
-        let verdict = judge(step(&[]));
-        results.push((*name, verdict, start.elapsed()));
+        let verdict = judge((step.run)(&[]), step.tools);
+        results.push((step.name, verdict, start.elapsed()));
     }
     println!("\n{}", table(&results));
     let failed: Vec<_> = results
@@ -51,11 +64,11 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
     if failed.is_empty() { Ok(()) } else { Err(Failure::Steps(failed)) }
 }
 
-fn judge(result: Result<(), Failure>) -> Verdict {
-    match result {
-        Ok(()) => Verdict::Passed,
-        Err(failure @ Failure::Missing { .. }) => Verdict::Skipped(failure.to_string()),
-        Err(failure) => Verdict::Failed(failure.to_string()),
+fn judge(result: Result<(), Failure>, tools: Tools) -> Verdict {
+    match (result, tools) {
+        (Ok(()), _) => Verdict::Passed,
+        (Err(failure @ Failure::Missing { .. }), Tools::Extra) => Verdict::Skipped(failure.to_string()),
+        (Err(failure), _) => Verdict::Failed(failure.to_string()),
     }
 }
 
@@ -83,15 +96,16 @@ fn clock(time: Duration) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Verdict, judge, table};
+    use super::{Tools, Verdict, judge, table};
     use crate::process::Failure;
 
     #[test]
-    fn only_a_missing_tool_is_skipped() {
-        let missing = Failure::Missing { what: "cargo-deny".into(), install: "cargo install cargo-deny".into() };
-        assert!(matches!(judge(Err(missing)), Verdict::Skipped(_)));
-        assert!(matches!(judge(Err(Failure::Found(1))), Verdict::Failed(_)));
-        assert_eq!(judge(Ok(())), Verdict::Passed);
+    fn only_a_missing_extra_tool_is_skipped() {
+        let missing = || Err(Failure::Missing { what: "it".into(), install: "get it".into() });
+        assert!(matches!(judge(missing(), Tools::Extra), Verdict::Skipped(_)));
+        assert!(matches!(judge(missing(), Tools::Usual), Verdict::Failed(_)));
+        assert!(matches!(judge(Err(Failure::Found(1)), Tools::Extra), Verdict::Failed(_)));
+        assert_eq!(judge(Ok(()), Tools::Usual), Verdict::Passed);
     }
 
     #[test]

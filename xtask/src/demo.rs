@@ -5,5 +5,5 @@ use std::ffi::OsString;
 use crate::process::{Failure, cargo};
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
-    cargo().args(["run", "--quiet", "--package", "clientmgr-kube", "--example", "demo", "--"]).args(arguments).run()
+    cargo().args(["run", "--package", "clientmgr-kube", "--example", "demo", "--"]).args(arguments).take_over()
 }

@@ -121,6 +121,24 @@ impl Program {
         }
     }
 
+    /// Becomes it, where the system can: then a Ctrl-C is its alone to answer, and its exit status is ours. Elsewhere
+    /// runs it and waits.
+    #[cfg(unix)]
+    pub(crate) fn take_over(mut self) -> Result<(), Failure> {
+        use std::os::unix::process::CommandExt;
+
+        let command = self.shown.join(" ");
+        eprintln!("\n$ {command}");
+        let source = self.command.exec();
+        Err(Failure::NotStarted { command, source })
+    }
+
+    /// Becomes it, where the system can. Here it runs and is waited for.
+    #[cfg(not(unix))]
+    pub(crate) fn take_over(self) -> Result<(), Failure> {
+        self.run()
+    }
+
     /// Runs it unseen and returns what it wrote to its standard output.
     pub(crate) fn output(mut self) -> Result<String, Failure> {
         let command = self.shown.join(" ");

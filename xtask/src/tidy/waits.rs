@@ -11,8 +11,9 @@ pub(super) fn check(source: &Source<'_>) -> Vec<Violation> {
     let mut paused = false;
     let mut violations = Vec::new();
     for (index, line) in source.code.lines().enumerate() {
-        in_tests |= line.trim_start().starts_with("#[cfg(test)]");
-        if line.contains("test]") || line.contains("test(") {
+        let start = line.trim_start();
+        in_tests |= start.starts_with("#[cfg(test)]");
+        if start.starts_with("#[") && (start.contains("test]") || start.contains("test(")) {
             // The attribute of the test that follows.
             paused = line.contains("start_paused = true");
         }
@@ -53,6 +54,8 @@ mod tests {
         assert!(found("a/tests/b.rs", &paused).is_empty());
         assert_eq!(found("a/tests/b.rs", &running), [3]);
         assert_eq!(found("a/tests/b.rs", &format!("{paused}{running}")), [7]);
+        let helped = paused.replace("{\n", "{\n    set_up_test();\n");
+        assert!(found("a/tests/b.rs", &helped).is_empty(), "a call is no attribute");
     }
 
     #[test]
