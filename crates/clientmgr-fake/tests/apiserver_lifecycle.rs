@@ -270,6 +270,15 @@ async fn a_head_that_does_not_come_is_not_waited_for() -> Outcome {
 }
 
 #[tokio::test]
+async fn plain_http_on_the_tls_port_is_told_so() -> Outcome {
+    let server = ApiServer::start_default().await?;
+    let answer = exchange(server.address(), b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", Then::Wait).await?;
+    assert!(answer.starts_with("HTTP/1.0 400 Bad Request\r\n"), "{answer}");
+    assert!(answer.ends_with("Client sent an HTTP request to an HTTPS server.\n"), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_refused_and_the_server_lives() -> Outcome {
     let server = ApiServer::start_default().await?;
     let client = server.client().await?;

@@ -8,7 +8,7 @@ use super::{
         route::{RequestInfo, Verb},
         status::Status,
     },
-    auth::User,
+    credential::User,
     requests::{Requests, full_resource},
     rules::Rule,
 };

@@ -5,220 +5,15 @@
 //! anonymous. What a user may do is [`access`](super::access)'s question.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
+    collections::HashMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use http::HeaderMap;
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::tls::Issued;
-
-/// Who a request is made as.
-///
-/// ```
-/// use clientmgr_fake::apiserver::User;
-///
-/// let user = User::new("alice").group("developers");
-/// assert_eq!(user.name(), "alice");
-/// assert_eq!(User::from("alice").groups(), &[] as &[String]);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    name: String,
-    uid: Option<String>,
-    groups: Vec<String>,
-    extra: BTreeMap<String, Vec<String>>,
-}
-
-impl User {
-    /// A user in no groups but those every authenticated user is in.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), uid: None, groups: Vec::new(), extra: BTreeMap::new() }
-    }
-
-    /// Adds a group. `system:authenticated` is added by the server.
-    #[must_use]
-    pub fn group(mut self, group: impl Into<String>) -> Self {
-        self.groups.push(group.into());
-        self
-    }
-
-    /// Sets the user's UID, as `SelfSubjectReview` tells it.
-    #[must_use]
-    pub fn uid(mut self, uid: impl Into<String>) -> Self {
-        self.uid = Some(uid.into());
-        self
-    }
-
-    /// Adds a value to the user's extra attributes.
-    #[must_use]
-    pub fn extra(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.extra.entry(key.into()).or_default().push(value.into());
-        self
-    }
-
-    /// The user's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The user's groups, as given.
-    pub fn groups(&self) -> &[String] {
-        &self.groups
-    }
-
-    pub(crate) fn uid_if_any(&self) -> Option<&str> {
-        self.uid.as_deref()
-    }
-
-    pub(crate) fn extras(&self) -> &BTreeMap<String, Vec<String>> {
-        &self.extra
-    }
-
-    pub(crate) fn anonymous() -> Self {
-        Self::new("system:anonymous").group("system:unauthenticated")
-    }
-
-    fn authenticated(mut self) -> Self {
-        let everyone = "system:authenticated";
-        if !self.groups.iter().any(|group| group == everyone) {
-            self.groups.push(everyone.to_owned());
-        }
-        self
-    }
-}
-
-impl From<&str> for User {
-    fn from(name: &str) -> Self {
-        Self::new(name)
-    }
-}
-
-impl From<String> for User {
-    fn from(name: String) -> Self {
-        Self::new(name)
-    }
-}
-
-/// Tells credentials apart without telling them: the SHA-256 of a token or of a certificate.
-///
-/// It displays as the first 16 hexadecimal digits. Two requests with equal fingerprints were made with the
-/// same credential.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fingerprint([u8; 32]);
-
-impl Fingerprint {
-    /// The fingerprint of a bearer token.
-    pub fn of_token(token: &str) -> Self {
-        Self(Sha256::digest(token.as_bytes()).into())
-    }
-
-    pub(crate) fn of_certificate(der: &[u8]) -> Self {
-        Self(Sha256::digest(der).into())
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Fingerprint({self})")
-    }
-}
-
-/// A token or client certificate the server accepts, with the user it stands for.
-///
-/// It is made by the server ([`issue_token`](super::ApiServer::issue_token),
-/// [`issue_certificate`](super::ApiServer::issue_certificate)) and goes into a kubeconfig or a client. Debug
-/// output shows the fingerprint and never the secret.
-#[derive(Clone)]
-pub struct Credential {
-    user: User,
-    fingerprint: Fingerprint,
-    secret: Secret,
-}
-
-#[derive(Clone)]
-pub(crate) enum Secret {
-    Token(String),
-    Certificate(Issued),
-}
-
-impl Credential {
-    pub(crate) fn from_token(user: User, token: String) -> Self {
-        Self { user, fingerprint: Fingerprint::of_token(&token), secret: Secret::Token(token) }
-    }
-
-    /// A token nobody can guess.
-    pub(crate) fn random_token(user: User) -> Self {
-        let [a, b] = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::simple);
-        Self::from_token(user, format!("{a}{b}"))
-    }
-
-    pub(crate) fn from_certificate(user: User, issued: Issued) -> Self {
-        Self { user, fingerprint: Fingerprint::of_certificate(&issued.der), secret: Secret::Certificate(issued) }
-    }
-
-    /// The user this credential stands for.
-    pub fn user(&self) -> &User {
-        &self.user
-    }
-
-    /// What the request log calls this credential.
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
-    }
-
-    /// The bearer token, if it is one. This is the secret itself.
-    pub fn token(&self) -> Option<&str> {
-        match &self.secret {
-            Secret::Token(token) => Some(token),
-            Secret::Certificate(_) => None,
-        }
-    }
-
-    /// The client certificate as PEM text, if it is one.
-    pub fn certificate_pem(&self) -> Option<&str> {
-        match &self.secret {
-            Secret::Token(_) => None,
-            Secret::Certificate(issued) => Some(&issued.certificate_pem),
-        }
-    }
-
-    /// The client certificate's private key as PEM text, if it is one. This is the secret itself.
-    pub fn key_pem(&self) -> Option<&str> {
-        match &self.secret {
-            Secret::Token(_) => None,
-            Secret::Certificate(issued) => Some(&issued.key_pem),
-        }
-    }
-
-    pub(crate) fn secret(&self) -> &Secret {
-        &self.secret
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.secret {
-            Secret::Token(_) => "token",
-            Secret::Certificate(_) => "certificate",
-        };
-        f.debug_struct("Credential")
-            .field("user", &self.user.name)
-            .field("kind", &kind)
-            .field("fingerprint", &self.fingerprint)
-            .finish_non_exhaustive()
-    }
-}
+use super::credential::{Credential, Fingerprint, User};
 
 /// The credentials a request carries, as fingerprints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -282,8 +77,8 @@ impl Credentials {
     pub(crate) fn accept(&self, credential: &Credential, lifetime: Option<Duration>, now: Instant) {
         // A lifetime too long for the clock to hold has no end.
         let until = lifetime.and_then(|lifetime| now.checked_add(lifetime));
-        let entry = Entry { user: credential.user.clone(), until };
-        self.lock().insert(credential.fingerprint, entry);
+        let entry = Entry { user: credential.user().clone(), until };
+        self.lock().insert(credential.fingerprint(), entry);
     }
 
     /// Refuses the credential `grace` from now; never later than it was going to be refused anyway.
@@ -302,7 +97,7 @@ impl Credentials {
         let entries = self.lock();
         let good = |fingerprint: Fingerprint| {
             let entry = entries.get(&fingerprint).filter(|entry| entry.until.is_none_or(|until| now < until))?;
-            Some(Identity::Known(entry.user.clone().authenticated(), fingerprint))
+            Some(Identity::Known(entry.user.authenticated(), fingerprint))
         };
         match (presented.certificate, presented.token) {
             (None, None) => Identity::Anonymous,
@@ -331,11 +126,11 @@ mod tests {
     }
 
     fn presented(credential: &Credential) -> Presented {
-        Presented { certificate: None, token: Some(credential.fingerprint) }
+        Presented { certificate: None, token: Some(credential.fingerprint()) }
     }
 
     fn known(credential: &Credential) -> Identity {
-        Identity::Known(credential.user.clone().authenticated(), credential.fingerprint)
+        Identity::Known(credential.user().authenticated(), credential.fingerprint())
     }
 
     #[test]
@@ -346,7 +141,7 @@ mod tests {
         let credentials = Credentials::default();
         credentials.accept(&cert, None, now);
         credentials.accept(&bearer, None, now);
-        let (c, t) = (cert.fingerprint, bearer.fingerprint);
+        let (c, t) = (cert.fingerprint(), bearer.fingerprint());
         let table = [
             (None, None, Identity::Anonymous),
             (None, Some(t), known(&bearer)),
@@ -372,7 +167,7 @@ mod tests {
         credentials.accept(&credential, Some(HOUR), start);
         let at = |moment| credentials.identify(presented(&credential), moment);
         assert_eq!(at(start + HOUR - Duration::from_nanos(1)), known(&credential));
-        assert_eq!(at(start + HOUR), Identity::Refused(credential.fingerprint));
+        assert_eq!(at(start + HOUR), Identity::Refused(credential.fingerprint()));
     }
 
     #[test]
@@ -386,9 +181,9 @@ mod tests {
         ] {
             let credentials = Credentials::default();
             credentials.accept(&credential, lifetime, start);
-            assert!(credentials.revoke(credential.fingerprint, grace, start));
+            assert!(credentials.revoke(credential.fingerprint(), grace, start));
             let at = |moment| credentials.identify(presented(&credential), moment);
-            assert_eq!(at(start + end), Identity::Refused(credential.fingerprint), "{lifetime:?} {grace:?}");
+            assert_eq!(at(start + end), Identity::Refused(credential.fingerprint()), "{lifetime:?} {grace:?}");
             if let Some(before) = end.checked_sub(Duration::from_nanos(1)) {
                 assert_eq!(at(start + before), known(&credential), "{lifetime:?} {grace:?}");
             }
@@ -418,12 +213,5 @@ mod tests {
             assert_eq!(bearer_token(&headers), expected, "{header:?}");
         }
         assert_eq!(bearer_token(&HeaderMap::new()), None);
-    }
-
-    #[test]
-    fn debug_output_tells_the_fingerprint_and_not_the_token() {
-        let shown = format!("{:?}", token("alice", "s3cret"));
-        assert!(!shown.contains("s3cret"), "{shown}");
-        assert!(shown.contains(&Fingerprint::of_token("s3cret").to_string()), "{shown}");
     }
 }

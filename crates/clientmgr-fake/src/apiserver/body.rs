@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     api::watch::{EndReason as WatchEnd, Watch},
-    log::{EndReason, Entry},
+    log::Entry,
+    record::EndReason,
     watches::Registration,
 };
 

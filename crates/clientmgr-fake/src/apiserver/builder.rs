@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     access::Anonymous,
     api::status::Status,
-    auth::{Credential, User},
+    credential::{Credential, User},
     listen::Security,
     server::{ApiServer, Loopback, NoSocket},
     state::{Core, Settings},

@@ -7,11 +7,11 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{
-    auth::{Credential, Fingerprint, User},
     builder::{DeclareError, StartError},
+    credential::{Credential, Fingerprint, User},
     faults::{ConnectionFault, ConnectionInjection, Injection},
     listen::Security,
-    log::{Logged, Marker, RequestRecord},
+    record::{Logged, Marker, RequestRecord},
     requests::Requests,
     rules::Standing,
     server::{ApiServer, Loopback},

@@ -52,7 +52,8 @@ pub enum Fault {
     Delay(Duration),
     /// There is never an answer, and the connection stays open.
     NeverAnswer,
-    /// The connection is closed instead of an answer.
+    /// The connection is closed instead of an answer. A client may quietly try again on a new connection, so a
+    /// reset for a count of one can go unseen.
     Reset,
     /// The answer breaks off: half of the body (of a watch: half of the first event), then the connection is
     /// closed.

@@ -1,11 +1,11 @@
 //! Kubeconfigs that lead to a server, as kube's type and as text. Making credentials is
-//! [`auth`](super::auth)'s and [`tls`](super::tls)'s business.
+//! [`credential`](super::credential)'s and [`tls`](super::tls)'s business.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use serde_json::json;
 
-use super::auth::{Credential, Secret};
+use super::credential::{Credential, Secret};
 
 /// Where a kubeconfig leads.
 pub(crate) struct Destination<'a> {
@@ -91,7 +91,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{
-        super::{auth::User, tls::Authority},
+        super::{credential::User, tls::Authority},
         *,
     };
 

@@ -6,14 +6,14 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    auth::Fingerprint,
+    credential::Fingerprint,
     faults::ConnectionFault,
     serve,
     state::{Connection, Core},
@@ -22,6 +22,9 @@ use super::{
 
 /// How long to wait before accepting again when the system would not give us a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// What somebody is told who speaks plain HTTP to a TLS port.
+const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 /// Whether connections are encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +120,14 @@ async fn talk(core: &Core, connection: Connection, mut stream: TcpStream) {
     }
 }
 
-async fn shake(connection: &Connection, stream: TcpStream, validity: Validity) -> Option<TlsStream<TcpStream>> {
+async fn shake(connection: &Connection, mut stream: TcpStream, validity: Validity) -> Option<TlsStream<TcpStream>> {
+    let mut first = [0];
+    stream.peek(&mut first).await.ok()?;
+    if first[0].is_ascii_uppercase() {
+        // A method and not a handshake: somebody's URL says http. Go's server answers so, in clear.
+        _ = stream.write_all(NOT_TLS).await;
+        return None;
+    }
     let pki = &connection.tenancy.cluster.pki;
     let config = match validity {
         Validity::Good => Arc::clone(&pki.server),

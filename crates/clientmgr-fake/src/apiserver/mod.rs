@@ -46,19 +46,37 @@
 //! # Without a socket
 //!
 //! [`ApiServerBuilder::start_without_socket`] opens no port and spawns nothing: it suits tests that pause the
-//! clock. [`ApiServer::service`] gives the same on a server that has a socket too.
+//! clock, and those only are meant to (a paused clock runs ahead whenever all tasks wait, and waiting for a socket
+//! counts as waiting). [`ApiServer::service`] gives the same on a server that has a socket too.
+//!
+//! # What goes wrong on demand
+//!
+//! - credentials: [expire](ApiServer::issue_expiring_token), [revoked](ApiServer::revoke),
+//!   [rotated](ApiServer::rotate_token), [forbidden](ApiServer::forbid)
+//! - requests: [`Fault`], from a 401 to an answer that never comes
+//! - connections: [`ConnectionFault`], [`cut_connections`](ApiServer::cut_connections),
+//!   [`stop`](ApiServer::stop)
+//! - watches: [ended](ApiServer::end_watches), silent, cut, [behind a compaction](ApiServer::compact)
+//! - the cluster itself: [not ready](ApiServer::set_ready), [replaced](ApiServer::replace)
 //!
 //! # Knowingly different from a real API server
 //!
 //! | here | there |
 //! |---|---|
 //! | every authenticated user may do everything that no [`forbid`](ApiServer::forbid) forbids | RBAC |
-//! | a client certificate is one this server issued; the subject names the user's first group only | any certificate of the client authority |
+//! | a client certificate is one this server issued; its subject names the user's first group only | any certificate of the client authority |
 //! | impersonation is refused with 501 | allowed by RBAC |
-//! | no session resumption: every connection is a full TLS handshake | sessions are resumed |
+//! | no session is resumed: every connection is a full TLS handshake | sessions are resumed |
 //! | HTTP/1.1 only | HTTP/2 too |
-//! | after [`replace`](ApiServer::replace) with the same authority, tokens stay valid | depends on how tokens are issued |
-//! | an idle connection is closed when the next head has not come within [`head_timeout`](ApiServerBuilder::head_timeout) | 32 s for a head, 90 s idle |
+//! | an idle connection and a slow head have [one limit](ApiServerBuilder::head_timeout) | 90 s idle, 32 s for a head |
+//! | schemas of core types: unknown fields are kept, most fields are neither defaulted nor validated | enforced |
+//! | schemas of custom resources are stored and not enforced | enforced, unknown fields pruned |
+//! | versions of a custom resource differ in `apiVersion` only | conversion webhooks |
+//! | nothing collects garbage; a deleted namespace empties itself and goes at once | controllers do both, a while later |
+//! | definitions are established when the request that made them is answered | a moment later |
+//! | a resource version of the future is refused at once | after three seconds |
+//! | the history is ten thousand changes of each kind | five minutes |
+//! | protobuf, `scale`, `log`, `exec`, … are refused | served |
 
 mod access;
 mod api;
@@ -66,28 +84,30 @@ mod auth;
 mod body;
 mod builder;
 mod control;
-mod state;
+mod credential;
 mod faults;
 mod health;
 mod kubeconfig;
 mod listen;
 mod log;
+mod record;
 mod requests;
 mod rules;
 mod serve;
 mod server;
 mod service;
+mod state;
 mod tls;
 mod watches;
 
 pub use self::{
     access::Anonymous,
-    auth::{Credential, Fingerprint, User},
     body::{ConnectionCut, ResponseBody},
     builder::{ApiServerBuilder, DeclareError, StartError},
     control::{NeedsTls, Replacement},
+    credential::{Credential, Fingerprint, User},
     faults::{ConnectionFault, ConnectionInjection, Fault, Injection},
-    log::{EndReason, Ended, Logged, Marker, RequestRecord},
+    record::{EndReason, Ended, Logged, Marker, RequestRecord},
     requests::Requests,
     rules::Standing,
     server::{ApiServer, ClientError, Loopback, NoSocket},

@@ -16,11 +16,13 @@ use super::{
         route::RequestInfo,
         status::{Status, raw_response},
     },
-    auth::{Identity, Presented, User},
+    auth::{Identity, Presented},
     body::{ConnectionCut, ResponseBody},
+    credential::User,
     faults::{self, Fault},
     health,
-    log::{Arrival, EndReason},
+    log::Arrival,
+    record::EndReason,
     state::{Connection, Core},
 };
 

@@ -14,8 +14,8 @@ use tokio::{net::TcpSocket, sync::Mutex};
 use tokio_util::sync::DropGuard;
 
 use super::{
-    auth::Credential,
     builder::{ApiServerBuilder, StartError},
+    credential::Credential,
     kubeconfig::{self, Destination},
     listen::{self, Listening, Security},
     service::ApiService,

@@ -11,8 +11,8 @@ use http::{HeaderValue, Request, Response, header};
 use kube::client::Body;
 
 use super::{
-    auth::{Credential, Secret},
     body::{ConnectionCut, ResponseBody},
+    credential::{Credential, Secret},
     serve,
     state::Core,
 };

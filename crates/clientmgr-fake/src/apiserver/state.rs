@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     access::Anonymous,
     api::Api,
-    auth::{Credential, Credentials, Fingerprint, User},
+    auth::Credentials,
     builder::{DeclareError, StartError},
+    credential::{Credential, Fingerprint, User},
     faults::{ConnectionFault, Injection},
     listen::Security,
     log::Log,

@@ -21,7 +21,7 @@ use rustls::{
     },
 };
 
-use super::{auth::User, control::NeedsTls};
+use super::{control::NeedsTls, credential::User};
 
 /// How long before its making a certificate is already valid, for clocks that disagree a little.
 const BACKDATE: Duration = Duration::from_secs(300);
