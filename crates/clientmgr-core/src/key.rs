@@ -63,6 +63,7 @@ impl NamespacedName {
 }
 
 impl PartialEq for NamespacedName {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.namespace_len == other.namespace_len && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
     }
@@ -71,6 +72,7 @@ impl PartialEq for NamespacedName {
 impl Eq for NamespacedName {}
 
 impl Hash for NamespacedName {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.text.hash(state);
     }

@@ -3,8 +3,10 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Ticket};
 use crate::rules::{self, Admission, Refresh};
 use crate::{ClientError, ClientProvider, ClusterObject, Connection, Key, ProviderError, Revision};
 
@@ -117,29 +119,40 @@ impl<P: ClientProvider, O: Key> ClientManager<P, O> {
     ) -> Result<P::Client, ClientError<P::Key, P::Revision>> {
         let key = &*cluster.key();
         let observed = cluster.revision();
+        let observed = observed.as_ref();
         let mut asking = self.provider.connection(key);
         // Most providers answer from memory. Only a request that really waits can be overtaken by a forget, so only
         // that one takes a ticket.
-        let mut ticket = None;
-        let answer = poll_fn(|context| {
-            let answer = asking.as_mut().poll(context);
-            if answer.is_pending() && ticket.is_none() {
-                ticket = Some(self.ledger.open(object, key));
+        match poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await {
+            Poll::Ready(answer) => self.settle(None, object, key, observed, answer),
+            Poll::Pending => {
+                let ticket = self.ledger.open(object, key);
+                let answer = later(asking).await;
+                self.settle(Some(ticket), object, key, observed, answer)
             }
-            answer
-        })
-        .await;
-        let observed = observed.as_ref();
+        }
+    }
 
+    /// Judges the provider's answer and remembers what follows from it.
+    #[inline]
+    fn settle(
+        &self,
+        ticket: Option<Ticket<'_, O, P::Key, P::Revision>>,
+        object: &O,
+        cluster: &P::Key,
+        observed: Option<&P::Revision>,
+        answer: Result<Connection<P::Client, P::Revision>, ProviderError>,
+    ) -> Result<P::Client, ClientError<P::Key, P::Revision>> {
         match answer {
             Ok(connection) => {
                 let current = &connection.revision;
-                let admission = self.ledger.settle(ticket, object, key, |entry| rules::admit(entry, observed, current));
-                conclude(admission, key, observed, connection)
+                let judge = |entry: Option<&_>| rules::admit(entry, observed, current);
+                let admission = self.ledger.settle(ticket, object, cluster, judge);
+                conclude(admission, cluster, observed, connection)
             }
             Err(error) => {
-                let settled = self.ledger.settle(ticket, object, key, |entry| (rules::after_failure(entry), ()));
-                Err(conclude_failure(settled, key, error))
+                let settled = self.ledger.settle(ticket, object, cluster, |entry| (rules::after_failure(entry), ()));
+                Err(conclude_failure(settled, cluster, error))
             }
         }
     }
@@ -169,7 +182,19 @@ impl<P: ClientProvider + fmt::Debug, O: Key> fmt::Debug for ClientManager<P, O> 
     }
 }
 
+/// The output of a future that was polled just now and was pending: it wakes the task, so it is not polled again before.
+async fn later<F: Future + Unpin>(mut polled: F) -> F::Output {
+    let mut just_polled = true;
+    poll_fn(
+        |context| {
+            if std::mem::take(&mut just_polled) { Poll::Pending } else { Pin::new(&mut polled).poll(context) }
+        },
+    )
+    .await
+}
+
 /// What a caller is told whose cluster has a connection. `None` where it was forgotten while it waited.
+#[inline]
 pub(crate) fn conclude<C, K: Key, R: Revision>(
     admission: Option<Admission<R>>,
     cluster: &K,

@@ -52,6 +52,7 @@ pub(crate) enum Admission<R> {
 pub(crate) type Decision<R, T> = (Option<Entry<R>>, T);
 
 /// Decides a `refresh`.
+#[inline]
 pub(crate) fn refresh<R: Revision>(entry: Option<&Entry<R>>, observed: Option<&R>) -> Decision<R, Refresh> {
     match (entry, observed) {
         (None, _) => (None, Refresh::Unchanged),
@@ -65,6 +66,7 @@ pub(crate) fn refresh<R: Revision>(entry: Option<&Entry<R>>, observed: Option<&R
 }
 
 /// Decides a request for a client of a connection whose revision is `current`.
+#[inline]
 pub(crate) fn admit<R: Revision>(
     entry: Option<&Entry<R>>,
     observed: Option<&R>,
@@ -83,6 +85,7 @@ pub(crate) fn admit<R: Revision>(
 /// The entry that a request in vain leaves behind.
 ///
 /// Recovery must be announced: an object that met an error before it held a client is told when the client has come.
+#[inline]
 pub(crate) fn after_failure<R>(entry: Option<&Entry<R>>) -> Option<Entry<R>> {
     entry.is_none().then_some(Entry::ResetDue)
 }

@@ -7,9 +7,8 @@ use std::hash::Hash;
 
 #[cfg(not(clientmgr_shuttle))]
 use dashmap::{DashMap, Entry};
-use foldhash::fast::RandomState;
 #[cfg(clientmgr_shuttle)]
-use shuttle_dashmap::{DashMap, mapref::entry::Entry};
+use shuttle_dashmap::{DashMap, Entry};
 
 use crate::Key;
 
@@ -21,16 +20,28 @@ pub(crate) trait Vacant: Default {
     fn is_vacant(&self) -> bool;
 }
 
+#[cfg(not(clientmgr_shuttle))]
+type Shards<K, V> = DashMap<K, V, foldhash::fast::RandomState>;
+
+/// Shuttle's double schedules every lock, and has neither shards nor a choice of hasher.
+#[cfg(clientmgr_shuttle)]
+type Shards<K, V> = DashMap<K, V>;
+
 pub(crate) struct ShardedMap<K, V> {
-    map: DashMap<K, V, RandomState>,
+    map: Shards<K, V>,
 }
 
 impl<K: Key, V: Vacant> ShardedMap<K, V> {
     pub(crate) fn new() -> Self {
-        Self { map: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS) }
+        #[cfg(not(clientmgr_shuttle))]
+        let map = Shards::with_hasher_and_shard_amount(foldhash::fast::RandomState::default(), SHARDS);
+        #[cfg(clientmgr_shuttle)]
+        let map = Shards::with_shard_amount(SHARDS);
+        Self { map }
     }
 
     /// Reads the value of `key`, if there is one, under its shard's read lock. Allocates nothing.
+    #[inline]
     pub(crate) fn read<Q, T>(&self, key: &Q, read: impl FnOnce(Option<&V>) -> T) -> T
     where
         K: std::borrow::Borrow<Q>,

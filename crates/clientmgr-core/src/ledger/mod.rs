@@ -34,6 +34,7 @@ impl<O: Key, K: Key, R: Revision> Ledger<O, K, R> {
     ///
     /// A decision that changes nothing is made under the lock that readers share. One that does is made again under
     /// the exclusive lock, because another call may have come between the two.
+    #[inline]
     pub(crate) fn decide<T>(&self, object: &O, cluster: &K, decide: impl Fn(Option<&Entry<R>>) -> Decision<R, T>) -> T {
         let (change, said) = self.rows.read(object, |row| decide(row.and_then(|row| row.entry(cluster))));
         if change.is_none() {
@@ -47,6 +48,7 @@ impl<O: Key, K: Key, R: Revision> Ledger<O, K, R> {
 
     /// Decides as [`decide`](Self::decide) does, and closes the request's ticket in the same step, where it has one.
     /// `None` where the request was forgotten while it waited: then nothing is decided.
+    #[inline]
     pub(crate) fn settle<T>(
         &self,
         ticket: Option<Ticket<'_, O, K, R>>,

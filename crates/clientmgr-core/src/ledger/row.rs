@@ -41,6 +41,7 @@ impl<K, R> Vacant for Row<K, R> {
 
 impl<K: Eq, R> Row<K, R> {
     /// The entry on `cluster`.
+    #[inline]
     pub(crate) fn entry(&self, cluster: &K) -> Option<&Entry<R>> {
         match self {
             Self::One(held, entry) => (**held == *cluster).then_some(entry),

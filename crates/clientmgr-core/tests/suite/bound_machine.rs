@@ -18,7 +18,7 @@ type Place = (Object, Cluster);
 const OBJECTS: u8 = 2;
 const CLUSTERS: u8 = 2;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Op {
     Connect(Cluster),
     Fail(Cluster),

@@ -17,7 +17,7 @@ const CLUSTERS: u8 = 2;
 type Object = u8;
 type Answer = Result<Client, ClientError<Cluster, Rev>>;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Op {
     /// The provider has a new connection.
     Connect(Cluster),

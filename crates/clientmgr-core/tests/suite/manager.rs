@@ -181,9 +181,9 @@ fn a_request_overtaken_by_forget_brings_nothing_back() {
             let mut asking = Box::pin(clients.client(&OBJECT, &east));
             assert!(poll_now(&mut asking).is_pending());
             if forget_cluster {
-                clients.forget_cluster(&EAST)
+                clients.forget_cluster(&EAST);
             } else {
-                clients.forget(&OBJECT)
+                clients.forget(&OBJECT);
             }
 
             let Poll::Ready(Err(error)) = poll_now(&mut asking) else { panic!("answered with an error") };

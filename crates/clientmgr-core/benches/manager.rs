@@ -1,0 +1,126 @@
+//! `refresh` and `client` on standing entries: against the floor, against the shape of the Go original, on one thread
+//! and on two. Prints the ratios and saves them as `target/bench/manager.json`. Run it by `cargo xtask bench`.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion};
+
+use support::{Floor, Managed, Objects, OneLock, Subject, clusters};
+
+/// Object counts that are measured.
+const SIZES: [usize; 3] = [100, 10_000, 1_000_000];
+
+/// DESIGN's budgets for a standing entry.
+const OVER_FLOOR_AT_MOST: f64 = 1.3;
+const TWO_THREADS_AT_LEAST: f64 = 1.7;
+
+/// Time for `iterations` calls on each of `threads` threads, every thread on its own objects.
+fn time(subject: &dyn Subject, objects: usize, threads: usize, iterations: u64) -> Duration {
+    let share = objects / threads;
+    let start = Barrier::new(threads);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|thread| {
+                let start = &start;
+                scope.spawn(move || {
+                    let mut mine = (thread * share..(thread + 1) * share).cycle();
+                    start.wait();
+                    let begun = Instant::now();
+                    for _ in 0..iterations {
+                        subject.call(mine.next().expect("a cycle does not end"));
+                    }
+                    begun.elapsed()
+                })
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().expect("no call panics")).max().expect("there is a thread")
+    })
+}
+
+fn measure(criterion: &mut Criterion, name: &str, subject: &dyn Subject, objects: usize) {
+    let mut group = criterion.benchmark_group(name);
+    for threads in [1, 2] {
+        let id = BenchmarkId::new(format!("{objects}-objects"), threads);
+        group.bench_function(id, |bencher| {
+            bencher.iter_custom(|iterations| time(subject, objects, threads, iterations));
+        });
+    }
+    group.finish();
+}
+
+/// Criterion's median for one benchmark of this run, in nanoseconds a call.
+fn median(target: &Path, name: &str, objects: usize, threads: usize) -> f64 {
+    let estimates = target.join(format!("criterion/{name}/{objects}-objects/{threads}/new/estimates.json"));
+    let text = std::fs::read_to_string(&estimates).unwrap_or_else(|error| panic!("{}: {error}", estimates.display()));
+    let estimates: serde_json::Value = serde_json::from_str(&text).expect("criterion writes JSON");
+    estimates["median"]["point_estimate"].as_f64().expect("criterion writes the median")
+}
+
+fn target() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is in the workspace");
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from)
+}
+
+#[expect(clippy::print_stdout, reason = "a bench reports to whoever runs it")]
+fn report(target: &Path) {
+    let mut table = String::from(
+        "objects    threads  refresh+client  floor    one lock  over floor (≤ 1.3)  against one lock  two threads (≥ 1.7)\n",
+    );
+    let mut rows = Vec::new();
+    for objects in SIZES {
+        let single = median(target, "manager", objects, 1);
+        for threads in [1, 2] {
+            let [manager, floor, one_lock] =
+                ["manager", "floor", "one-lock"].map(|name| median(target, name, objects, threads));
+            // As many calls on each thread: two threads do twice the work in the time of one call.
+            let speedup = single * f64::from(u8::try_from(threads).expect("one or two")) / manager;
+            let (over_floor, against) = (manager / floor, one_lock / manager);
+            let two = if threads == 2 { format!("{speedup:.2}") } else { String::new() };
+            writeln!(
+                table,
+                "{objects:<10} {threads:<8} {manager:>7.0} ns      {floor:>4.0} ns  {one_lock:>5.0} ns  \
+                 {over_floor:<18.2}  {against:<16.1}  {two}"
+            )
+            .expect("a string takes all");
+            rows.push(serde_json::json!({
+                "objects": objects, "threads": threads,
+                "ns": { "manager": manager, "floor": floor, "one_lock": one_lock },
+                "over_floor": over_floor, "against_one_lock": against, "speedup": speedup,
+                "holds": over_floor <= OVER_FLOOR_AT_MOST && (threads == 1 || speedup >= TWO_THREADS_AT_LEAST),
+            }));
+        }
+    }
+    let path = target.join("bench/manager.json");
+    std::fs::create_dir_all(path.parent().expect("has a parent")).expect("the target directory can be written");
+    std::fs::write(&path, serde_json::json!({ "rows": rows }).to_string())
+        .expect("the target directory can be written");
+    println!("\n{table}\nsaved as {}", path.display());
+}
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .sample_size(30)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(2))
+        .without_plots()
+        .configure_from_args();
+    let clusters = clusters();
+    for size in SIZES {
+        let objects = Objects::new(size);
+        // One after the other, each dropped before the next is made: none of them shares its memory.
+        measure(&mut criterion, "floor", &Floor::standing(&clusters, &objects), size);
+        measure(&mut criterion, "manager", &Managed::standing(&clusters, &objects), size);
+        measure(&mut criterion, "one-lock", &OneLock::standing(&clusters, &objects), size);
+    }
+    criterion.final_summary();
+    if std::env::args().any(|argument| argument == "--bench") {
+        report(&target());
+    }
+}

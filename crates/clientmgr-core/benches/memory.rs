@@ -1,0 +1,69 @@
+//! Allocations of a call and bytes of an object, counted by the allocator. Prints them and saves them as
+//! `target/bench/memory.json`. Run it by `cargo xtask bench`. A binary of its own: counting would slow the other bench.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
+
+use support::{Floor, Managed, Objects, OneLock, Subject, Uid, clusters};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
+
+const OBJECTS: usize = 1_000_000;
+/// DESIGN's budget for an object beyond its key.
+const BYTES_AT_MOST: usize = 64;
+
+fn counted<T>(work: impl FnOnce() -> T) -> (Stats, T) {
+    let region = Region::new(ALLOCATOR);
+    let done = work();
+    (region.change(), done)
+}
+
+/// Bytes that live after `build` and did not before, per object, without the object's own key.
+fn bytes_an_object<T>(key: usize, build: impl FnOnce() -> T) -> (usize, T) {
+    let (stats, built) = counted(build);
+    ((stats.bytes_allocated - stats.bytes_deallocated) / OBJECTS - key, built)
+}
+
+#[expect(clippy::print_stdout, reason = "a bench reports to whoever runs it")]
+fn main() {
+    let (clusters, objects) = (clusters(), Objects::new(OBJECTS));
+    let (bytes, managed) = bytes_an_object(size_of::<Uid>(), || Managed::standing(&clusters, &objects));
+    let (refresh, ()) = counted(|| managed.refresh(7));
+    let (client, ()) = counted(|| managed.client(7));
+    let (forgotten, ()) = counted(|| objects.uids.iter().for_each(|uid| managed.manager.forget(uid)));
+    assert_eq!(managed.manager.objects(), 0);
+    drop(managed);
+    let (floor_bytes, floor) = bytes_an_object(size_of::<Uid>(), || Floor::standing(&clusters, &objects));
+    let (floor_call, ()) = counted(|| floor.call(7));
+    drop(floor);
+    let (one_lock_bytes, one_lock) = bytes_an_object(0, || OneLock::standing(&clusters, &objects));
+    let (one_lock_call, ()) = counted(|| one_lock.call(7));
+
+    println!("allocations of a call   refresh {} (0)   client {} (≤ 1)", refresh.allocations, client.allocations);
+    println!("                        floor {}   one lock {}", floor_call.allocations, one_lock_call.allocations);
+    println!(
+        "bytes an object         manager {bytes} beyond its key (≤ {BYTES_AT_MOST})   floor {floor_bytes}   one lock {one_lock_bytes}"
+    );
+    println!("allocations to forget   {} for {OBJECTS} objects", forgotten.allocations);
+
+    let holds = refresh.allocations == 0 && client.allocations <= 1 && bytes <= BYTES_AT_MOST;
+    let json = serde_json::json!({
+        "allocations": {
+            "refresh": refresh.allocations, "client": client.allocations,
+            "floor": floor_call.allocations, "one_lock": one_lock_call.allocations,
+        },
+        "bytes_an_object": { "manager": bytes, "floor": floor_bytes, "one_lock": one_lock_bytes },
+        "holds": holds,
+    });
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is in the workspace");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    std::fs::create_dir_all(target.join("bench")).expect("the target directory can be written");
+    std::fs::write(target.join("bench/memory.json"), json.to_string()).expect("the target directory can be written");
+    println!("saved as {}", target.join("bench/memory.json").display());
+    assert!(holds, "a budget is broken: see above");
+}
