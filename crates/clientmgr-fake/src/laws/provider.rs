@@ -123,13 +123,11 @@ pub async fn a_failing_cluster_tells_why<S: ProviderSetup>(setup: S) {
     let [east, _] = setup.clusters();
     setup.connect(&east).await;
     setup.fail(&east).await;
-    match setup.provider().connection(&east).await {
-        Ok(connection) => panic!("cluster {east:?} fails, yet it has a client of {:?}", connection.revision),
-        Err(error) => assert!(
-            error.source().is_some_and(|source| !source.to_string().is_empty()),
-            "cluster {east:?} fails, and the error `{error}` does not say why"
-        ),
-    }
+    let error = expect_error(setup.provider().connection(&east).await, &east);
+    assert!(
+        error.source().is_some_and(|source| !source.to_string().is_empty()),
+        "cluster {east:?} fails, and the error `{error}` does not say why"
+    );
 }
 
 /// A cluster that fails or is removed disturbs no other.
@@ -162,6 +160,7 @@ pub async fn a_recovered_cluster_has_a_client<S: ProviderSetup>(setup: S) {
     setup.replace(&east).await;
     for _ in 0..2 {
         setup.fail(&east).await;
+        expect_error(setup.provider().connection(&east).await, &east);
         setup.recover(&east).await;
         let recovered = connected(&setup, &east).await;
         assert_ne!(recovered.revision, first, "cluster {east:?} recovered with the revision of a replaced connection");
@@ -173,10 +172,12 @@ pub async fn a_recovered_cluster_has_a_client<S: ProviderSetup>(setup: S) {
 pub async fn a_removed_cluster_is_not_found<S: ProviderSetup>(setup: S) {
     let [east, west] = setup.clusters();
     setup.connect(&east).await;
+    connected(&setup, &east).await;
     setup.remove(&east).await;
     assert_not_found(&setup, &east, "after it was removed").await;
     setup.connect(&west).await;
     setup.fail(&west).await;
+    expect_error(setup.provider().connection(&west).await, &west);
     setup.remove(&west).await;
     assert_not_found(&setup, &west, "after it was removed while it failed").await;
 }
@@ -220,6 +221,14 @@ fn expect_connection<C, R>(answer: Result<Connection<C, R>, ProviderError>, clus
     match answer {
         Ok(connection) => connection,
         Err(error) => panic!("cluster {cluster:?} is connected, yet the provider has no client: {error:?}"),
+    }
+}
+
+#[track_caller]
+fn expect_error<C, R: Debug>(answer: Result<Connection<C, R>, ProviderError>, cluster: &impl Debug) -> ProviderError {
+    match answer {
+        Ok(connection) => panic!("cluster {cluster:?} fails, yet it has a client of {:?}", connection.revision),
+        Err(error) => error,
     }
 }
 
