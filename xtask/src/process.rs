@@ -29,9 +29,7 @@ impl Failure {
     /// The status that xtask itself exits with: that of the program it ran, where there is one.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Exited { status, .. } => {
-                status.code().and_then(|code| u8::try_from(code).ok()).filter(|code| *code != 0).unwrap_or(1)
-            }
+            Self::Exited { status, .. } => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
             Self::Invalid(_) => 2,
             Self::NotStarted { .. } | Self::Missing { .. } | Self::Found(_) | Self::Steps(_) => 1,
         }
