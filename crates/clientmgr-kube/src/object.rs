@@ -31,9 +31,11 @@ pub struct ObjectKey(Known);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Known {
-    ByUuid(Uuid),
-    ByUid(Arc<str>),
-    ByName(Arc<Named>),
+    Uuid(Uuid),
+    /// A UID that is no UUID.
+    Text(Arc<str>),
+    /// No UID.
+    Name(Arc<Named>),
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -55,7 +57,7 @@ impl ObjectKey {
             Some(uid) if !uid.is_empty() => Self::of_uid(uid),
             _ => {
                 let kind = K::DynamicType::default();
-                Self(Known::ByName(Arc::new(Named {
+                Self(Known::Name(Arc::new(Named {
                     group: K::group(&kind).into_owned().into(),
                     kind: K::kind(&kind).into_owned().into(),
                     name: NamespacedName::new(
@@ -71,10 +73,10 @@ impl ObjectKey {
     pub fn of_uid(uid: &str) -> Self {
         // Only the form that Kubernetes writes, so that two texts never become one key.
         match Uuid::try_parse(uid) {
-            Ok(uuid) if uid.len() == 36 && !uid.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-                Self(Known::ByUuid(uuid))
+            Ok(parsed) if uid.len() == 36 && !uid.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                Self(Known::Uuid(parsed))
             }
-            _ => Self(Known::ByUid(uid.into())),
+            _ => Self(Known::Text(uid.into())),
         }
     }
 }
@@ -82,10 +84,10 @@ impl ObjectKey {
 impl fmt::Debug for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Known::ByUuid(uuid) => write!(f, "{uuid}"),
-            Known::ByUid(uid) => f.write_str(uid),
-            Known::ByName(named) if named.group.is_empty() => write!(f, "{} {}", named.kind, named.name),
-            Known::ByName(named) => write!(f, "{}.{} {}", named.kind, named.group, named.name),
+            Known::Uuid(uuid) => write!(f, "{uuid}"),
+            Known::Text(uid) => f.write_str(uid),
+            Known::Name(named) if named.group.is_empty() => write!(f, "{} {}", named.kind, named.name),
+            Known::Name(named) => write!(f, "{}.{} {}", named.kind, named.group, named.name),
         }
     }
 }

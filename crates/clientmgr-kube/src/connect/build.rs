@@ -12,31 +12,28 @@ use crate::ConnectFailure;
 ///
 /// With `aws-lc-rs` kube installs one by itself and with `ring` it does not; a provider that the program installed is
 /// left in place.
-#[cfg(feature = "rustls-tls")]
 pub(crate) fn require_cryptography() -> Result<(), ConnectFailure> {
+    if has_cryptography() { Ok(()) } else { Err(ConnectFailure::NoCryptoProvider) }
+}
+
+#[cfg(feature = "rustls-tls")]
+fn has_cryptography() -> bool {
     use rustls::crypto::CryptoProvider;
 
     if CryptoProvider::get_default().is_some() {
-        return Ok(());
+        return true;
     }
-    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
-    {
-        #[cfg(feature = "aws-lc-rs")]
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        #[cfg(not(feature = "aws-lc-rs"))]
-        let provider = rustls::crypto::ring::default_provider();
-        // Fails only if another one was installed just now, which will do as well.
-        let _ = provider.install_default();
-        Ok(())
-    }
-    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-    Err(ConnectFailure::NoCryptoProvider)
+    // Fails only if another one was installed just now, which will do as well.
+    #[cfg(feature = "aws-lc-rs")]
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    CryptoProvider::get_default().is_some()
 }
 
 #[cfg(not(feature = "rustls-tls"))]
-#[expect(clippy::unnecessary_wraps, reason = "the same call with every set of features")]
-pub(crate) fn require_cryptography() -> Result<(), ConnectFailure> {
-    Ok(())
+fn has_cryptography() -> bool {
+    true
 }
 
 /// Builds a client. Blocks on files and on the system's trust store; must be called within a runtime.

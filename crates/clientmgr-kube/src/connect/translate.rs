@@ -70,11 +70,10 @@ fn rustls(error: &kube::client::RustlsTlsError) -> KubeconfigProblem {
     use kube::client::RustlsTlsError as Tls;
 
     match error {
-        Tls::InvalidIdentityPem(_) | Tls::MissingCertificate => {
-            KubeconfigProblem::Pem { material: Material::ClientCertificate }
-        }
         // rustls reads the certificate to see whether the key fits, so it may be the certificate that is wrong.
-        Tls::InvalidPrivateKey(rustls::Error::InvalidCertificate(_)) => {
+        Tls::InvalidIdentityPem(_)
+        | Tls::MissingCertificate
+        | Tls::InvalidPrivateKey(rustls::Error::InvalidCertificate(_)) => {
             KubeconfigProblem::Pem { material: Material::ClientCertificate }
         }
         Tls::MissingPrivateKey | Tls::InvalidPrivateKey(_) | Tls::UnknownPrivateKeyFormat => {

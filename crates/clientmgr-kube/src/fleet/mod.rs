@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 pub use self::builder::FleetBuilder;
 pub(crate) use self::member::Line;
 use self::member::{Means, Member};
-use self::roster::{Presence, Roster};
+use self::roster::Roster;
 use self::state::{State, Want};
 use crate::connect::{Connector, Proof};
 use crate::{ConnectError, ConnectFailure, Endpoint};
@@ -96,11 +96,7 @@ impl Fleet {
     /// A connection to the old endpoint is served until the next [`connect`](Self::connect) has made and proven one to
     /// the new. An attempt that is under way for the old one ends in [`ConnectFailure::Superseded`].
     pub fn upsert(&self, cluster: NamespacedName, endpoint: Endpoint) {
-        let make = || Arc::new(Member::new(cluster.clone(), endpoint.clone()));
-        let (member, presence) = self.inner.roster.find_or_add(&cluster, make);
-        if presence == Presence::Found {
-            member.replace_endpoint(endpoint);
-        }
+        self.inner.roster.upsert(cluster, endpoint);
     }
 
     /// Adds every context of `kubeconfig` as a cluster without a namespace, named as the context. Connects nothing.

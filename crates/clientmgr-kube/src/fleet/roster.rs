@@ -6,6 +6,7 @@ use clientmgr_core::NamespacedName;
 use dashmap::DashMap;
 
 use super::member::Member;
+use crate::Endpoint;
 
 pub(crate) struct Roster {
     members: DashMap<NamespacedName, Arc<Member>>,
@@ -20,15 +21,14 @@ impl Roster {
         self.members.get(key).map(|member| Arc::clone(&member))
     }
 
-    /// The member of that key, made by `make` where there is none. `make` runs under a lock.
-    pub(crate) fn find_or_add(
-        &self,
-        key: &NamespacedName,
-        make: impl FnOnce() -> Arc<Member>,
-    ) -> (Arc<Member>, Presence) {
-        match self.members.entry(key.clone()) {
-            dashmap::Entry::Occupied(entry) => (Arc::clone(entry.get()), Presence::Found),
-            dashmap::Entry::Vacant(entry) => (Arc::clone(&entry.insert(make())), Presence::Added),
+    /// Adds a member, or gives the one that is there another endpoint.
+    pub(crate) fn upsert(&self, key: NamespacedName, endpoint: Endpoint) {
+        match self.members.entry(key) {
+            dashmap::Entry::Occupied(entry) => entry.get().replace_endpoint(endpoint),
+            dashmap::Entry::Vacant(entry) => {
+                let member = Arc::new(Member::new(entry.key().clone(), endpoint));
+                entry.insert(member);
+            }
         }
     }
 
@@ -46,11 +46,4 @@ impl Roster {
     pub(crate) fn len(&self) -> usize {
         self.members.len()
     }
-}
-
-/// Whether a member was there already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Presence {
-    Found,
-    Added,
 }

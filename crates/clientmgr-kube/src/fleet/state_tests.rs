@@ -1,9 +1,247 @@
-//! Every state of a cluster against every event, held against a table that is written out.
+//! Every state of a cluster against every event, held against a table that is written out by hand.
 
 use clientmgr_core::ConnectedAt;
 
 use super::{Effect, Event, Served, State, Want};
 
+type Life = State<char, &'static str>;
+type Happening = Event<char, &'static str>;
+
 fn at(micros: i64) -> ConnectedAt {
     ConnectedAt::from_unix_micros(micros).unwrap()
+}
+
+/// The connection of revision 1, to endpoint 1.
+const OLD: char = 'o';
+
+fn old() -> Served<char> {
+    Served { client: OLD, revision: at(1), endpoint: 1 }
+}
+
+fn new() -> Served<char> {
+    Served { client: 'n', revision: at(2), endpoint: 1 }
+}
+
+const ATTEMPT: u64 = 7;
+
+/// Every state; the attempt under way is the seventh, what stands or is retained is `old`.
+fn states() -> [(&'static str, Life); 9] {
+    [
+        ("idle", State::Idle),
+        ("connecting", State::Connecting { attempt: ATTEMPT }),
+        ("connected", State::Connected { current: old() }),
+        ("replacing", State::Replacing { current: old(), attempt: ATTEMPT }),
+        ("failing", State::Failing { error: "e", retained: None }),
+        ("failing+", State::Failing { error: "e", retained: Some(old()) }),
+        ("retrying", State::Retrying { error: "e", retained: None, attempt: ATTEMPT }),
+        ("retrying+", State::Retrying { error: "e", retained: Some(old()), attempt: ATTEMPT }),
+        ("removed", State::Removed),
+    ]
+}
+
+/// How a state reads in the tables: with the attempt, the error, and what is served or retained, where it has them.
+fn show(state: &Life) -> String {
+    match state {
+        State::Idle => "idle".into(),
+        State::Connecting { attempt } => format!("connecting {attempt}"),
+        State::Connected { current } => format!("connected {}", current.client),
+        State::Replacing { current, attempt } => format!("replacing {} {attempt}", current.client),
+        State::Failing { error, retained } => {
+            format!("failing {error} {}", retained.as_ref().map_or('-', |served| served.client))
+        }
+        State::Retrying { error, retained, attempt } => {
+            format!("retrying {error} {} {attempt}", retained.as_ref().map_or('-', |served| served.client))
+        }
+        State::Removed => "removed".into(),
+    }
+}
+
+fn show_effect(effect: Effect) -> String {
+    match effect {
+        Effect::None => String::new(),
+        Effect::Connect => "connect".into(),
+        Effect::Standing { revision } => format!("standing {}", revision.as_unix_micros()),
+        Effect::Wait { attempt } => format!("wait {attempt}"),
+        Effect::Check { revision } => format!("check {}", revision.as_unix_micros()),
+        Effect::Gone => "gone".into(),
+    }
+}
+
+/// Puts `event` to every state, in the order of [`states`].
+fn check(event: &Happening, expected: [(&str, &str); 9]) {
+    for ((name, state), (after, effect)) in states().into_iter().zip(expected) {
+        let (next, done) = state.step(event.clone());
+        assert_eq!((show(&next), show_effect(done)), (after.into(), effect.into()), "{name} × {event:?}");
+    }
+}
+
+/// The event changes no state and has no effect.
+fn check_ignored(event: &Happening) {
+    for (name, state) in states() {
+        assert_eq!(state.clone().step(event.clone()), (state, Effect::None), "{name} × {event:?}");
+    }
+}
+
+#[test]
+fn a_connection_is_made_where_none_is_served() {
+    check(
+        &Event::Wanted { want: Want::Any, attempt: 8, endpoint: 1 },
+        [
+            ("connecting 8", "connect"),
+            ("connecting 7", "wait 7"),
+            ("connected o", "standing 1"),
+            ("replacing o 7", "wait 7"),
+            ("retrying e - 8", "connect"),
+            ("retrying e o 8", "connect"),
+            ("retrying e - 7", "wait 7"),
+            ("retrying e o 7", "wait 7"),
+            ("removed", "gone"),
+        ],
+    );
+}
+
+#[test]
+fn a_connection_to_an_endpoint_that_was_replaced_is_replaced_too_and_served_meanwhile() {
+    let (next, effect) =
+        Life::Connected { current: old() }.step(Event::Wanted { want: Want::Any, attempt: 8, endpoint: 2 });
+    assert_eq!((show(&next), effect), ("replacing o 8".into(), Effect::Connect));
+    assert_eq!(next.served(), Some(&old()));
+}
+
+#[test]
+fn a_new_connection_is_made_even_where_one_is_served() {
+    check(
+        &Event::Wanted { want: Want::New, attempt: 8, endpoint: 1 },
+        [
+            ("connecting 8", "connect"),
+            ("connecting 7", "wait 7"),
+            ("replacing o 8", "connect"),
+            ("replacing o 7", "wait 7"),
+            ("retrying e - 8", "connect"),
+            ("retrying e o 8", "connect"),
+            ("retrying e - 7", "wait 7"),
+            ("retrying e o 7", "wait 7"),
+            ("removed", "gone"),
+        ],
+    );
+}
+
+#[test]
+fn what_the_attempt_under_way_made_is_served() {
+    check(
+        &Event::Made { attempt: ATTEMPT, made: new() },
+        [
+            ("idle", ""),
+            ("connected n", ""),
+            ("connected o", ""),
+            ("connected n", ""),
+            ("failing e -", ""),
+            ("failing e o", ""),
+            ("connected n", ""),
+            ("connected n", ""),
+            ("removed", ""),
+        ],
+    );
+}
+
+#[test]
+fn an_attempt_that_failed_leaves_a_standing_connection_to_be_checked() {
+    check(
+        &Event::Failed { attempt: ATTEMPT, error: "f" },
+        [
+            ("idle", ""),
+            ("failing f -", ""),
+            ("connected o", ""),
+            ("connected o", "check 1"),
+            ("failing e -", ""),
+            ("failing e o", ""),
+            ("failing f -", ""),
+            ("failing f o", ""),
+            ("removed", ""),
+        ],
+    );
+}
+
+#[test]
+fn an_attempt_that_was_given_up_leaves_all_as_it_was_before() {
+    check(
+        &Event::GivenUp { attempt: ATTEMPT },
+        [
+            ("idle", ""),
+            ("idle", ""),
+            ("connected o", ""),
+            ("connected o", ""),
+            ("failing e -", ""),
+            ("failing e o", ""),
+            ("failing e -", ""),
+            ("failing e o", ""),
+            ("removed", ""),
+        ],
+    );
+}
+
+#[test]
+fn a_late_answer_of_an_old_attempt_changes_nothing() {
+    for attempt in [ATTEMPT - 1, ATTEMPT + 1] {
+        check_ignored(&Event::Made { attempt, made: new() });
+        check_ignored(&Event::Failed { attempt, error: "f" });
+        check_ignored(&Event::GivenUp { attempt });
+    }
+}
+
+#[test]
+fn a_check_that_passes_has_the_retained_connection_served_again() {
+    check(
+        &Event::Passed { revision: at(1) },
+        [
+            ("idle", ""),
+            ("connecting 7", ""),
+            ("connected o", ""),
+            ("replacing o 7", ""),
+            ("failing e -", ""),
+            ("connected o", ""),
+            ("retrying e - 7", ""),
+            ("replacing o 7", ""),
+            ("removed", ""),
+        ],
+    );
+}
+
+#[test]
+fn a_check_that_fails_ends_the_serving_and_keeps_the_connection() {
+    check(
+        &Event::Lapsed { revision: at(1), error: "f" },
+        [
+            ("idle", ""),
+            ("connecting 7", ""),
+            ("failing f o", ""),
+            ("retrying f o 7", ""),
+            ("failing e -", ""),
+            ("failing f o", ""),
+            ("retrying e - 7", ""),
+            ("retrying f o 7", ""),
+            ("removed", ""),
+        ],
+    );
+}
+
+#[test]
+fn a_late_check_of_an_old_connection_changes_nothing() {
+    check_ignored(&Event::Passed { revision: at(9) });
+    check_ignored(&Event::Lapsed { revision: at(9), error: "f" });
+}
+
+#[test]
+fn a_removed_cluster_stays_removed() {
+    check(&Event::Removed, [("removed", ""); 9]);
+}
+
+#[test]
+fn only_a_connection_that_passed_its_last_check_is_served() {
+    let served = states().map(|(_, state)| state.served().is_some());
+    assert_eq!(served, [false, false, true, true, false, false, false, false, false]);
+    let checkable = states().map(|(_, state)| state.checkable().is_some());
+    assert_eq!(checkable, [false, false, true, true, false, true, false, true, false]);
+    let under_way = states().map(|(_, state)| state.attempt().is_some());
+    assert_eq!(under_way, [false, true, false, true, false, false, true, true, false]);
 }
