@@ -1,4 +1,4 @@
-//! CustomResourceDefinitions: checked, accepted, and turned into kinds that are served.
+//! Definitions of custom resources: checked, accepted, and turned into kinds that are served.
 //!
 //! Schemas are stored and read for how lists merge; objects are neither validated against them nor pruned
 //! nor defaulted. Versions are not converted: an object looks the same in all of them.

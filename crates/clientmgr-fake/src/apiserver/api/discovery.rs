@@ -24,7 +24,7 @@ pub(crate) fn answer(store: &Store, path: &str, headers: &HeaderMap) -> Option<R
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let value = match segments.as_slice() {
         ["version"] => version(),
-        ["api"] | ["apis"] if accepts_aggregated(headers) => {
+        ["api" | "apis"] if accepts_aggregated(headers) => {
             let body = aggregated(store, segments[0] == "api");
             let body = Bytes::from(body.to_string());
             return Some(Ok(raw_response(StatusCode::OK, AGGREGATED, body)));

@@ -10,6 +10,7 @@ use super::{schema::Schema, table::Column};
 
 /// One resource of one API group.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "`kind` and `listKind` are what Kubernetes calls them")]
 pub(crate) struct Kind {
     pub(crate) group: String,
     pub(crate) plural: String,
@@ -22,7 +23,7 @@ pub(crate) struct Kind {
     pub(crate) versions: Vec<Version>,
     /// Where its objects are kept: `plural.group`. Two kinds may share a shelf (the two `Event`s do).
     pub(crate) shelf: String,
-    /// Declared by a CustomResourceDefinition.
+    /// Declared by a `CustomResourceDefinition`.
     pub(crate) custom: bool,
     pub(crate) traits: Traits,
 }
@@ -47,6 +48,7 @@ pub(crate) struct Traits {
 
 /// One served form of a resource.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch a definition has by this name")]
 pub(crate) struct Version {
     pub(crate) name: String,
     pub(crate) served: bool,
@@ -57,7 +59,7 @@ pub(crate) struct Version {
     /// Field selectors besides `metadata.name` and `metadata.namespace`.
     pub(crate) selectable: Vec<String>,
     pub(crate) schema: Arc<Schema>,
-    /// As the CRD declares it, for the OpenAPI documents.
+    /// As the CRD declares it, for the `OpenAPI` documents.
     pub(crate) openapi: Option<Value>,
 }
 

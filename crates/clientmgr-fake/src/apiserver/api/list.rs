@@ -189,8 +189,8 @@ impl Page {
                 Ok(raw_response(StatusCode::OK, "application/json", Bytes::from(body)))
             }
             Format::Table(include) => {
-                let rows = values().map(|value| table::row(view, &value, include, now)).collect();
-                Ok(json_response(StatusCode::OK, &table::table(view, rows, metadata, true)))
+                let rows: Vec<Value> = values().map(|value| table::row(view, &value, include, now)).collect();
+                Ok(json_response(StatusCode::OK, &table::table(view, &rows, &metadata, true)))
             }
             Format::MetadataList => {
                 let items: Vec<Value> = values().map(|value| metadata_only(&value)).collect();

@@ -213,12 +213,10 @@ pub(crate) fn settle_update(old: &Value, new: &mut Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let metadata = metadata_mut(new);
     metadata.remove("selfLink");
-    for field in ["generation"] {
-        match &old["metadata"][field] {
-            Value::Null => metadata.remove(field),
-            value => metadata.insert(field.to_owned(), value.clone()),
-        };
-    }
+    match &old["metadata"]["generation"] {
+        Value::Null => metadata.remove("generation"),
+        value => metadata.insert("generation".to_owned(), value.clone()),
+    };
     for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         let before = &old["metadata"][field];
         match metadata.get(field).filter(|value| !value.is_null()) {

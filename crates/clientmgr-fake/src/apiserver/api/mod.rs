@@ -56,7 +56,7 @@ mod write;
 mod tests;
 
 use std::sync::{
-    Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -70,7 +70,7 @@ use self::{
     status::Status,
     store::Key,
     view::View,
-    watch::{EndReason, Store, Watch},
+    watch::{Store, Watch},
 };
 
 /// A request, authenticated already.
@@ -117,8 +117,6 @@ pub(crate) struct Inner {
     store: RwLock<Store>,
     clock: Clock,
     watches: AtomicU64,
-    /// Watches with a lower number are over, and why.
-    ended: Mutex<(u64, EndReason)>,
 }
 
 impl std::fmt::Debug for Api {
@@ -145,12 +143,6 @@ impl Inner {
     fn next_watch(&self) -> u64 {
         self.watches.fetch_add(1, Ordering::Relaxed)
     }
-
-    /// Whether this watch was ended, and why.
-    fn ended(&self, watch: u64) -> Option<EndReason> {
-        let (before, reason) = *self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        (watch < before).then_some(reason)
-    }
 }
 
 impl Api {
@@ -166,7 +158,6 @@ impl Api {
                 store: RwLock::new(Store::new()),
                 clock: Box::new(clock),
                 watches: AtomicU64::new(0),
-                ended: Mutex::new((0, EndReason::Ended)),
             }),
         };
         api.add_namespaces(&mut api.inner.write());
@@ -194,7 +185,7 @@ impl Api {
 
     /// Answers a request. Never panics and never waits.
     pub(crate) fn answer(&self, call: Call) -> Reply {
-        serve::answer(&self.inner, &call).unwrap_or_else(|status| Reply::Whole(status.to_response()))
+        serve::answer(&self.inner, call).unwrap_or_else(|status| Reply::Whole(status.to_response()))
     }
 
     /// Declares a custom resource, as a POST of its definition would.
@@ -212,27 +203,12 @@ impl Api {
             body: Bytes::from(definition.to_string()),
             caller: Caller::default(),
         };
-        serve::answer(&self.inner, &call).map(drop)
+        serve::answer(&self.inner, call).map(drop)
     }
 
     /// Forgets history: watches and pages from earlier resource versions are told `410 Expired`.
     pub(crate) fn compact(&self) {
         self.inner.write().compact();
-    }
-
-    /// Another cluster takes this one's place: empty, with another identity, its resource versions from the
-    /// start. All watches end; declared custom resources are gone.
-    pub(crate) fn replace(&self) {
-        let mut store = self.inner.write();
-        store.reset();
-        self.add_namespaces(&mut store);
-    }
-
-    /// Ends every open watch, with an `ERROR` event first if the reason is [`EndReason::Expired`].
-    pub(crate) fn end_watches(&self, reason: EndReason) {
-        let before = self.inner.watches.load(Ordering::Relaxed);
-        *self.inner.ended.lock().unwrap_or_else(PoisonError::into_inner) = (before, reason);
-        self.inner.read().wake();
     }
 
     /// The identity of the cluster: the UID of its namespace `kube-system`.
@@ -243,6 +219,7 @@ impl Api {
     }
 
     /// The resource version of the latest change.
+    #[cfg(test)]
     pub(crate) fn resource_version(&self) -> u64 {
         self.inner.read().rv()
     }

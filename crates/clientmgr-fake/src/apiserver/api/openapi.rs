@@ -1,4 +1,4 @@
-//! OpenAPI documents, as far as clients need them to send a patch.
+//! `OpenAPI` documents, as far as clients need them to send a patch.
 //!
 //! They name every operation and its `fieldValidation` parameter, and carry the schemas of custom
 //! resources; core types are open objects. The version 2 document exists in protobuf only for kubectl, and
@@ -15,7 +15,7 @@ use super::{
     watch::Store,
 };
 
-/// The answer to an OpenAPI path, if it is one.
+/// The answer to an `OpenAPI` path, if it is one.
 pub(crate) fn answer(store: &Store, path: &str) -> Option<Result<Response<Bytes>, Status>> {
     let path = path.strip_prefix("/openapi/")?;
     let value = match path.split('/').collect::<Vec<_>>().as_slice() {

@@ -136,11 +136,6 @@ impl RequestInfo {
         }
         info
     }
-
-    /// Whether the path itself names one object (a selector does not).
-    pub(crate) fn names_an_object(&self) -> bool {
-        !matches!(self.verb, Verb::List | Verb::Watch | Verb::DeleteCollection) && self.name.is_some()
-    }
 }
 
 fn wants_watch(query: &str) -> bool {
@@ -183,15 +178,12 @@ fn percent_decode(text: &str, plus_is_space: bool) -> String {
             .flatten()
             .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match hex {
-            Some(value) => {
-                decoded.push(value);
-                at += 3;
-            }
-            None => {
-                decoded.push(if plus_is_space && byte == b'+' { b' ' } else { byte });
-                at += 1;
-            }
+        if let Some(value) = hex {
+            decoded.push(value);
+            at += 3;
+        } else {
+            decoded.push(if plus_is_space && byte == b'+' { b' ' } else { byte });
+            at += 1;
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()

@@ -1,7 +1,7 @@
 //! How lists and maps of a kind merge: what server-side apply and strategic merge patches go by.
 //!
 //! A tree that follows the object: granular maps, atomic values, sets, and lists keyed by some of their
-//! fields. It comes from a table for core types and from the OpenAPI schema for custom resources. It says
+//! fields. It comes from a table for core types and from the `OpenAPI` schema for custom resources. It says
 //! nothing about which values are valid.
 
 use std::{
@@ -129,7 +129,7 @@ impl Schema {
         }
     }
 
-    /// The schema of a custom resource, read off the `x-kubernetes-*` extensions of its OpenAPI schema.
+    /// The schema of a custom resource, read off the `x-kubernetes-*` extensions of its `OpenAPI` schema.
     pub(crate) fn of_custom(openapi: Option<&Value>) -> Arc<Self> {
         let mut root = openapi.map(Self::from_openapi).unwrap_or_default();
         root.fields.remove("metadata");

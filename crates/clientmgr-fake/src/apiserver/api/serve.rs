@@ -31,13 +31,13 @@ use super::{
 pub(crate) const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
 /// Answers one request.
-pub(crate) fn answer(inner: &Arc<Inner>, call: &Call) -> Result<Reply, Status> {
+pub(crate) fn answer(inner: &Arc<Inner>, call: Call) -> Result<Reply, Status> {
     if call.body.len() > BODY_LIMIT {
         return Err(Status::too_large_body(BODY_LIMIT));
     }
     let info = RequestInfo::parse(&call.method, &call.path, call.query.as_deref());
     if !info.is_resource {
-        return non_resource(inner, call, &info).map(Reply::Whole);
+        return non_resource(inner, &call, &info).map(Reply::Whole);
     }
     if info.group == "authentication.k8s.io" && info.version == "v1" && info.resource == "selfsubjectreviews" {
         return match info.verb {
@@ -57,8 +57,8 @@ pub(crate) fn answer(inner: &Arc<Inner>, call: &Call) -> Result<Reply, Status> {
             Err(Status::no_such_resource())
         };
     }
-    let request =
-        Request { inner, call, view: View { kind, version }, query: Query::parse(call.query.as_deref()), info };
+    let query = Query::parse(call.query.as_deref());
+    let request = Request { inner, view: View { kind, version }, query, call, info };
     request.answer()
 }
 
@@ -66,18 +66,7 @@ fn unknown_resource(inner: &Inner, info: &RequestInfo) -> Result<Reply, Status> 
     let store = inner.read();
     let of_a_core_group =
         store.kinds().any(|kind| !kind.custom && kind.group == info.group && kind.served(&info.version).is_some());
-    let left_out = matches!(
-        (info.group.as_str(), info.resource.as_str()),
-        ("authorization.k8s.io", _)
-            | ("authentication.k8s.io", "tokenreviews")
-            | ("", "persistentvolumes" | "persistentvolumeclaims" | "endpoints" | "replicationcontrollers")
-            | ("", "resourcequotas" | "limitranges" | "podtemplates" | "componentstatuses" | "bindings")
-            | ("apps", "replicasets" | "statefulsets" | "daemonsets" | "controllerrevisions")
-            | ("batch" | "networking.k8s.io" | "policy" | "autoscaling" | "storage.k8s.io", _)
-            | ("discovery.k8s.io" | "node.k8s.io" | "scheduling.k8s.io" | "certificates.k8s.io", _)
-            | ("admissionregistration.k8s.io" | "apiregistration.k8s.io", _)
-    );
-    if left_out {
+    if is_left_out(&info.group, &info.resource) {
         let what = super::kinds::shelf_id(&info.group, &info.resource);
         return Err(Status::not_implemented(format_args!("the resource {what} in version {}", info.version)));
     }
@@ -85,6 +74,39 @@ fn unknown_resource(inner: &Inner, info: &RequestInfo) -> Result<Reply, Status> 
         return Err(Status::no_such_resource());
     }
     Ok(Reply::Whole(page_not_found()))
+}
+
+/// What a real server has and this one knowingly does not.
+fn is_left_out(group: &str, resource: &str) -> bool {
+    match group {
+        "" => matches!(
+            resource,
+            "bindings"
+                | "componentstatuses"
+                | "endpoints"
+                | "limitranges"
+                | "persistentvolumeclaims"
+                | "persistentvolumes"
+                | "podtemplates"
+                | "replicationcontrollers"
+                | "resourcequotas"
+        ),
+        "apps" => matches!(resource, "controllerrevisions" | "daemonsets" | "replicasets" | "statefulsets"),
+        "authentication.k8s.io" => resource == "tokenreviews",
+        "admissionregistration.k8s.io"
+        | "apiregistration.k8s.io"
+        | "authorization.k8s.io"
+        | "autoscaling"
+        | "batch"
+        | "certificates.k8s.io"
+        | "discovery.k8s.io"
+        | "networking.k8s.io"
+        | "node.k8s.io"
+        | "policy"
+        | "scheduling.k8s.io"
+        | "storage.k8s.io" => true,
+        _ => false,
+    }
 }
 
 fn non_resource(inner: &Inner, call: &Call, info: &RequestInfo) -> Result<Response<Bytes>, Status> {
@@ -100,7 +122,7 @@ fn non_resource(inner: &Inner, call: &Call, info: &RequestInfo) -> Result<Respon
 /// A request for a kind that is served.
 struct Request<'a> {
     inner: &'a Arc<Inner>,
-    call: &'a Call,
+    call: Call,
     view: View,
     query: Query,
     info: RequestInfo,
@@ -269,7 +291,7 @@ impl Request<'_> {
                 }
             }
         }
-        self.view.to_storage(&mut object);
+        self.view.store(&mut object);
         core_rules::check_shape(kind, &object)?;
         meta::metadata_mut(&mut object);
         Ok(object)
@@ -301,7 +323,7 @@ impl Request<'_> {
     fn patch(&self, subresource: Subresource) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
         let target = self.target(subresource, "PatchOptions")?;
-        let patch = Patch::read(self.call, &self.query, &self.view.kind)?;
+        let patch = Patch::read(&self.call, &self.query, &self.view.kind)?;
         let mut store = self.inner.write();
         let missing = store.find(&self.view.kind.shelf, &target.key).is_none();
         if missing && matches!(patch, Patch::Apply { .. }) && subresource == Subresource::Main {
@@ -313,7 +335,7 @@ impl Request<'_> {
         let style = if matches!(patch, Patch::Apply { .. }) { Style::Apply } else { Style::Derive };
         let stored = write::update(&mut store, &target, style, |current| {
             let mut shown = current.clone();
-            self.view.from_storage(&mut shown);
+            self.view.show(&mut shown);
             self.admit(patch.apply(&target, &shown)?)
         })?;
         drop(store);

@@ -123,6 +123,7 @@ impl Status {
     }
 
     /// The machine readable reason, `NotFound` for one.
+    #[cfg(test)]
     pub(crate) fn reason(&self) -> &'static str {
         self.0.reason
     }

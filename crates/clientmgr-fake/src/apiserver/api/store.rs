@@ -150,11 +150,6 @@ impl<F> Shelf<F> {
         self.changed.subscribe()
     }
 
-    /// The oldest resource version changes can be told from.
-    pub(crate) fn floor(&self) -> u64 {
-        self.floor
-    }
-
     /// Up to `most` changes after `rv`.
     pub(crate) fn changes_after(&self, rv: u64, most: usize) -> Result<Vec<Arc<Event<F>>>, TooOld> {
         if rv < self.floor {
@@ -224,6 +219,8 @@ impl<F> Shelf<F> {
 #[derive(Debug)]
 pub(crate) struct Store<F> {
     rv: u64,
+    /// History up to here was forgotten on demand.
+    compacted: u64,
     shelves: HashMap<String, Shelf<F>>,
     kinds: BTreeMap<(String, String), Arc<Kind>>,
     /// Never reset, so that nothing of an earlier cluster is taken for something of this one.
@@ -233,7 +230,7 @@ pub(crate) struct Store<F> {
 impl<F> Store<F> {
     /// An empty cluster that serves the core types.
     pub(crate) fn new() -> Self {
-        let mut store = Self { rv: 0, shelves: HashMap::new(), kinds: BTreeMap::new(), incarnations: 0 };
+        let mut store = Self { rv: 0, compacted: 0, shelves: HashMap::new(), kinds: BTreeMap::new(), incarnations: 0 };
         store.add_core();
         store
     }
@@ -244,14 +241,6 @@ impl<F> Store<F> {
         }
     }
 
-    /// Forgets everything; whoever watches is woken and finds its shelf gone.
-    pub(crate) fn reset(&mut self) {
-        self.rv = 0;
-        self.shelves.clear();
-        self.kinds.clear();
-        self.add_core();
-    }
-
     /// The resource version of the latest change.
     pub(crate) fn rv(&self) -> u64 {
         self.rv
@@ -260,13 +249,16 @@ impl<F> Store<F> {
     /// Serves a kind, or serves it differently from now on.
     pub(crate) fn serve(&mut self, kind: Arc<Kind>) {
         self.incarnations += 1;
-        let (incarnation, rv) = (self.incarnations, self.rv);
-        if self.shelves.get(&kind.shelf).is_none_or(|shelf| shelf.retired) {
+        let incarnation = self.incarnations;
+        let standing = self.shelves.get(&kind.shelf);
+        if standing.is_none_or(|shelf| shelf.retired) {
+            // A new kind has no past to forget; one that is declared again has lost its own.
+            let floor = if standing.is_some() { self.rv } else { self.compacted };
             let shelf = Shelf {
                 incarnation,
                 objects: BTreeMap::new(),
                 history: VecDeque::new(),
-                floor: rv,
+                floor,
                 changed: watch::Sender::new(()),
                 retired: false,
             };
@@ -339,16 +331,10 @@ impl<F> Store<F> {
 
     /// Forgets all history.
     pub(crate) fn compact(&mut self) {
+        self.compacted = self.rv;
         for shelf in self.shelves.values_mut() {
             shelf.history.clear();
             shelf.floor = self.rv;
-            shelf.changed.send_replace(());
-        }
-    }
-
-    /// Wakes every watcher, to look around.
-    pub(crate) fn wake(&self) {
-        for shelf in self.shelves.values() {
             shelf.changed.send_replace(());
         }
     }

@@ -75,7 +75,7 @@ pub(crate) fn row(view: &View, object: &Value, include: Include, now: Timestamp)
 }
 
 /// Rows under their headings (which a watch sends only once).
-pub(crate) fn table(view: &View, rows: Vec<Value>, metadata: Value, headings: bool) -> Value {
+pub(crate) fn table(view: &View, rows: &[Value], metadata: &Value, headings: bool) -> Value {
     let columns = &view.kind.versions[view.version].columns;
     let definitions: Value = if headings { columns.iter().map(Column::definition).collect() } else { Value::Null };
     json!({

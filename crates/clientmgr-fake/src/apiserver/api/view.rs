@@ -41,7 +41,7 @@ impl View {
     }
 
     /// From the client's version to the stored one.
-    pub(crate) fn to_storage(&self, value: &mut Value) {
+    pub(crate) fn store(&self, value: &mut Value) {
         if self.renames_events() {
             rename(value, EVENT_FIELDS.map(|(core, new)| (new, core)));
             value["apiVersion"] = "v1".into();
@@ -52,7 +52,7 @@ impl View {
     }
 
     /// From the stored version to the client's.
-    pub(crate) fn from_storage(&self, value: &mut Value) {
+    pub(crate) fn show(&self, value: &mut Value) {
         if self.renames_events() {
             rename(value, EVENT_FIELDS);
         }
@@ -63,7 +63,7 @@ impl View {
     pub(crate) fn value(&self, stored: &Stored) -> Value {
         let mut value = stored.value();
         // An object stored before the storage version changed keeps the old one.
-        self.from_storage(&mut value);
+        self.show(&mut value);
         value
     }
 
@@ -84,7 +84,8 @@ impl View {
             Format::Table(include) => {
                 let value = self.value(stored);
                 let rows = vec![table::row(self, &value, include, now)];
-                let table = table::table(self, rows, json!({"resourceVersion": stored.rv.to_string()}), true);
+                let metadata = json!({"resourceVersion": stored.rv.to_string()});
+                let table = table::table(self, &rows, &metadata, true);
                 Ok(Bytes::from(table.to_string()))
             }
             Format::MetadataList => Err(Status::not_acceptable(

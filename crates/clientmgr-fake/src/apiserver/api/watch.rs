@@ -69,6 +69,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// The content type of the response.
+    #[expect(clippy::unused_self, reason = "whatever form is watched, it is framed as JSON today")]
     pub(crate) fn content_type(&self) -> &'static str {
         "application/json"
     }
@@ -110,7 +111,6 @@ impl Watch {
         let end = Arc::new(Mutex::new(None));
         let mut cursor = Cursor {
             inner: Arc::clone(inner),
-            id,
             incarnation: shelf.incarnation,
             at: match options.rv {
                 Some(rv) if !with_initial && rv > 0 => rv,
@@ -153,9 +153,9 @@ impl Stream for Watch {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one watch")]
 struct Cursor {
     inner: Arc<Inner>,
-    id: u64,
     incarnation: u64,
     /// All changes up to here were told, or were none of this watch's business.
     at: u64,
@@ -235,9 +235,6 @@ impl Cursor {
     /// Fetches what happened; whether there was anything.
     fn look(&mut self) -> Result<bool, EndReason> {
         let inner = Arc::clone(&self.inner);
-        if let Some(reason) = inner.ended(self.id) {
-            return Err(reason);
-        }
         let store = inner.read();
         let shelf = store
             .shelf(&self.view.kind.shelf)
@@ -293,7 +290,7 @@ impl Cursor {
             Format::Table(include) => {
                 let rows = vec![table::row(&self.view, &self.view.value(stored), include, now)];
                 let metadata = json!({"resourceVersion": stored.rv.to_string()});
-                let table = table::table(&self.view, rows, metadata, headings);
+                let table = table::table(&self.view, &rows, &metadata, headings);
                 line(change.as_str(), &table.to_string())
             }
         }
@@ -305,7 +302,7 @@ impl Cursor {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         let object: Value = match self.format {
-            Format::Table(_) => table::table(&self.view, Vec::new(), metadata, false),
+            Format::Table(_) => table::table(&self.view, &[], &metadata, false),
             Format::Object => json!({
                 "kind": self.view.kind.kind, "apiVersion": self.view.api_version(), "metadata": metadata,
             }),

@@ -77,7 +77,9 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         let mut dropped = before.clone();
         dropped.subtract(&fields);
         let mut kept = fields.clone();
-        others.iter().for_each(|(_, owns)| kept.union(owns));
+        for (_, owns) in &others {
+            kept.union(owns);
+        }
         prune(&mut merged, &dropped, &kept, schema);
     }
     for field in ["resourceVersion", "uid", "name", "namespace"] {

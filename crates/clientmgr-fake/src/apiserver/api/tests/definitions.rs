@@ -1,0 +1,103 @@
+//! Definitions of custom resources.
+
+use super::*;
+
+#[test]
+fn a_definition_is_established_and_served_at_once() {
+    let api = Api::new();
+    assert_eq!(get(&api, WIDGETS).code, 404);
+    let made = post(&api, DEFINITIONS, &widgets()).expect(201);
+    assert_eq!(made["status"]["storedVersions"], json!(["v1"]));
+    assert_eq!(made["status"]["acceptedNames"]["listKind"], "WidgetList");
+    for condition in made["status"]["conditions"].as_array().unwrap() {
+        assert_eq!(condition["status"], "True");
+    }
+    let list = get(&api, WIDGETS).expect(200);
+    assert_eq!((&list["kind"], &list["apiVersion"]), (&json!("WidgetList"), &json!("example.com/v1")));
+    post(&api, DEFINITIONS, &widgets()).refused(409, "AlreadyExists");
+}
+
+#[test]
+fn bad_definitions_are_refused() {
+    let api = Api::new();
+    let spoiled: [(&str, Value); 8] = [
+        ("/metadata/name", json!("gadgets.example.com")),
+        ("/spec/scope", json!("Everywhere")),
+        ("/spec/versions", json!([])),
+        ("/spec/versions/0/storage", json!(false)),
+        ("/spec/versions/0/schema", json!({})),
+        ("/spec/names/kind", json!("")),
+        ("/spec/group", json!("x")),
+        ("/spec/versions/0/additionalPrinterColumns/0/jsonPath", json!(".a[?(@.b>1)]")),
+    ];
+    for (path, value) in spoiled {
+        let mut definition = widgets();
+        *definition.pointer_mut(path).unwrap() = value;
+        post(&api, DEFINITIONS, &definition).refused(422, "Invalid");
+        assert!(api.declare(&definition).is_err(), "{path}");
+    }
+    let nonsense = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "a.b.c"}, "spec": {"versions": {"a": 1}, "names": 3},
+    });
+    post(&api, DEFINITIONS, &nonsense).refused(422, "Invalid");
+}
+
+#[test]
+fn two_versions_show_the_same_object() {
+    let api = Api::new();
+    let mut definition = widgets();
+    let mut second = definition["spec"]["versions"][0].clone();
+    second["name"] = "v2".into();
+    second["storage"] = false.into();
+    second["subresources"] = json!({});
+    definition["spec"]["versions"].as_array_mut().unwrap().push(second);
+    api.declare(&definition).unwrap();
+    post(&api, WIDGETS, &widget("w", &json!({"size": 1}))).expect(201);
+    let other = WIDGETS.replace("/v1/", "/v2/");
+    let object = get(&api, &format!("{other}/w")).expect(200);
+    assert_eq!((&object["apiVersion"], &object["spec"]["size"]), (&json!("example.com/v2"), &json!(1)));
+    get(&api, &format!("{other}/w/status")).refused(404, "NotFound");
+    get(&api, &format!("{WIDGETS}/w/scale")).refused(404, "NotFound");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_takes_its_objects_and_watches_along() {
+    let api = with_widgets();
+    post(&api, WIDGETS, &widget("w", &json!({}))).expect(201);
+    let mut open = watch(&api, &format!("{WIDGETS}?watch=1&resourceVersion=1"));
+    assert_eq!(next_short(&mut open).await, "ADDED w");
+    delete(&api, &format!("{DEFINITIONS}/widgets.example.com")).expect(200);
+    assert_eq!(next_short(&mut open).await, "DELETED w");
+    assert_eq!(open.next().await, None);
+    assert_eq!(get(&api, WIDGETS).code, 404);
+    get(&api, &format!("{DEFINITIONS}/widgets.example.com")).refused(404, "NotFound");
+    api.declare(&widgets()).unwrap();
+    assert!(names(&get(&api, WIDGETS).expect(200)).is_empty());
+}
+
+#[test]
+fn a_definition_waits_for_objects_that_are_held() {
+    let api = with_widgets();
+    let mut held = widget("w", &json!({}));
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    post(&api, WIDGETS, &held).expect(201);
+    let definition = format!("{DEFINITIONS}/widgets.example.com");
+    delete(&api, &definition).expect(200);
+    assert!(get(&api, &definition).expect(200)["metadata"]["deletionTimestamp"].is_string());
+    patch(&api, &format!("{WIDGETS}/w"), "merge", &json!({"metadata": {"finalizers": []}})).expect(200);
+    get(&api, &definition).refused(404, "NotFound");
+    assert_eq!(get(&api, WIDGETS).code, 404);
+}
+
+#[test]
+fn a_changed_definition_serves_the_change() {
+    let api = with_widgets();
+    let target = format!("{DEFINITIONS}/widgets.example.com");
+    let body = json!([{"op": "remove", "path": "/spec/versions/0/subresources"}]);
+    patch(&api, &target, "json", &body).expect(200);
+    post(&api, WIDGETS, &widget("w", &json!({}))).expect(201);
+    get(&api, &format!("{WIDGETS}/w/status")).refused(404, "NotFound");
+    let body = json!({"spec": {"scope": "Cluster"}});
+    patch(&api, &target, "merge", &body).refused(422, "Invalid");
+}
