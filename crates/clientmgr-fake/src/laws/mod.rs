@@ -9,6 +9,9 @@
 //! Who writes a provider implements [`ProviderSetup`] and has all three: [`Managed`] and [`Bound`] put the manager and
 //! the bound states of `clientmgr-core` over it.
 //!
+//! A rule that is broken by waiting for ever makes its law wait for ever: run the tests under a deadline, as most test
+//! runners offer.
+//!
 //! What must not live here: anything that knows how a provider or a manager works inside. A law sees what a caller sees.
 //!
 //! # Example

@@ -1,0 +1,294 @@
+//! Every law of bound states is broken by some map of them. As with managers, the double is written from the rules, apart
+//! from the real one.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use clientmgr_core::{
+    BoundError, BoundState, Cause, ClientError, ClientProvider, ConnectedAt, NamespacedName, ObservedCluster,
+    ProviderError,
+};
+use clientmgr_fake::laws::bound::Probe;
+use clientmgr_fake::laws::{BoundSetup, FakeSetup, ProviderSetup, States};
+use clientmgr_fake::{FakeClientProvider, Gate, Gated, bound_laws};
+use futures::FutureExt;
+use futures::executor::block_on;
+use futures::lock::Mutex as AsyncMutex;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    AlwaysAsks,
+    OlderTearsDown,
+    BuildsBesideTheOld,
+    TearsDownOnlyForAClient,
+    HidesTheReason,
+    CachesTheClient,
+    OneSlotForAllClusters,
+    NoTurns,
+    OneTurnForAll,
+    BusyMarkOutlivesTheCall,
+    ForgetsWithoutTeardown,
+    LateBuildsStand,
+    DiscardsNothing,
+    DropsWithoutTeardown,
+}
+
+type Cluster = ObservedCluster<NamespacedName, ConnectedAt>;
+
+#[derive(Default)]
+struct Slot {
+    turn: AsyncMutex<()>,
+    place: Mutex<Place>,
+}
+
+#[derive(Default)]
+struct Place {
+    /// What the state was built on, or the client obtained for it.
+    held: Option<ConnectedAt>,
+    state: Option<Arc<Probe>>,
+    forgotten: bool,
+    busy: bool,
+}
+
+impl Slot {
+    fn tear_down(&self) {
+        let state = self.place.lock().unwrap().state.take();
+        if let Some(state) = state {
+            state.teardown();
+        }
+    }
+}
+
+struct Faulty {
+    fault: Fault,
+    provider: Gated<FakeClientProvider<u32>>,
+    slots: Mutex<HashMap<(u32, NamespacedName), Arc<Slot>>>,
+    turn_of_all: AsyncMutex<()>,
+    cached: Mutex<Option<u32>>,
+}
+
+impl Faulty {
+    fn slot(&self, object: u32, cluster: &NamespacedName) -> Arc<Slot> {
+        let key = match self.fault {
+            Fault::OneSlotForAllClusters => NamespacedName::cluster_scoped("any"),
+            _ => cluster.clone(),
+        };
+        Arc::clone(self.slots.lock().unwrap().entry((object, key)).or_default())
+    }
+
+    async fn client(&self, cluster: &Cluster, slot: &Slot) -> Result<u32, ClientError> {
+        let key = cluster.key.clone();
+        let answer = self.provider.connection(&key).await;
+        let connection = answer.map_err(|error| match error {
+            ProviderError::NotFound if self.fault != Fault::HidesTheReason => {
+                ClientError::NotFound { cluster: key.clone() }
+            }
+            error => ClientError::Unavailable { cluster: key.clone(), source: Cause::new(error), retry_after: None },
+        })?;
+        let mut place = slot.place.lock().unwrap();
+        if place.forgotten && self.fault != Fault::LateBuildsStand {
+            return Err(ClientError::Forgotten { cluster: key });
+        }
+        if cluster.revision != Some(connection.revision) {
+            let (observed, current) = (cluster.revision, connection.revision);
+            return Err(ClientError::ClusterOutdated { cluster: key, observed, current });
+        }
+        place.held = Some(connection.revision);
+        let cached = *self.cached.lock().unwrap().get_or_insert(connection.client);
+        Ok(if self.fault == Fault::CachesTheClient { cached } else { connection.client })
+    }
+
+    fn forget_slots(&self, forgotten: impl Fn(u32, &NamespacedName) -> bool) {
+        let slots: Vec<_> =
+            self.slots.lock().unwrap().extract_if(|(object, cluster), _| forgotten(*object, cluster)).collect();
+        for (_, slot) in slots {
+            slot.place.lock().unwrap().forgotten = true;
+            if self.fault != Fault::ForgetsWithoutTeardown {
+                slot.tear_down();
+            }
+        }
+    }
+}
+
+impl States<Probe> for Faulty {
+    type Object = u32;
+    type Client = u32;
+    type Key = NamespacedName;
+    type Revision = ConnectedAt;
+
+    async fn get_or_build<E, F>(
+        &self,
+        object: &u32,
+        cluster: &Cluster,
+        build: impl FnOnce(u32) -> F,
+    ) -> Result<Arc<Probe>, BoundError<E>>
+    where
+        F: Future<Output = Result<Probe, E>>,
+    {
+        let slot = self.slot(*object, &cluster.key);
+        let forgotten = || ClientError::Forgotten { cluster: cluster.key.clone() };
+        let _turn = match self.fault {
+            Fault::NoTurns => None,
+            Fault::OneTurnForAll => Some(self.turn_of_all.lock().await),
+            _ => Some(slot.turn.lock().await),
+        };
+        if self.fault == Fault::AlwaysAsks {
+            let _ = self.provider.connection(&cluster.key).await;
+        }
+        {
+            let mut place = slot.place.lock().unwrap();
+            if place.busy && self.fault == Fault::BusyMarkOutlivesTheCall {
+                return Err(forgotten().into());
+            }
+            let stands = match (place.held, cluster.revision) {
+                (Some(held), Some(observed)) if self.fault == Fault::OlderTearsDown => observed == held,
+                (Some(held), Some(observed)) => observed <= held,
+                _ => false,
+            };
+            if let Some(state) = place.state.as_ref().filter(|_| stands) {
+                return Ok(Arc::clone(state));
+            }
+            place.busy = true;
+        }
+        let early = !matches!(self.fault, Fault::BuildsBesideTheOld | Fault::TearsDownOnlyForAClient);
+        if early {
+            slot.tear_down();
+        }
+        let client = self.client(cluster, &slot).await;
+        if client.is_ok() && self.fault != Fault::BuildsBesideTheOld {
+            slot.tear_down();
+        }
+        let built = match client {
+            Ok(client) => build(client).await.map_err(BoundError::Build),
+            Err(error) => Err(error.into()),
+        };
+        slot.place.lock().unwrap().busy = false;
+        let built = Arc::new(built?);
+        if self.fault == Fault::BuildsBesideTheOld {
+            slot.tear_down();
+        }
+        let mut place = slot.place.lock().unwrap();
+        if place.forgotten && self.fault != Fault::LateBuildsStand {
+            drop(place);
+            built.teardown();
+            return Err(forgotten().into());
+        }
+        place.state = Some(Arc::clone(&built));
+        Ok(built)
+    }
+
+    fn discard(&self, object: &u32, cluster: &NamespacedName) {
+        if self.fault != Fault::DiscardsNothing {
+            self.slot(*object, cluster).tear_down();
+        }
+    }
+
+    fn forget(&self, object: &u32) {
+        self.forget_slots(|other, _| other == *object);
+    }
+
+    fn forget_cluster(&self, cluster: &NamespacedName) {
+        self.forget_slots(|_, other| other == cluster);
+    }
+
+    fn remembered(&self) -> usize {
+        self.slots.lock().unwrap().keys().map(|(object, _)| *object).collect::<HashSet<_>>().len()
+    }
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        if self.fault != Fault::DropsWithoutTeardown {
+            self.forget_slots(|_, _| true);
+        }
+    }
+}
+
+struct Setup {
+    steering: FakeSetup,
+    states: Faulty,
+}
+
+fn setup(fault: Fault) -> Setup {
+    let steering = FakeSetup::default();
+    let states = Faulty {
+        fault,
+        provider: Gated::new(steering.provider().clone()),
+        slots: Mutex::default(),
+        turn_of_all: AsyncMutex::default(),
+        cached: Mutex::default(),
+    };
+    Setup { steering, states }
+}
+
+impl BoundSetup for Setup {
+    type Provider = FakeSetup;
+    type States = Faulty;
+
+    fn steering(&self) -> &FakeSetup {
+        &self.steering
+    }
+
+    fn states(&self) -> &Faulty {
+        &self.states
+    }
+
+    fn gate(&self) -> &Gate {
+        self.states.provider.gate()
+    }
+
+    fn objects(&self) -> [u32; 2] {
+        [1, 2]
+    }
+}
+
+/// The double obeys as long as it has no fault: what the laws find is the fault.
+mod without_a_fault {
+    use super::*;
+    bound_laws!(setup(Fault::None), block_on);
+}
+
+macro_rules! broken {
+    ($($law:ident by $fault:ident says $message:literal;)+) => {$(
+        #[test]
+        #[should_panic(expected = $message)]
+        fn $law() {
+            block_on(clientmgr_fake::laws::bound::$law(setup(Fault::$fault)));
+        }
+    )+};
+}
+
+mod broken {
+    use super::*;
+
+    broken! {
+        a_standing_state_is_returned_without_asking_the_provider by AlwaysAsks says "the provider was asked";
+        an_older_observation_tears_nothing_down by OlderTearsDown says "the standing state was not returned";
+        the_old_state_is_torn_down_before_the_next_is_built by BuildsBesideTheOld says "the old state stands";
+        a_state_whose_connection_is_gone_is_torn_down by TearsDownOnlyForAClient says "tells of no connection any more";
+        an_error_of_the_provider_is_handed_on by HidesTheReason says "is not known, and the answer is";
+        a_state_is_built_on_the_connection_that_was_observed by CachesTheClient says "a client of another connection";
+        objects_and_clusters_do_not_disturb_each_other by OneSlotForAllClusters says "a state of its own";
+        one_build_runs_at_a_time by NoTurns says "beside the first";
+        a_dropped_build_leaves_nothing by BusyMarkOutlivesTheCall says "yet there is a state";
+        a_call_dropped_while_the_provider_is_asked_leaves_nothing by BusyMarkOutlivesTheCall says "yet nothing was built";
+        who_waited_for_a_build_in_vain_builds_itself by BusyMarkOutlivesTheCall says "built nothing";
+        a_failed_build_leaves_nothing_standing by BuildsBesideTheOld says "could not be built";
+        forgetting_an_object_tears_down_its_states by ForgetsWithoutTeardown says "one object of two";
+        forgetting_a_cluster_tears_down_the_states_on_it by ForgetsWithoutTeardown says "one cluster of two";
+        a_build_whose_object_is_forgotten_is_torn_down by LateBuildsStand says "forgotten under way";
+        a_build_whose_cluster_is_forgotten_is_torn_down by LateBuildsStand says "forgotten under way";
+        a_discarded_state_is_torn_down_and_built_anew by DiscardsNothing says "was discarded";
+        dropping_the_map_tears_everything_down by DropsWithoutTeardown says "after their map was dropped";
+    }
+
+    /// Where breaking a rule means to wait for ever, the law waits too.
+    #[test]
+    fn nobody_waits_for_the_build_of_another() {
+        let law =
+            |fault| clientmgr_fake::laws::bound::nobody_waits_for_the_build_of_another(setup(fault)).now_or_never();
+        assert_eq!(law(Fault::None), Some(()));
+        assert_eq!(law(Fault::OneTurnForAll), None);
+    }
+}
