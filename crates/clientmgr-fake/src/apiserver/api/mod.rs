@@ -3,7 +3,7 @@
 //! [`Api::answer`] takes a request that is authenticated already and gives the answer, or an open watch.
 //! There are no sockets here, no TLS, no credentials and no faults: those are the shell around it.
 //!
-//! - `route`, `query`, `negotiate`: what is asked, in which form
+//! - `route`, `query`, `negotiate`, `protobuf`: what is asked, in which form
 //! - `kinds`, `crd`, `schema`, `core_rules`, `meta`: what is served and what is valid
 //! - `store`: what there is; `write`, `delete`, `patch`, `managed_fields`: how it changes
 //! - `list`, `watch`, `view`, `table`, `columns`: how it is shown
@@ -26,7 +26,8 @@
 //! | a resource version of the future | refused at once instead of after three seconds |
 //! | history | ten thousand changes of each kind, whatever their age |
 //! | items of core lists | carry `kind` and `apiVersion`, which a real server leaves out |
-//! | protobuf, YAML answers, `scale`, `log`, `exec`, … | refused |
+//! | protobuf | read for the types `kubectl create` sends in it, never written |
+//! | YAML answers, `scale`, `log`, `exec`, … | refused |
 
 mod columns;
 mod core_rules;
@@ -40,6 +41,7 @@ mod meta;
 mod negotiate;
 mod openapi;
 mod patch;
+mod protobuf;
 mod query;
 pub(crate) mod route;
 mod schema;

@@ -17,6 +17,7 @@ use super::{
     negotiate::{self, Format},
     openapi,
     patch::{self, Patch},
+    protobuf,
     query::Query,
     route::{RequestInfo, Verb},
     self_subject_review,
@@ -245,11 +246,15 @@ impl Request<'_> {
         Watch::open(self.inner, &store, self.view.clone(), selection, &options, format)
     }
 
-    /// The body as JSON; YAML is read where the real server reads it.
+    /// The body as JSON; other formats are read where the real server reads it.
     fn body(&self) -> Result<Value, Status> {
+        let content_type = negotiate::body_type(&self.call.headers);
+        if content_type == protobuf::MEDIA_TYPE && !self.view.kind.custom {
+            return protobuf::read(&self.call.body);
+        }
         let text = std::str::from_utf8(&self.call.body)
             .map_err(|_| Status::bad_request("the object provided is unrecognized: it is not UTF-8"))?;
-        match negotiate::body_type(&self.call.headers).as_str() {
+        match content_type.as_str() {
             "" | "application/json" => serde_json::from_str(text).map_err(|error| {
                 let kind = &self.view.kind.kind;
                 Status::bad_request(format!(

@@ -67,7 +67,8 @@ fn what_cannot_be_read_is_a_bad_request() {
     post(&api, WIDGETS, &config_map("x", "1")).refused(400, "BadRequest");
     send(&api, "POST", CONFIGMAPS, &[], "{broken").refused(400, "BadRequest");
     let protobuf = [("content-type", "application/vnd.kubernetes.protobuf")];
-    send(&api, "POST", CONFIGMAPS, &protobuf, "k8s").refused(415, "UnsupportedMediaType");
+    send(&api, "POST", WIDGETS, &protobuf, "k8s").refused(415, "UnsupportedMediaType");
+    send(&api, "POST", CONFIGMAPS, &protobuf, "k8s").refused(400, "BadRequest");
     send(&api, "GET", CONFIGMAPS, &[("accept", "application/vnd.kubernetes.protobuf")], "")
         .refused(406, "NotAcceptable");
     let huge = "x".repeat(super::super::serve::BODY_LIMIT + 1);
