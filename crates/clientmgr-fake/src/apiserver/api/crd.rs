@@ -3,7 +3,7 @@
 //! Schemas are stored and read for how lists merge; objects are neither validated against them nor pruned
 //! nor defaulted. Versions are not converted: an object looks the same in all of them.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -85,13 +85,14 @@ pub(crate) fn problems(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         let rule = "must have exactly one version marked as storage version";
         causes.push(Cause::invalid_raw("spec.versions", "[]", rule));
     }
+    let mut seen = HashSet::new();
     for (at, version) in versions.iter().enumerate() {
         let name = text(&version["name"]);
         if name.is_empty() || !meta::is_subdomain(&name) {
             let rule = "a DNS-1035 label must consist of lower case alphanumeric characters or '-'";
             causes.push(Cause::invalid(format!("spec.versions[{at}].name"), &name, rule));
         }
-        if versions[..at].iter().any(|earlier| earlier["name"] == version["name"]) {
+        if !seen.insert(name.clone()) {
             let rule = "must contain unique version names";
             causes.push(Cause::invalid(format!("spec.versions[{at}].name"), &name, rule));
         }

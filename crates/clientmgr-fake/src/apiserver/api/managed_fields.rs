@@ -163,17 +163,17 @@ impl Fields {
     }
 }
 
+/// The step to a merging list's item; none for an item without its key.
+pub(crate) fn step_of(item: &Value, shape: &Shape) -> Option<String> {
+    match shape {
+        Shape::Keyed(keys) => Some(format!("k:{}", item_key(item, keys)?)),
+        _ => Some(format!("v:{item}")),
+    }
+}
+
 /// A merging list's items by their step; items without a key stay out.
 pub(crate) fn items<'a>(list: &'a [Value], shape: &Shape) -> Vec<(String, &'a Value)> {
-    list.iter()
-        .filter_map(|item| {
-            let step = match shape {
-                Shape::Keyed(keys) => format!("k:{}", item_key(item, keys)?),
-                _ => format!("v:{item}"),
-            };
-            Some((step, item))
-        })
-        .collect()
+    list.iter().filter_map(|item| Some((step_of(item, shape)?, item))).collect()
 }
 
 /// What a write set or changed, and what it removed.

@@ -2,6 +2,8 @@
 //!
 //! Pure functions over one object, or over an old and a new one.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -234,7 +236,7 @@ pub(crate) fn settle_update(old: &Value, new: &mut Value) -> Vec<Cause> {
         }
     }
     if is_deleting(old) {
-        let known = finalizers(old);
+        let known: HashSet<&str> = finalizers(old).into_iter().collect();
         let added: Vec<&str> = finalizers(new).into_iter().filter(|finalizer| !known.contains(finalizer)).collect();
         if !added.is_empty() {
             causes.push(Cause::forbidden(

@@ -62,6 +62,13 @@ impl Stored {
         }
     }
 
+    /// The same state under a later resource version.
+    pub(crate) fn as_of(&self, rv: u64) -> Self {
+        let mut value = self.value();
+        value["metadata"]["resourceVersion"] = rv.to_string().into();
+        Self::unsaved(self.key.clone(), rv, &value)
+    }
+
     /// The object, parsed.
     pub(crate) fn value(&self) -> Value {
         serde_json::from_slice(&self.json).unwrap_or_default()

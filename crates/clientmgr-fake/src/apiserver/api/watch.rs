@@ -269,7 +269,14 @@ impl Cursor {
             format: self.format,
             headings: self.headings,
         };
-        let frame = event.frame(form, || self.render_with(change, &event.after, self.headings));
+        let frame = event.frame(form, || match &event.before {
+            // Who leaves a selection is shown as it was while it was in it.
+            Some(before) if change == Change::Deleted && event.change != Change::Deleted => {
+                let left = before.as_of(event.rv);
+                self.render_with(change, &left, self.headings)
+            }
+            _ => self.render_with(change, &event.after, self.headings),
+        });
         self.headings = false;
         Some(frame)
     }

@@ -3,10 +3,12 @@
 //! What it no longer says and nobody else owns is removed; what somebody else owns and it wants otherwise is
 //! a conflict, unless forced.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::super::{
-    managed_fields::{self, Difference, Fields, entry, is_entry_of, items, ownable},
+    managed_fields::{self, Difference, Fields, entry, is_entry_of, items, ownable, step_of},
     meta,
     schema::{Schema, Shape},
     status::{Cause, Status},
@@ -154,16 +156,17 @@ fn merge(value: &mut Value, wanted: &Value, schema: &Schema) {
             }
         }
         (Value::Array(list), Value::Array(wanted), shape @ (Shape::Keyed(_) | Shape::Set)) => {
+            let mut places: HashMap<String, usize> = HashMap::new();
+            for (at, item) in list.iter().enumerate() {
+                if let Some(step) = step_of(item, shape) {
+                    places.entry(step).or_insert(at);
+                }
+            }
             for (step, wanted) in items(wanted, shape) {
-                let known = items(list, shape).iter().any(|(known, _)| *known == step);
-                if known {
-                    let same = |item: &&mut Value| {
-                        items(std::slice::from_ref(&**item), shape).iter().any(|(known, _)| *known == step)
-                    };
-                    if let Some(item) = list.iter_mut().find(same) {
-                        merge(item, wanted, schema.item());
-                    }
+                if let Some(item) = places.get(&step).and_then(|&at| list.get_mut(at)) {
+                    merge(item, wanted, schema.item());
                 } else {
+                    places.insert(step, list.len());
                     list.push(wanted.clone());
                 }
             }
@@ -190,8 +193,7 @@ fn prune(value: &mut Value, dropped: &Fields, kept: &Fields, schema: &Schema) {
         }
         Value::Array(list) => {
             list.retain_mut(|item| {
-                let step = items(std::slice::from_ref(item), &schema.shape).pop().map(|(step, _)| step);
-                let found = step.and_then(|step| Some((dropped.children.get(&step)?, step)));
+                let found = step_of(item, &schema.shape).and_then(|step| Some((dropped.children.get(&step)?, step)));
                 let Some((dropped, step)) = found else { return true };
                 let still = kept.children.get(&step);
                 prune(item, dropped, still.unwrap_or(&nothing), schema.item());

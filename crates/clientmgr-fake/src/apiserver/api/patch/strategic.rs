@@ -1,5 +1,7 @@
 //! Strategic merge patches: merge patches that know which lists merge, and by which key.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use super::super::{
@@ -57,7 +59,8 @@ pub(super) fn merge(value: &mut Value, patch: &Value, schema: &Schema) -> Result
         let arguments = argument.as_array().map(Vec::as_slice).unwrap_or_default();
         if let Some(name) = directive.strip_prefix(DELETE) {
             if let Some(Value::Array(list)) = map.get_mut(name) {
-                list.retain(|item| !arguments.contains(item));
+                let gone: HashSet<String> = arguments.iter().map(Value::to_string).collect();
+                list.retain(|item| !gone.contains(&item.to_string()));
             }
         } else if let Some(name) = directive.strip_prefix(ORDER) {
             if !patch.contains_key(name)
@@ -95,71 +98,94 @@ fn without_directives(patch: &Map<String, Value>) -> Value {
     Value::Object(fields.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
+/// What tells an item from its siblings: its key field, or all of it.
+fn identity(item: &Value, shape: &Shape) -> Option<String> {
+    match shape {
+        Shape::Keyed(keys) => item.get(&keys.first()?.0).map(Value::to_string),
+        _ => Some(item.to_string()),
+    }
+}
+
+/// Where each item is, the first of a kind.
+fn places(list: &[Value], shape: &Shape) -> HashMap<String, usize> {
+    let mut places = HashMap::with_capacity(list.len());
+    for (at, item) in list.iter().enumerate() {
+        if let Some(identity) = identity(item, shape) {
+            places.entry(identity).or_insert(at);
+        }
+    }
+    places
+}
+
 fn merge_list(list: &mut Vec<Value>, patch: &[Value], schema: &Schema) -> Result<(), Status> {
-    match &schema.shape {
-        Shape::Keyed(keys) => {
-            let key = keys.first().map(|(key, _)| key.as_str()).unwrap_or_default();
-            let mut directives = Vec::with_capacity(patch.len());
-            for item in patch {
-                let Value::Object(fields) = item else {
-                    return Err(Status::bad_request("the patch has a list of another type than the object"));
-                };
-                directives.push((item, fields, directive(fields)?));
-            }
-            if directives.iter().any(|(_, _, directive)| matches!(directive, Directive::Replace)) {
-                list.clear();
-            }
-            for (item, fields, directive) in directives {
-                let Some(value) = fields.get(key) else {
-                    if matches!(directive, Directive::Replace) {
-                        continue;
-                    }
-                    return Err(Status::bad_request(format!("map: {item} does not contain declared merge key: {key}")));
-                };
-                let known = list.iter_mut().find(|known| known.get(key) == Some(value));
-                match (directive, known) {
-                    (Directive::Delete, _) => list.retain(|known| known.get(key) != Some(value)),
-                    (Directive::Replace, _) => list.push(without_directives(fields)),
-                    (Directive::Merge, Some(known)) => merge(known, item, schema.item())?,
-                    (Directive::Merge, None) => {
-                        let mut new = Value::Null;
-                        merge(&mut new, item, schema.item())?;
-                        list.push(new);
-                    }
-                }
-            }
+    let keys = match &schema.shape {
+        Shape::Granular | Shape::Atomic => {
+            *list = patch.to_vec();
+            return Ok(());
         }
         Shape::Set => {
+            let mut known = places(list, &schema.shape);
             for item in patch {
-                if !list.contains(item) {
+                if known.insert(item.to_string(), list.len()).is_none() {
                     list.push(item.clone());
                 }
             }
+            return Ok(());
         }
-        Shape::Granular | Shape::Atomic => list.clone_from(&patch.to_vec()),
+        Shape::Keyed(keys) => keys,
+    };
+    let mut items = Vec::with_capacity(patch.len());
+    for item in patch {
+        let Value::Object(fields) = item else {
+            return Err(Status::bad_request("the patch has a list of another type than the object"));
+        };
+        items.push((item, fields, directive(fields)?));
     }
+    if items.iter().any(|(_, _, directive)| matches!(directive, Directive::Replace)) {
+        list.clear();
+    }
+    let mut known = places(list, &schema.shape);
+    let mut deleted = HashSet::new();
+    for (item, fields, directive) in items {
+        let Some(identity) = identity(item, &schema.shape) else {
+            if matches!(directive, Directive::Replace) {
+                continue;
+            }
+            let key = keys.first().map(|(key, _)| key.as_str()).unwrap_or_default();
+            return Err(Status::bad_request(format!("map: {item} does not contain declared merge key: {key}")));
+        };
+        match (directive, known.get(&identity).copied()) {
+            (Directive::Delete, _) => {
+                deleted.insert(identity);
+            }
+            (Directive::Replace, _) => list.push(without_directives(fields)),
+            (Directive::Merge, Some(at)) => merge(&mut list[at], item, schema.item())?,
+            (Directive::Merge, None) => {
+                let mut new = Value::Null;
+                merge(&mut new, item, schema.item())?;
+                known.insert(identity, list.len());
+                list.push(new);
+            }
+        }
+    }
+    list.retain(|item| identity(item, &schema.shape).is_none_or(|identity| !deleted.contains(&identity)));
     Ok(())
 }
 
 /// Brings listed items into the wanted order; items only the server knows stay before what they were before.
 fn reorder(list: &mut Vec<Value>, before: &[Value], order: &[Value], shape: &Shape) {
-    let key = match shape {
-        Shape::Keyed(keys) => keys.first().map(|(key, _)| key.as_str()),
-        _ => None,
+    let (wanted, origins) = (places(order, shape), places(before, shape));
+    let in_places = |places: &HashMap<String, usize>, item: &Value| {
+        identity(item, shape).and_then(|identity| places.get(&identity).copied())
     };
-    let same = |left: &Value, right: &Value| match key {
-        Some(key) => left.get(key) == right.get(key),
-        None => left == right,
-    };
-    let place = |item: &Value| order.iter().position(|wanted| same(wanted, item));
-    let origin = |item: &Value| before.iter().position(|known| same(known, item));
     let (mut listed, unlisted): (Vec<Value>, Vec<Value>) =
-        std::mem::take(list).into_iter().partition(|item| place(item).is_some());
-    listed.sort_by_key(&place);
+        std::mem::take(list).into_iter().partition(|item| in_places(&wanted, item).is_some());
+    listed.sort_by_cached_key(|item| in_places(&wanted, item));
     let mut unlisted = unlisted.into_iter().peekable();
     for item in listed {
-        if let Some(at) = origin(&item) {
-            while let Some(earlier) = unlisted.next_if(|other| origin(other).is_some_and(|other| other < at)) {
+        if let Some(at) = in_places(&origins, &item) {
+            let earlier = |other: &Value| in_places(&origins, other).is_some_and(|other| other < at);
+            while let Some(earlier) = unlisted.next_if(earlier) {
                 list.push(earlier);
             }
         }

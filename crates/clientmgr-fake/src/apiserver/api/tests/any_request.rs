@@ -207,10 +207,6 @@ fn check_store(api: &Api, before: u64) {
             if !metadata["deletionTimestamp"].is_null() {
                 assert!(!super::super::delete::may_go(&object), "what may go is gone: {object}");
             }
-            if kind.namespaced {
-                let namespace = super::super::store::Key::new("", &stored.key.namespace);
-                assert!(store.find("namespaces", &namespace).is_some(), "objects live in namespaces");
-            }
         }
     }
 }

@@ -70,3 +70,22 @@ fn unknown_patch_types_and_misplaced_parameters_are_refused() {
     patch(&api, &format!("{target}?force=true"), "merge", &json!({})).refused(422, "Invalid");
     patch(&api, &format!("{target}?fieldValidation=Hard"), "merge", &json!({})).refused(422, "Invalid");
 }
+
+#[test]
+fn a_body_that_is_all_brackets_or_all_items_is_answered() {
+    let api = Api::new();
+    post(&api, CONFIGMAPS, &config_map("a", "1")).expect(201);
+    let deep = "[".repeat(1_000_000);
+    let target = format!("{CONFIGMAPS}/a?fieldManager=me");
+    for kind in ["apply-patch+yaml", "merge-patch+json", "json-patch+json", "strategic-merge-patch+json"] {
+        let content_type = format!("application/{kind}");
+        send(&api, "PATCH", &target, &[("content-type", &content_type)], &deep).refused(400, "BadRequest");
+    }
+    let many: Vec<String> = (0..60_000).map(|at| format!("example.com/f{at}")).collect();
+    let body = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "finalizers": many},
+    });
+    patch(&api, &target, "apply", &body).expect(200);
+    patch(&api, &target, "strategic-merge", &body).expect(200);
+    patch(&api, &target, "merge", &body).expect(200);
+}

@@ -51,6 +51,7 @@ async fn objects_enter_and_leave_a_selection() {
     patch(&api, &target, "merge", &label("no")).expect(200);
     let (kind, object) = next(&mut labelled).await;
     assert_eq!((kind.as_str(), rv(&object)), ("DELETED", api.resource_version()));
+    assert_eq!(object["metadata"]["labels"]["in"], "yes", "it is shown as it was");
     post(&api, CONFIGMAPS, &config_map("b", "1")).expect(201);
     assert_eq!(next_short(&mut named).await, "ADDED b");
     post(&api, "/api/v1/namespaces/kube-system/configmaps", &config_map("c", "1")).expect(201);
