@@ -1,0 +1,150 @@
+//! Servers that hang, and attempts that are overtaken while they do.
+
+use std::time::Duration;
+
+use clientmgr_fake::apiserver::{ApiServer, ConnectionFault, Fault, Logged, Requests};
+use clientmgr_kube::{ConnectFailure, Fleet};
+use futures::future::join;
+
+use crate::support::{SOON, builder, endpoint, fleet_of, key, served, server, unavailable};
+
+#[tokio::test]
+async fn a_server_that_never_answers_ends_within_its_deadline_and_delays_no_other() {
+    let (hanging, mute, good) = (server("hanging").await, server("mute").await, server("good").await);
+    let _fault = hanging.inject(Fault::NeverAnswer.on(Requests::any()));
+    let _silent = mute.inject_on_connect(ConnectionFault::Silent).unwrap();
+
+    // The others have all the time they need; only those that hang have none.
+    let fleet =
+        builder().request_deadline(Duration::from_secs(3600)).connect_deadline(Duration::from_secs(3600)).build();
+    for server in [&hanging, &mute, &good] {
+        fleet.upsert(key(server.name()), endpoint(server, &server.admin()));
+    }
+    let all = fleet.connect_all();
+    let watcher = async {
+        good.wait_for(Logged::any().answered()).await;
+        hanging.wait_for(Logged::any()).await;
+        while fleet.status(&key("good")).and_then(|status| status.connected_at()).is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    futures::future::select(std::pin::pin!(all), std::pin::pin!(watcher)).await;
+    served(&fleet, &key("good")).await;
+
+    let hurried = builder().request_deadline(SOON).build();
+    for server in [&hanging, &mute] {
+        hurried.upsert(key(server.name()), endpoint(server, &server.admin()));
+    }
+    for (_, outcome) in hurried.connect_all().await {
+        let error = outcome.unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_whole_of_a_connect_has_a_deadline_too() {
+    let server = server("east").await;
+    let _fault = server.inject(Fault::NeverAnswer.on(Requests::any()));
+    let fleet = builder().connect_deadline(SOON).build();
+    fleet.upsert(key("east"), endpoint(&server, &server.admin()));
+    let error = fleet.connect(&key("east")).await.unwrap_err();
+    assert!(matches!(error.failure(), ConnectFailure::DeadlinePassed { deadline } if *deadline == SOON), "{error:?}");
+}
+
+/// A fleet whose connect to the server is under way and will not end by itself.
+async fn under_way(server: &ApiServer) -> (Fleet, clientmgr_fake::apiserver::Standing) {
+    let fault = server.inject(Fault::NeverAnswer.on(Requests::any()));
+    (fleet_of(&[server]), fault)
+}
+
+#[tokio::test]
+async fn readers_do_not_wait_for_a_connect() {
+    let server = server("east").await;
+    let (fleet, _fault) = under_way(&server).await;
+    let reader = async {
+        server.wait_for(Logged::any()).await;
+        let error = unavailable(&fleet, &key("east")).await;
+        assert!(matches!(error.failure(), ConnectFailure::Connecting), "{error:?}");
+        fleet.remove(&key("east"));
+    };
+    join(fleet.connect(&key("east")), reader).await.0.unwrap_err();
+}
+
+#[tokio::test]
+async fn removing_a_cluster_ends_the_connect_under_way() {
+    let server = server("east").await;
+    let (fleet, _fault) = under_way(&server).await;
+    let remover = async {
+        server.wait_for(Logged::any()).await;
+        fleet.remove(&key("east"));
+    };
+    let (outcome, ()) = join(fleet.connect(&key("east")), remover).await;
+    assert!(matches!(outcome.unwrap_err().failure(), ConnectFailure::Removed));
+}
+
+#[tokio::test]
+async fn replacing_an_endpoint_ends_the_connect_under_way_and_the_next_goes_to_the_new_one() {
+    let (old, new) = (server("old").await, server("new").await);
+    let _fault = old.inject(Fault::NeverAnswer.on(Requests::any()));
+    let fleet = builder().build();
+    fleet.upsert(key("shop"), endpoint(&old, &old.admin()));
+    let replacer = async {
+        old.wait_for(Logged::any()).await;
+        fleet.upsert(key("shop"), endpoint(&new, &new.admin()));
+        fleet.connect(&key("shop")).await
+    };
+    let (outdated, connected) = join(fleet.connect(&key("shop")), replacer).await;
+    assert!(matches!(outdated.unwrap_err().failure(), ConnectFailure::Superseded));
+    assert_eq!(served(&fleet, &key("shop")).await.revision, connected.unwrap());
+    assert_eq!(new.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_connect_that_is_dropped_leaves_the_cluster_as_it_was() {
+    let server = server("east").await;
+    let (fleet, fault) = under_way(&server).await;
+    let dropped = async { server.wait_for(Logged::any()).await };
+    let east = key("east");
+    {
+        let connecting = std::pin::pin!(fleet.connect(&east));
+        futures::future::select(connecting, std::pin::pin!(dropped)).await;
+    }
+    let error = unavailable(&fleet, &key("east")).await;
+    assert!(matches!(error.failure(), ConnectFailure::NotConnected), "{error:?}");
+    fault.lift();
+    fleet.connect(&key("east")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reconnect_serves_the_old_connection_until_the_new_one_is_proven() {
+    let server = server("east").await;
+    let fleet = fleet_of(&[&server]);
+    let first = fleet.connect(&key("east")).await.unwrap();
+    let marker = server.marker();
+    let fault = server.inject(Fault::NeverAnswer.on(Requests::any()));
+    let east = key("east");
+    {
+        let reconnecting = std::pin::pin!(fleet.reconnect(&east));
+        let arrived = std::pin::pin!(server.wait_for(Logged::any().since(marker)));
+        futures::future::select(reconnecting, arrived).await;
+        assert_eq!(served(&fleet, &key("east")).await.revision, first);
+    }
+    assert_eq!(served(&fleet, &key("east")).await.revision, first, "and when the reconnect is given up");
+    fault.lift();
+    assert!(fleet.reconnect(&key("east")).await.unwrap() > first);
+}
+
+#[tokio::test]
+async fn connects_of_one_cluster_at_the_same_time_share_one_attempt() {
+    let server = server("east").await;
+    let fleet = fleet_of(&[&server]);
+    let east = key("east");
+    let outcomes = futures::future::join_all((0..8).map(|_| fleet.connect(&east))).await;
+    let revisions: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
+    assert!(revisions.iter().all(|revision| *revision == revisions[0]));
+    assert_eq!(server.requests().len(), 1);
+
+    let outcomes = futures::future::join_all((0..8).map(|_| fleet.reconnect(&east))).await;
+    assert!(outcomes.into_iter().all(|outcome| outcome.unwrap() > revisions[0]));
+    assert_eq!(server.requests().len(), 2, "a reconnect made one more");
+}

@@ -1,0 +1,12 @@
+//! The adapter against API servers that run in the test process: real HTTP and TLS, real kubeconfigs, real plugins.
+
+mod support;
+
+mod controller;
+mod fleet;
+mod hanging;
+mod kubeconfig;
+mod laws;
+mod plugin;
+mod secrecy;
+mod token_file;
