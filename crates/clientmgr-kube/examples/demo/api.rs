@@ -1,0 +1,34 @@
+//! The hub's resources: clusters, and the beacons that the controller reconciles.
+
+use clientmgr_kube::k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use clientmgr_kube::{ClusterResource, ConnectedAt, from_micro_time};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A remote cluster. Its status tells which connection to it is current.
+#[derive(CustomResource, Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[kube(group = "demo.clientmgr.dev", version = "v1", kind = "Cluster", namespaced, status = "ClusterStatus")]
+pub(crate) struct ClusterSpec {}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClusterStatus {
+    pub(crate) connected_at: Option<MicroTime>,
+    pub(crate) error: Option<String>,
+}
+
+impl ClusterResource for Cluster {
+    fn connected_at(&self) -> Option<ConnectedAt> {
+        from_micro_time(self.status.as_ref()?.connected_at.as_ref()?)
+    }
+}
+
+/// Asks for a message to be kept in a ConfigMap on a cluster.
+#[derive(CustomResource, Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[kube(group = "demo.clientmgr.dev", version = "v1", kind = "Beacon", namespaced)]
+pub(crate) struct BeaconSpec {
+    /// The name of the cluster object, in the beacon's namespace.
+    pub(crate) cluster: String,
+    pub(crate) message: String,
+}
