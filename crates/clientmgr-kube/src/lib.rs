@@ -30,3 +30,8 @@ pub use self::fleet::{ClusterStatus, Fleet, FleetBuilder};
 pub use self::manager::{AnyProvider, ClientManager};
 pub use self::object::ObjectKey;
 pub use self::requeue::requeue_after;
+
+/// The example on the project's front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ProjectReadme;

@@ -91,3 +91,67 @@ impl fmt::Debug for ObjectKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::ObjectKey;
+
+    const UID: &str = "7d1cbb0d-5c5b-4a5f-a9f5-e5a2f3f54b10";
+
+    fn meta(uid: Option<&str>, namespace: Option<&str>, name: &str) -> ObjectMeta {
+        ObjectMeta {
+            uid: uid.map(Into::into),
+            namespace: namespace.map(Into::into),
+            name: Some(name.into()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    fn config_map(metadata: ObjectMeta) -> ObjectKey {
+        ObjectKey::of(&ConfigMap { metadata, ..ConfigMap::default() })
+    }
+
+    #[test]
+    fn an_object_is_known_by_its_uid_whatever_its_name() {
+        let key = config_map(meta(Some(UID), Some("a"), "b"));
+        assert_eq!(key, config_map(meta(Some(UID), Some("c"), "d")));
+        assert_eq!(key, ObjectKey::of_uid(UID));
+        assert_eq!(format!("{key:?}"), UID);
+    }
+
+    #[test]
+    fn an_object_that_is_created_again_is_another_one() {
+        let other = UID.replace('7', "8");
+        assert_ne!(config_map(meta(Some(UID), Some("a"), "b")), config_map(meta(Some(&other), Some("a"), "b")));
+    }
+
+    #[test]
+    fn a_uid_that_is_no_uuid_is_kept_as_text() {
+        // Forms that a parser of UUIDs takes for the same one are different texts, so they are different keys.
+        let texts = [UID.to_owned(), UID.to_uppercase(), UID.replace('-', ""), format!("{{{UID}}}"), "mirror".into()];
+        let keys: HashSet<_> = texts.iter().map(|text| ObjectKey::of_uid(text)).collect();
+        assert_eq!(keys.len(), texts.len());
+        assert_eq!(ObjectKey::of_uid("mirror"), config_map(meta(Some("mirror"), None, "b")));
+        assert_eq!(format!("{:?}", ObjectKey::of_uid("mirror")), "mirror");
+    }
+
+    #[test]
+    fn an_object_without_a_uid_is_known_by_kind_namespace_and_name() {
+        let key = config_map(meta(None, Some("a"), "b"));
+        assert_eq!(key, config_map(meta(Some(""), Some("a"), "b")));
+        assert_ne!(key, config_map(meta(None, Some("a"), "c")));
+        assert_ne!(key, config_map(meta(None, None, "b")));
+        assert_ne!(key, ObjectKey::of(&Secret { metadata: meta(None, Some("a"), "b"), ..Secret::default() }));
+        assert_eq!(format!("{key:?}"), "ConfigMap a/b");
+    }
+
+    #[test]
+    fn a_key_is_small() {
+        assert_eq!(size_of::<ObjectKey>(), 24);
+    }
+}

@@ -58,3 +58,69 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::Lane;
+    use crate::ConnectFailure;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const SOON: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn work_runs_within_the_runtime_and_returns_its_value() {
+        let inside = Lane::new().run(PATIENCE, || tokio::runtime::Handle::try_current().is_ok()).await;
+        assert!(inside.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_frees_the_lane() {
+        let lane = Lane::new();
+        let panicked = lane.run(PATIENCE, || std::panic::resume_unwind(Box::new("on purpose"))).await;
+        assert!(matches!(panicked, Err::<(), _>(ConnectFailure::BuildPanicked)));
+        assert_eq!(lane.run(PATIENCE, || 7).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn work_that_hangs_is_abandoned_and_nothing_is_started_beside_it() {
+        let lane = Lane::new();
+        let (end, ended) = mpsc::channel::<()>();
+        let hung = lane.run(SOON, move || ended.recv()).await;
+        assert!(matches!(hung, Err(ConnectFailure::BuildHangs { deadline: SOON })));
+
+        let (started, starts) = mpsc::channel();
+        let refused = lane.run(SOON, move || started.send(())).await;
+        assert!(matches!(refused, Err(ConnectFailure::BuildHangs { .. })));
+        assert!(starts.try_recv().is_err(), "a second thread beside the one that hangs");
+
+        drop(end);
+        assert_eq!(lane.run(PATIENCE, || 7).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn work_of_a_caller_that_gave_up_is_waited_for() {
+        let lane = Lane::new();
+        let (end, ended) = mpsc::channel::<()>();
+        let (began, begins) = tokio::sync::oneshot::channel();
+        {
+            let running = std::pin::pin!(lane.run(PATIENCE, move || {
+                began.send(()).unwrap();
+                ended.recv()
+            }));
+            futures::future::select(running, begins).await;
+        }
+        let mut next = std::pin::pin!(lane.run(PATIENCE, || 7));
+        assert!(futures::poll!(next.as_mut()).is_pending());
+        drop(end);
+        assert_eq!(next.await.unwrap(), 7);
+    }
+
+    #[test]
+    fn without_a_runtime_nothing_is_started() {
+        let outcome = futures::executor::block_on(Lane::new().run(PATIENCE, || 7));
+        assert!(matches!(outcome, Err(ConnectFailure::NoRuntime)));
+    }
+}

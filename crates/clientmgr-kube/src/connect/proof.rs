@@ -141,3 +141,55 @@ fn unanswered(error: kube::Error) -> ConnectFailure {
         _ => ConnectFailure::Refused,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::{Answer, Asked, Verdict, judge};
+
+    fn verdict(asked: Asked, status: u16, body: Option<Value>) -> String {
+        match judge(asked, &Answer { status, retry_after: Some(Duration::from_secs(1)), body }) {
+            Verdict::Proven(proof) => format!("{proof:?}"),
+            Verdict::AskForVersion => "ask".into(),
+            Verdict::Failed(failure) => failure.to_string(),
+        }
+    }
+
+    #[test]
+    fn every_answer_has_its_verdict() {
+        let review = || Some(json!({ "status": { "userInfo": { "username": "me" } } }));
+        let version = || Some(json!({ "gitVersion": "v1.36.0" }));
+        let status = || Some(json!({ "kind": "Status" }));
+        let login = || Some(json!({ "login": "please" }));
+        let stranger = "what answered is no Kubernetes API server";
+        let refused = "the server refused the credentials";
+        let code = |code: u16| format!("the server answered with status {code}");
+        let table = [
+            (Asked::Review, 201, review(), "Credentials { user: \"me\" }".to_owned()),
+            (Asked::Review, 200, review(), "Credentials { user: \"me\" }".into()),
+            (Asked::Review, 200, login(), stranger.into()),
+            (Asked::Review, 200, None, stranger.into()),
+            (Asked::Review, 302, None, code(302)),
+            (Asked::Review, 401, status(), refused.into()),
+            (Asked::Review, 403, status(), "ask".into()),
+            (Asked::Review, 404, None, "ask".into()),
+            (Asked::Review, 405, None, "ask".into()),
+            (Asked::Review, 429, status(), code(429)),
+            (Asked::Review, 503, None, code(503)),
+            (Asked::Version, 200, version(), "Api".into()),
+            (Asked::Version, 200, login(), stranger.into()),
+            (Asked::Version, 200, None, stranger.into()),
+            (Asked::Version, 401, None, refused.into()),
+            (Asked::Version, 403, status(), "Api".into()),
+            (Asked::Version, 403, login(), code(403)),
+            (Asked::Version, 404, status(), code(404)),
+            (Asked::Version, 500, status(), code(500)),
+        ];
+        for (asked, status, body, expected) in table {
+            assert_eq!(verdict(asked, status, body.clone()), expected, "{asked:?} {status} {body:?}");
+        }
+    }
+}

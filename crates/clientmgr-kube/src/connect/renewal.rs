@@ -144,3 +144,100 @@ impl Bearer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use jiff::{SignedDuration, Timestamp};
+    use secrecy::SecretString;
+    use tokio::time::Instant;
+
+    use super::{Bearer, Due, Origin, PAUSE};
+    use crate::ConnectFailure;
+    use crate::connect::token::Token;
+
+    fn token(text: &str) -> Token {
+        Token::new(&SecretString::from(text)).unwrap()
+    }
+
+    fn file() -> Bearer {
+        Bearer::from_file("/token".into(), token("first"))
+    }
+
+    /// A bearer from a plugin whose token expires in this many seconds from [`wall`].
+    fn plugin(expires_in: Option<i64>) -> Bearer {
+        let source = Origin::Plugin { exec: Arc::default(), deadline: Duration::from_secs(1) };
+        Bearer::new(source, Some(token("first")), expires_in.map(|seconds| wall() + SignedDuration::from_secs(seconds)))
+    }
+
+    fn wall() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    /// What is due so many seconds after the last renewal, on both clocks.
+    fn due(bearer: &Bearer, seconds: u64) -> Due {
+        let age = Duration::from_secs(seconds);
+        bearer.due(wall() + age, bearer.renewed + age)
+    }
+
+    #[test]
+    fn what_cannot_be_renewed_is_never_due() {
+        for mut bearer in [Bearer::none(), Bearer::fixed(token("first"))] {
+            bearer.refuse(&token("first"));
+            assert_eq!(due(&bearer, 1_000_000), Due::No);
+        }
+    }
+
+    #[test]
+    fn a_token_file_is_read_again_once_a_minute() {
+        assert_eq!([0, 59, 60, 600].map(|age| due(&file(), age)), [Due::No, Due::No, Due::Soon, Due::Soon]);
+    }
+
+    #[test]
+    fn a_token_is_renewed_a_minute_before_it_expires_and_not_sent_after() {
+        let bearer = plugin(Some(300));
+        let table = [(0, Due::No), (239, Due::No), (240, Due::Soon), (299, Due::Soon), (300, Due::Now)];
+        for (age, expected) in table {
+            assert_eq!(due(&bearer, age), expected, "after {age} s");
+        }
+        assert_eq!(due(&plugin(None), 1_000_000), Due::No, "a token without an end stays");
+    }
+
+    #[test]
+    fn a_refused_token_is_renewed_before_the_next_request() {
+        for mut bearer in [file(), plugin(None)] {
+            bearer.refuse(&token("another"));
+            assert_eq!(due(&bearer, 10), Due::No, "it was not this one");
+            bearer.refuse(&token("first"));
+            assert_eq!(due(&bearer, 10), Due::Now);
+        }
+    }
+
+    #[test]
+    fn renewals_are_never_close_to_each_other() {
+        let mut bearer = plugin(Some(0));
+        bearer.refuse(&token("first"));
+        assert_eq!(due(&bearer, PAUSE.as_secs() - 1), Due::No);
+        assert_eq!(due(&bearer, PAUSE.as_secs()), Due::Now);
+    }
+
+    #[test]
+    fn a_renewal_that_fails_is_told_once_the_token_has_expired() {
+        let mut bearer = plugin(Some(300));
+        bearer.renew(Err(ConnectFailure::NoThread), Instant::now());
+        assert_eq!(bearer.token(wall()).unwrap(), Some(&token("first")));
+        let expired = wall() + SignedDuration::from_secs(300);
+        assert!(matches!(bearer.token(expired), Err(ConnectFailure::NoThread)));
+
+        bearer.renew(Ok((token("second"), None)), Instant::now());
+        assert_eq!(bearer.token(expired).unwrap(), Some(&token("second")));
+    }
+
+    #[test]
+    fn a_client_ends_with_what_nothing_renews() {
+        assert_eq!(plugin(Some(300)).client_valid_until(), None);
+        assert_eq!(Bearer::new(Origin::Fixed, None, Some(wall())).client_valid_until(), Some(wall()));
+    }
+}

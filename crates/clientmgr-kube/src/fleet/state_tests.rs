@@ -68,8 +68,8 @@ fn show_effect(effect: Effect) -> String {
 }
 
 /// Puts `event` to every state, in the order of [`states`].
-fn check(event: &Happening, expected: [(&str, &str); 9]) {
-    for ((name, state), (after, effect)) in states().into_iter().zip(expected) {
+fn check(event: &Happening, expected: &[(&str, &str); 9]) {
+    for ((name, state), &(after, effect)) in states().into_iter().zip(expected) {
         let (next, done) = state.step(event.clone());
         assert_eq!((show(&next), show_effect(done)), (after.into(), effect.into()), "{name} × {event:?}");
     }
@@ -86,7 +86,7 @@ fn check_ignored(event: &Happening) {
 fn a_connection_is_made_where_none_is_served() {
     check(
         &Event::Wanted { want: Want::Any, attempt: 8, endpoint: 1 },
-        [
+        &[
             ("connecting 8", "connect"),
             ("connecting 7", "wait 7"),
             ("connected o", "standing 1"),
@@ -112,7 +112,7 @@ fn a_connection_to_an_endpoint_that_was_replaced_is_replaced_too_and_served_mean
 fn a_new_connection_is_made_even_where_one_is_served() {
     check(
         &Event::Wanted { want: Want::New, attempt: 8, endpoint: 1 },
-        [
+        &[
             ("connecting 8", "connect"),
             ("connecting 7", "wait 7"),
             ("replacing o 8", "connect"),
@@ -130,7 +130,7 @@ fn a_new_connection_is_made_even_where_one_is_served() {
 fn what_the_attempt_under_way_made_is_served() {
     check(
         &Event::Made { attempt: ATTEMPT, made: new() },
-        [
+        &[
             ("idle", ""),
             ("connected n", ""),
             ("connected o", ""),
@@ -148,7 +148,7 @@ fn what_the_attempt_under_way_made_is_served() {
 fn an_attempt_that_failed_leaves_a_standing_connection_to_be_checked() {
     check(
         &Event::Failed { attempt: ATTEMPT, error: "f" },
-        [
+        &[
             ("idle", ""),
             ("failing f -", ""),
             ("connected o", ""),
@@ -166,7 +166,7 @@ fn an_attempt_that_failed_leaves_a_standing_connection_to_be_checked() {
 fn an_attempt_that_was_given_up_leaves_all_as_it_was_before() {
     check(
         &Event::GivenUp { attempt: ATTEMPT },
-        [
+        &[
             ("idle", ""),
             ("idle", ""),
             ("connected o", ""),
@@ -193,7 +193,7 @@ fn a_late_answer_of_an_old_attempt_changes_nothing() {
 fn a_check_that_passes_has_the_retained_connection_served_again() {
     check(
         &Event::Passed { revision: at(1) },
-        [
+        &[
             ("idle", ""),
             ("connecting 7", ""),
             ("connected o", ""),
@@ -211,7 +211,7 @@ fn a_check_that_passes_has_the_retained_connection_served_again() {
 fn a_check_that_fails_ends_the_serving_and_keeps_the_connection() {
     check(
         &Event::Lapsed { revision: at(1), error: "f" },
-        [
+        &[
             ("idle", ""),
             ("connecting 7", ""),
             ("failing f o", ""),
@@ -233,7 +233,7 @@ fn a_late_check_of_an_old_connection_changes_nothing() {
 
 #[test]
 fn a_removed_cluster_stays_removed() {
-    check(&Event::Removed, [("removed", ""); 9]);
+    check(&Event::Removed, &[("removed", ""); 9]);
 }
 
 #[test]

@@ -97,14 +97,14 @@ enum Outcome {
 
 const FALLBACK: Duration = Duration::from_secs(3);
 
-async fn reconcile(object: Arc<ConfigMap>, cluster: Arc<Cluster>, context: &Context) -> Result<Outcome, kube::Error> {
-    let reset = context.clients.refresh(&*object, &*cluster).is_reset();
-    let client = match context.clients.client(&*object, &*cluster).await {
+async fn reconcile(object: &Arc<ConfigMap>, cluster: &Arc<Cluster>, context: &Context) -> Result<Outcome, kube::Error> {
+    let reset = context.clients.refresh(&**object, &**cluster).is_reset();
+    let client = match context.clients.client(&**object, &**cluster).await {
         Ok(client) => client,
         Err(error) => return Ok(Outcome::Later(requeue_after(&error, FALLBACK))),
     };
     drop(client);
-    match context.caches.get_or_build(&*object, &*cluster, Cache::fill).await {
+    match context.caches.get_or_build(&**object, &**cluster, Cache::fill).await {
         Ok(cache) => Ok(Outcome::Done { reset, cache }),
         Err(BoundError::Client(error)) => Ok(Outcome::Later(requeue_after(&error, FALLBACK))),
         Err(BoundError::Build(error)) => Err(error),
@@ -139,30 +139,30 @@ fn client_of(items: usize) -> Client {
 #[tokio::test]
 async fn a_reconcile_runs_over_a_fake_provider() {
     let fake = Arc::new(FakeClientProvider::<Client>::empty());
-    let context = Context::new(fake.clone());
+    let context = Context::new(Arc::clone(&fake) as AnyProvider);
     let work = object("6f2a1a0e-0d7c-4a57-9d0f-2f8b6a0f3d11");
 
     // No such cluster: its watch will bring the reconcile.
-    assert_eq!(later(reconcile(work.clone(), cluster(None), &context).await), None);
+    assert_eq!(later(reconcile(&work, &cluster(None), &context).await), None);
 
     let first = fake.set_client(&east(), client_of(1)).unwrap();
     // The status trails the connection.
-    assert_eq!(later(reconcile(work.clone(), cluster(None), &context).await), None);
-    let (reset, cache) = done(reconcile(work.clone(), cluster(Some(first)), &context).await);
+    assert_eq!(later(reconcile(&work, &cluster(None), &context).await), None);
+    let (reset, cache) = done(reconcile(&work, &cluster(Some(first)), &context).await);
     assert!(reset, "recovery is announced");
     assert_eq!(cache.namespaces, 1);
 
-    let (reset, again) = done(reconcile(work.clone(), cluster(Some(first)), &context).await);
+    let (reset, again) = done(reconcile(&work, &cluster(Some(first)), &context).await);
     assert!(!reset && Arc::ptr_eq(&cache, &again));
 
     let second = fake.set_client(&east(), client_of(2)).unwrap();
-    let (reset, rebuilt) = done(reconcile(work.clone(), cluster(Some(second)), &context).await);
+    let (reset, rebuilt) = done(reconcile(&work, &cluster(Some(second)), &context).await);
     assert!(reset && cache.is_torn_down() && !rebuilt.is_torn_down());
     assert_eq!(rebuilt.namespaces, 2);
 
     fake.set_cluster_error(&east(), std::io::Error::from(std::io::ErrorKind::TimedOut)).unwrap();
     let other = object("b34f5c2e-53a4-4b76-b1a8-7d9f0a1c2e33");
-    assert_eq!(later(reconcile(other.clone(), cluster(Some(second)), &context).await), Some(FALLBACK));
+    assert_eq!(later(reconcile(&other, &cluster(Some(second)), &context).await), Some(FALLBACK));
 
     for object in [work, other] {
         context.clients.forget(&*object);
@@ -180,14 +180,14 @@ async fn the_same_reconcile_runs_over_a_fleet() {
     let context = Context::new(Arc::new(fleet.clone()));
     let work = object("6f2a1a0e-0d7c-4a57-9d0f-2f8b6a0f3d11");
 
-    assert!(later(reconcile(work.clone(), cluster(None), &context).await).is_some(), "not connected yet");
+    assert!(later(reconcile(&work, &cluster(None), &context).await).is_some(), "not connected yet");
     let first = fleet.connect(&east()).await.unwrap();
-    let (reset, cache) = done(reconcile(work.clone(), cluster(Some(first)), &context).await);
+    let (reset, cache) = done(reconcile(&work, &cluster(Some(first)), &context).await);
     assert!(reset && cache.namespaces > 0);
 
     let second = fleet.reconnect(&east()).await.unwrap();
-    assert_eq!(later(reconcile(work.clone(), cluster(Some(first)), &context).await), None, "the status trails");
-    let (reset, rebuilt) = done(reconcile(work.clone(), cluster(Some(second)), &context).await);
+    assert_eq!(later(reconcile(&work, &cluster(Some(first)), &context).await), None, "the status trails");
+    let (reset, rebuilt) = done(reconcile(&work, &cluster(Some(second)), &context).await);
     assert!(reset && cache.is_torn_down() && !rebuilt.is_torn_down());
 
     context.caches.forget_cluster(&*cluster(None));
@@ -199,7 +199,7 @@ async fn the_same_reconcile_runs_over_a_fleet() {
 #[tokio::test]
 async fn an_object_that_is_created_again_inherits_nothing() {
     let fake = Arc::new(FakeClientProvider::<Client>::empty());
-    let clients = ClientManager::new(fake.clone());
+    let clients = ClientManager::new(Arc::clone(&fake));
     let first = fake.set_client(&east(), client_of(1)).unwrap();
     let before = object("6f2a1a0e-0d7c-4a57-9d0f-2f8b6a0f3d11");
     clients.client(&*before, &*cluster(Some(first))).await.unwrap();

@@ -6,6 +6,7 @@ use clientmgr_fake::apiserver::{ApiServer, ConnectionFault, Fault, Logged, Repla
 use clientmgr_kube::k8s_openapi::api::core::v1::Namespace;
 use clientmgr_kube::kube::Api;
 use clientmgr_kube::kube::api::ListParams;
+use clientmgr_kube::kube::config::KubeConfigOptions;
 use clientmgr_kube::{
     ClientProvider, ClusterStatus, ConnectFailure, Endpoint, Fleet, NamespacedName, Proof, ProviderError, Unreached,
 };
@@ -292,7 +293,8 @@ async fn an_endpoint_is_replaced_without_a_gap() {
 #[tokio::test]
 async fn an_endpoint_may_be_a_ready_configuration() {
     let server = server("east").await;
-    let config = kube::Config::from_custom_kubeconfig(server.kubeconfig(), &Default::default()).await.unwrap();
+    let config =
+        kube::Config::from_custom_kubeconfig(server.kubeconfig(), &KubeConfigOptions::default()).await.unwrap();
     let fleet = builder().build();
     fleet.upsert(key("east"), Endpoint::from_config(config));
     fleet.connect(&key("east")).await.unwrap();

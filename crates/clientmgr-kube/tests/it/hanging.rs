@@ -52,7 +52,7 @@ async fn the_whole_of_a_connect_has_a_deadline_too() {
 }
 
 /// A fleet whose connect to the server is under way and will not end by itself.
-async fn under_way(server: &ApiServer) -> (Fleet, clientmgr_fake::apiserver::Standing) {
+fn under_way(server: &ApiServer) -> (Fleet, clientmgr_fake::apiserver::Standing) {
     let fault = server.inject(Fault::NeverAnswer.on(Requests::any()));
     (fleet_of(&[server]), fault)
 }
@@ -60,7 +60,7 @@ async fn under_way(server: &ApiServer) -> (Fleet, clientmgr_fake::apiserver::Sta
 #[tokio::test]
 async fn readers_do_not_wait_for_a_connect() {
     let server = server("east").await;
-    let (fleet, _fault) = under_way(&server).await;
+    let (fleet, _fault) = under_way(&server);
     let reader = async {
         server.wait_for(Logged::any()).await;
         let error = unavailable(&fleet, &key("east")).await;
@@ -73,7 +73,7 @@ async fn readers_do_not_wait_for_a_connect() {
 #[tokio::test]
 async fn removing_a_cluster_ends_the_connect_under_way() {
     let server = server("east").await;
-    let (fleet, _fault) = under_way(&server).await;
+    let (fleet, _fault) = under_way(&server);
     let remover = async {
         server.wait_for(Logged::any()).await;
         fleet.remove(&key("east"));
@@ -102,7 +102,7 @@ async fn replacing_an_endpoint_ends_the_connect_under_way_and_the_next_goes_to_t
 #[tokio::test]
 async fn a_connect_that_is_dropped_leaves_the_cluster_as_it_was() {
     let server = server("east").await;
-    let (fleet, fault) = under_way(&server).await;
+    let (fleet, fault) = under_way(&server);
     let dropped = async { server.wait_for(Logged::any()).await };
     let east = key("east");
     {
@@ -147,4 +147,23 @@ async fn connects_of_one_cluster_at_the_same_time_share_one_attempt() {
     let outcomes = futures::future::join_all((0..8).map(|_| fleet.reconnect(&east))).await;
     assert!(outcomes.into_iter().all(|outcome| outcome.unwrap() > revisions[0]));
     assert_eq!(server.requests().len(), 2, "a reconnect made one more");
+}
+
+#[tokio::test]
+async fn no_more_clusters_than_allowed_are_connected_at_a_time() {
+    let (first, second) = (server("a").await, server("b").await);
+    let _fault = first.inject(Fault::NeverAnswer.on(Requests::any()));
+    let fleet = builder().concurrent_connects(1).build();
+    for server in [&first, &second] {
+        fleet.upsert(key(server.name()), endpoint(server, &server.admin()));
+    }
+    let waiting = async {
+        first.wait_for(Logged::any()).await;
+        assert!(second.requests().is_empty());
+        // What waits for its place gets it as soon as there is one.
+        fleet.remove(&key("a"));
+        second.wait_for(Logged::any()).await;
+    };
+    let (outcomes, ()) = join(fleet.connect_all(), waiting).await;
+    assert_eq!(outcomes.iter().map(|(_, outcome)| outcome.is_ok()).collect::<Vec<_>>(), [false, true]);
 }

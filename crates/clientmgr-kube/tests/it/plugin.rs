@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clientmgr_fake::apiserver::{ApiServer, Logged};
 use clientmgr_kube::kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode, Kubeconfig};
-use clientmgr_kube::{ConnectFailure, PluginProblem};
+use clientmgr_kube::{ConnectError, ConnectFailure, PluginProblem};
 
 use crate::support::{SOON, builder, connect, fleet_with, key, kubeconfig, kubeconfig_of, served, server};
 
@@ -198,7 +198,7 @@ async fn a_plugin_that_hangs_is_killed_and_delays_no_other() {
     let outcomes = fleet.connect_all().await;
     let [(_, hanging), (_, good)] = &outcomes[..] else { panic!("two clusters") };
     assert!(good.is_ok(), "{good:?}");
-    assert!(hanging.as_ref().is_err_and(|error| error.is_timeout()), "{hanging:?}");
+    assert!(hanging.as_ref().is_err_and(ConnectError::is_timeout), "{hanging:?}");
     let pid = std::fs::read_to_string(pid).unwrap();
     let process = Path::new("/proc").join(pid.trim());
     if Path::new("/proc/self").exists() {

@@ -108,7 +108,7 @@ pub(crate) fn everything(error: &(dyn Error + 'static)) -> String {
     let mut text = format!("{error} {error:?}");
     let mut next = error.source();
     while let Some(source) = next {
-        text += &format!(" {source} {source:?}");
+        text = format!("{text} {source} {source:?}");
         next = source.source();
     }
     text
