@@ -56,7 +56,7 @@ async fn ctrl_c() {
 }
 
 #[expect(clippy::print_stdout, reason = "the demo reports to whoever runs it")]
-fn say(line: impl std::fmt::Display) {
+fn say<L: std::fmt::Display>(line: L) {
     println!("{line}");
 }
 

@@ -36,7 +36,7 @@ pub(crate) enum Failure {
 type Report = Arc<dyn Fn(String) + Send + Sync>;
 
 pub(crate) async fn run(path: &Path, chosen: &[String], stop: impl Future<Output = ()>) -> Result<(), Failure> {
-    watch_all(path, chosen, Arc::new(|line| say(line)), stop).await
+    watch_all(path, chosen, Arc::new(say::<String>), stop).await
 }
 
 pub(crate) async fn watch_all(
@@ -104,16 +104,15 @@ impl NamespaceWatch {
     fn start(client: Client, cluster: NamespacedName, report: Report) -> std::future::Ready<Result<Self, Infallible>> {
         let namespaces = watcher(Api::<Namespace>::all(client), watcher::Config::default()).default_backoff();
         let watch = tokio::spawn(namespaces.for_each(move |event| {
-            match event {
-                Ok(Event::InitApply(namespace)) => {
-                    report(format!("{cluster}: namespace {} is there", namespace.name_any()))
-                }
-                Ok(Event::Apply(namespace)) => report(format!("{cluster}: namespace {} changed", namespace.name_any())),
-                Ok(Event::Delete(namespace)) => {
-                    report(format!("{cluster}: namespace {} is gone", namespace.name_any()))
-                }
-                Ok(Event::Init | Event::InitDone) => {}
-                Err(error) => report(format!("{cluster}: watch: {}", chain(&error))),
+            let change = match event {
+                Ok(Event::InitApply(namespace)) => Some(format!("namespace {} is there", namespace.name_any())),
+                Ok(Event::Apply(namespace)) => Some(format!("namespace {} changed", namespace.name_any())),
+                Ok(Event::Delete(namespace)) => Some(format!("namespace {} is gone", namespace.name_any())),
+                Ok(Event::Init | Event::InitDone) => None,
+                Err(error) => Some(format!("watch: {}", chain(&error))),
+            };
+            if let Some(change) = change {
+                report(format!("{cluster}: {change}"));
             }
             std::future::ready(())
         }));

@@ -40,6 +40,20 @@ fn a_json_patch_tests_before_it_changes() {
 }
 
 #[test]
+fn a_json_patch_that_tests_for_null_is_content_with_nothing() {
+    let api = Api::new();
+    let target = format!("{CONFIGMAPS}/a");
+    post(&api, CONFIGMAPS, &config_map("a", "1")).expect(201);
+    let first_finalizer = json!([
+        {"op": "test", "path": "/metadata/finalizers", "value": null},
+        {"op": "add", "path": "/metadata/finalizers", "value": ["example.com/a"]},
+    ]);
+    let after = patch(&api, &target, "json", &first_finalizer).expect(200);
+    assert_eq!(after["metadata"]["finalizers"], json!(["example.com/a"]));
+    patch(&api, &target, "json", &first_finalizer).refused(422, "Invalid");
+}
+
+#[test]
 fn a_json_patch_cannot_blow_an_object_up() {
     let api = Api::new();
     post(&api, CONFIGMAPS, &config_map("a", "1")).expect(201);
