@@ -242,7 +242,7 @@ fn fields_of<'a>(map: &'a Map<String, Value>, schema: &'a Schema) -> BTreeMap<St
 }
 
 /// The part of an object that can be owned through this subresource.
-pub(crate) fn ownable(object: &Value, kind: &Kind, has_status: bool, subresource: Subresource) -> Value {
+pub(crate) fn ownable(mut object: Value, kind: &Kind, has_status: bool, subresource: Subresource) -> Value {
     const SYSTEM: [&str; 10] = [
         "name",
         "namespace",
@@ -255,7 +255,6 @@ pub(crate) fn ownable(object: &Value, kind: &Kind, has_status: bool, subresource
         "managedFields",
         "resourceVersion",
     ];
-    let mut object = object.clone();
     let Some(map) = object.as_object_mut() else { return object };
     let core_metadata = kind.group.is_empty() && !kind.custom;
     map.retain(|field, _| match field.as_str() {
@@ -276,7 +275,12 @@ pub(crate) fn ownable(object: &Value, kind: &Kind, has_status: bool, subresource
 /// Keeps account of an ordinary write. `old` is missing when the object is new.
 pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
     let version = &target.view.kind.versions[target.view.version];
-    let part = |object: &Value| ownable(object, &target.view.kind, version.status, target.subresource);
+    let part = |object: &Value| {
+        // Fields are owned under the names they have in the version they were written in.
+        let mut shown = object.clone();
+        target.view.show(&mut shown);
+        ownable(shown, &target.view.kind, version.status, target.subresource)
+    };
     let entries = match (&new["metadata"]["managedFields"], old) {
         (Value::Array(said), _) => said.clone(),
         (_, Some(old)) => old["metadata"]["managedFields"].as_array().cloned().unwrap_or_default(),

@@ -141,14 +141,13 @@ fn message(name: &str, bytes: &[u8], fields: &[Field]) -> Result<Map<String, Val
             other => *other = value,
         };
         match (form, wired) {
-            (Form::Ignored, _) => {}
+            (Form::Ignored, _) | (Form::Text, Wired::Bytes([])) => {}
             (Form::Bool, Wired::Number(value)) => {
                 object.insert(key.to_owned(), (value != 0).into());
             }
             (Form::Number, Wired::Number(value)) => {
                 object.insert(key.to_owned(), value.cast_signed().into());
             }
-            (Form::Text, Wired::Bytes(bytes)) if bytes.is_empty() => {}
             (Form::Text, Wired::Bytes(bytes)) => {
                 object.insert(key.to_owned(), text(bytes).ok_or_else(broken)?.into());
             }

@@ -44,7 +44,7 @@ fn check(wanted: &Value, target: &Target) -> Result<(), Status> {
 
 fn part(target: &Target, object: &Value) -> Value {
     let status = target.view.kind.versions[target.view.version].status;
-    ownable(object, &target.view.kind, status, target.subresource)
+    ownable(object.clone(), &target.view.kind, status, target.subresource)
 }
 
 fn schema(target: &Target) -> &Schema {

@@ -224,6 +224,7 @@ fn events_are_one_storage_with_two_faces() {
     });
     let made = post(&api, "/apis/events.k8s.io/v1/namespaces/default/events", &event).expect(201);
     assert_eq!((&made["apiVersion"], &made["note"]), (&json!("events.k8s.io/v1"), &json!("hello")));
+    assert_eq!(made["metadata"]["managedFields"][0]["fieldsV1"]["f:note"], json!({}));
     let core = get(&api, "/api/v1/namespaces/default/events/e").expect(200);
     assert_eq!((&core["apiVersion"], &core["message"]), (&json!("v1"), &json!("hello")));
     let target = "/api/v1/namespaces/default/events?fieldSelector=involvedObject.name=p";
