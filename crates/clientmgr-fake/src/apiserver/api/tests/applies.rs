@@ -70,6 +70,7 @@ fn an_update_takes_what_it_changes() {
     let body = json!({"spec": {"size": 5}});
     let after = patch(&api, &format!("{}?fieldManager=hand", target()), "merge", &body).expect(200);
     assert_eq!(managers(&after), ["one Apply -", "hand Update -"]);
+    assert_eq!(after["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:spec": {"f:color": {}}}));
     let message =
         apply(&api, &target(), "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).refused(409, "Conflict");
     assert!(message.contains("conflict with \"hand\" using example.com/v1 at "), "{message}");
