@@ -43,3 +43,24 @@ pub(crate) fn client(config: Config, bearer: Bearer) -> Result<Client, ConnectFa
     let builder = builder.with_valid_until(valid_until);
     Ok(builder.with_layer(&AuthorizeLayer::new(bearer)).build())
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(any(feature = "rustls-tls", feature = "ring", feature = "aws-lc-rs"))]
+    use super::require_cryptography;
+
+    #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+    #[test]
+    fn a_provider_of_cryptography_is_installed_unless_there_is_one() {
+        require_cryptography().unwrap();
+        require_cryptography().unwrap();
+        #[cfg(feature = "rustls-tls")]
+        assert!(rustls::crypto::CryptoProvider::get_default().is_some());
+    }
+
+    #[cfg(all(feature = "rustls-tls", not(any(feature = "ring", feature = "aws-lc-rs"))))]
+    #[test]
+    fn no_provider_of_cryptography_is_an_error() {
+        assert!(matches!(require_cryptography(), Err(crate::ConnectFailure::NoCryptoProvider)));
+    }
+}
