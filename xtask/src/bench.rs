@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use crate::process::{Failure, cargo};
 
 /// The benches, as package and name.
-const BENCHES: &[(&str, &str)] = &[("clientmgr-core", "manager"), ("clientmgr-core", "memory")];
+const BENCHES: &[(&str, &str)] = &[("clientmgr-kube", "manager"), ("clientmgr-kube", "memory")];
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
     for (package, bench) in BENCHES {

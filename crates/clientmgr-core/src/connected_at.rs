@@ -206,6 +206,7 @@ mod tests {
         let (first, second) = (ConnectedAt::now(), ConnectedAt::now());
         assert!(first.is_older_than(&second));
         assert!(!second.is_older_than(&first));
+        assert!(!first.is_older_than(&first));
         assert!(first.as_unix_micros() >= before);
     }
 

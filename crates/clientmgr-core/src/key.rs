@@ -109,6 +109,7 @@ impl fmt::Debug for NamespacedName {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
     use super::NamespacedName;
 
@@ -128,6 +129,13 @@ mod tests {
         let set = HashSet::from([key.clone()]);
         assert!(set.contains(&key));
         assert!(set.contains(&NamespacedName::new("fleet", "east")));
+    }
+
+    #[test]
+    fn different_keys_hash_differently() {
+        let hash = |key: &NamespacedName| BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+        let hashes: HashSet<_> = (0..100).map(|n| hash(&NamespacedName::new("fleet", &n.to_string()))).collect();
+        assert_eq!(hashes.len(), 100);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::error::Error;
 use std::sync::Arc;
 use std::task::Poll;
 
-use clientmgr_core::{ClientError, ClientManager, ClientProvider, NextStep, ProviderError, Refresh, async_trait};
+use clientmgr_core::{
+    Cause, ClientError, ClientManager, ClientProvider, NextStep, ProviderError, Refresh, async_trait,
+};
 use futures::executor::block_on;
 
 use crate::common::{Client, Fault, Provider, Reason, Rev, observed, poll_now};
@@ -83,6 +85,14 @@ fn every_provider_error_is_handed_on_with_its_type_and_its_next_step() {
         assert!(error.to_string().starts_with("cluster 1 "), "{error}");
         assert!(!error.to_string().contains("the test said so"), "the source is not printed twice: {error}");
     }
+}
+
+#[test]
+fn a_cause_shows_the_error_it_keeps() {
+    let cause = Cause::new(Reason);
+    assert_eq!(cause.to_string(), "the test said so");
+    assert_eq!(format!("{cause:?}"), "Reason");
+    assert!(cause.is::<Reason>() && cause.clone().is::<Reason>());
 }
 
 #[test]

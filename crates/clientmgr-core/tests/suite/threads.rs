@@ -1,53 +1,68 @@
 //! The same races with real threads: reconciles, replaced connections and forgets at once.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
-use clientmgr_core::{BoundState, BoundStates, ClientError, ClientManager};
+use clientmgr_core::{BoundState, BoundStates, ClientError, ClientManager, Revision};
 use futures::executor::block_on;
 
-use crate::common::{Client, Provider, Rev, observed};
+use crate::common::{Client, Provider, Rev};
 
 const CLUSTERS: u8 = 4;
 const ROUNDS: u32 = 3_000;
 
-/// Replaces connections until it is told to stop.
-fn keep_replacing(provider: &Provider, revisions: &AtomicU32, stop: &AtomicBool) {
-    while !stop.load(SeqCst) {
-        for cluster in 0..CLUSTERS {
-            provider.set(cluster, Ok(Rev::Time(revisions.fetch_add(1, SeqCst))));
-        }
-        thread::yield_now();
-    }
-}
-
-fn provider() -> (Arc<Provider>, AtomicU32, AtomicBool) {
+/// A provider whose connections are all connected.
+fn provider() -> Arc<Provider> {
     let provider = Arc::new(Provider::default());
     for cluster in 0..CLUSTERS {
         provider.set(cluster, Ok(Rev::Time(1)));
     }
-    (provider, AtomicU32::new(2), AtomicBool::new(false))
+    provider
+}
+
+/// Runs `work` on four threads, while another one replaces the connections of `provider`. Returns what they returned.
+fn on_threads<T: Send>(provider: &Provider, work: impl Fn(u8) -> T + Sync) -> Vec<T> {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // Also when a worker panics.
+        let _stop = StopOnDrop(&stop);
+        scope.spawn(|| {
+            let mut revisions = 2..;
+            while !stop.load(SeqCst) {
+                for (cluster, revision) in (0..CLUSTERS).zip(&mut revisions) {
+                    provider.set(cluster, Ok(Rev::Time(revision)));
+                }
+                thread::yield_now();
+            }
+        });
+        let workers: Vec<_> = (0..4_u8)
+            .map(|worker| {
+                scope.spawn({
+                    let work = &work;
+                    move || work(worker)
+                })
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    })
+}
+
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 #[test]
 fn objects_that_reconcile_on_their_own_threads_keep_the_rules_while_connections_are_replaced() {
-    let (provider, revisions, stop) = provider();
+    let provider = provider();
     let clients = ClientManager::new(Arc::clone(&provider));
-    thread::scope(|scope| {
-        scope.spawn(|| keep_replacing(&provider, &revisions, &stop));
-        let workers: Vec<_> = (0..4_u8)
-            .map(|object| {
-                scope.spawn({
-                    let clients = &clients;
-                    move || reconcile_alone(clients, object)
-                })
-            })
-            .collect();
-        let obtained: u32 = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
-        stop.store(true, SeqCst);
-        assert!(obtained > 0, "somebody obtained a client");
-    });
+    let obtained: u32 = on_threads(&provider, |object| reconcile_alone(&clients, object)).into_iter().sum();
+    assert!(obtained > 0, "somebody obtained a client");
     assert_eq!(clients.objects(), 0);
 }
 
@@ -79,23 +94,9 @@ fn reconcile_alone(clients: &ClientManager<Arc<Provider>, u8>, object: u8) -> u3
 
 #[test]
 fn threads_that_share_objects_never_get_an_unobserved_client_and_leave_nothing() {
-    let (provider, revisions, stop) = provider();
+    let provider = provider();
     let clients = ClientManager::new(Arc::clone(&provider));
-    thread::scope(|scope| {
-        scope.spawn(|| keep_replacing(&provider, &revisions, &stop));
-        let workers: Vec<_> = (0..4_u32)
-            .map(|worker| {
-                scope.spawn({
-                    let clients = &clients;
-                    move || reconcile_shared(clients, worker)
-                })
-            })
-            .collect();
-        for worker in workers {
-            worker.join().unwrap();
-        }
-        stop.store(true, SeqCst);
-    });
+    on_threads(&provider, |worker| reconcile_shared(&clients, u32::from(worker)));
     for object in 0..3 {
         for cluster in 0..CLUSTERS {
             let seen = provider.cluster(cluster);
@@ -138,48 +139,28 @@ impl BoundState for Alone {
     }
 }
 
+async fn alone(client: Client) -> Result<Alone, Infallible> {
+    Ok(Alone { client, torn_down: AtomicBool::new(false) })
+}
+
 #[test]
 fn threads_that_share_bound_states_never_get_one_of_another_connection() {
-    let (provider, revisions, stop) = provider();
+    let provider = provider();
     let states = BoundStates::<_, u8, Alone>::new(Arc::clone(&provider));
-    thread::scope(|scope| {
-        scope.spawn(|| keep_replacing(&provider, &revisions, &stop));
-        let workers: Vec<_> = (0..4_u8)
-            .map(|worker| {
-                let states = &states;
-                scope.spawn(move || {
-                    for round in 0..ROUNDS {
-                        let cluster = u8::try_from(round % 2).unwrap();
-                        if round % 64 == u32::from(worker) {
-                            states.forget(&0);
-                        }
-                        let seen = states.provider().cluster(cluster);
-                        let build = |client| async move {
-                            Ok::<_, std::convert::Infallible>(Alone { client, torn_down: AtomicBool::new(false) })
-                        };
-                        if let Ok(state) = block_on(states.get_or_build(&0, &seen, build)) {
-                            let (of, revision) = state.client;
-                            let (Rev::Time(seen), Rev::Time(built)) = (seen.revision.unwrap(), revision) else {
-                                panic!("revisions are times here")
-                            };
-                            assert_eq!(of, cluster);
-                            assert!(built >= seen, "built on {built}, which is older than the {seen} observed");
-                        }
-                    }
-                })
-            })
-            .collect();
-        for worker in workers {
-            worker.join().unwrap();
+    on_threads(&provider, |worker| {
+        for round in 0..ROUNDS {
+            let cluster = u8::try_from(round % 2).unwrap();
+            if round % 64 == u32::from(worker) {
+                states.forget(&0);
+            }
+            let seen = provider.cluster(cluster);
+            let Ok(state) = block_on(states.get_or_build(&0, &seen, alone)) else { continue };
+            let (of, revision) = state.client;
+            let observed = seen.revision.unwrap();
+            assert_eq!(of, cluster);
+            assert!(!revision.is_older_than(&observed), "built on {revision:?}, which is older than {observed:?}");
         }
-        stop.store(true, SeqCst);
     });
     states.forget(&0);
     assert_eq!(states.objects(), 0);
-    assert!(
-        block_on(states.get_or_build(&0, &observed(9, None), |client| async move {
-            Ok::<_, std::convert::Infallible>(Alone { client, torn_down: AtomicBool::new(false) })
-        }))
-        .is_err()
-    );
 }

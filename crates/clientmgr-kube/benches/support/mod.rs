@@ -1,12 +1,12 @@
 //! What both benches share: objects and clusters, a provider over a map, the floor, and a manager of the Go original's
-//! shape.
+//! shape. Generic in the client: a `kube::Client`, which takes a while to clone, or a bare handle.
 #![expect(unreachable_pub, reason = "shared by two bench binaries")]
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use clientmgr_core::{
@@ -19,8 +19,7 @@ pub const CLUSTERS: usize = 100;
 
 /// An object's UID.
 pub type Uid = u128;
-pub type Client = Arc<str>;
-type Held = Connection<Client, ConnectedAt>;
+type Held<C> = Connection<C, ConnectedAt>;
 type Map<K, V> = DashMap<K, V, RandomState>;
 
 /// The floor may not lose because its map has fewer shards than the manager's.
@@ -51,6 +50,11 @@ impl Objects {
         };
         Self { uids: (0..count).map(|_| random() << 64 | random()).collect() }
     }
+
+    /// Which cluster an object uses: any, so that two threads do not go through the clusters in step.
+    fn cluster_of(&self, object: usize) -> usize {
+        usize::try_from((self.uids[object] >> 64) % CLUSTERS as u128).expect("a small number")
+    }
 }
 
 pub fn clusters() -> Vec<ObservedCluster> {
@@ -62,58 +66,63 @@ pub fn clusters() -> Vec<ObservedCluster> {
         .collect()
 }
 
-/// Answers from a map, as a fleet does.
-pub struct Provider(Map<NamespacedName, Held>);
+/// What can be measured: a client.
+pub trait Client: Clone + Send + Sync + 'static {}
+impl<C: Clone + Send + Sync + 'static> Client for C {}
 
-impl Provider {
-    fn of(clusters: &[ObservedCluster]) -> Self {
+/// Answers from a map, as a fleet does.
+pub struct Provider<C>(Map<NamespacedName, Held<C>>);
+
+impl<C: Client> Provider<C> {
+    fn of(clusters: &[ObservedCluster], client: impl Fn() -> C) -> Self {
         let connections = map();
         for cluster in clusters {
             let revision = cluster.revision.expect("all are connected");
-            connections.insert(cluster.key.clone(), Connection { client: cluster.key.to_string().into(), revision });
+            connections.insert(cluster.key.clone(), Connection { client: client(), revision });
         }
         Self(connections)
     }
 }
 
 #[async_trait]
-impl ClientProvider for Provider {
-    type Client = Client;
+impl<C: Client> ClientProvider for Provider<C> {
+    type Client = C;
     type Key = NamespacedName;
     type Revision = ConnectedAt;
 
-    async fn connection(&self, cluster: &NamespacedName) -> Result<Connection<Client, ConnectedAt>, ProviderError> {
+    async fn connection(&self, cluster: &NamespacedName) -> Result<Held<C>, ProviderError> {
         self.0.get(cluster).map(|connection| connection.value().clone()).ok_or(ProviderError::NotFound)
     }
 }
 
 /// The subject of the benches: `refresh` and `client`.
-pub struct Managed<'a> {
-    pub manager: ClientManager<Provider, Uid>,
+pub struct Managed<'a, C: Client> {
+    pub manager: ClientManager<Provider<C>, Uid>,
     clusters: &'a [ObservedCluster],
     objects: &'a Objects,
 }
 
-impl<'a> Managed<'a> {
-    pub fn standing(clusters: &'a [ObservedCluster], objects: &'a Objects) -> Self {
-        let subject = Self { manager: ClientManager::new(Provider::of(clusters)), clusters, objects };
+impl<'a, C: Client> Managed<'a, C> {
+    pub fn standing(clusters: &'a [ObservedCluster], objects: &'a Objects, client: impl Fn() -> C) -> Self {
+        let subject = Self { manager: ClientManager::new(Provider::of(clusters, client)), clusters, objects };
         (0..objects.uids.len()).for_each(|object| subject.call(object));
         assert_eq!(subject.manager.objects(), objects.uids.len());
         subject
     }
 
     pub fn refresh(&self, object: usize) {
-        let said = self.manager.refresh(&self.objects.uids[object], &self.clusters[object % CLUSTERS]);
+        let said = self.manager.refresh(&self.objects.uids[object], &self.clusters[self.objects.cluster_of(object)]);
         assert!(!black_box(said).is_reset());
     }
 
     pub fn client(&self, object: usize) {
-        let client = pin!(self.manager.client(&self.objects.uids[object], &self.clusters[object % CLUSTERS]));
+        let client =
+            pin!(self.manager.client(&self.objects.uids[object], &self.clusters[self.objects.cluster_of(object)]));
         black_box(ready(client).expect("standing"));
     }
 }
 
-impl Subject for Managed<'_> {
+impl<C: Client> Subject for Managed<'_, C> {
     fn call(&self, object: usize) {
         self.refresh(object);
         self.client(object);
@@ -121,62 +130,63 @@ impl Subject for Managed<'_> {
 }
 
 /// What no manager of many clusters can do without: two map reads, a client clone, a boxed future.
-pub struct Floor<'a> {
+pub struct Floor<'a, C: Client> {
     held: Map<Uid, u64>,
-    provider: Provider,
+    provider: Provider<C>,
     clusters: &'a [ObservedCluster],
     objects: &'a Objects,
 }
 
-impl<'a> Floor<'a> {
-    pub fn standing(clusters: &'a [ObservedCluster], objects: &'a Objects) -> Self {
+impl<'a, C: Client> Floor<'a, C> {
+    pub fn standing(clusters: &'a [ObservedCluster], objects: &'a Objects, client: impl Fn() -> C) -> Self {
         let held = map();
         for uid in &objects.uids {
             held.insert(*uid, 0);
         }
-        Self { held, provider: Provider::of(clusters), clusters, objects }
+        Self { held, provider: Provider::of(clusters, client), clusters, objects }
     }
 }
 
-impl Subject for Floor<'_> {
+impl<C: Client> Subject for Floor<'_, C> {
     fn call(&self, object: usize) {
         black_box(self.held.get(&self.objects.uids[object]).map(|held| *held.value()));
-        let mut asking = self.provider.connection(&self.clusters[object % CLUSTERS].key);
+        let mut asking = self.provider.connection(&self.clusters[self.objects.cluster_of(object)].key);
         black_box(ready(asking.as_mut()).expect("connected"));
     }
 }
 
 /// The shape of the Go original: one lock, keys of text made for each call, an entry for each object and cluster.
-pub struct OneLock<'a> {
+pub struct OneLock<'a, C: Client> {
     held: Mutex<HashMap<(String, String), ConnectedAt>>,
-    provider: Mutex<HashMap<String, Held>>,
+    provider: Mutex<HashMap<String, Held<C>>>,
     clusters: &'a [ObservedCluster],
+    objects: &'a Objects,
     names: Vec<String>,
 }
 
-impl<'a> OneLock<'a> {
-    pub fn standing(clusters: &'a [ObservedCluster], objects: &'a Objects) -> Self {
+impl<'a, C: Client> OneLock<'a, C> {
+    pub fn standing(clusters: &'a [ObservedCluster], objects: &'a Objects, client: impl Fn() -> C) -> Self {
         let connection = |cluster: &ObservedCluster| {
             let revision = cluster.revision.expect("all are connected");
-            (cluster.key.to_string(), Connection { client: cluster.key.to_string().into(), revision })
+            (cluster.key.to_string(), Connection { client: client(), revision })
         };
         let names = (0..objects.uids.len()).map(|index| format!("namespace/object-{index}")).collect();
         let provider = Mutex::new(clusters.iter().map(connection).collect());
-        let subject = Self { held: Mutex::default(), provider, clusters, names };
+        let subject = Self { held: Mutex::default(), provider, clusters, objects, names };
         (0..objects.uids.len()).for_each(|object| subject.call(object));
         subject
     }
 }
 
-impl Subject for OneLock<'_> {
+impl<C: Client> Subject for OneLock<'_, C> {
     fn call(&self, object: usize) {
-        let cluster = &self.clusters[object % CLUSTERS];
+        let cluster = &self.clusters[self.objects.cluster_of(object)];
         let key = || (self.names[object].clone(), cluster.key.to_string());
         // refresh
         let held = self.held.lock().expect("not poisoned").get(&key()).copied();
         black_box(held != cluster.revision);
         // client
-        let asking: Pin<Box<dyn Future<Output = Option<Held>> + Send>> =
+        let asking: Pin<Box<dyn Future<Output = Option<Held<C>>> + Send>> =
             Box::pin(async { self.provider.lock().expect("not poisoned").get(&cluster.key.to_string()).cloned() });
         let connection = ready(pin!(asking)).expect("connected");
         self.held.lock().expect("not poisoned").insert(key(), connection.revision);

@@ -13,8 +13,11 @@ use support::{Floor, Managed, Objects, OneLock, Subject, Uid, clusters};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
+/// The lightest client there can be, so that nothing but the manager is counted.
+type Handle = std::sync::Arc<str>;
+
 const OBJECTS: usize = 1_000_000;
-/// DESIGN's budget for an object beyond its key.
+/// The budget of an object beyond its key.
 const BYTES_AT_MOST: usize = 64;
 
 fn counted<T>(work: impl FnOnce() -> T) -> (Stats, T) {
@@ -32,16 +35,19 @@ fn bytes_an_object<T>(key: usize, build: impl FnOnce() -> T) -> (usize, T) {
 #[expect(clippy::print_stdout, reason = "a bench reports to whoever runs it")]
 fn main() {
     let (clusters, objects) = (clusters(), Objects::new(OBJECTS));
-    let (bytes, managed) = bytes_an_object(size_of::<Uid>(), || Managed::standing(&clusters, &objects));
+    let (bytes, managed) =
+        bytes_an_object(size_of::<Uid>(), || Managed::standing(&clusters, &objects, || Handle::from("client")));
     let (refresh, ()) = counted(|| managed.refresh(7));
     let (client, ()) = counted(|| managed.client(7));
     let (forgotten, ()) = counted(|| objects.uids.iter().for_each(|uid| managed.manager.forget(uid)));
     assert_eq!(managed.manager.objects(), 0);
     drop(managed);
-    let (floor_bytes, floor) = bytes_an_object(size_of::<Uid>(), || Floor::standing(&clusters, &objects));
+    let (floor_bytes, floor) =
+        bytes_an_object(size_of::<Uid>(), || Floor::standing(&clusters, &objects, || Handle::from("client")));
     let (floor_call, ()) = counted(|| floor.call(7));
     drop(floor);
-    let (one_lock_bytes, one_lock) = bytes_an_object(0, || OneLock::standing(&clusters, &objects));
+    let (one_lock_bytes, one_lock) =
+        bytes_an_object(0, || OneLock::standing(&clusters, &objects, || Handle::from("client")));
     let (one_lock_call, ()) = counted(|| one_lock.call(7));
 
     println!("allocations of a call   refresh {} (0)   client {} (≤ 1)", refresh.allocations, client.allocations);
