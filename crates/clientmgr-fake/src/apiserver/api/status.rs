@@ -273,7 +273,7 @@ impl Status {
 
     /// 504 for a resource version the cluster has not reached.
     pub(crate) fn resource_version_too_large(asked: u64, current: u64) -> Self {
-        let message = format!("Too large resource version: {asked}, current: {current}");
+        let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
         Self::failure(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
             .with_causes(&[Cause {
                 reason: "ResourceVersionTooLarge",

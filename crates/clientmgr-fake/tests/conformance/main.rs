@@ -1,0 +1,70 @@
+//! The conformance suite of the in-process API server: one test a behaviour, every assertion true of a real
+//! kube-apiserver too.
+//!
+//! It runs on the in-process server, or, where `KUBEBUILDER_ASSETS` names a directory with `etcd` and
+//! `kube-apiserver`, on those instead. All tests share one server, each in a namespace of its own, so that they run side
+//! by side and as often as one likes. Here is only the server's life around the tests, which is why this target has a
+//! main of its own. What only the double does (faults, its log, compaction on demand) is tested beside it and not here.
+
+#![expect(clippy::print_stdout, reason = "the output says which server the suite ran on, and what did not run")]
+
+mod answer;
+mod case;
+mod fixtures;
+mod frames;
+mod harness;
+mod kube_rs;
+mod kubectl;
+mod suite;
+mod target;
+mod test;
+
+use std::{error::Error, process::ExitCode, sync::Arc};
+
+use libtest_mimic::{Arguments, Trial};
+use tokio::runtime;
+
+use self::{
+    kubectl::Kubectl,
+    target::Target,
+    test::{Test, Told},
+};
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments = Arguments::from_args();
+    let kubectl = Kubectl::find();
+    if arguments.list {
+        // The names need no server, and whoever asks for them reads every line as one.
+        let unused: Vec<Trial> = scripts(kubectl.as_ref()).chain(tests()).map(Test::listed).collect();
+        return Ok(libtest_mimic::run(&arguments, unused).exit_code());
+    }
+
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let target = match runtime.block_on(Target::start()) {
+        Ok(target) => Arc::new(target),
+        Err(error) => return Err(Told(error.as_ref()).to_string().into()),
+    };
+    println!("conformance: running on {target}");
+    let trials = scripts(kubectl.as_ref()).chain(tests()).map(|test| test.on(&target)).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if kubectl.is_none() {
+        println!("conformance: kubectl is not installed: {} scripts not run", scripts(None).count());
+    }
+    println!("conformance: ran on {target}");
+    // The trials are gone, and with them every other handle. Should one have been kept by a test that did not end, the
+    // server ends with the last of them or with the process.
+    if let Ok(target) = Arc::try_unwrap(target) {
+        runtime.block_on(target.shutdown());
+    }
+    Ok(conclusion.exit_code())
+}
+
+fn tests() -> impl Iterator<Item = Test> {
+    suite::tests().into_iter().chain(kube_rs::tests()).chain(harness::tests())
+}
+
+/// The scripts for kubectl, which cannot run where it is not installed.
+fn scripts(kubectl: Option<&Kubectl>) -> impl Iterator<Item = Test> {
+    let installed = kubectl.is_some();
+    kubectl::tests().into_iter().map(move |test| test.only_if(installed))
+}

@@ -1,0 +1,129 @@
+//! Who is let in, who may do what, and what the others are told.
+
+use serde_json::{Value, json};
+
+use crate::{
+    answer::{Answer, message},
+    case::{Case, send},
+    fixtures::config_map,
+    target::{OUTSIDER, OUTSIDER_GROUP, OUTSIDER_UID, Who},
+    test::tests,
+};
+
+tests![
+    a_client_certificate_tells_who_one_is,
+    a_token_tells_who_one_is,
+    a_token_of_the_administrator_does_what_its_certificate_does,
+    a_token_nobody_has_is_refused_everywhere,
+    without_credentials_health_and_version_are_open,
+    without_credentials_the_rest_is_forbidden,
+    somebody_without_rights_is_forbidden_to_read,
+    somebody_without_rights_is_forbidden_to_write,
+    a_denial_at_the_cluster_scope_says_so,
+    somebody_without_rights_may_still_discover,
+    a_watch_is_forbidden_as_a_watch,
+];
+
+async fn ask(case: &Case, who: Who, target: &str) -> Answer {
+    send(&case.client_of(who).await, "GET", target, &[], "").await
+}
+
+async fn review(case: &Case, who: Who) -> Value {
+    let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}).to_string();
+    let headers = [("content-type", "application/json")];
+    let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let mut review = send(&case.client_of(who).await, "POST", path, &headers, &body).await.expect(201);
+    assert_eq!(review["kind"], "SelfSubjectReview");
+    review["status"]["userInfo"].take()
+}
+
+fn groups(user: &Value) -> Vec<&str> {
+    user["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+async fn a_client_certificate_tells_who_one_is(case: Case) {
+    let user = review(&case, Who::Admin).await;
+    assert_eq!(user["username"], "conformance-admin");
+    assert_eq!(groups(&user), ["system:masters", "system:authenticated"]);
+}
+
+async fn a_token_tells_who_one_is(case: Case) {
+    let user = review(&case, Who::Outsider).await;
+    assert_eq!((&user["username"], &user["uid"]), (&json!(OUTSIDER), &json!(OUTSIDER_UID)));
+    assert_eq!(groups(&user), [OUTSIDER_GROUP, "system:authenticated"]);
+}
+
+async fn a_token_of_the_administrator_does_what_its_certificate_does(case: Case) {
+    ask(&case, Who::AdminByToken, &case.maps()).await.expect(200);
+}
+
+async fn a_token_nobody_has_is_refused_everywhere(case: Case) {
+    for target in [case.maps(), "/version".to_owned(), "/readyz".to_owned(), "/apis".to_owned()] {
+        let status = ask(&case, Who::Impostor, &target).await.refused(401, "Unauthorized");
+        assert_eq!(message(&status), "Unauthorized", "{target}");
+    }
+}
+
+async fn without_credentials_health_and_version_are_open(case: Case) {
+    for target in ["/version", "/healthz", "/livez", "/readyz"] {
+        assert_eq!(ask(&case, Who::Nobody, target).await.code, 200, "{target}");
+    }
+}
+
+async fn without_credentials_the_rest_is_forbidden(case: Case) {
+    let status = ask(&case, Who::Nobody, &case.maps()).await.refused(403, "Forbidden");
+    let expected = format!(
+        "configmaps is forbidden: User \"system:anonymous\" cannot list resource \"configmaps\" in API group \"\" in \
+         the namespace \"{}\"",
+        case.namespace()
+    );
+    assert!(message(&status).starts_with(&expected), "{status}");
+    assert_eq!(status["details"], json!({"kind": "configmaps"}));
+    for path in ["/api", "/apis", "/openapi/v3"] {
+        let status = ask(&case, Who::Nobody, path).await.refused(403, "Forbidden");
+        let expected = format!("forbidden: User \"system:anonymous\" cannot get path \"{path}\"");
+        assert!(message(&status).starts_with(&expected), "{status}");
+    }
+}
+
+async fn somebody_without_rights_is_forbidden_to_read(case: Case) {
+    let one = format!("{}/a", case.maps());
+    let status = ask(&case, Who::Outsider, &one).await.refused(403, "Forbidden");
+    let expected = format!(
+        "configmaps \"a\" is forbidden: User \"{OUTSIDER}\" cannot get resource \"configmaps\" in API group \"\" in \
+         the namespace \"{}\"",
+        case.namespace()
+    );
+    assert!(message(&status).starts_with(&expected), "{status}");
+    assert_eq!(status["details"], json!({"name": "a", "kind": "configmaps"}));
+}
+
+async fn somebody_without_rights_is_forbidden_to_write(case: Case) {
+    let client = case.client_of(Who::Outsider).await;
+    let headers = [("content-type", "application/json")];
+    let body = config_map("a", "1").to_string();
+    send(&client, "POST", &case.maps(), &headers, &body).await.refused(403, "Forbidden");
+    case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    send(&client, "DELETE", &format!("{}/a", case.maps()), &[], "").await.refused(403, "Forbidden");
+    case.get(&format!("{}/a", case.maps())).await.expect(200);
+}
+
+async fn a_denial_at_the_cluster_scope_says_so(case: Case) {
+    let status = ask(&case, Who::Outsider, "/api/v1/namespaces").await.refused(403, "Forbidden");
+    let expected = format!(
+        "namespaces is forbidden: User \"{OUTSIDER}\" cannot list resource \"namespaces\" in API group \"\" at the \
+         cluster scope"
+    );
+    assert!(message(&status).starts_with(&expected), "{status}");
+}
+
+async fn somebody_without_rights_may_still_discover(case: Case) {
+    for path in ["/api", "/apis", "/api/v1", "/version", "/openapi/v3"] {
+        assert_eq!(ask(&case, Who::Outsider, path).await.code, 200, "{path}");
+    }
+}
+
+async fn a_watch_is_forbidden_as_a_watch(case: Case) {
+    let status = ask(&case, Who::Outsider, &format!("{}?watch=true", case.maps())).await.refused(403, "Forbidden");
+    assert!(message(&status).contains("cannot watch resource \"configmaps\""), "{status}");
+}

@@ -1,0 +1,197 @@
+//! Server-side apply, and the account of who owns which field.
+
+use serde_json::{Value, json};
+
+use crate::{
+    answer::{fields, message, reasons},
+    case::Case,
+    fixtures::{managers, rv, widget, widget_status},
+    test::tests,
+};
+
+tests![
+    an_apply_makes_the_object,
+    the_same_apply_again_changes_nothing,
+    a_manager_owns_what_it_said,
+    what_a_manager_no_longer_says_goes,
+    what_somebody_else_owns_too_stays,
+    a_field_that_somebody_else_owns_is_a_conflict,
+    force_takes_the_field_over,
+    to_say_the_same_is_no_conflict,
+    an_update_takes_what_it_changes,
+    a_status_is_applied_apart,
+    conditions_of_several_managers_stand_side_by_side,
+    finalizers_of_several_managers_merge,
+    an_apply_says_who_it_is,
+    an_apply_brings_no_account_of_its_own,
+    only_an_apply_can_force,
+    an_apply_may_be_yaml,
+    containers_of_several_managers_merge,
+];
+
+fn sized(size: i32) -> Value {
+    widget("w", &json!({"size": size}))
+}
+
+async fn path(case: &Case) -> String {
+    format!("{}/w", case.widgets().await)
+}
+
+async fn an_apply_makes_the_object(case: Case) {
+    let path = path(&case).await;
+    let made = case.apply(&path, "one", "", &sized(1)).await.expect(201);
+    assert_eq!((&made["spec"], managers(&made)), (&json!({"size": 1}), vec!["one Apply -".to_owned()]));
+    assert_eq!(case.get(&path).await.expect(200), made);
+}
+
+async fn the_same_apply_again_changes_nothing(case: Case) {
+    let path = path(&case).await;
+    let made = case.apply(&path, "one", "", &sized(1)).await.expect(201);
+    let again = case.apply(&path, "one", "", &sized(1)).await.expect(200);
+    assert_eq!(rv(&again), rv(&made));
+}
+
+async fn a_manager_owns_what_it_said(case: Case) {
+    let made = case.apply(&path(&case).await, "one", "", &sized(1)).await.expect(201);
+    let entry = &made["metadata"]["managedFields"][0];
+    assert_eq!((&entry["fieldsType"], &entry["operation"]), (&json!("FieldsV1"), &json!("Apply")));
+    assert!(entry["time"].is_string());
+    assert_eq!(entry["fieldsV1"], json!({"f:spec": {"f:size": {}}}));
+}
+
+async fn what_a_manager_no_longer_says_goes(case: Case) {
+    let path = path(&case).await;
+    case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
+    let after = case.apply(&path, "one", "", &sized(1)).await.expect(200);
+    assert_eq!(after["spec"], json!({"size": 1}));
+}
+
+async fn what_somebody_else_owns_too_stays(case: Case) {
+    let path = path(&case).await;
+    case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
+    case.apply(&path, "two", "", &widget("w", &json!({"color": "red"}))).await.expect(200);
+    let after = case.apply(&path, "one", "", &sized(1)).await.expect(200);
+    assert_eq!(after["spec"], json!({"size": 1, "color": "red"}));
+    assert_eq!(managers(&after), ["one Apply -", "two Apply -"]);
+}
+
+async fn a_field_that_somebody_else_owns_is_a_conflict(case: Case) {
+    let path = path(&case).await;
+    case.apply(&path, "one", "", &sized(1)).await.expect(201);
+    let status = case.apply(&path, "two", "", &sized(2)).await.refused(409, "Conflict");
+    assert_eq!((fields(&status), reasons(&status)), (vec![".spec.size"], vec!["FieldManagerConflict"]));
+    assert_eq!(message(&status), "Apply failed with 1 conflict: conflict with \"one\": .spec.size");
+    assert_eq!(case.get(&path).await.expect(200)["spec"]["size"], 1);
+}
+
+async fn force_takes_the_field_over(case: Case) {
+    let path = path(&case).await;
+    case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
+    let forced = case.apply(&path, "two", "&force=true", &sized(2)).await.expect(200);
+    assert_eq!(forced["spec"], json!({"size": 2, "color": "red"}));
+    case.apply(&path, "one", "", &widget("w", &json!({"size": 1}))).await.refused(409, "Conflict");
+    let after = case.apply(&path, "one", "", &widget("w", &json!({"color": "red"}))).await.expect(200);
+    assert_eq!(after["spec"]["size"], 2, "who lost the field leaves it alone");
+}
+
+async fn to_say_the_same_is_no_conflict(case: Case) {
+    let path = path(&case).await;
+    case.apply(&path, "one", "", &sized(1)).await.expect(201);
+    let after = case.apply(&path, "two", "", &sized(1)).await.expect(200);
+    assert_eq!(managers(&after), ["one Apply -", "two Apply -"]);
+}
+
+async fn an_update_takes_what_it_changes(case: Case) {
+    let path = path(&case).await;
+    case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
+    let change = json!({"spec": {"size": 5}});
+    let after = case.patch(&format!("{path}?fieldManager=hand"), "merge", &change).await.expect(200);
+    assert_eq!(managers(&after), ["hand Update -", "one Apply -"]);
+    let wanted = widget("w", &json!({"size": 1, "color": "red"}));
+    let status = case.apply(&path, "one", "", &wanted).await.refused(409, "Conflict");
+    assert_eq!(fields(&status), [".spec.size"]);
+    assert!(message(&status).contains("conflict with \"hand\" using "), "{status}");
+}
+
+async fn a_status_is_applied_apart(case: Case) {
+    let path = path(&case).await;
+    case.apply(&path, "one", "", &sized(1)).await.expect(201);
+    let ready = widget_status("w", &json!({"ready": true}));
+    let after = case.apply(&format!("{path}/status"), "one", "", &ready).await.expect(200);
+    assert_eq!((&after["spec"]["size"], &after["status"]["ready"]), (&json!(1), &json!(true)));
+    assert_eq!(managers(&after), ["one Apply -", "one Apply status"]);
+    let missing = format!("{}/none/status", case.widgets().await);
+    case.apply(&missing, "one", "", &widget_status("none", &json!({}))).await.refused(404, "NotFound");
+}
+
+async fn conditions_of_several_managers_stand_side_by_side(case: Case) {
+    let path = path(&case).await;
+    let status = format!("{path}/status");
+    case.apply(&path, "maker", "", &sized(1)).await.expect(201);
+    let wanted =
+        |kind: &str, value: &str| widget_status("w", &json!({"conditions": [{"type": kind, "status": value}]}));
+    case.apply(&status, "one", "", &wanted("Ready", "True")).await.expect(200);
+    let both = case.apply(&status, "two", "", &wanted("Synced", "True")).await.expect(200);
+    assert_eq!(both["status"]["conditions"].as_array().map(Vec::len), Some(2));
+    let answer = case.apply(&status, "two", "", &wanted("Ready", "False")).await.refused(409, "Conflict");
+    assert_eq!(fields(&answer), [".status.conditions[type=\"Ready\"].status"]);
+    let nothing = json!({
+        "apiVersion": both["apiVersion"], "kind": both["kind"], "metadata": {"name": "w"},
+    });
+    let none = case.apply(&status, "two", "", &nothing).await.expect(200);
+    assert_eq!(none["status"]["conditions"], json!([{"type": "Ready", "status": "True"}]));
+}
+
+async fn finalizers_of_several_managers_merge(case: Case) {
+    let path = path(&case).await;
+    let wanted = |finalizer: &str| {
+        let mut object = sized(1);
+        object["metadata"]["finalizers"] = json!([finalizer]);
+        object
+    };
+    case.apply(&path, "one", "", &wanted("example.com/a")).await.expect(201);
+    let both = case.apply(&path, "two", "", &wanted("example.com/b")).await.expect(200);
+    assert_eq!(both["metadata"]["finalizers"], json!(["example.com/a", "example.com/b"]));
+    let left = case.apply(&path, "one", "", &sized(1)).await.expect(200);
+    assert_eq!(left["metadata"]["finalizers"], json!(["example.com/b"]));
+}
+
+async fn an_apply_says_who_it_is(case: Case) {
+    let status = case.patch(&path(&case).await, "apply", &sized(1)).await.refused(422, "Invalid");
+    assert_eq!((fields(&status), reasons(&status)), (vec!["fieldManager"], vec!["FieldValueRequired"]));
+}
+
+async fn an_apply_brings_no_account_of_its_own(case: Case) {
+    let mut wanted = sized(1);
+    wanted["metadata"]["managedFields"] = json!([{"manager": "x", "operation": "Apply"}]);
+    case.apply(&path(&case).await, "one", "", &wanted).await.refused(400, "BadRequest");
+}
+
+async fn only_an_apply_can_force(case: Case) {
+    let path = path(&case).await;
+    case.apply(&path, "one", "", &sized(1)).await.expect(201);
+    let answer = case.patch(&format!("{path}?force=true"), "merge", &json!({"spec": {"size": 2}})).await;
+    assert_eq!(fields(&answer.refused(422, "Invalid")), ["force"]);
+}
+
+async fn an_apply_may_be_yaml(case: Case) {
+    let path = path(&case).await;
+    let yaml = "apiVersion: conformance.example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec:\n  size: 3\n";
+    let headers = [("content-type", "application/apply-patch+yaml")];
+    let made = case.send("PATCH", &format!("{path}?fieldManager=one"), &headers, yaml).await.expect(201);
+    assert_eq!(made["spec"]["size"], 3);
+}
+
+async fn containers_of_several_managers_merge(case: Case) {
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", case.namespace());
+    let first = crate::fixtures::deployment("d", &json!([{"name": "a", "image": "one"}]));
+    case.apply(&path, "one", "", &first).await.expect(201);
+    let sidecar = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+        "spec": {"template": {"spec": {"containers": [{"name": "b", "image": "two"}]}}},
+    });
+    let both = case.apply(&path, "two", "", &sidecar).await.expect(200);
+    let containers = both.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    assert_eq!(containers.map(Vec::len), Some(2));
+    assert_eq!(both["metadata"]["generation"], 2);
+}

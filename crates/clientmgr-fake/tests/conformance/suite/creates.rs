@@ -1,0 +1,157 @@
+//! Creating objects, and what the server adds to them.
+
+use serde_json::json;
+
+use crate::{
+    answer::{fields, message, reasons},
+    case::Case,
+    fixtures::{config_map, deployment, labelled, rv, uid, widget},
+    test::tests,
+};
+
+tests![
+    a_new_object_gets_an_identity_from_the_server,
+    what_only_the_server_sets_is_not_taken_from_the_body,
+    a_generated_name_starts_as_told,
+    generated_names_differ,
+    a_name_that_is_taken_is_refused,
+    an_object_needs_a_name,
+    a_name_must_be_a_dns_subdomain,
+    a_namespace_that_does_not_exist_takes_nothing,
+    a_body_may_not_name_another_namespace,
+    a_body_without_kind_is_taken_for_what_the_path_says,
+    a_label_that_is_malformed_is_refused,
+    a_key_of_a_config_map_must_be_a_file_name,
+    plain_text_of_a_secret_is_kept_encoded,
+    yaml_is_read_too,
+    generation_starts_at_one,
+    a_recreated_object_is_another_object,
+];
+
+async fn a_new_object_gets_an_identity_from_the_server(case: Case) {
+    let made = case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    let metadata = &made["metadata"];
+    assert_eq!(uid(&made).len(), 36);
+    assert!(rv(&made).parse::<u64>().is_ok_and(|rv| rv > 0));
+    assert_eq!(metadata["namespace"], case.namespace());
+    let time = metadata["creationTimestamp"].as_str().expect("a time");
+    assert!(time.len() == "2026-01-01T00:00:00Z".len() && time.ends_with('Z'), "{time}");
+    assert_eq!(made["data"], json!({"key": "1"}));
+    assert_eq!((&made["kind"], &made["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
+    let read = case.get(&format!("{}/a", case.maps())).await.expect(200);
+    assert_eq!(read, made);
+}
+
+async fn what_only_the_server_sets_is_not_taken_from_the_body(case: Case) {
+    let mut wanted = config_map("a", "1");
+    wanted["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000".into();
+    wanted["metadata"]["creationTimestamp"] = "2001-01-01T00:00:00Z".into();
+    wanted["metadata"]["deletionTimestamp"] = "2001-01-01T00:00:00Z".into();
+    let made = case.post(&case.maps(), &wanted).await.expect(201);
+    assert_ne!(uid(&made), "00000000-0000-0000-0000-000000000000");
+    assert_ne!(made["metadata"]["creationTimestamp"], "2001-01-01T00:00:00Z");
+    assert!(made["metadata"]["deletionTimestamp"].is_null());
+}
+
+async fn a_generated_name_starts_as_told(case: Case) {
+    let wanted = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "job-"}});
+    let made = case.post(&case.maps(), &wanted).await.expect(201);
+    let name = made["metadata"]["name"].as_str().expect("a name");
+    assert!(name.starts_with("job-") && name.len() == "job-".len() + 5, "{name}");
+    assert_eq!(made["metadata"]["generateName"], "job-");
+    case.get(&format!("{}/{name}", case.maps())).await.expect(200);
+}
+
+async fn generated_names_differ(case: Case) {
+    let wanted = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "job-"}});
+    let one = case.post(&case.maps(), &wanted).await.expect(201);
+    let two = case.post(&case.maps(), &wanted).await.expect(201);
+    assert_ne!(one["metadata"]["name"], two["metadata"]["name"]);
+}
+
+async fn a_name_that_is_taken_is_refused(case: Case) {
+    case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    let status = case.post(&case.maps(), &config_map("a", "2")).await.refused(409, "AlreadyExists");
+    assert_eq!(message(&status), "configmaps \"a\" already exists");
+    assert_eq!(status["details"], json!({"name": "a", "kind": "configmaps"}));
+    let kept = case.get(&format!("{}/a", case.maps())).await.expect(200);
+    assert_eq!(kept["data"]["key"], "1");
+}
+
+async fn an_object_needs_a_name(case: Case) {
+    let nameless = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}});
+    let status = case.post(&case.maps(), &nameless).await.refused(422, "Invalid");
+    assert_eq!((fields(&status), reasons(&status)), (vec!["metadata.name"], vec!["FieldValueRequired"]));
+}
+
+async fn a_name_must_be_a_dns_subdomain(case: Case) {
+    for name in ["Upper", "under_score", "-dash", "a..b"] {
+        let status = case.post(&case.maps(), &config_map(name, "1")).await.refused(422, "Invalid");
+        assert_eq!((fields(&status), reasons(&status)), (vec!["metadata.name"], vec!["FieldValueInvalid"]), "{name}");
+        assert_eq!((&status["details"]["kind"], &status["details"]["name"]), (&json!("ConfigMap"), &json!(name)));
+    }
+}
+
+async fn a_namespace_that_does_not_exist_takes_nothing(case: Case) {
+    let missing = format!("{}-missing", case.namespace());
+    let path = format!("/api/v1/namespaces/{missing}/configmaps");
+    let status = case.post(&path, &config_map("a", "1")).await.refused(404, "NotFound");
+    assert_eq!(status["details"], json!({"name": missing, "kind": "namespaces"}));
+}
+
+async fn a_body_may_not_name_another_namespace(case: Case) {
+    let mut wanted = config_map("a", "1");
+    wanted["metadata"]["namespace"] = "default".into();
+    case.post(&case.maps(), &wanted).await.refused(400, "BadRequest");
+}
+
+async fn a_body_without_kind_is_taken_for_what_the_path_says(case: Case) {
+    let made = case.post(&case.maps(), &json!({"metadata": {"name": "a"}})).await.expect(201);
+    assert_eq!((&made["kind"], &made["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
+}
+
+async fn a_label_that_is_malformed_is_refused(case: Case) {
+    for (key, value) in [("app", "a b"), ("a/b/c", "x"), ("app", "-x")] {
+        let wanted = labelled(config_map("a", "1"), key, value);
+        let status = case.post(&case.maps(), &wanted).await.refused(422, "Invalid");
+        assert!(fields(&status).iter().all(|field| field.starts_with("metadata.labels")), "{status}");
+    }
+}
+
+async fn a_key_of_a_config_map_must_be_a_file_name(case: Case) {
+    let mut wanted = config_map("a", "1");
+    wanted["data"]["a b"] = "x".into();
+    let status = case.post(&case.maps(), &wanted).await.refused(422, "Invalid");
+    assert_eq!(fields(&status), ["data[a b]"]);
+}
+
+async fn plain_text_of_a_secret_is_kept_encoded(case: Case) {
+    let wanted = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"password": "hunter2"},
+    });
+    let made = case.post(&case.core("secrets"), &wanted).await.expect(201);
+    assert_eq!((&made["data"], &made["type"]), (&json!({"password": "aHVudGVyMg=="}), &json!("Opaque")));
+    assert!(made["stringData"].is_null());
+}
+
+async fn yaml_is_read_too(case: Case) {
+    let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  key: |\n    two\n    lines\n";
+    let made = case.send("POST", &case.maps(), &[("content-type", "application/yaml")], yaml).await.expect(201);
+    assert_eq!(made["data"]["key"], "two\nlines\n");
+}
+
+async fn generation_starts_at_one(case: Case) {
+    let made = case.post(&case.widgets().await, &widget("w", &json!({"size": 1}))).await.expect(201);
+    assert_eq!(made["metadata"]["generation"], 1);
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments", case.namespace());
+    let made = case.post(&path, &deployment("d", &json!([{"name": "a", "image": "i"}]))).await.expect(201);
+    assert_eq!(made["metadata"]["generation"], 1);
+}
+
+async fn a_recreated_object_is_another_object(case: Case) {
+    let first = case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    case.delete(&format!("{}/a", case.maps())).await.expect(200);
+    let second = case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    assert_ne!(uid(&first), uid(&second));
+    assert_ne!(rv(&first), rv(&second));
+}

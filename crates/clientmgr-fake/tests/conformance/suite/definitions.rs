@@ -1,0 +1,127 @@
+//! Definitions of custom resources, from their creation to their end.
+
+use serde_json::{Value, json};
+
+use crate::{
+    answer::fields,
+    case::{Case, is_condition_true},
+    fixtures::{names, rv, uid, widgets},
+    test::tests,
+};
+
+tests![
+    a_definition_is_established_and_served,
+    a_definition_is_named_after_what_it_defines,
+    a_version_that_is_not_served_is_not_there,
+    every_served_version_shows_the_same_object,
+    without_a_status_subresource_the_status_is_a_field,
+    a_cluster_scoped_resource_has_no_namespace,
+    a_deleted_definition_takes_its_objects_along,
+    two_definitions_of_one_kind_live_apart,
+];
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+fn group(case: &Case) -> String {
+    format!("{}.example.com", case.unique())
+}
+
+fn object(group: &str, version: &str) -> Value {
+    json!({
+        "apiVersion": format!("{group}/{version}"), "kind": "Widget", "metadata": {"name": "w"}, "spec": {"size": 1},
+    })
+}
+
+fn path(case: &Case, group: &str, version: &str) -> String {
+    format!("/apis/{group}/{version}/namespaces/{}/widgets", case.namespace())
+}
+
+async fn a_definition_is_established_and_served(case: Case) {
+    let group = group(&case);
+    case.define(&widgets(&group)).await.expect("it is accepted");
+    let definition = case.get(&format!("{DEFINITIONS}/widgets.{group}")).await.expect(200);
+    assert!(is_condition_true(&definition, "Established") && is_condition_true(&definition, "NamesAccepted"));
+    assert_eq!(definition["status"]["acceptedNames"]["plural"], "widgets");
+    assert_eq!(definition["status"]["storedVersions"], json!(["v1"]));
+    let made = case.post(&path(&case, &group, "v1"), &object(&group, "v1")).await.expect(201);
+    assert_eq!(made["spec"]["size"], 1);
+    assert_eq!(names(&case.get(&path(&case, &group, "v1")).await.expect(200)), ["w"]);
+}
+
+async fn a_definition_is_named_after_what_it_defines(case: Case) {
+    let mut definition = widgets(&group(&case));
+    definition["metadata"]["name"] = "gadgets.example.com".into();
+    let status = case.post(DEFINITIONS, &definition).await.refused(422, "Invalid");
+    assert_eq!(fields(&status), ["metadata.name"]);
+}
+
+async fn a_version_that_is_not_served_is_not_there(case: Case) {
+    let group = group(&case);
+    let mut definition = widgets(&group);
+    let mut old = definition["spec"]["versions"][0].clone();
+    old["name"] = "v1alpha1".into();
+    old["served"] = false.into();
+    old["storage"] = false.into();
+    definition["spec"]["versions"].as_array_mut().expect("versions").push(old);
+    case.define(&definition).await.expect("it is accepted");
+    assert_eq!(case.get(&path(&case, &group, "v1alpha1")).await.code, 404);
+}
+
+async fn every_served_version_shows_the_same_object(case: Case) {
+    let group = group(&case);
+    let mut definition = widgets(&group);
+    let mut new = definition["spec"]["versions"][0].clone();
+    new["name"] = "v2".into();
+    new["storage"] = false.into();
+    definition["spec"]["versions"].as_array_mut().expect("versions").push(new);
+    case.define(&definition).await.expect("it is accepted");
+    let made = case.post(&path(&case, &group, "v1"), &object(&group, "v1")).await.expect(201);
+    let read = case.get(&format!("{}/w", path(&case, &group, "v2"))).await.expect(200);
+    assert_eq!(read["apiVersion"], format!("{group}/v2"));
+    assert_eq!((uid(&read), rv(&read), &read["spec"]), (uid(&made), rv(&made), &made["spec"]));
+}
+
+async fn without_a_status_subresource_the_status_is_a_field(case: Case) {
+    let group = group(&case);
+    let mut definition = widgets(&group);
+    definition["spec"]["versions"][0].as_object_mut().expect("it is one").remove("subresources");
+    case.define(&definition).await.expect("it is accepted");
+    let mut wanted = object(&group, "v1");
+    wanted["status"] = json!({"ready": true});
+    let made = case.post(&path(&case, &group, "v1"), &wanted).await.expect(201);
+    assert_eq!(made["status"]["ready"], true);
+    assert_eq!(case.get(&format!("{}/w/status", path(&case, &group, "v1"))).await.code, 404);
+}
+
+async fn a_cluster_scoped_resource_has_no_namespace(case: Case) {
+    let group = group(&case);
+    let mut definition = widgets(&group);
+    definition["spec"]["scope"] = "Cluster".into();
+    case.define(&definition).await.expect("it is accepted");
+    let made = case.post(&format!("/apis/{group}/v1/widgets"), &object(&group, "v1")).await.expect(201);
+    assert!(made["metadata"]["namespace"].is_null());
+    assert_eq!(case.get(&path(&case, &group, "v1")).await.code, 404);
+}
+
+async fn a_deleted_definition_takes_its_objects_along(case: Case) {
+    let group = group(&case);
+    let definition = widgets(&group);
+    let name = format!("{DEFINITIONS}/widgets.{group}");
+    case.define(&definition).await.expect("it is accepted");
+    let objects = path(&case, &group, "v1");
+    case.post(&objects, &object(&group, "v1")).await.expect(201);
+    case.delete(&name).await.expect(200);
+    case.eventually(&name, |answer| answer.code == 404).await;
+    case.eventually(&objects, |answer| answer.code == 404).await;
+    case.define(&definition).await.expect("it is accepted again");
+    assert!(names(&case.get(&objects).await.expect(200)).is_empty());
+}
+
+async fn two_definitions_of_one_kind_live_apart(case: Case) {
+    let groups = [format!("one.{}", group(&case)), format!("two.{}", group(&case))];
+    for group in &groups {
+        case.define(&widgets(group)).await.expect("it is accepted");
+    }
+    case.post(&path(&case, &groups[0], "v1"), &object(&groups[0], "v1")).await.expect(201);
+    assert!(names(&case.get(&path(&case, &groups[1], "v1")).await.expect(200)).is_empty());
+}

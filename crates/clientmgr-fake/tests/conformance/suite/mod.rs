@@ -1,0 +1,47 @@
+//! The behaviours, by what they are about. Each is asked over plain HTTP and seen as it comes.
+
+mod access;
+mod applies;
+mod bad_requests;
+mod creates;
+mod definitions;
+mod deletes;
+mod discovery;
+mod dry_run;
+mod finalizers;
+mod lists;
+mod namespaces;
+mod patches;
+mod selectors;
+mod subresources;
+mod tables;
+mod updates;
+mod watches;
+
+use crate::test::Test;
+
+/// All of them.
+pub(crate) fn tests() -> Vec<Test> {
+    [
+        access::tests(),
+        applies::tests(),
+        bad_requests::tests(),
+        creates::tests(),
+        definitions::tests(),
+        deletes::tests(),
+        discovery::tests(),
+        dry_run::tests(),
+        finalizers::tests(),
+        lists::tests(),
+        namespaces::tests(),
+        patches::tests(),
+        selectors::tests(),
+        subresources::tests(),
+        tables::tests(),
+        updates::tests(),
+        watches::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

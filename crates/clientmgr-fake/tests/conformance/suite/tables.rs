@@ -1,0 +1,87 @@
+//! Tables, as kubectl prints them.
+
+use serde_json::{Value, json};
+
+use crate::{
+    case::Case,
+    fixtures::{config_map, widget, widgets},
+    test::tests,
+};
+
+tests![
+    a_list_can_be_a_table,
+    an_object_can_be_a_table,
+    a_custom_resource_has_the_columns_of_its_definition,
+    a_custom_resource_without_columns_shows_its_age,
+    a_table_carries_metadata_unless_told_otherwise,
+    a_watch_can_be_of_tables,
+];
+
+const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+
+fn columns(table: &Value) -> Vec<&str> {
+    let columns = table["columnDefinitions"].as_array().expect("columns");
+    columns.iter().map(|column| column["name"].as_str().expect("a name")).collect()
+}
+
+async fn a_list_can_be_a_table(case: Case) {
+    for name in ["a", "b"] {
+        case.post(&case.maps(), &config_map(name, "1")).await.expect(201);
+    }
+    let table = case.get_as(&case.maps(), TABLE).await.expect(200);
+    assert_eq!((&table["kind"], &table["apiVersion"]), (&json!("Table"), &json!("meta.k8s.io/v1")));
+    assert_eq!(columns(&table), ["Name", "Data", "Age"]);
+    let cells: Vec<_> =
+        table["rows"].as_array().into_iter().flatten().map(|row| (&row["cells"][0], &row["cells"][1])).collect();
+    assert_eq!(cells, [(&json!("a"), &json!(1)), (&json!("b"), &json!(1))]);
+    assert!(table["metadata"]["resourceVersion"].is_string());
+}
+
+async fn an_object_can_be_a_table(case: Case) {
+    case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    let table = case.get_as(&format!("{}/a", case.maps()), TABLE).await.expect(200);
+    assert_eq!((&table["kind"], table["rows"].as_array().map(Vec::len)), (&json!("Table"), Some(1)));
+}
+
+async fn a_custom_resource_has_the_columns_of_its_definition(case: Case) {
+    let path = case.widgets().await;
+    case.post(&path, &widget("w", &json!({"color": "red", "size": 3}))).await.expect(201);
+    let table = case.get_as(&path, TABLE).await.expect(200);
+    assert_eq!(columns(&table), ["Name", "Color", "Size", "Age"]);
+    let cells = &table["rows"][0]["cells"];
+    assert_eq!((&cells[0], &cells[1], &cells[2]), (&json!("w"), &json!("red"), &json!(3)));
+    assert_eq!(table["columnDefinitions"][2]["priority"], 1, "shown when wide only");
+}
+
+async fn a_custom_resource_without_columns_shows_its_age(case: Case) {
+    let group = format!("{}.example.com", case.unique());
+    let mut definition = widgets(&group);
+    definition["spec"]["versions"][0].as_object_mut().expect("it is one").remove("additionalPrinterColumns");
+    case.define(&definition).await.expect("it is accepted");
+    let path = format!("/apis/{group}/v1/namespaces/{}/widgets", case.namespace());
+    assert_eq!(columns(&case.get_as(&path, TABLE).await.expect(200)), ["Name", "Age"]);
+}
+
+async fn a_table_carries_metadata_unless_told_otherwise(case: Case) {
+    case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    let table = case.get_as(&case.maps(), TABLE).await.expect(200);
+    let object = &table["rows"][0]["object"];
+    assert_eq!((&object["kind"], &object["metadata"]["name"]), (&json!("PartialObjectMetadata"), &json!("a")));
+    assert!(object.get("data").is_none());
+    let table = case.get_as(&format!("{}?includeObject=Object", case.maps()), TABLE).await.expect(200);
+    assert_eq!(table["rows"][0]["object"]["data"], json!({"key": "1"}));
+    let table = case.get_as(&format!("{}?includeObject=None", case.maps()), TABLE).await.expect(200);
+    assert!(table["rows"][0]["object"].is_null());
+}
+
+async fn a_watch_can_be_of_tables(case: Case) {
+    case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    let mut watch = case.watch_as(&case.maps(), "", TABLE).await;
+    let (kind, table) = watch.next().await.expect("the watch goes on");
+    assert_eq!((kind.as_str(), &table["kind"]), ("ADDED", &json!("Table")));
+    assert_eq!(columns(&table), ["Name", "Data", "Age"]);
+    assert_eq!(table["rows"][0]["cells"][0], "a");
+    case.post(&case.maps(), &config_map("b", "1")).await.expect(201);
+    let (kind, table) = watch.next().await.expect("the watch goes on");
+    assert_eq!((kind.as_str(), &table["rows"][0]["cells"][0]), ("ADDED", &json!("b")));
+}

@@ -1,0 +1,88 @@
+//! The server under test: the in-process one or real binaries, behind one face.
+//!
+//! What differs between the two stands here and nowhere else: how they are started and ended, and how it comes that the
+//! outsider may do nothing.
+
+mod entrance;
+mod in_process;
+pub(crate) mod real;
+
+use std::{error::Error, fmt, path::Path};
+
+use tokio::sync::OnceCell;
+
+pub(crate) use self::entrance::Who;
+use self::{entrance::Entrance, in_process::InProcess, real::RealServer};
+use crate::{case::Case, fixtures};
+
+/// The directory of the real binaries, by the convention of envtest.
+const ASSETS: &str = "KUBEBUILDER_ASSETS";
+
+/// The administrator, by client certificate or by token.
+const ADMIN: &str = "conformance-admin";
+/// The group of those whom no authorizer stops.
+const MASTERS: &str = "system:masters";
+/// Somebody the server knows and who may do nothing.
+pub(crate) const OUTSIDER: &str = "conformance-outsider";
+pub(crate) const OUTSIDER_UID: &str = "outsider-1";
+pub(crate) const OUTSIDER_GROUP: &str = "conformance-visitors";
+
+/// The server that all tests of a run share.
+pub(crate) struct Target {
+    entrance: Entrance,
+    server: Server,
+    widgets: OnceCell<()>,
+}
+
+enum Server {
+    InProcess(InProcess),
+    Real(RealServer),
+}
+
+impl Target {
+    /// Starts the real binaries where the environment names them, else the in-process server.
+    pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
+        let (entrance, server) = if let Some(assets) = std::env::var_os(ASSETS) {
+            let real = RealServer::start(Path::new(&assets)).await?;
+            (Entrance::of_real(&real), Server::Real(real))
+        } else {
+            let in_process = InProcess::start().await?;
+            (in_process.entrance(), Server::InProcess(in_process))
+        };
+        Ok(Self { entrance, server, widgets: OnceCell::new() })
+    }
+
+    /// A client that never retries, so that each answer is seen.
+    pub(crate) async fn client(&self, who: Who, namespace: &str) -> Result<kube::Client, Box<dyn Error>> {
+        self.entrance.client(who, namespace).await
+    }
+
+    /// A kubeconfig file's text. JSON is YAML.
+    pub(crate) fn kubeconfig(&self, who: Who, namespace: &str) -> String {
+        self.entrance.kubeconfig(who, namespace).to_string()
+    }
+
+    /// Defines the widgets that all tests share, once.
+    pub(crate) async fn define_widgets(&self, case: &Case) {
+        let define = || async {
+            case.define(&fixtures::widgets(fixtures::WIDGET_GROUP)).await.expect("the definition is accepted");
+        };
+        self.widgets.get_or_init(define).await;
+    }
+
+    pub(crate) async fn shutdown(self) {
+        match self.server {
+            Server::InProcess(server) => server.shutdown().await,
+            Server::Real(server) => drop(server),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.server {
+            Server::InProcess(_) => f.write_str("the in-process API server"),
+            Server::Real(server) => write!(f, "{server}"),
+        }
+    }
+}
