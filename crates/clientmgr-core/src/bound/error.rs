@@ -5,8 +5,9 @@ use std::fmt;
 use crate::{ClientError, ConnectedAt, NamespacedName};
 
 /// Why [`BoundStates::get_or_build`](crate::BoundStates::get_or_build) returned no state.
+///
+/// Exhaustive on purpose: either there was no client to build on, or the build failed. There is no third way.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum BoundError<E, K = NamespacedName, R = ConnectedAt>
 where
     K: fmt::Debug,

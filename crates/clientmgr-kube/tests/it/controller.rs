@@ -108,7 +108,6 @@ async fn reconcile(object: &Arc<ConfigMap>, cluster: &Arc<Cluster>, context: &Co
         Ok(cache) => Ok(Outcome::Done { reset, cache }),
         Err(BoundError::Client(error)) => Ok(Outcome::Later(requeue_after(&error, FALLBACK))),
         Err(BoundError::Build(error)) => Err(error),
-        Err(other) => panic!("{other}"),
     }
 }
 
