@@ -1,4 +1,5 @@
 //! `cargo xtask test`: every test of the workspace, by nextest where it is installed, and the documentation's examples.
+//! The conformance suite of the API server always runs by itself, once and in one process.
 //!
 //! The environment is handed on as it is. `KUBEBUILDER_ASSETS`, a directory that holds `etcd` and `kube-apiserver`,
 //! makes the API suites run on those too; `PROPTEST_CASES` says how long the properties are tried; `NEXTEST_PROFILE`
@@ -30,8 +31,10 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
         return cargo().args(["test"]).args(WHOLE_WORKSPACE).args(["--no-fail-fast"]).run();
     }
     let tests = cargo().args(["nextest", "run"]).args(WHOLE_WORKSPACE).args(["--no-fail-fast"]).run();
+    // In one process, because its tests share one server; `.config/nextest.toml` leaves it out above.
+    let conformance = cargo().args(["test"]).args(WHOLE_WORKSPACE).args(["--test", "conformance"]).run();
     let examples = cargo().args(["test", "--doc"]).args(WHOLE_WORKSPACE).args(["--no-fail-fast"]).run();
-    tests.and(examples)
+    tests.and(conformance).and(examples)
 }
 
 fn missing_binaries(assets: &Path, is_file: impl Fn(&Path) -> bool) -> Vec<&'static str> {
