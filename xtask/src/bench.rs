@@ -4,12 +4,17 @@ use std::ffi::OsString;
 
 use crate::process::{Failure, cargo};
 
-/// The benches, as package and name.
-const BENCHES: &[(&str, &str)] = &[("clientmgr-kube", "manager"), ("clientmgr-kube", "memory")];
+/// The benches: their package, with what its features need, and their name.
+const BENCHES: &[(&[&str], &str)] = &[
+    (&["clientmgr-kube"], "manager"),
+    (&["clientmgr-kube"], "memory"),
+    (&["clientmgr-fake", "--features", "apiserver"], "apiserver"),
+    (&["clientmgr-fake", "--features", "apiserver"], "apiserver_memory"),
+];
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
     for (package, bench) in BENCHES {
-        cargo().args(["bench", "--package", package, "--bench", bench, "--"]).args(arguments).run()?;
+        cargo().args(["bench", "--package"]).args(*package).args(["--bench", bench, "--"]).args(arguments).run()?;
     }
     Ok(())
 }
