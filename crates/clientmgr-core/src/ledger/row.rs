@@ -52,31 +52,26 @@ impl<K: Eq, R> Row<K, R> {
         }
     }
 
-    /// Sets the entry on `cluster`. Hands `cluster` back where the row had it already.
-    fn set(&mut self, cluster: Arc<K>, entry: Entry<R>) -> Option<Arc<K>> {
+    fn entry_mut(&mut self, cluster: &K) -> Option<&mut Entry<R>> {
         match self {
-            Self::One(held, old) if **held == *cluster => {
-                *old = entry;
-                return Some(cluster);
+            Self::One(held, entry) => (**held == *cluster).then_some(entry),
+            Self::Many(slots) => {
+                slots.iter_mut().flat_map(|slots| slots.iter_mut()).find_map(|slot| match &mut slot.content {
+                    Content::Entry(entry) if *slot.cluster == *cluster => Some(entry),
+                    _ => None,
+                })
             }
-            Self::Many(None) => {
-                *self = Self::One(cluster, entry);
-                return None;
-            }
-            _ => {}
         }
-        self.with_slots(|slots| {
-            for slot in slots.iter_mut() {
-                if let Content::Entry(old) = &mut slot.content
-                    && *slot.cluster == *cluster
-                {
-                    *old = entry;
-                    return Some(cluster);
-                }
-            }
-            slots.push(Slot { cluster, content: Content::Entry(entry) });
-            None
-        })
+    }
+
+    /// Sets the entry on `cluster`. Hands `cluster` back where the row had it already; then nothing is allocated.
+    fn set(&mut self, cluster: Arc<K>, entry: Entry<R>) -> Option<Arc<K>> {
+        if let Some(standing) = self.entry_mut(&cluster) {
+            *standing = entry;
+            return Some(cluster);
+        }
+        self.with_slots(|slots| slots.push(Slot { cluster, content: Content::Entry(entry) }));
+        None
     }
 
     /// Sets the entry on `cluster` where there is a `change`. Hands `cluster` back where it is not needed.
