@@ -2,7 +2,7 @@
 //! The conformance suite of the API server always runs by itself, once and in one process.
 //!
 //! The environment is handed on as it is. `KUBEBUILDER_ASSETS`, a directory that holds `etcd` and `kube-apiserver`,
-//! makes the API suites run on those too; `PROPTEST_CASES` says how long the properties are tried; `NEXTEST_PROFILE`
+//! makes the conformance suite run on those; `PROPTEST_CASES` says how long the properties are tried; `NEXTEST_PROFILE`
 //! picks a profile of `.config/nextest.toml`.
 
 use std::ffi::OsString;

@@ -6,7 +6,11 @@
 //! by side and as often as one likes. Here is only the server's life around the tests, which is why this target has a
 //! main of its own. What only the double does (faults, its log, compaction on demand) is tested beside it and not here.
 
-#![expect(clippy::print_stdout, reason = "the output says which server the suite ran on, and what did not run")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the output says which server the suite ran on, and what did not run"
+)]
 
 mod answer;
 mod case;
@@ -19,7 +23,7 @@ mod suite;
 mod target;
 mod test;
 
-use std::{error::Error, process::ExitCode, sync::Arc};
+use std::{io, process::ExitCode, sync::Arc};
 
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime;
@@ -30,7 +34,7 @@ use self::{
     test::{Test, Told},
 };
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+fn main() -> io::Result<ExitCode> {
     let arguments = Arguments::from_args();
     let kubectl = Kubectl::find();
     if arguments.list {
@@ -42,7 +46,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let target = match runtime.block_on(Target::start()) {
         Ok(target) => Arc::new(target),
-        Err(error) => return Err(Told(error.as_ref()).to_string().into()),
+        Err(error) => {
+            eprintln!("conformance: no server to run on: {}", Told(error.as_ref()));
+            return Ok(ExitCode::FAILURE);
+        }
     };
     println!("conformance: running on {target}");
     let trials = scripts(kubectl.as_ref()).chain(tests()).map(|test| test.on(&target)).collect();
