@@ -43,6 +43,8 @@ fn main() -> io::Result<ExitCode> {
         return Ok(libtest_mimic::run(&arguments, unused).exit_code());
     }
 
+    // Where several features give rustls several providers, it does not choose by itself.
+    _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let target = match runtime.block_on(Target::start()) {
         Ok(target) => Arc::new(target),
