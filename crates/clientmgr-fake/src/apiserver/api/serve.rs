@@ -347,19 +347,16 @@ impl Request<'_> {
         self.one(StatusCode::OK, &stored, format)
     }
 
+    /// From the body, or from the query where there is no body: a real server never reads both.
     fn delete_options(&self) -> Result<DeleteOptions, Status> {
-        let mut options = match &self.call.body {
-            empty if empty.is_empty() => DeleteOptions::default(),
-            _ => {
-                let body = self.body()?;
-                if !body.is_object() || !matches!(body["kind"].as_str(), None | Some("DeleteOptions")) {
-                    return Err(Status::bad_request(
-                        "the object provided is unrecognized (must be of type DeleteOptions)",
-                    ));
-                }
-                DeleteOptions::read(&body)?
+        if !self.call.body.is_empty() {
+            let body = self.body()?;
+            if !body.is_object() || !matches!(body["kind"].as_str(), None | Some("DeleteOptions")) {
+                return Err(Status::bad_request("the object provided is unrecognized (must be of type DeleteOptions)"));
             }
-        };
+            return DeleteOptions::read(&body);
+        }
+        let mut options = DeleteOptions::default();
         if let Some(seconds) = self.query.grace_period()? {
             options.grace_period = Some(seconds);
         }
@@ -369,15 +366,13 @@ impl Request<'_> {
         Ok(options)
     }
 
-    /// The target of a delete, which may say in its body that it is only a rehearsal.
+    /// The target of a delete. Whether it is only a rehearsal stands where its other options do.
     fn deleting(&self) -> Result<Target, Status> {
         let mut target = self.target(Subresource::Main, "DeleteOptions")?;
         if !self.call.body.is_empty() {
             match &self.body()?["dryRun"] {
-                Value::Null => {}
-                Value::Array(list) if list.iter().all(|value| value == "All") => {
-                    target.dry_run |= !list.is_empty();
-                }
+                Value::Null => target.dry_run = false,
+                Value::Array(list) if list.iter().all(|value| value == "All") => target.dry_run = !list.is_empty(),
                 other => {
                     let shown = other.to_string();
                     let cause = super::status::Cause::not_supported("dryRun", &shown, &["All"]);

@@ -99,7 +99,10 @@ impl Status {
     fn with_causes(mut self, causes: &[Cause]) -> Self {
         let causes: Vec<Value> = causes
             .iter()
-            .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
+            .map(|cause| match cause.field.as_str() {
+                "" => json!({"reason": cause.reason, "message": cause.message}),
+                field => json!({"reason": cause.reason, "message": cause.message, "field": field}),
+            })
             .collect();
         self.0.details.get_or_insert_default().insert("causes".to_owned(), causes.into());
         self

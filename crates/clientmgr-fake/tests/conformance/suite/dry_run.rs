@@ -15,6 +15,7 @@ tests![
     a_dry_patch_patches_nothing,
     a_dry_apply_applies_nothing,
     a_dry_delete_deletes_nothing,
+    options_in_the_body_of_a_delete_leave_the_query_unread,
     a_dry_request_is_refused_as_a_real_one_is,
     there_is_one_way_to_run_dry,
 ];
@@ -53,6 +54,13 @@ async fn a_dry_delete_deletes_nothing(case: Case) {
     case.delete(&format!("{path}?dryRun=All")).await.expect(200);
     case.delete_with(&path, &json!({"dryRun": ["All"]})).await.expect(200);
     case.get(&path).await.expect(200);
+}
+
+async fn options_in_the_body_of_a_delete_leave_the_query_unread(case: Case) {
+    let path = format!("{}/a", case.maps());
+    case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    case.delete_with(&format!("{path}?dryRun=All"), &json!({})).await.expect(200);
+    case.get(&path).await.refused(404, "NotFound");
 }
 
 async fn a_dry_request_is_refused_as_a_real_one_is(case: Case) {

@@ -138,6 +138,7 @@ async fn a_version_of_the_future_is_too_large(case: Case) {
     assert!(message(&status).starts_with("Timeout: Too large resource version: "), "{status}");
     assert_eq!(reasons(&status), ["ResourceVersionTooLarge"]);
     assert_eq!(status["details"]["retryAfterSeconds"], 1);
+    assert!(status["details"]["causes"][0].get("field").is_none(), "it is about no field");
 }
 
 async fn metadata_can_be_listed_alone(case: Case) {
