@@ -165,6 +165,12 @@ impl<P: ClientProvider, O: Key> ClientManager<P, O> {
         self.ledger.forget(object);
     }
 
+    /// Forgets `object` on all clusters but those that `keep` is true of: for an object that names other clusters now
+    /// than it did before.
+    pub fn retain(&self, object: &O, keep: impl Fn(&P::Key) -> bool) {
+        self.ledger.retain(object, keep);
+    }
+
     /// Forgets `cluster` for all objects: call it when the cluster is gone for good.
     ///
     /// Objects that still have state on it are then not told to drop it. Looks at every object once.

@@ -1,8 +1,12 @@
 //! The manager under a scheduler that tries interleavings: `cargo xtask shuttle`. Empty in a usual build.
 #![cfg(clientmgr_shuttle)]
 
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
 use clientmgr_core::{
-    ClientError, ClientManager, ClientProvider, Connection, ObservedCluster, Ordered, ProviderError, async_trait,
+    BoundState, BoundStates, ClientError, ClientManager, ClientProvider, Connection, ObservedCluster, Ordered,
+    ProviderError, async_trait,
 };
 use shuttle::future::block_on;
 use shuttle::sync::{Arc, Mutex};
@@ -14,6 +18,8 @@ const ITERATIONS: usize = 5_000;
 #[derive(Debug)]
 struct Provider {
     current: Mutex<u32>,
+    /// Whether it answers from memory, as most do: then a request takes no ticket.
+    at_once: bool,
 }
 
 #[async_trait]
@@ -23,7 +29,9 @@ impl ClientProvider for Provider {
     type Revision = Ordered<u32>;
 
     async fn connection(&self, _: &u8) -> Result<Connection<u32, Ordered<u32>>, ProviderError> {
-        shuttle::future::yield_now().await;
+        if !self.at_once {
+            shuttle::future::yield_now().await;
+        }
         let current = *self.current.lock().unwrap();
         Ok(Connection { client: current, revision: Ordered(current) })
     }
@@ -32,7 +40,7 @@ impl ClientProvider for Provider {
 type Clients = ClientManager<Provider, u8>;
 
 fn clients() -> Arc<Clients> {
-    Arc::new(ClientManager::new(Provider { current: Mutex::new(1) }))
+    Arc::new(ClientManager::new(Provider { current: Mutex::new(1), at_once: false }))
 }
 
 fn observe(clients: &Clients) -> ObservedCluster<u8, Ordered<u32>> {
@@ -139,6 +147,89 @@ fn two_threads_on_one_object_and_a_forgotten_cluster_deadlock_nowhere_and_leave_
             block_on(clients.client(&0, &seen)).expect("S3");
             clients.forget(&0);
             assert_eq!(clients.objects(), 0, "S6");
+        },
+        ITERATIONS,
+    );
+}
+
+/// Nobody refreshes here, so S1 leaves the object one revision, whoever asks for it.
+#[test]
+fn threads_that_share_an_object_obtain_one_revision_between_two_resets() {
+    shuttle::check_random(
+        || {
+            let provider = Provider { current: Mutex::new(1), at_once: true };
+            let clients = Arc::new(ClientManager::new(provider));
+            let obtained = Arc::new(Mutex::new(Vec::new()));
+            let workers: Vec<_> = (0..2)
+                .map(|worker| {
+                    let (clients, obtained) = (Arc::clone(&clients), Arc::clone(&obtained));
+                    thread::spawn(move || {
+                        if worker == 0 {
+                            replace(&clients);
+                        }
+                        let seen = observe(&clients);
+                        if let Ok(client) = block_on(clients.client(&0, &seen)) {
+                            obtained.lock().unwrap().push(client);
+                        }
+                    })
+                })
+                .collect();
+            for worker in workers {
+                worker.join().unwrap();
+            }
+            let obtained = obtained.lock().unwrap();
+            assert!(obtained.windows(2).all(|two| two[0] == two[1]), "S1: {obtained:?}");
+        },
+        ITERATIONS,
+    );
+}
+
+/// Counts the states that live: built, and their teardown not yet over.
+struct Living(Arc<AtomicUsize>);
+
+impl Living {
+    fn build(living: &Arc<AtomicUsize>) -> Result<Self, Infallible> {
+        assert_eq!(living.fetch_add(1, SeqCst), 0, "two states live at once");
+        Ok(Self(Arc::clone(living)))
+    }
+}
+
+impl BoundState for Living {
+    fn teardown(&self) {
+        thread::yield_now();
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+/// A build that was under way when its object was forgotten may run beside the next: here, builds take no time.
+#[test]
+fn no_two_states_live_at_once_whoever_discards_and_forgets() {
+    shuttle::check_random(
+        || {
+            let provider = Provider { current: Mutex::new(1), at_once: true };
+            let states = Arc::new(BoundStates::<_, u8, Living>::new(provider));
+            let living = Arc::new(AtomicUsize::new(0));
+            let seen = || ObservedCluster { key: 0, revision: Some(Ordered(1)) };
+            let get = move |states: &BoundStates<Provider, u8, Living>, living: &Arc<AtomicUsize>| {
+                block_on(states.get_or_build(&0, &seen(), async |_| Living::build(living)))
+            };
+            let standing = get(&states, &living).unwrap();
+            let workers: Vec<_> = (0..3)
+                .map(|worker| {
+                    let (states, living, standing) = (Arc::clone(&states), Arc::clone(&living), Arc::clone(&standing));
+                    thread::spawn(move || match worker {
+                        0 => drop(get(&states, &living)),
+                        1 => _ = states.discard(&0, &0, &standing),
+                        _ => states.forget_cluster(&0),
+                    })
+                })
+                .collect();
+            for worker in workers {
+                worker.join().unwrap();
+            }
+            drop(get(&states, &living).expect("it can be built again"));
+            states.forget(&0);
+            assert_eq!((states.objects(), living.load(SeqCst)), (0, 0));
         },
         ITERATIONS,
     );

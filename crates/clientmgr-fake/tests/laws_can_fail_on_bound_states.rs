@@ -178,10 +178,13 @@ impl States<Probe> for Faulty {
         Ok(built)
     }
 
-    fn discard(&self, object: &u32, cluster: &NamespacedName) {
-        if self.fault != Fault::DiscardsNothing {
-            self.slot(*object, cluster).tear_down();
+    fn discard(&self, object: &u32, cluster: &NamespacedName, broken: &Arc<Probe>) -> bool {
+        let slot = self.slot(*object, cluster);
+        let stands = slot.place.lock().unwrap().state.as_ref().is_some_and(|state| Arc::ptr_eq(state, broken));
+        if stands && self.fault != Fault::DiscardsNothing {
+            slot.tear_down();
         }
+        stands
     }
 
     fn forget(&self, object: &u32) {

@@ -98,14 +98,27 @@ where
         self.inner.get_or_build(&object, &Observed(cluster), build).await
     }
 
-    /// Tears down the state of `object` on `cluster`, so that the next [`get_or_build`](Self::get_or_build) builds a
-    /// new one. For a state that broke by itself.
-    pub fn discard<K>(&self, object: &K, cluster: &impl ClusterResource)
+    /// Tears down `broken`, if it is the state that stands for `object` on `cluster`, so that the next
+    /// [`get_or_build`](Self::get_or_build) builds a new one. For a state that broke by itself.
+    ///
+    /// Returns whether it was what stood: a state that was replaced meanwhile has a successor, which stays. Where only
+    /// the cluster's key is left, use [`by_key`](Self::by_key).
+    pub fn discard<K>(&self, object: &K, cluster: &impl ClusterResource, broken: &Arc<S>) -> bool
     where
         K: Resource,
         K::DynamicType: Default,
     {
-        self.inner.discard(&ObjectKey::of(object), &cluster.cluster_key());
+        self.inner.discard(&ObjectKey::of(object), &cluster.cluster_key(), broken)
+    }
+
+    /// Forgets `object` on all clusters but those that `keep` is true of, and tears down its states there: for an object
+    /// that names other clusters now than it did before.
+    pub fn retain<K>(&self, object: &K, keep: impl Fn(&NamespacedName) -> bool)
+    where
+        K: Resource,
+        K::DynamicType: Default,
+    {
+        self.inner.retain(&ObjectKey::of(object), keep);
     }
 
     /// Forgets `object` and tears down its states on all clusters: call it when the object is deleted.

@@ -103,6 +103,16 @@ where
         self.inner.forget(&ObjectKey::of(object));
     }
 
+    /// Forgets `object` on all clusters but those that `keep` is true of: for an object that names other clusters now
+    /// than it did before.
+    pub fn retain<K>(&self, object: &K, keep: impl Fn(&NamespacedName) -> bool)
+    where
+        K: Resource,
+        K::DynamicType: Default,
+    {
+        self.inner.retain(&ObjectKey::of(object), keep);
+    }
+
     /// Forgets `cluster` for all objects: call it when the cluster is gone for good.
     pub fn forget_cluster(&self, cluster: &impl ClusterResource) {
         self.inner.forget_cluster(&cluster.cluster_key());

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::manager::{conclude, conclude_failure};
 use crate::rules;
 use crate::sharded::{ShardedMap, Vacant};
-use crate::{ClientError, ClientProvider, ClusterObject, Key};
+use crate::{ClientError, ClientProvider, ClusterObject, Key, Revision};
 
 pub use self::error::BoundError;
 use self::slot::{Slot, Standing};
@@ -100,9 +100,16 @@ impl<K, R, S> Vacant for Slots<K, R, S> {
     }
 }
 
-impl<K: Key, R, S> Slots<K, R, S> {
+impl<K: Key, R: Revision, S: BoundState> Slots<K, R, S> {
     fn of(&self, cluster: &K) -> Option<&Arc<Slot<R, S>>> {
-        self.0.iter().find(|(key, _)| key == cluster).map(|(_, slot)| slot)
+        // One that is over was forgotten, and leaves the map as soon as whoever ended it comes to it.
+        self.0.iter().find(|(key, slot)| key == cluster && !slot.is_over()).map(|(_, slot)| slot)
+    }
+
+    /// Drops the slots that are over, and those that nobody uses and nothing is to be remembered of. A handle that the
+    /// map alone has is nobody's: under this lock nobody can take another.
+    fn sweep(&mut self) {
+        self.0.retain(|(_, slot)| !slot.is_over() && (slot.is_touched() || Arc::strong_count(slot) > 1));
     }
 }
 
@@ -130,14 +137,18 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
     /// then a client is obtained, then the new one is built. So at no time are there two.
     ///
     /// One build runs at a time for an object on a cluster: further calls wait for it and share what it made. Other
-    /// objects, and other clusters of the same object, never wait. A build has no deadline of its own: give it one.
+    /// objects, and other clusters of the same object, never wait. A build has no deadline of its own: give it one; and
+    /// it must not ask for the state that it is to make, since it would wait for itself.
     ///
-    /// The handle may be cloned, yet should not outlive the reconcile: after the teardown it is of no use.
+    /// `Ok` says that the state is built on the right connection, not that the cluster answers: a standing state is
+    /// returned without asking anybody. The handle may be cloned, yet should not outlive the reconcile: after the
+    /// teardown it is of no use.
     ///
     /// # Errors
     ///
     /// - [`BoundError::Client`]: there is no client to build on; its
-    ///   [`next_step`](crate::ClientError::next_step) tells what to do.
+    ///   [`next_step`](crate::ClientError::next_step) tells what to do. It is never
+    ///   [`RefreshRequired`](crate::ClientError::RefreshRequired).
     /// - [`BoundError::Build`]: `build` failed. Nothing stands; the next call builds again.
     ///
     /// # Cancel safety
@@ -157,12 +168,14 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
         let observed = cluster.revision();
         let observed = observed.as_ref();
 
-        let slot = self.slot(object, key);
-        let _turn = slot.turn().await;
+        let visit = self.visit(object, key);
+        let slot = visit.slot();
+        let forgotten = || ClientError::Forgotten { cluster: key.clone() };
+        let _turn = slot.turn().await.ok_or_else(forgotten)?;
         match slot.refresh(observed) {
             Standing::State(state) => return Ok(state),
             Standing::Nothing => {}
-            Standing::Forgotten => return Err(ClientError::Forgotten { cluster: key.clone() }.into()),
+            Standing::Forgotten => return Err(forgotten().into()),
         }
         let client = match self.provider.connection(key).await {
             Ok(connection) => {
@@ -175,40 +188,54 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
             }
         };
         let state = build(client).await.map_err(BoundError::Build)?;
-        slot.install(state).ok_or_else(|| ClientError::Forgotten { cluster: key.clone() }.into())
+        slot.install(state).ok_or_else(|| forgotten().into())
     }
 
-    /// Tears down the state of `object` on `cluster`, if one stands, so that the next
+    /// Tears down `broken`, if it is the state that stands for `object` on `cluster`, so that the next
     /// [`get_or_build`](Self::get_or_build) builds a new one. For a state that broke by itself.
-    pub fn discard(&self, object: &O, cluster: &P::Key) {
+    ///
+    /// By the state and not by its name alone: one that was replaced meanwhile has a successor, which stays. Returns
+    /// whether `broken` was what stood. Where another call has its turn just then, that one goes first, and the teardown
+    /// comes before anything else is built.
+    pub fn discard(&self, object: &O, cluster: &P::Key, broken: &Arc<S>) -> bool {
         let slot = self.slots.read(object, |slots| slots.and_then(|slots| slots.of(cluster).map(Arc::clone)));
-        if let Some(slot) = slot {
-            slot.discard();
+        slot.is_some_and(|slot| Visit::to(self, object, slot).slot().discard(broken))
+    }
+
+    /// Forgets `object` on all clusters but those that `keep` is true of, and tears down its states there: for an object
+    /// that names other clusters now than it did before.
+    pub fn retain(&self, object: &O, keep: impl Fn(&P::Key) -> bool) {
+        let all = self.slots.read(object, |slots| slots.map(|slots| slots.0.clone()).unwrap_or_default());
+        for (_, slot) in all.into_iter().filter(|(cluster, _)| !keep(cluster)) {
+            Visit::to(self, object, slot).slot().forget();
         }
     }
 
     /// Forgets `object` and tears down its states on all clusters: call it when the object is deleted.
     ///
-    /// A build that is under way ends in [`ClientError::Forgotten`](crate::ClientError::Forgotten), and what it made is
-    /// torn down.
+    /// A call that waits meanwhile ends in [`ClientError::Forgotten`](crate::ClientError::Forgotten). So does one whose
+    /// build is under way, when it comes to its end, and what it made is torn down: a build cannot be stopped from
+    /// outside. Should the object be back by then, its new build may run beside that one.
     pub fn forget(&self, object: &O) {
-        for (_, slot) in self.slots.remove(object).unwrap_or_default().0 {
-            slot.forget();
-        }
+        self.retain(object, |_| false);
     }
 
     /// Forgets `cluster` and tears down the states of all objects on it: call it when the cluster is gone for good.
+    /// Looks at every object.
     pub fn forget_cluster(&self, cluster: &P::Key) {
-        let mut forgotten = Vec::new();
-        self.slots.edit_all(|slots| forgotten.extend(slots.0.extract_if(.., |(key, _)| key == cluster)));
-        for (_, slot) in forgotten {
+        let mut gone = Vec::new();
+        self.slots.edit_all(|slots| gone.extend(slots.of(cluster).map(Arc::clone)));
+        for slot in &gone {
             slot.forget();
         }
+        drop(gone);
+        self.slots.edit_all(Slots::sweep);
     }
 
-    fn slot(&self, object: &O, cluster: &P::Key) -> Arc<Slot<P::Revision, S>> {
+    /// Goes to the slot of `object` on `cluster`, which is made where there is none.
+    fn visit<'a>(&'a self, object: &'a O, cluster: &P::Key) -> Visit<'a, P, O, S> {
         let known = self.slots.read(object, |slots| slots.and_then(|slots| slots.of(cluster).map(Arc::clone)));
-        known.unwrap_or_else(|| {
+        let slot = known.unwrap_or_else(|| {
             self.slots.edit(object, |slots| {
                 if let Some(slot) = slots.of(cluster) {
                     return Arc::clone(slot);
@@ -217,7 +244,38 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
                 slots.0.push((cluster.clone(), Arc::clone(&slot)));
                 slot
             })
-        })
+        });
+        Visit::to(self, object, slot)
+    }
+}
+
+/// A call that uses a slot. When it ends, in whatever way, a slot that is over or was never used leaves the map.
+struct Visit<'a, P: ClientProvider, O: Key, S: BoundState> {
+    states: &'a BoundStates<P, O, S>,
+    object: &'a O,
+    /// Taken when dropped.
+    slot: Option<Arc<Slot<P::Revision, S>>>,
+}
+
+impl<'a, P: ClientProvider, O: Key, S: BoundState> Visit<'a, P, O, S> {
+    fn to(states: &'a BoundStates<P, O, S>, object: &'a O, slot: Arc<Slot<P::Revision, S>>) -> Self {
+        Self { states, object, slot: Some(slot) }
+    }
+
+    fn slot(&self) -> &Slot<P::Revision, S> {
+        self.slot.as_deref().expect("only taken when dropped")
+    }
+}
+
+impl<P: ClientProvider, O: Key, S: BoundState> Drop for Visit<'_, P, O, S> {
+    fn drop(&mut self) {
+        if self.slot().is_over() || !self.slot().is_touched() {
+            self.states.slots.edit(self.object, |slots| {
+                // Under the lock, so that of two calls that end at once the second sees that it is the last.
+                self.slot = None;
+                slots.sweep();
+            });
+        }
     }
 }
 

@@ -71,6 +71,18 @@ impl<O: Key, K: Key, R: Revision> Ledger<O, K, R> {
         }
     }
 
+    /// Forgets `object` on the clusters that `keep` is false of. `keep` runs without a lock.
+    pub(crate) fn retain(&self, object: &O, keep: impl Fn(&K) -> bool) {
+        let all = self.rows.read(object, |row| row.map(Row::clusters).unwrap_or_default());
+        let mut forgotten = Vec::new();
+        for cluster in all.iter().filter(|cluster| !keep(cluster)) {
+            self.rows.edit(object, |row| row.remove(cluster, &mut forgotten));
+        }
+        for cluster in forgotten {
+            self.clusters.release(cluster);
+        }
+    }
+
     /// Forgets `cluster` for all objects.
     pub(crate) fn forget_cluster(&self, cluster: &K) {
         let mut forgotten = Vec::new();

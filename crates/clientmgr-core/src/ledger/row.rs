@@ -109,6 +109,16 @@ impl<K: Eq, R> Row<K, R> {
         }
     }
 
+    /// The clusters of this row, one for each use.
+    pub(crate) fn clusters(&self) -> Vec<Arc<K>> {
+        match self {
+            Self::One(cluster, _) => vec![Arc::clone(cluster)],
+            Self::Many(slots) => {
+                slots.iter().flat_map(|slots| slots.iter()).map(|slot| Arc::clone(&slot.cluster)).collect()
+            }
+        }
+    }
+
     /// Every use of a cluster in this row.
     pub(crate) fn into_clusters(self) -> impl Iterator<Item = Arc<K>> {
         let (one, many) = match self {

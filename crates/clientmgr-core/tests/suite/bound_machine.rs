@@ -117,6 +117,7 @@ struct World {
     revisions: u32,
     versions: BTreeMap<Cluster, Vec<Option<Rev>>>,
     calls: Vec<Call>,
+    handed_out: BTreeMap<Place, Arc<State>>,
 }
 
 impl World {
@@ -128,6 +129,7 @@ impl World {
             revisions: 0,
             versions: (0..CLUSTERS).map(|cluster| (cluster, vec![None])).collect(),
             calls: Vec::new(),
+            handed_out: BTreeMap::new(),
         }
     }
 
@@ -142,7 +144,7 @@ impl World {
             Op::Poll(index) if !self.calls.is_empty() => self.poll(index.index(self.calls.len())),
             Op::Drop(index) if !self.calls.is_empty() => drop(self.calls.swap_remove(index.index(self.calls.len()))),
             Op::Poll(_) | Op::Drop(_) => {}
-            Op::Discard((object, cluster)) => self.states.discard(&object, &cluster),
+            Op::Discard(at) => self.discard(at),
             Op::Forget(object) => {
                 self.states.forget(&object);
                 self.forget(|(o, _)| o == object);
@@ -153,6 +155,13 @@ impl World {
             }
         }
         self.check();
+    }
+
+    /// Discards the state that a caller was handed last, which may have a successor by now.
+    fn discard(&self, at: Place) {
+        let Some(state) = self.handed_out.get(&at) else { return };
+        let stood = !state.torn_down.load(SeqCst);
+        assert_eq!(self.states.discard(&at.0, &at.1, state), stood, "{at:?}");
     }
 
     fn set(&mut self, cluster: Cluster, current: Result<Rev, Fault>) {
@@ -191,6 +200,7 @@ impl World {
             Ok(state) => {
                 assert!(!call.forgotten, "{:?} was forgotten and got a state", call.at);
                 assert!(!state.torn_down.load(SeqCst), "{:?} got a state that is torn down", call.at);
+                self.handed_out.insert(call.at, Arc::clone(&state));
                 let (cluster, revision) = state.client;
                 assert_eq!(cluster, call.at.1);
                 let observed = call.observed.expect("a state needs a connection");

@@ -2,14 +2,16 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::Poll;
 
 use clientmgr_core::{
-    Cause, ClientError, ClientManager, ClientProvider, NextStep, ProviderError, Refresh, async_trait,
+    Cause, ClientError, ClientManager, ClientProvider, Connection, NextStep, ObservedCluster, ProviderError, Refresh,
+    async_trait,
 };
 use futures::executor::block_on;
 
-use crate::common::{Client, Fault, Provider, Reason, Rev, observed, poll_now};
+use crate::common::{Client, Fault, Provider, Reason, Rev, observed, pend, poll_now};
 
 const OBJECT: u8 = 7;
 const EAST: u8 = 1;
@@ -105,7 +107,7 @@ fn a_retry_hint_reaches_the_caller() {
         type Key = u8;
         type Revision = Rev;
 
-        async fn connection(&self, _: &u8) -> Result<clientmgr_core::Connection<(), Rev>, ProviderError> {
+        async fn connection(&self, _: &u8) -> Result<Connection<(), Rev>, ProviderError> {
             Err(ProviderError::unavailable("busy").with_retry_after(std::time::Duration::from_secs(3)))
         }
     }
@@ -281,4 +283,53 @@ fn futures_and_managers_cross_threads() {
 fn debug_tells_how_many_objects_and_no_keys() {
     let clients = connected(Rev::Time(1));
     assert!(format!("{clients:?}").contains("objects: 0"), "{clients:?}");
+}
+
+/// A cluster key whose copies can be counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Counted(Arc<u8>);
+
+/// Is connected, and takes as many polls to say so as it is told.
+struct Slow(AtomicUsize);
+
+#[async_trait]
+impl ClientProvider for Slow {
+    type Client = ();
+    type Key = Counted;
+    type Revision = Rev;
+
+    async fn connection(&self, _: &Counted) -> Result<Connection<(), Rev>, ProviderError> {
+        pend(self.0.load(SeqCst)).await;
+        Ok(Connection { client: (), revision: Rev::Time(1) })
+    }
+}
+
+#[test]
+fn no_copy_of_a_clusters_key_outlives_its_last_use() {
+    type Way = fn(&ClientManager<Slow, u8>, &Counted);
+    let ways: [Way; 3] = [
+        |clients, _| [1, 2].iter().for_each(|object| clients.forget(object)),
+        |clients, cluster| clients.forget_cluster(cluster),
+        |clients, _| [1, 2].iter().for_each(|object| clients.retain(object, |_| false)),
+    ];
+    let seen = ObservedCluster { key: Counted(Arc::new(1)), revision: Some(Rev::Time(1)) };
+    let copies = || Arc::strong_count(&seen.key.0);
+    let clients = ClientManager::new(Slow(0.into()));
+    for forget in ways {
+        for object in [1, 2] {
+            block_on(clients.client(&object, &seen)).unwrap();
+        }
+        assert!(copies() > 1);
+        forget(&clients, &seen.key);
+        assert_eq!(copies(), 1, "forgotten, and the key is still there");
+    }
+
+    clients.provider().0.store(1, SeqCst);
+    let mut dropped = Box::pin(clients.client(&1, &seen));
+    assert!(poll_now(&mut dropped).is_pending());
+    drop(dropped);
+    assert_eq!(copies(), 1, "a dropped request left a key behind");
+    block_on(clients.client(&1, &seen)).unwrap();
+    clients.forget(&1);
+    assert_eq!(copies(), 1, "a settled request left a key behind");
 }

@@ -168,7 +168,7 @@ pub trait States<S: BoundState> {
         F: Future<Output = Result<S, E>>;
 
     /// As [`BoundStates::discard`].
-    fn discard(&self, object: &Self::Object, cluster: &Self::Key);
+    fn discard(&self, object: &Self::Object, cluster: &Self::Key, broken: &Arc<S>) -> bool;
 
     /// As [`BoundStates::forget`].
     fn forget(&self, object: &Self::Object);
@@ -198,8 +198,8 @@ impl<P: ClientProvider, O: Key, S: BoundState> States<S> for BoundStates<P, O, S
         self.get_or_build(object, cluster, build).await
     }
 
-    fn discard(&self, object: &O, cluster: &P::Key) {
-        self.discard(object, cluster);
+    fn discard(&self, object: &O, cluster: &P::Key, broken: &Arc<S>) -> bool {
+        self.discard(object, cluster, broken)
     }
 
     fn forget(&self, object: &O) {

@@ -192,7 +192,7 @@ async fn the_same_reconcile_runs_over_a_fleet() {
     context.caches.forget_cluster(&*cluster(None));
     context.clients.forget_cluster(&*cluster(None));
     assert!(rebuilt.is_torn_down());
-    context.caches.discard(&*work, &*cluster(None));
+    assert!(!context.caches.discard(&*work, &*cluster(None), &rebuilt), "it is gone already");
 }
 
 #[tokio::test]

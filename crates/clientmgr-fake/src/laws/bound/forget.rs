@@ -85,14 +85,16 @@ pub async fn a_build_whose_cluster_is_forgotten_is_torn_down<B: BoundSetup>(setu
 pub async fn a_discarded_state_is_torn_down_and_built_anew<B: BoundSetup>(setup: B) {
     let stage = Stage::new(setup).await;
     let cluster = stage.observe(&stage.east).await;
-    stage.states().discard(&stage.object, &stage.east);
     let first = stage.state(&cluster).await;
     let of_other = stage.state_of(&stage.other_object, &cluster).await;
-    stage.states().discard(&stage.object, &stage.east);
-    stage.states().discard(&stage.object, &stage.east);
+    assert!(stage.states().discard(&stage.object, &stage.east, &first), "what stands can be discarded");
+    assert!(!stage.states().discard(&stage.object, &stage.east, &first), "it was discarded already");
     stage.assert_counts(2, 1, "one object's state was discarded");
-    assert!(!Arc::ptr_eq(&first, &stage.state(&cluster).await), "the discarded state was returned");
+    let successor = stage.state(&cluster).await;
+    assert!(!Arc::ptr_eq(&first, &successor), "the discarded state was returned");
     stage.assert_counts(3, 2, "the discarded state was built anew");
+    assert!(!stage.states().discard(&stage.object, &stage.east, &first), "the successor is another state");
+    assert!(Arc::ptr_eq(&successor, &stage.state(&cluster).await), "a late discard took the successor");
     let again = stage.state_of(&stage.other_object, &cluster).await;
     assert!(Arc::ptr_eq(&of_other, &again), "another object's state was discarded");
 }
