@@ -8,8 +8,10 @@ use jiff::Timestamp;
 
 use crate::Revision;
 
-/// The time a connection was made, as a revision: in whole microseconds, because that is what a Kubernetes `MicroTime`
-/// keeps on the wire. Cut when it is made, so it is still equal after the round trip through a cluster object's status.
+/// The time a connection was made, as a revision, in microseconds.
+///
+/// A Kubernetes `MicroTime` writes six digits of a second and drops the rest. This drops the rest when it is made, so what
+/// comes back from a cluster object's status is equal to what went in.
 ///
 /// There is no `ConnectedAt` for the Unix epoch itself: a zero time in a status means that none was written, and no
 /// revision is ever equal to a missing one.

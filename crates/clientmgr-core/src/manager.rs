@@ -21,8 +21,8 @@ use crate::{ClientError, ClientProvider, ClusterObject, Connection, Key, Provide
 /// 2. Call [`refresh`](Self::refresh). On [`Refresh::Reset`] drop all state tied to the old client.
 /// 3. Call [`client`](Self::client) as often as needed.
 ///
-/// When the object is gone, call [`forget`](Self::forget). A controller that keeps state on the clusters (watches,
-/// port-forwards, caches) has an easier life with [`BoundStates`](crate::BoundStates), which does 2 and 3 in one step.
+/// When the object is gone, call [`forget`](Self::forget). Whatever lives on a client, a watch or a cache, is better kept
+/// in [`BoundStates`](crate::BoundStates), which does 2 and 3 in one step.
 ///
 /// All methods take `&self`; share the manager behind a reference or an `Arc`. An object costs its key and 16 bytes
 /// while it uses one cluster, plus the map's own overhead.

@@ -128,7 +128,17 @@ fn report(target: &Path) {
     std::fs::create_dir_all(path.parent().expect("has a parent")).expect("the target directory can be written");
     std::fs::write(&path, serde_json::json!({ "rows": rows }).to_string())
         .expect("the target directory can be written");
-    println!("\n{table}\nsaved as {}", path.display());
+    println!("\n{table}\n{}\nsaved as {}", verdict(&rows), path.display());
+}
+
+/// Whether the budget holds. For whoever reads it: on a busy machine nothing else can be told from a timing.
+fn verdict(rows: &[serde_json::Value]) -> &'static str {
+    let of_budget = |row: &&serde_json::Value| row["client"] == CLIENTS[0];
+    if rows.iter().filter(of_budget).all(|row| row["holds"] == true) {
+        "the budget of kube::Client holds"
+    } else {
+        "the budget of kube::Client does NOT hold in this run; was the machine busy?"
+    }
 }
 
 fn main() {

@@ -129,7 +129,7 @@ impl<C: Client> Subject for Managed<'_, C> {
     }
 }
 
-/// What no manager of many clusters can do without: two map reads, a client clone, a boxed future.
+/// The least that a manager must do: read its own map and the provider's, box a future, clone the client.
 pub struct Floor<'a, C: Client> {
     held: Map<Uid, u64>,
     provider: Provider<C>,

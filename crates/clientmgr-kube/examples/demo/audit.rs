@@ -1,5 +1,7 @@
 //! The audit: what the servers themselves logged, counted by the revision of the client that asked.
 
+use std::time::Duration;
+
 use clientmgr_fake::apiserver::{ApiServer, Credential, Logged, Marker};
 use clientmgr_kube::ConnectedAt;
 
@@ -36,10 +38,30 @@ impl Audit {
         }
     }
 
+    /// Gives the server a moment to notice that the requests of superseded clients have ended: a closed connection shows
+    /// when it is read. What goes on after that is told by the report.
+    pub(crate) async fn until_closed(&self, server: &ApiServer) {
+        let closed = async {
+            let mut looks = tokio::time::interval(Duration::from_millis(10));
+            while self.open(server) > 0 {
+                looks.tick().await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(5), closed).await;
+    }
+
+    /// How many requests made with a superseded client go on.
+    fn open(&self, server: &ApiServer) -> usize {
+        let superseded = self.connections.iter().filter(|connection| connection.superseded.is_some());
+        let requests =
+            superseded.flat_map(|old| server.requests_matching(Logged::any().with(old.credential.fingerprint())));
+        requests.filter(|request| request.ended.is_none()).count()
+    }
+
     /// Prints the requests by revision. Tells how many were made with a superseded client, and how many requests made
     /// with one still go on.
     pub(crate) fn report(&self, server: &ApiServer) -> (usize, usize) {
-        let (mut late, mut open) = (0, 0);
+        let mut late = 0;
         for Connection { revision, credential, superseded } in &self.connections {
             let own = Logged::any().with(credential.fingerprint());
             let requests = server.requests_matching(own.clone());
@@ -52,9 +74,8 @@ impl Audit {
             ));
             if let Some(marker) = superseded {
                 late += server.requests_matching(own.since(*marker)).len();
-                open += requests.iter().filter(|request| request.ended.is_none()).count();
             }
         }
-        (late, open)
+        (late, self.open(server))
     }
 }

@@ -107,6 +107,9 @@ async fn station(beacon: &Beacon, context: &Context) -> Result<Arc<Station>, Err
     let clusters = Api::<Cluster>::default_namespaced(context.hub.clone());
     let cluster = clusters.get(&beacon.spec.cluster).await.map_err(Error::Cluster)?;
     let post = Post { beacon: beacon.name_any(), cluster: cluster.name_any(), connected_at: cluster.connected_at() };
+    // A beacon that named another cluster before leaves nothing there.
+    let own = cluster.cluster_key();
+    context.stations.retain(beacon, |known| *known == *own);
     let build = |client| Station::start(client, post, context.journal.clone());
     Ok(context.stations.get_or_build(beacon, &cluster, build).await?)
 }

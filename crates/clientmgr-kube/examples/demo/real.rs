@@ -125,3 +125,9 @@ impl BoundState for NamespaceWatch {
         self.0.abort();
     }
 }
+
+impl Drop for NamespaceWatch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -89,6 +89,9 @@ pub(crate) async fn run() -> Result<(), Failure> {
     controller.await?;
     drop(context);
     told?;
+    for member in [&east, &west] {
+        member.audit.until_closed(&member.server).await;
+    }
     story.summarize(&east, &west, forgotten)?;
     for server in [hub, east.server, west.server] {
         server.shutdown().await;
@@ -224,8 +227,7 @@ impl Story {
         let torn_down = count(|event| matches!(event, Event::TornDown { .. }));
         let built = count(|event| matches!(event, Event::Built { .. }));
         // What is torn down was reset, forgotten with its object, or ended with the controller.
-        let ended = remembered;
-        let resets = torn_down - forgotten - ended;
+        let resets = torn_down.saturating_sub(forgotten + remembered);
         let stale = count(|event| matches!(event, Event::Refused { why: Refusal::Stale, .. }));
         let unavailable = count(|event| matches!(event, Event::Refused { why: Refusal::Unavailable, .. }));
 
