@@ -56,6 +56,17 @@ struct Standing {
 }
 
 impl Standing {
+    /// The first attempt whose outcome is shared by whoever asks now.
+    fn shared_from(&self, want: Want) -> u64 {
+        let next = self.attempts + 1;
+        match want {
+            // An attempt under way is as good as one that begins now.
+            Want::Any => self.state.attempt().unwrap_or(next),
+            // It may have read its credentials before they changed, and that they did is why one asks.
+            Want::New => next,
+        }
+    }
+
     fn tell(&mut self, event: Event<Line, Kept>) -> Effect {
         let (next, effect) = std::mem::replace(&mut self.state, State::Removed).step(event);
         self.state = next;
@@ -153,13 +164,22 @@ impl Member {
         self.interrupt.send_replace(());
     }
 
+    /// The connection that will do without anything being made.
+    fn suiting(&self, want: Want) -> Option<ConnectedAt> {
+        self.edit(|standing| standing.state.suiting(want, standing.endpoints))
+    }
+
     /// Makes a connection if one is wanted, or shares the one that was made while this call waited for its turn.
     pub(crate) async fn connect(&self, want: Want, means: &Means<'_>) -> Result<ConnectedAt, ConnectError> {
-        // An attempt under way is as good as one that begins now.
-        let shared_from = self.edit(|standing| standing.state.attempt().unwrap_or(standing.attempts + 1));
+        // What is served will do even while somebody else has it replaced.
+        if let Some(revision) = self.suiting(want) {
+            return Ok(revision);
+        }
+        let shared_from = self.edit(|standing| standing.shared_from(want));
         let mut turn = self.turn.lock().await;
         if let Some(outcome) = turn.as_ref().filter(|outcome| outcome.attempt >= shared_from) {
-            return outcome.result.clone();
+            // The attempt may have failed and what it was to replace be in order.
+            return outcome.result.clone().or_else(|error| self.suiting(want).ok_or(error));
         }
         // Subscribed before the endpoint is read, so no interruption is missed.
         let mut interrupt = self.interrupt.subscribe();

@@ -2,6 +2,8 @@
 
 mod builder;
 mod member;
+#[cfg(test)]
+mod race_tests;
 mod roster;
 mod state;
 
@@ -27,7 +29,8 @@ use crate::{ConnectError, ConnectFailure, Endpoint};
 ///
 /// A cluster is [added](Self::upsert) with its endpoint, [connected](Self::connect), served to readers, and
 /// [removed](Self::remove). Nothing happens by itself: a fleet spawns no task of its own, whoever awaits a method
-/// drives it. For each cluster one connection is made at a time; calls that come meanwhile share its outcome.
+/// drives it. For each cluster one connection is made at a time; calls that come meanwhile share its outcome, as far as
+/// it is what they asked for.
 ///
 /// Readers ([`connection`](ClientProvider::connection)) never wait: a cluster is served, or it is unavailable and the
 /// last [`ConnectError`] says why.
@@ -119,7 +122,8 @@ impl Fleet {
         member.is_some()
     }
 
-    /// Connects a cluster and proves that its API answers. One that is connected to its endpoint stays as it is.
+    /// Connects a cluster and proves that its API answers. One that is connected to its endpoint stays as it is, and is
+    /// told at once, even while a [`reconnect`](Self::reconnect) is under way.
     ///
     /// # Errors
     ///
@@ -142,8 +146,11 @@ impl Fleet {
         join_all(connecting).await
     }
 
-    /// Replaces the connection of a cluster by a new one with a later revision; credentials are read anew. The old one
-    /// is served until the new one is proven.
+    /// Replaces the connection of a cluster by a new one with a later revision. The old one is served until the new one
+    /// is proven.
+    ///
+    /// Credentials are read anew: after the call, never before. So an attempt that was under way is waited for and its
+    /// outcome not shared; calls that wait for it together share the one that follows.
     ///
     /// # Errors
     ///

@@ -136,6 +136,12 @@ impl<C, E> State<C, E> {
         }
     }
 
+    /// The connection that will do for who wants one to this endpoint, if there is one.
+    pub(crate) fn suiting(&self, want: Want, endpoint: u64) -> Option<ConnectedAt> {
+        let served = self.served().filter(|served| want == Want::Any && served.endpoint == endpoint);
+        served.map(|served| served.revision)
+    }
+
     /// The attempt under way.
     pub(crate) fn attempt(&self) -> Option<u64> {
         match self {
@@ -172,12 +178,11 @@ impl<C, E> State<C, E> {
     }
 
     fn wanted(self, want: Want, attempt: u64, endpoint: u64) -> (Self, Effect) {
+        if let Some(revision) = self.suiting(want, endpoint) {
+            return (self, Effect::Standing { revision });
+        }
         match self {
             Self::Idle => (Self::Connecting { attempt }, Effect::Connect),
-            Self::Connected { current } if want == Want::Any && current.endpoint == endpoint => {
-                let revision = current.revision;
-                (Self::Connected { current }, Effect::Standing { revision })
-            }
             Self::Connected { current } => (Self::Replacing { current, attempt }, Effect::Connect),
             Self::Failing { error, retained } => (Self::Retrying { error, retained, attempt }, Effect::Connect),
             Self::Connecting { attempt } | Self::Replacing { attempt, .. } | Self::Retrying { attempt, .. } => {

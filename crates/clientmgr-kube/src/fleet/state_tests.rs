@@ -90,7 +90,7 @@ fn a_connection_is_made_where_none_is_served() {
             ("connecting 8", "connect"),
             ("connecting 7", "wait 7"),
             ("connected o", "standing 1"),
-            ("replacing o 7", "wait 7"),
+            ("replacing o 7", "standing 1"),
             ("retrying e - 8", "connect"),
             ("retrying e o 8", "connect"),
             ("retrying e - 7", "wait 7"),
@@ -106,6 +106,14 @@ fn a_connection_to_an_endpoint_that_was_replaced_is_replaced_too_and_served_mean
         Life::Connected { current: old() }.step(Event::Wanted { want: Want::Any, attempt: 8, endpoint: 2 });
     assert_eq!((show(&next), effect), ("replacing o 8".into(), Effect::Connect));
     assert_eq!(next.served(), Some(&old()));
+}
+
+#[test]
+fn only_what_is_served_from_the_present_endpoint_suits_whoever_takes_any() {
+    let suiting = |want, endpoint| states().map(|(_, state)| state.suiting(want, endpoint).is_some());
+    assert_eq!(suiting(Want::Any, 1), [false, false, true, true, false, false, false, false, false]);
+    assert_eq!(suiting(Want::Any, 2), [false; 9]);
+    assert_eq!(suiting(Want::New, 1), [false; 9]);
 }
 
 #[test]

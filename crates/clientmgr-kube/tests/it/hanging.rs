@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::{ApiServer, ConnectionFault, Fault, Logged, Requests};
+use clientmgr_kube::kube::config::AuthInfo;
 use clientmgr_kube::{ConnectFailure, Fleet};
 use futures::future::join;
 
-use crate::support::{SOON, builder, endpoint, fleet_of, key, served, server, unavailable};
+use crate::support::{
+    SOON, builder, endpoint, fleet_of, fleet_with, key, kubeconfig_of, served, server, unavailable,
+};
 
 #[tokio::test]
 async fn a_server_that_never_answers_ends_within_its_deadline_and_delays_no_other() {
@@ -146,7 +149,8 @@ async fn connects_of_one_cluster_at_the_same_time_share_one_attempt() {
 
     let outcomes = futures::future::join_all((0..8).map(|_| fleet.reconnect(&east))).await;
     assert!(outcomes.into_iter().all(|outcome| outcome.unwrap() > revisions[0]));
-    assert_eq!(server.requests().len(), 2, "a reconnect made one more");
+    // The first began at once, which was before the others asked; these share the second.
+    assert_eq!(server.requests().len(), 3, "reconnects made two more");
 }
 
 #[tokio::test]
@@ -166,4 +170,32 @@ async fn no_more_clusters_than_allowed_are_connected_at_a_time() {
     };
     let (outcomes, ()) = join(fleet.connect_all(), waiting).await;
     assert_eq!(outcomes.iter().map(|(_, outcome)| outcome.is_ok()).collect::<Vec<_>>(), [false, true]);
+}
+
+#[tokio::test]
+async fn a_reconnect_uses_the_credentials_of_its_own_time() {
+    let server = server("east").await;
+    let (old, new) = (server.issue_token("alice"), server.issue_token("alice"));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    std::fs::write(&path, old.token().unwrap()).unwrap();
+    let user = AuthInfo { token_file: Some(path.to_str().unwrap().into()), ..AuthInfo::default() };
+    let (fleet, east) = fleet_with(&kubeconfig_of(&server, user));
+    let hanging = server.inject(Fault::NeverAnswer.on(Requests::any()));
+    let attempt = fleet.connect(&east);
+    let rotation = async {
+        server.wait_for(Logged::any().with(old.fingerprint())).await;
+        std::fs::write(&path, new.token().unwrap()).unwrap();
+        let mut reconnecting = std::pin::pin!(fleet.reconnect(&east));
+        assert!(futures::poll!(reconnecting.as_mut()).is_pending());
+        hanging.lift();
+        server.revoke(old.fingerprint());
+        // Ends the attempt that read the old token.
+        server.cut_connections();
+        reconnecting.await
+    };
+    let (outdated, reconnected) = join(attempt, rotation).await;
+    outdated.unwrap_err();
+    reconnected.unwrap();
+    server.wait_for(Logged::any().with(new.fingerprint())).await;
 }
