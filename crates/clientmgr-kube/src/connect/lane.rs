@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use crate::ConnectFailure;
 
@@ -34,10 +34,16 @@ impl Lane {
     ) -> Result<T, ConnectFailure> {
         let hangs = ConnectFailure::BuildHangs { deadline };
         let runtime = Handle::try_current().map_err(|_| ConnectFailure::NoRuntime)?;
-        let until = Instant::now() + deadline;
-        let Ok(Ok(place)) = timeout_at(until, Arc::clone(&self.0).acquire_owned()).await else {
-            return Err(hangs);
-        };
+        // Not by the sum of now and the deadline, which would be too much for a deadline that is meant as none.
+        timeout(deadline, self.run_to_its_end(runtime, work)).await.unwrap_or(Err(hangs))
+    }
+
+    async fn run_to_its_end<T: Send + 'static>(
+        &self,
+        runtime: Handle,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ConnectFailure> {
+        let place = Arc::clone(&self.0).acquire_owned().await.map_err(|_closed| ConnectFailure::NoThread)?;
         let (answer, answered) = oneshot::channel();
         let body = move || {
             let result = {
@@ -51,10 +57,9 @@ impl Lane {
             let _ = answer.send(result);
         };
         thread::Builder::new().name("clientmgr-connect".into()).spawn(body).map_err(|_| ConnectFailure::NoThread)?;
-        match timeout_at(until, answered).await {
-            Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(_)) | Err(_)) => Err(ConnectFailure::BuildPanicked),
-            Err(_elapsed) => Err(hangs),
+        match answered.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(_)) | Err(_) => Err(ConnectFailure::BuildPanicked),
         }
     }
 }
@@ -74,6 +79,11 @@ mod tests {
     async fn work_runs_within_the_runtime_and_returns_its_value() {
         let inside = Lane::new().run(PATIENCE, || tokio::runtime::Handle::try_current().is_ok()).await;
         assert!(inside.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_deadline_may_be_as_far_away_as_a_duration_can_tell() {
+        assert_eq!(Lane::new().run(Duration::MAX, || 7).await.unwrap(), 7);
     }
 
     #[tokio::test]
