@@ -64,6 +64,8 @@ impl KubeConnector {
             Credentials::Token(token) => renewal::Bearer::fixed(token),
             Credentials::InConfig => renewal::Bearer::none(),
         };
+        // Headers are appended to each request, and a ready configuration may have one of these too.
+        config.headers.retain(|(name, _)| name != http::header::USER_AGENT);
         config.headers.push((http::header::USER_AGENT, self.user_agent.clone()));
         config.connect_timeout = Some(deadline);
         config.read_timeout = None;

@@ -60,6 +60,31 @@ async fn an_api_that_does_not_tell_who_asks_is_proven_to_answer() {
 
 #[tokio::test]
 async fn requests_carry_the_user_agent() {
+    let head = head_of_a_request(|url| {
+        Endpoint::from_kubeconfig(&kubeconfig(|cluster, _| cluster.server = Some(url)), "east")
+    });
+    assert_eq!(user_agents(&head.await), ["my-controller/7"]);
+}
+
+#[tokio::test]
+async fn the_user_agent_of_a_ready_configuration_gives_way_to_the_fleets() {
+    let head = head_of_a_request(|url| {
+        let mut config = kube::Config::new(url.parse().unwrap());
+        config.headers.push((http::header::USER_AGENT, "another/1".parse().unwrap()));
+        config.headers.push((http::HeaderName::from_static("x-tenant"), "blue".parse().unwrap()));
+        Endpoint::from_config(config)
+    })
+    .await;
+    assert_eq!(user_agents(&head), ["my-controller/7"]);
+    assert!(head.contains("x-tenant: blue\r\n"), "{head}");
+}
+
+fn user_agents(head: &str) -> Vec<&str> {
+    head.lines().filter_map(|line| line.strip_prefix("user-agent: ")).collect()
+}
+
+/// The head of the first request to an endpoint, from a fleet whose user agent is `my-controller/7`.
+async fn head_of_a_request(endpoint: impl FnOnce(String) -> Endpoint) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let head = async {
@@ -72,11 +97,11 @@ async fn requests_carry_the_user_agent() {
         String::from_utf8_lossy(&head).into_owned()
     };
     let fleet = builder().user_agent("my-controller/7".parse().unwrap()).build();
-    fleet.add_contexts(&kubeconfig(|cluster, _| cluster.server = Some(url)));
     let east = key("east");
+    fleet.upsert(east.clone(), endpoint(url));
     let (outcome, head) = futures::future::join(fleet.connect(&east), head).await;
     assert!(outcome.unwrap_err().is_unauthorized());
-    assert!(head.contains("user-agent: my-controller/7\r\n"), "{head}");
+    head
 }
 
 #[tokio::test]
