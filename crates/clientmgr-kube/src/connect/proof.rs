@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
 use kube::Client;
 use kube::client::Body;
@@ -13,6 +13,10 @@ use crate::{ConnectFailure, TransportProblem};
 
 /// What is read at most of an answer.
 const ANSWER_LIMIT: usize = 256 * 1024;
+
+/// How long a server is left alone at most, however long it asked for: a slip of a proxy must not take a cluster away
+/// for a year.
+const RETRY_LIMIT: Duration = Duration::from_secs(300);
 
 const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
 
@@ -76,7 +80,7 @@ async fn ask(client: &Client, asked: Asked) -> Result<Answer, ConnectFailure> {
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = method;
     *request.uri_mut() = http::Uri::from_static(path);
-    request.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // Sent raw: kube's own reading of an error loses the HTTP status.
     let response = client.send(request).await.map_err(unanswered)?;
     Answer::read(response).await
@@ -94,19 +98,25 @@ struct Answer {
 impl Answer {
     async fn read(response: Response<Body>) -> Result<Self, ConnectFailure> {
         let (head, body) = response.into_parts();
-        let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = head.headers.get(RETRY_AFTER).and_then(delay);
         let body = match Limited::new(body, ANSWER_LIMIT).collect().await {
             Ok(body) => serde_json::from_slice(&body.to_bytes()).ok(),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => None,
             Err(error) => return Err(TransportProblem::new(error).into()),
         };
-        Ok(Self { status: head.status.as_u16(), retry_after: retry_after.map(Duration::from_secs), body })
+        Ok(Self { status: head.status.as_u16(), retry_after, body })
     }
 
     /// Whether the API server itself speaks, and not something before it.
     fn is_of_kubernetes(&self) -> bool {
         self.body.as_ref().is_some_and(|body| body["kind"] == "Status")
     }
+}
+
+/// The delay that a `Retry-After` asks for, in seconds; its other form, a date, is not one that API servers use.
+fn delay(value: &HeaderValue) -> Option<Duration> {
+    let seconds = value.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_LIMIT))
 }
 
 fn judge(asked: Asked, answer: &Answer) -> Verdict {
@@ -148,7 +158,27 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{Answer, Asked, Verdict, judge};
+    use super::{Answer, Asked, HeaderValue, RETRY_LIMIT, Verdict, delay, judge};
+
+    #[test]
+    fn a_server_is_left_alone_as_long_as_it_asks_and_never_for_long() {
+        let limit = RETRY_LIMIT.as_secs();
+        let table = [
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("300", Some(limit)),
+            ("301", Some(limit)),
+            ("18446744073709551615", Some(limit)),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("", None),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", None),
+        ];
+        for (value, expected) in table {
+            let found = delay(&HeaderValue::from_static(value));
+            assert_eq!(found, expected.map(Duration::from_secs), "{value:?}");
+        }
+    }
 
     fn verdict(asked: Asked, status: u16, body: Option<Value>) -> String {
         match judge(asked, &Answer { status, retry_after: Some(Duration::from_secs(1)), body }) {

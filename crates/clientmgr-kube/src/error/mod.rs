@@ -57,7 +57,7 @@ impl ConnectError {
         &self.failure
     }
 
-    /// How long the server asked to be left alone, where it did.
+    /// How long the server asked to be left alone, where it did; five minutes at most.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.failure {
             ConnectFailure::Status { retry_after, .. } => retry_after,
@@ -192,7 +192,7 @@ pub enum ConnectFailure {
     Status {
         /// The HTTP status.
         status: u16,
-        /// How long the server asked to be left alone.
+        /// How long the server asked to be left alone. Whatever it asked for, it is five minutes at most.
         retry_after: Option<Duration>,
     },
 
