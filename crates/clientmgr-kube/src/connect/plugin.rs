@@ -30,6 +30,7 @@ pub(crate) struct Issued {
 }
 
 /// A client certificate and its key, as PEM.
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct Identity {
     certificate: String,
     key: SecretString,

@@ -28,6 +28,9 @@ pub(crate) struct Bearer {
     source: Origin,
     token: Option<Token>,
     expires: Option<Timestamp>,
+    /// When the certificate that came with the first token, or instead of one, ends. Nothing can put another in its
+    /// place: it lives in the TLS configuration.
+    certificate_expires: Option<Timestamp>,
     /// When the last renewal ended, or the first token came.
     renewed: Instant,
     /// Whether the server refused the token.
@@ -60,7 +63,8 @@ pub(crate) enum Due {
 
 impl Bearer {
     fn new(source: Origin, token: Option<Token>, expires: Option<Timestamp>) -> Self {
-        Self { source, token, expires, renewed: Instant::now(), refused: false, failure: None }
+        let certificate_expires = None;
+        Self { source, token, expires, certificate_expires, renewed: Instant::now(), refused: false, failure: None }
     }
 
     /// No token: the configuration holds what there is of credentials.
@@ -78,20 +82,18 @@ impl Bearer {
 
     /// Each renewal may take as long as `deadline`.
     pub(crate) fn from_plugin(exec: ExecConfig, issued: Issued, deadline: Duration) -> Self {
-        // A certificate lives in the TLS configuration, where nothing can be put in its place.
-        let source = match issued.token {
-            Some(_) => Origin::Plugin { exec: Arc::new(exec), deadline },
-            None => Origin::Fixed,
+        let Issued { token, identity, expires } = issued;
+        let certificate_expires = expires.filter(|_| identity.is_some());
+        let bearer = match token {
+            Some(token) => Self::new(Origin::Plugin { exec: Arc::new(exec), deadline }, Some(token), expires),
+            None => Self::none(),
         };
-        Self::new(source, issued.token, issued.expires)
+        Self { certificate_expires, ..bearer }
     }
 
-    /// When the client as a whole ceases to be good: where nothing renews what expires.
+    /// When the client as a whole ceases to be good: nothing renews a certificate.
     pub(crate) fn client_valid_until(&self) -> Option<Timestamp> {
-        match self.source {
-            Origin::Fixed => self.expires,
-            Origin::File(_) | Origin::Plugin { .. } => None,
-        }
+        self.certificate_expires
     }
 
     pub(crate) fn origin(&self) -> &Origin {
@@ -151,11 +153,13 @@ mod tests {
     use std::time::Duration;
 
     use jiff::{SignedDuration, Timestamp};
+    use kube::config::ExecConfig;
     use secrecy::SecretString;
     use tokio::time::Instant;
 
     use super::{Bearer, Due, Origin, PAUSE};
     use crate::ConnectFailure;
+    use crate::connect::plugin::{Identity, Issued};
     use crate::connect::token::Token;
 
     fn token(text: &str) -> Token {
@@ -236,8 +240,18 @@ mod tests {
     }
 
     #[test]
-    fn a_client_ends_with_what_nothing_renews() {
-        assert_eq!(plugin(Some(300)).client_valid_until(), None);
-        assert_eq!(Bearer::new(Origin::Fixed, None, Some(wall())).client_valid_until(), Some(wall()));
+    fn a_client_ends_with_its_certificate_also_where_a_token_is_renewed() {
+        let until = |with_token: bool, with_certificate: bool| {
+            let token = with_token.then(|| token("first"));
+            let identity = with_certificate.then(Identity::default);
+            let issued = Issued { token, identity, expires: Some(wall()) };
+            let mut bearer = Bearer::from_plugin(ExecConfig::default(), issued, Duration::from_secs(1));
+            let later = wall() + SignedDuration::from_secs(300);
+            bearer.renew(Ok((super::tests::token("second"), Some(later))), Instant::now());
+            bearer.client_valid_until()
+        };
+        assert_eq!(until(true, false), None, "a token is renewed");
+        assert_eq!(until(false, true), Some(wall()));
+        assert_eq!(until(true, true), Some(wall()), "the certificate that came with the token is not");
     }
 }
