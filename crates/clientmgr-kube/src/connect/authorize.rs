@@ -12,7 +12,7 @@ use http::header::AUTHORIZATION;
 use http::{Request, Response, StatusCode};
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tower::{BoxError, Layer, Service};
 
@@ -86,13 +86,19 @@ impl<S> Authorize<S> {
         match Pin::new(&mut renewal.0).poll(context) {
             Poll::Ready(outcome) => {
                 self.renewal = None;
-                self.bearer.renew(outcome.unwrap_or(Err(ConnectFailure::BuildPanicked)), Instant::now());
+                self.bearer.renew(outcome.unwrap_or_else(|error| Err(unfinished(&error))), Instant::now());
                 Poll::Ready(())
             }
             Poll::Pending if due == Due::Now => Poll::Pending,
             Poll::Pending => Poll::Ready(()),
         }
     }
+}
+
+/// Why a renewal did not run to its end.
+fn unfinished(error: &JoinError) -> ConnectFailure {
+    // Nobody aborts one whose outcome is still asked for, other than a runtime that shuts down.
+    if error.is_cancelled() { ConnectFailure::RuntimeEnded } else { ConnectFailure::RenewalPanicked }
 }
 
 async fn renew(origin: Origin, lane: Arc<Lane>) -> Renewed {
@@ -146,5 +152,22 @@ where
             }
             Ok(response)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unfinished;
+    use crate::ConnectFailure;
+
+    #[tokio::test]
+    async fn a_renewal_that_panicked_is_told_from_one_that_the_runtime_ended() {
+        let ended = tokio::spawn(std::future::pending::<()>());
+        ended.abort();
+        assert!(matches!(unfinished(&ended.await.unwrap_err()), ConnectFailure::RuntimeEnded));
+
+        let panicked = tokio::spawn(async { std::panic::resume_unwind(Box::new("on purpose")) });
+        let error = Result::<(), _>::unwrap_err(panicked.await);
+        assert!(matches!(unfinished(&error), ConnectFailure::RenewalPanicked));
     }
 }

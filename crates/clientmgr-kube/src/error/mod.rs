@@ -164,6 +164,14 @@ pub enum ConnectFailure {
     #[error("building the client panicked")]
     BuildPanicked,
 
+    /// Renewing the token panicked. Please report it.
+    #[error("renewing the token panicked")]
+    RenewalPanicked,
+
+    /// The token was being renewed when the runtime shut down. Nothing to do.
+    #[error("the runtime shut down while the token was being renewed")]
+    RuntimeEnded,
+
     /// The operating system gave no thread to build the client on.
     #[error("no thread to build the client on")]
     NoThread,
