@@ -16,6 +16,9 @@ pub use self::kubeconfig::{KubeconfigProblem, Material, TokenProblem};
 pub use self::plugin::PluginProblem;
 pub use self::transport::{TransportProblem, Unreached};
 
+/// How soon a cluster that somebody must mend is worth another look.
+const UNTIL_MENDED: Duration = Duration::from_secs(300);
+
 /// Why a cluster could not be connected, or does not answer any more.
 ///
 /// Cheap to clone, because one failure is told to everybody who waited for it. [`failure`](Self::failure) tells what
@@ -65,6 +68,14 @@ impl ConnectError {
         }
     }
 
+    /// When readers are advised to ask again, by a provider that otherwise says `usual`.
+    pub(crate) fn retry_hint(&self, usual: Duration) -> Duration {
+        if self.needs_other_configuration() {
+            return usual.max(UNTIL_MENDED);
+        }
+        self.retry_after().unwrap_or(usual)
+    }
+
     /// Whether the server refused the credentials.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self.failure, ConnectFailure::Unauthorized)
@@ -87,6 +98,24 @@ impl ConnectError {
     }
 
     /// Whether nothing but another configuration helps: trying again as it is will fail again.
+    ///
+    /// Readers of a fleet are advised to come back to such a cluster in five minutes and not in seconds: whoever mends
+    /// it and connects it lets them know sooner. What they are given still reads as "ask again"; those who want to tell
+    /// "somebody must act" from "wait" look at the source.
+    ///
+    /// ```
+    /// use clientmgr_kube::{ClientError, ConnectError};
+    ///
+    /// /// Whether a reconcile that got no client should tell somebody.
+    /// fn must_be_mended(error: &ClientError) -> bool {
+    ///     match error {
+    ///         ClientError::Unavailable { source, .. } => {
+    ///             source.downcast_ref::<ConnectError>().is_some_and(ConnectError::needs_other_configuration)
+    ///         }
+    ///         _ => false,
+    ///     }
+    /// }
+    /// ```
     pub fn needs_other_configuration(&self) -> bool {
         matches!(
             self.failure,
@@ -213,7 +242,59 @@ impl From<ConnectError> for ProviderError {
     fn from(error: ConnectError) -> Self {
         match error.failure {
             ConnectFailure::Unknown | ConnectFailure::Removed => Self::NotFound,
-            _ => Self::unavailable(error),
+            _ => {
+                let hint = if error.needs_other_configuration() { Some(UNTIL_MENDED) } else { error.retry_after() };
+                let unavailable = Self::unavailable(error);
+                match hint {
+                    Some(delay) => unavailable.with_retry_after(delay),
+                    None => unavailable,
+                }
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clientmgr_core::{NamespacedName, ProviderError};
+
+    use super::{ConnectError, ConnectFailure, KubeconfigProblem, UNTIL_MENDED};
+
+    const ASKED: Duration = Duration::from_secs(17);
+    const USUAL: Duration = Duration::from_secs(5);
+
+    fn error(failure: impl Into<ConnectFailure>) -> ConnectError {
+        ConnectError::new(NamespacedName::cluster_scoped("east"), failure)
+    }
+
+    fn busy() -> ConnectError {
+        error(ConnectFailure::Status { status: 429, retry_after: Some(ASKED) })
+    }
+
+    fn hint(error: ProviderError) -> Option<Duration> {
+        match error {
+            ProviderError::Unavailable { retry_after, .. } => retry_after,
+            other => panic!("not unavailable: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_providers_error_keeps_the_wish_of_the_server_to_be_left_alone() {
+        assert_eq!(hint(busy().into()), Some(ASKED));
+        assert_eq!(hint(error(ConnectFailure::Unauthorized).into()), None);
+        assert_eq!(hint(error(KubeconfigProblem::NoServer).into()), Some(UNTIL_MENDED));
+        for failure in [ConnectFailure::Unknown, ConnectFailure::Removed] {
+            assert!(matches!(ProviderError::from(error(failure)), ProviderError::NotFound));
+        }
+    }
+
+    #[test]
+    fn what_somebody_must_mend_is_not_asked_for_every_few_seconds() {
+        assert_eq!(error(KubeconfigProblem::NoServer).retry_hint(USUAL), UNTIL_MENDED);
+        assert_eq!(error(ConnectFailure::NoTlsStack).retry_hint(UNTIL_MENDED * 2), UNTIL_MENDED * 2);
+        assert_eq!(busy().retry_hint(USUAL), ASKED);
+        assert_eq!(error(ConnectFailure::Unauthorized).retry_hint(USUAL), USUAL);
     }
 }

@@ -58,6 +58,8 @@ impl FleetBuilder {
     }
 
     /// When readers are advised to ask again for a cluster that is unavailable, unless its server told. 5 s by default.
+    /// Where [nothing but another configuration helps](crate::ConnectError::needs_other_configuration) it is five
+    /// minutes, if that is more.
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry = delay;
         self

@@ -134,7 +134,7 @@ impl Member {
             }
             State::Failing { error, .. } | State::Retrying { error, .. } => Err(ProviderError::Unavailable {
                 source: error.cause.clone(),
-                retry_after: Some(error.error.retry_after().unwrap_or(retry)),
+                retry_after: Some(error.error.retry_hint(retry)),
             }),
             State::Idle => Err(self.waiting(ConnectFailure::NotConnected, retry)),
             State::Connecting { .. } => Err(self.waiting(ConnectFailure::Connecting, retry)),
