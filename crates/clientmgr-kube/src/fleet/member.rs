@@ -213,7 +213,7 @@ impl Member {
             Effect::Standing { revision } => Task::Nothing(Ok(revision)),
             Effect::Gone => Task::Nothing(Err(self.failure(ConnectFailure::Removed))),
             // Whoever has the turn is alone, so nothing is under way; the rest answers other events.
-            Effect::Wait { .. } | Effect::None | Effect::Check { .. } => {
+            Effect::Wait { .. } | Effect::None | Effect::Check { .. } | Effect::Late { .. } => {
                 Task::Nothing(Err(self.failure(ConnectFailure::Superseded)))
             }
         }
@@ -242,25 +242,25 @@ impl Member {
         match made {
             Ok(made) => {
                 let revision = made.revision;
-                self.tell(Event::Made { attempt, made });
-                if self.read(|state| state.served().is_some_and(|served| served.revision == revision)) {
-                    Ok(revision)
-                } else {
-                    Err(self.interrupted())
+                match self.tell(Event::Made { attempt, made }) {
+                    Effect::Late { .. } => Err(self.interrupted()),
+                    _ => Ok(revision),
                 }
             }
-            Err(error) => {
-                if let Effect::Check { revision } =
-                    self.tell(Event::Failed { attempt, error: Kept::new(error.clone()) })
-                {
+            Err(error) => match self.tell(Event::Failed { attempt, error: Kept::new(error.clone()) }) {
+                // How it failed says nothing of the endpoint that took its place.
+                Effect::Late { .. } => Err(self.interrupted()),
+                Effect::Check { revision } => {
                     // What this finds is told to the machine; the answer to the caller stays the first failure.
                     let _ = self.check_connection(revision, means).await;
+                    Err(error)
                 }
-                Err(error)
-            }
+                _ => Err(error),
+            },
         }
     }
 
+    /// What became of an attempt or a check that something else overtook.
     fn interrupted(&self) -> ConnectError {
         let removed = self.read(|state| matches!(state, State::Removed));
         self.failure(if removed { ConnectFailure::Removed } else { ConnectFailure::Superseded })
@@ -284,17 +284,22 @@ impl Member {
             state.checkable().filter(|served| served.revision == revision).map(|served| served.client.clone())
         });
         self.require_runtime()?;
-        let Some(line) = line else { return Err(self.failure(ConnectFailure::Superseded)) };
-        match means.connector.prove(&self.key, &line, means.request_deadline).await {
-            Ok(_) => {
-                self.tell(Event::Passed { revision });
-                Ok(revision)
-            }
-            Err(error) => {
-                self.tell(Event::Lapsed { revision, error: Kept::new(error.clone()) });
-                Err(error)
-            }
+        // Between this and the decision to check it another one took its place.
+        let Some(line) = line else { return self.overtaken(self.read(State::revision)) };
+        let proven = means.connector.prove(&self.key, &line, means.request_deadline).await;
+        let event = match &proven {
+            Ok(_) => Event::Passed { revision },
+            Err(error) => Event::Lapsed { revision, error: Kept::new(error.clone()) },
+        };
+        match self.tell(event) {
+            Effect::Late { served } => self.overtaken(served),
+            _ => proven.map(|_| revision),
         }
+    }
+
+    /// The answer to a check whose connection is one of the past: what is served in its place was proven meanwhile.
+    fn overtaken(&self, served: Option<ConnectedAt>) -> Result<ConnectedAt, ConnectError> {
+        served.ok_or_else(|| self.interrupted())
     }
 }
 

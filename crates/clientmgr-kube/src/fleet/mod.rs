@@ -169,6 +169,9 @@ impl Fleet {
     /// # Errors
     ///
     /// [`ConnectError`]: the connection is no longer served, and readers are given this error.
+    ///
+    /// A check that is overtaken by another connection tells what that one's revision is; by a
+    /// [`remove`](Self::remove), that the cluster was removed.
     pub async fn check(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
         self.find(cluster)?.check(&self.inner.means()).await
     }

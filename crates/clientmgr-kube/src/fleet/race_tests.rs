@@ -200,3 +200,76 @@ async fn a_reconnect_does_not_share_an_attempt_that_began_before_it() {
     assert_eq!(end(other).unwrap(), revision, "what waited together shares one attempt");
     assert!(stage.calls.is_empty());
 }
+
+#[tokio::test]
+async fn a_check_that_a_reconnect_overtook_tells_what_is_served_by_then() {
+    for passes in [true, false] {
+        let (mut stage, first) = Stage::connected();
+        let (fleet, east) = stage.parts();
+        let mut checking = pin!(fleet.check(&east));
+        begin(checking.as_mut());
+        let proving = stage.prove();
+        let mut reconnecting = pin!(fleet.reconnect(&east));
+        begin(reconnecting.as_mut());
+        stage.open().succeed();
+        let second = end(reconnecting).unwrap();
+        assert!(second > first);
+
+        if passes { proving.succeed() } else { proving.fail() }
+        assert_eq!(end(checking).unwrap(), second);
+        assert_eq!(stage.served(), Some(second));
+    }
+}
+
+#[tokio::test]
+async fn a_check_of_a_cluster_that_was_removed_meanwhile_says_so() {
+    for passes in [true, false] {
+        let (mut stage, _) = Stage::connected();
+        let (fleet, east) = stage.parts();
+        let mut checking = pin!(fleet.check(&east));
+        begin(checking.as_mut());
+        let proving = stage.prove();
+        fleet.remove(&east);
+        if passes { proving.succeed() } else { proving.fail() }
+        assert!(matches!(end(checking).unwrap_err().failure(), ConnectFailure::Removed));
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_fails_as_it_is_interrupted_tells_of_the_interruption() {
+    let mut stage = Stage::new();
+    let (fleet, east) = stage.parts();
+    let mut connecting = pin!(fleet.connect(&east));
+    begin(connecting.as_mut());
+    stage.open().fail();
+    stage.upsert();
+    assert!(matches!(end(connecting).unwrap_err().failure(), ConnectFailure::Superseded));
+
+    let mut connecting = pin!(fleet.connect(&east));
+    begin(connecting.as_mut());
+    stage.open().fail();
+    fleet.remove(&east);
+    assert!(matches!(end(connecting).unwrap_err().failure(), ConnectFailure::Removed));
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_removed_and_added_again_has_nothing_to_do_with_the_attempt_under_way() {
+    let mut stage = Stage::new();
+    let (fleet, east) = stage.parts();
+    let mut outdated = pin!(fleet.connect(&east));
+    begin(outdated.as_mut());
+    let old = stage.open();
+    fleet.remove(&east);
+    stage.upsert();
+
+    // The old attempt ends while the new one is under way, and does not concern it.
+    let mut connecting = pin!(fleet.connect(&east));
+    begin(connecting.as_mut());
+    let opening = stage.open();
+    old.succeed();
+    assert!(matches!(end(outdated).unwrap_err().failure(), ConnectFailure::Removed));
+    assert_eq!(stage.served(), None);
+    opening.succeed();
+    let revision = end(connecting).unwrap();
+    assert_eq!(stage.served(), Some(revision));
+}

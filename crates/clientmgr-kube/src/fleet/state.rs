@@ -113,6 +113,9 @@ pub(crate) enum Effect {
     Wait { attempt: u64 },
     /// Check the standing connection: the one that was to replace it failed, and perhaps it is dead as well.
     Check { revision: ConnectedAt },
+    /// Nothing: the event is of an attempt or a connection of the past, and the state takes no notice. By now this is
+    /// what is served.
+    Late { served: Option<ConnectedAt> },
     /// Tell whoever asked that the cluster is gone.
     Gone,
 }
@@ -124,6 +127,11 @@ impl<C, E> State<C, E> {
             Self::Connected { current } | Self::Replacing { current, .. } => Some(current),
             Self::Idle | Self::Connecting { .. } | Self::Failing { .. } | Self::Retrying { .. } | Self::Removed => None,
         }
+    }
+
+    /// The revision of what is served to readers.
+    pub(crate) fn revision(&self) -> Option<ConnectedAt> {
+        self.served().map(|served| served.revision)
     }
 
     /// The connection that a check is about: the one served, or the one whose last check failed.
@@ -169,7 +177,10 @@ impl<C, E> State<C, E> {
             | Event::Failed { .. }
             | Event::GivenUp { .. }
             | Event::Passed { .. }
-            | Event::Lapsed { .. } => (self, Effect::None),
+            | Event::Lapsed { .. } => {
+                let served = self.revision();
+                (self, Effect::Late { served })
+            }
         }
     }
 

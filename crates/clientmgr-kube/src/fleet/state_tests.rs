@@ -63,6 +63,8 @@ fn show_effect(effect: Effect) -> String {
         Effect::Standing { revision } => format!("standing {}", revision.as_unix_micros()),
         Effect::Wait { attempt } => format!("wait {attempt}"),
         Effect::Check { revision } => format!("check {}", revision.as_unix_micros()),
+        Effect::Late { served: None } => "late".into(),
+        Effect::Late { served: Some(revision) } => format!("late {}", revision.as_unix_micros()),
         Effect::Gone => "gone".into(),
     }
 }
@@ -75,10 +77,11 @@ fn check(event: &Happening, expected: &[(&str, &str); 9]) {
     }
 }
 
-/// The event changes no state and has no effect.
-fn check_ignored(event: &Happening) {
+/// The event is of the past: it changes no state, and whoever sent it is told what is served by now.
+fn check_late(event: &Happening) {
     for (name, state) in states() {
-        assert_eq!(state.clone().step(event.clone()), (state, Effect::None), "{name} × {event:?}");
+        let served = state.served().map(|served| served.revision);
+        assert_eq!(state.clone().step(event.clone()), (state, Effect::Late { served }), "{name} × {event:?}");
     }
 }
 
@@ -139,15 +142,15 @@ fn what_the_attempt_under_way_made_is_served() {
     check(
         &Event::Made { attempt: ATTEMPT, made: new() },
         &[
-            ("idle", ""),
+            ("idle", "late"),
             ("connected n", ""),
-            ("connected o", ""),
+            ("connected o", "late 1"),
             ("connected n", ""),
-            ("failing e -", ""),
-            ("failing e o", ""),
+            ("failing e -", "late"),
+            ("failing e o", "late"),
             ("connected n", ""),
             ("connected n", ""),
-            ("removed", ""),
+            ("removed", "late"),
         ],
     );
 }
@@ -157,15 +160,15 @@ fn an_attempt_that_failed_leaves_a_standing_connection_to_be_checked() {
     check(
         &Event::Failed { attempt: ATTEMPT, error: "f" },
         &[
-            ("idle", ""),
+            ("idle", "late"),
             ("failing f -", ""),
-            ("connected o", ""),
+            ("connected o", "late 1"),
             ("connected o", "check 1"),
-            ("failing e -", ""),
-            ("failing e o", ""),
+            ("failing e -", "late"),
+            ("failing e o", "late"),
             ("failing f -", ""),
             ("failing f o", ""),
-            ("removed", ""),
+            ("removed", "late"),
         ],
     );
 }
@@ -175,15 +178,15 @@ fn an_attempt_that_was_given_up_leaves_all_as_it_was_before() {
     check(
         &Event::GivenUp { attempt: ATTEMPT },
         &[
+            ("idle", "late"),
             ("idle", ""),
-            ("idle", ""),
+            ("connected o", "late 1"),
             ("connected o", ""),
-            ("connected o", ""),
+            ("failing e -", "late"),
+            ("failing e o", "late"),
             ("failing e -", ""),
             ("failing e o", ""),
-            ("failing e -", ""),
-            ("failing e o", ""),
-            ("removed", ""),
+            ("removed", "late"),
         ],
     );
 }
@@ -191,9 +194,9 @@ fn an_attempt_that_was_given_up_leaves_all_as_it_was_before() {
 #[test]
 fn a_late_answer_of_an_old_attempt_changes_nothing() {
     for attempt in [ATTEMPT - 1, ATTEMPT + 1] {
-        check_ignored(&Event::Made { attempt, made: new() });
-        check_ignored(&Event::Failed { attempt, error: "f" });
-        check_ignored(&Event::GivenUp { attempt });
+        check_late(&Event::Made { attempt, made: new() });
+        check_late(&Event::Failed { attempt, error: "f" });
+        check_late(&Event::GivenUp { attempt });
     }
 }
 
@@ -202,15 +205,15 @@ fn a_check_that_passes_has_the_retained_connection_served_again() {
     check(
         &Event::Passed { revision: at(1) },
         &[
-            ("idle", ""),
-            ("connecting 7", ""),
+            ("idle", "late"),
+            ("connecting 7", "late"),
             ("connected o", ""),
             ("replacing o 7", ""),
-            ("failing e -", ""),
+            ("failing e -", "late"),
             ("connected o", ""),
-            ("retrying e - 7", ""),
+            ("retrying e - 7", "late"),
             ("replacing o 7", ""),
-            ("removed", ""),
+            ("removed", "late"),
         ],
     );
 }
@@ -220,23 +223,23 @@ fn a_check_that_fails_ends_the_serving_and_keeps_the_connection() {
     check(
         &Event::Lapsed { revision: at(1), error: "f" },
         &[
-            ("idle", ""),
-            ("connecting 7", ""),
+            ("idle", "late"),
+            ("connecting 7", "late"),
             ("failing f o", ""),
             ("retrying f o 7", ""),
-            ("failing e -", ""),
+            ("failing e -", "late"),
             ("failing f o", ""),
-            ("retrying e - 7", ""),
+            ("retrying e - 7", "late"),
             ("retrying f o 7", ""),
-            ("removed", ""),
+            ("removed", "late"),
         ],
     );
 }
 
 #[test]
 fn a_late_check_of_an_old_connection_changes_nothing() {
-    check_ignored(&Event::Passed { revision: at(9) });
-    check_ignored(&Event::Lapsed { revision: at(9), error: "f" });
+    check_late(&Event::Passed { revision: at(9) });
+    check_late(&Event::Lapsed { revision: at(9), error: "f" });
 }
 
 #[test]
