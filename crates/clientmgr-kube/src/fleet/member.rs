@@ -152,9 +152,7 @@ impl Member {
         self.edit(|standing| {
             standing.endpoint = endpoint;
             standing.endpoints += 1;
-            if let Some(attempt) = standing.state.attempt() {
-                standing.tell(Event::GivenUp { attempt });
-            }
+            standing.tell(Event::Redirected);
         });
         self.interrupt.send_replace(());
     }
@@ -287,11 +285,14 @@ impl Member {
         // Between this and the decision to check it another one took its place.
         let Some(line) = line else { return self.overtaken(self.read(State::revision)) };
         let proven = means.connector.prove(&self.key, &line, means.request_deadline).await;
-        let event = match &proven {
-            Ok(_) => Event::Passed { revision },
-            Err(error) => Event::Lapsed { revision, error: Kept::new(error.clone()) },
-        };
-        match self.tell(event) {
+        let effect = self.edit(|standing| {
+            let endpoint = standing.endpoints;
+            standing.tell(match &proven {
+                Ok(_) => Event::Passed { revision },
+                Err(error) => Event::Lapsed { revision, endpoint, error: Kept::new(error.clone()) },
+            })
+        });
+        match effect {
             Effect::Late { served } => self.overtaken(served),
             _ => proven.map(|_| revision),
         }

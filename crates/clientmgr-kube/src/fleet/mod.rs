@@ -164,7 +164,8 @@ impl Fleet {
     /// Checks that the connection of a cluster still answers. [Connects](Self::connect) a cluster that has none.
     ///
     /// The connection of a check that failed is served no more, and a check that succeeds has it served again, at the
-    /// same revision, because it is the same connection. To have it replaced instead, [`connect`](Self::connect).
+    /// same revision, because it is the same connection; unless its endpoint was [replaced](Self::upsert), then it is
+    /// gone for good. To have it replaced instead, [`connect`](Self::connect).
     ///
     /// # Errors
     ///

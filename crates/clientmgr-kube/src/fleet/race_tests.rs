@@ -273,3 +273,50 @@ async fn a_cluster_that_is_removed_and_added_again_has_nothing_to_do_with_the_at
     let revision = end(connecting).unwrap();
     assert_eq!(stage.served(), Some(revision));
 }
+
+#[tokio::test]
+async fn a_check_does_not_bring_back_a_connection_whose_endpoint_was_replaced() {
+    // Replaced before or after the check of the old connection failed.
+    for late in [false, true] {
+        let (mut stage, first) = if late { Stage::failing() } else { Stage::connected() };
+        let (fleet, east) = stage.parts();
+        stage.upsert();
+        if !late {
+            let mut checking = pin!(fleet.check(&east));
+            begin(checking.as_mut());
+            stage.prove().fail();
+            end(checking).unwrap_err();
+        }
+        let mut checking = pin!(fleet.check(&east));
+        begin(checking.as_mut());
+        stage.open().succeed();
+        assert!(end(checking).unwrap() > first);
+    }
+}
+
+#[tokio::test]
+async fn a_check_under_way_does_not_bring_back_a_connection_whose_endpoint_is_replaced() {
+    for passes in [true, false] {
+        let (mut stage, _) = Stage::failing();
+        let (fleet, east) = stage.parts();
+        let mut checking = pin!(fleet.check(&east));
+        begin(checking.as_mut());
+        let proving = stage.prove();
+        stage.upsert();
+        if passes { proving.succeed() } else { proving.fail() }
+        assert!(matches!(end(checking).unwrap_err().failure(), ConnectFailure::Superseded));
+        assert_eq!(stage.served(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_to_an_endpoint_that_was_replaced_is_served_while_it_passes_its_checks() {
+    let (mut stage, first) = Stage::connected();
+    let (fleet, east) = stage.parts();
+    stage.upsert();
+    let mut checking = pin!(fleet.check(&east));
+    begin(checking.as_mut());
+    stage.prove().succeed();
+    assert_eq!(end(checking).unwrap(), first);
+    assert_eq!(stage.served(), Some(first));
+}

@@ -53,7 +53,7 @@ pub(crate) enum State<C, E> {
     Failing {
         /// What went wrong last.
         error: E,
-        /// The connection whose check failed.
+        /// The connection whose check failed; only ever one to the present endpoint.
         retained: Option<Served<C>>,
     },
     /// Nothing is served, and a connection is being made.
@@ -63,7 +63,7 @@ pub(crate) enum State<C, E> {
     Retrying {
         /// What went wrong last.
         error: E,
-        /// The connection whose check failed.
+        /// The connection whose check failed; only ever one to the present endpoint.
         retained: Option<Served<C>>,
         /// The attempt under way.
         attempt: u64,
@@ -90,12 +90,14 @@ pub(crate) enum Event<C, E> {
     Made { attempt: u64, made: Served<C> },
     /// The attempt failed.
     Failed { attempt: u64, error: E },
-    /// Whoever ran the attempt gave it up, or the endpoint it goes to was replaced.
+    /// Whoever ran the attempt gave it up.
     GivenUp { attempt: u64 },
+    /// Another endpoint took the place of the one that all this is about.
+    Redirected,
     /// The connection of this revision answered a check.
     Passed { revision: ConnectedAt },
-    /// The connection of this revision failed a check.
-    Lapsed { revision: ConnectedAt, error: E },
+    /// The connection of this revision failed a check, while `endpoint` is the present one.
+    Lapsed { revision: ConnectedAt, endpoint: u64, error: E },
     /// The cluster left the fleet.
     Removed,
 }
@@ -170,7 +172,10 @@ impl<C, E> State<C, E> {
             Event::Failed { attempt, error } if self.attempt() == Some(attempt) => self.failed(error),
             Event::GivenUp { attempt } if self.attempt() == Some(attempt) => (self.given_up(), Effect::None),
             Event::Passed { revision } if self.checks(revision) => (self.passed(), Effect::None),
-            Event::Lapsed { revision, error } if self.checks(revision) => (self.lapsed(error), Effect::None),
+            Event::Lapsed { revision, endpoint, error } if self.checks(revision) => {
+                (self.lapsed(endpoint, error), Effect::None)
+            }
+            Event::Redirected => (self.redirected(), Effect::None),
             Event::Removed => (Self::Removed, Effect::None),
             // The late answer of an old attempt, or the late check of an old connection.
             Event::Made { .. }
@@ -232,10 +237,19 @@ impl<C, E> State<C, E> {
         }
     }
 
-    fn lapsed(self, error: E) -> Self {
+    /// What goes to the old endpoint is served while it is good, but never put back into service.
+    fn redirected(self) -> Self {
+        match self.given_up() {
+            Self::Failing { error, .. } => Self::Failing { error, retained: None },
+            other => other,
+        }
+    }
+
+    fn lapsed(self, endpoint: u64, error: E) -> Self {
+        let retained = |current: Served<C>| Some(current).filter(|current| current.endpoint == endpoint);
         match self {
-            Self::Connected { current } => Self::Failing { error, retained: Some(current) },
-            Self::Replacing { current, attempt } => Self::Retrying { error, retained: Some(current), attempt },
+            Self::Connected { current } => Self::Failing { error, retained: retained(current) },
+            Self::Replacing { current, attempt } => Self::Retrying { error, retained: retained(current), attempt },
             Self::Failing { retained, .. } => Self::Failing { error, retained },
             Self::Retrying { retained, attempt, .. } => Self::Retrying { error, retained, attempt },
             Self::Idle | Self::Connecting { .. } | Self::Removed => self,

@@ -221,7 +221,7 @@ fn a_check_that_passes_has_the_retained_connection_served_again() {
 #[test]
 fn a_check_that_fails_ends_the_serving_and_keeps_the_connection() {
     check(
-        &Event::Lapsed { revision: at(1), error: "f" },
+        &Event::Lapsed { revision: at(1), endpoint: 1, error: "f" },
         &[
             ("idle", "late"),
             ("connecting 7", "late"),
@@ -237,9 +237,46 @@ fn a_check_that_fails_ends_the_serving_and_keeps_the_connection() {
 }
 
 #[test]
+fn a_connection_to_an_endpoint_that_was_replaced_is_not_kept_once_it_failed_a_check() {
+    check(
+        &Event::Lapsed { revision: at(1), endpoint: 2, error: "f" },
+        &[
+            ("idle", "late"),
+            ("connecting 7", "late"),
+            ("failing f -", ""),
+            ("retrying f - 7", ""),
+            ("failing e -", "late"),
+            // Not reached: what was retained went with its endpoint.
+            ("failing f o", ""),
+            ("retrying e - 7", "late"),
+            ("retrying f o 7", ""),
+            ("removed", "late"),
+        ],
+    );
+}
+
+#[test]
+fn what_is_under_way_and_what_is_retained_go_with_the_endpoint_and_what_is_served_stays() {
+    check(
+        &Event::Redirected,
+        &[
+            ("idle", ""),
+            ("idle", ""),
+            ("connected o", ""),
+            ("connected o", ""),
+            ("failing e -", ""),
+            ("failing e -", ""),
+            ("failing e -", ""),
+            ("failing e -", ""),
+            ("removed", ""),
+        ],
+    );
+}
+
+#[test]
 fn a_late_check_of_an_old_connection_changes_nothing() {
     check_late(&Event::Passed { revision: at(9) });
-    check_late(&Event::Lapsed { revision: at(9), error: "f" });
+    check_late(&Event::Lapsed { revision: at(9), endpoint: 1, error: "f" });
 }
 
 #[test]
