@@ -117,7 +117,8 @@ impl Watch {
                 _ => current,
             },
             initial,
-            marks_initial_end: options.initial_events == Some(true) && options.bookmarks,
+            // Who asks for no version, or for any, has asked for initial events too, as the real server sees it.
+            marks_initial_end: with_initial && options.bookmarks,
             pending: VecDeque::new(),
             changes: shelf.subscribe(),
             view,

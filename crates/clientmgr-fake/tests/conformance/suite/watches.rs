@@ -22,6 +22,7 @@ tests![
     no_bookmark_comes_unasked,
     initial_events_end_with_a_bookmark,
     initial_events_of_nothing_are_a_bookmark,
+    a_watch_of_the_present_marks_the_end_of_what_there_was,
     initial_events_must_be_asked_for_in_full,
     metadata_can_be_watched_alone,
     the_versions_of_events_only_grow,
@@ -160,6 +161,16 @@ async fn initial_events_end_with_a_bookmark(case: Case) {
 
 async fn initial_events_of_nothing_are_a_bookmark(case: Case) {
     let mut watch = case.watch(&case.maps(), INITIAL).await;
+    let (kind, object) = watch.next().await.expect("the watch goes on");
+    assert_eq!(kind, "BOOKMARK");
+    assert_eq!(object["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+}
+
+async fn a_watch_of_the_present_marks_the_end_of_what_there_was(case: Case) {
+    case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    // Nobody asked for initial events by name: who asks for no version gets them.
+    let mut watch = case.watch(&case.maps(), "&allowWatchBookmarks=true").await;
+    assert_eq!(watch.next_short().await, "ADDED a");
     let (kind, object) = watch.next().await.expect("the watch goes on");
     assert_eq!(kind, "BOOKMARK");
     assert_eq!(object["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
