@@ -12,7 +12,7 @@ use futures::future::{Either, select};
 use kube::Client;
 use tokio::sync::{Mutex as Turn, watch};
 
-use super::state::{Effect, Event, Served, State, Want};
+use super::state::{Effect, Event, Served, State, Step, Want};
 use crate::connect::{Connector, Proof};
 use crate::{ConnectError, ConnectFailure, Endpoint};
 
@@ -67,10 +67,12 @@ impl Standing {
         }
     }
 
-    fn tell(&mut self, event: Event<Line, Kept>) -> Effect {
-        let (next, effect) = std::mem::replace(&mut self.state, State::Removed).step(event);
+    /// What is retired is to be dropped after the lock.
+    #[must_use = "drop what is retired after the lock"]
+    fn tell(&mut self, event: Event<Line, Kept>) -> (Effect, Option<Served<Line>>) {
+        let Step { next, effect, retired } = std::mem::replace(&mut self.state, State::Removed).step(event);
         self.state = next;
-        effect
+        (effect, retired)
     }
 }
 
@@ -119,7 +121,8 @@ impl Member {
     }
 
     fn tell(&self, event: Event<Line, Kept>) -> Effect {
-        self.edit(|standing| standing.tell(event))
+        let (effect, _retired) = self.edit(|standing| standing.tell(event));
+        effect
     }
 
     fn failure(&self, failure: impl Into<ConnectFailure>) -> ConnectError {
@@ -148,13 +151,20 @@ impl Member {
 
     /// Puts another endpoint in place. What is being connected to the old one is given up; what is connected to it is
     /// served until there is something better.
-    pub(crate) fn replace_endpoint(&self, endpoint: Endpoint) {
-        self.edit(|standing| {
-            standing.endpoint = endpoint;
+    ///
+    /// # Errors
+    ///
+    /// The endpoint, if the cluster was removed: then its member is not to be used again.
+    pub(crate) fn replace_endpoint(&self, endpoint: Endpoint) -> Result<(), Endpoint> {
+        let _old = self.edit(|standing| {
+            if matches!(standing.state, State::Removed) {
+                return Err(endpoint);
+            }
             standing.endpoints += 1;
-            standing.tell(Event::Redirected);
-        });
+            Ok((std::mem::replace(&mut standing.endpoint, endpoint), standing.tell(Event::Redirected)))
+        })?;
         self.interrupt.send_replace(());
+        Ok(())
     }
 
     pub(crate) fn remove(&self) {
@@ -206,7 +216,8 @@ impl Member {
     fn begin(&self, standing: &mut Standing, want: Want) -> Task {
         standing.attempts += 1;
         let (attempt, number) = (standing.attempts, standing.endpoints);
-        match standing.tell(Event::Wanted { want, attempt, endpoint: number }) {
+        let (effect, _nothing) = standing.tell(Event::Wanted { want, attempt, endpoint: number });
+        match effect {
             Effect::Connect => Task::Make { attempt, endpoint: standing.endpoint.clone(), number },
             Effect::Standing { revision } => Task::Nothing(Ok(revision)),
             Effect::Gone => Task::Nothing(Err(self.failure(ConnectFailure::Removed))),
@@ -285,7 +296,7 @@ impl Member {
         // Between this and the decision to check it another one took its place.
         let Some(line) = line else { return self.overtaken(self.read(State::revision)) };
         let proven = means.connector.prove(&self.key, &line, means.request_deadline).await;
-        let effect = self.edit(|standing| {
+        let (effect, _retired) = self.edit(|standing| {
             let endpoint = standing.endpoints;
             standing.tell(match &proven {
                 Ok(_) => Event::Passed { revision },

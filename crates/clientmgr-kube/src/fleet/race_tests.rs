@@ -215,7 +215,11 @@ async fn a_check_that_a_reconnect_overtook_tells_what_is_served_by_then() {
         let second = end(reconnecting).unwrap();
         assert!(second > first);
 
-        if passes { proving.succeed() } else { proving.fail() }
+        if passes {
+            proving.succeed()
+        } else {
+            proving.fail()
+        }
         assert_eq!(end(checking).unwrap(), second);
         assert_eq!(stage.served(), Some(second));
     }
@@ -230,7 +234,11 @@ async fn a_check_of_a_cluster_that_was_removed_meanwhile_says_so() {
         begin(checking.as_mut());
         let proving = stage.prove();
         fleet.remove(&east);
-        if passes { proving.succeed() } else { proving.fail() }
+        if passes {
+            proving.succeed()
+        } else {
+            proving.fail()
+        }
         assert!(matches!(end(checking).unwrap_err().failure(), ConnectFailure::Removed));
     }
 }
@@ -303,7 +311,11 @@ async fn a_check_under_way_does_not_bring_back_a_connection_whose_endpoint_is_re
         begin(checking.as_mut());
         let proving = stage.prove();
         stage.upsert();
-        if passes { proving.succeed() } else { proving.fail() }
+        if passes {
+            proving.succeed()
+        } else {
+            proving.fail()
+        }
         assert!(matches!(end(checking).unwrap_err().failure(), ConnectFailure::Superseded));
         assert_eq!(stage.served(), None);
     }

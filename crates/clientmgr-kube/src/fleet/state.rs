@@ -122,6 +122,29 @@ pub(crate) enum Effect {
     Gone,
 }
 
+/// What comes of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Step<C, E> {
+    /// Where the cluster stands now.
+    pub(crate) next: State<C, E>,
+    /// What is to be done.
+    pub(crate) effect: Effect,
+    /// The connection that nobody needs any more. Dropping a client may take its time, so not under a lock.
+    pub(crate) retired: Option<Served<C>>,
+}
+
+impl<C, E> From<(State<C, E>, Effect)> for Step<C, E> {
+    fn from((next, effect): (State<C, E>, Effect)) -> Self {
+        Self { next, effect, retired: None }
+    }
+}
+
+impl<C, E> From<(State<C, E>, Option<Served<C>>)> for Step<C, E> {
+    fn from((next, retired): (State<C, E>, Option<Served<C>>)) -> Self {
+        Self { next, effect: Effect::None, retired }
+    }
+}
+
 impl<C, E> State<C, E> {
     /// What is served to readers.
     pub(crate) fn served(&self) -> Option<&Served<C>> {
@@ -162,30 +185,36 @@ impl<C, E> State<C, E> {
         }
     }
 
-    /// The state after `event`, and what is to be done about it.
-    pub(crate) fn step(self, event: Event<C, E>) -> (Self, Effect) {
+    /// What comes of `event`.
+    pub(crate) fn step(self, event: Event<C, E>) -> Step<C, E> {
         match event {
-            Event::Wanted { want, attempt, endpoint } => self.wanted(want, attempt, endpoint),
+            Event::Wanted { want, attempt, endpoint } => self.wanted(want, attempt, endpoint).into(),
             Event::Made { attempt, made } if self.attempt() == Some(attempt) => {
-                (Self::Connected { current: made }, Effect::None)
+                (Self::Connected { current: made }, self.into_connection()).into()
             }
-            Event::Failed { attempt, error } if self.attempt() == Some(attempt) => self.failed(error),
-            Event::GivenUp { attempt } if self.attempt() == Some(attempt) => (self.given_up(), Effect::None),
-            Event::Passed { revision } if self.checks(revision) => (self.passed(), Effect::None),
-            Event::Lapsed { revision, endpoint, error } if self.checks(revision) => {
-                (self.lapsed(endpoint, error), Effect::None)
-            }
-            Event::Redirected => (self.redirected(), Effect::None),
-            Event::Removed => (Self::Removed, Effect::None),
+            Event::Failed { attempt, error } if self.attempt() == Some(attempt) => self.failed(error).into(),
+            Event::GivenUp { attempt } if self.attempt() == Some(attempt) => (self.given_up(), Effect::None).into(),
+            Event::Passed { revision } if self.checks(revision) => (self.passed(), Effect::None).into(),
+            Event::Lapsed { revision, endpoint, error } if self.checks(revision) => self.lapsed(endpoint, error).into(),
+            Event::Redirected => self.redirected().into(),
+            Event::Removed => (Self::Removed, self.into_connection()).into(),
             // The late answer of an old attempt, or the late check of an old connection.
-            Event::Made { .. }
-            | Event::Failed { .. }
-            | Event::GivenUp { .. }
-            | Event::Passed { .. }
-            | Event::Lapsed { .. } => {
-                let served = self.revision();
-                (self, Effect::Late { served })
-            }
+            Event::Made { made, .. } => Step { retired: Some(made), ..self.late() },
+            Event::Failed { .. } | Event::GivenUp { .. } | Event::Passed { .. } | Event::Lapsed { .. } => self.late(),
+        }
+    }
+
+    fn late(self) -> Step<C, E> {
+        let served = self.revision();
+        (self, Effect::Late { served }).into()
+    }
+
+    /// The connection there is, served or retained.
+    fn into_connection(self) -> Option<Served<C>> {
+        match self {
+            Self::Connected { current } | Self::Replacing { current, .. } => Some(current),
+            Self::Failing { retained, .. } | Self::Retrying { retained, .. } => retained,
+            Self::Idle | Self::Connecting { .. } | Self::Removed => None,
         }
     }
 
@@ -238,22 +267,24 @@ impl<C, E> State<C, E> {
     }
 
     /// What goes to the old endpoint is served while it is good, but never put back into service.
-    fn redirected(self) -> Self {
+    fn redirected(self) -> (Self, Option<Served<C>>) {
         match self.given_up() {
-            Self::Failing { error, .. } => Self::Failing { error, retained: None },
-            other => other,
+            Self::Failing { error, retained } => (Self::Failing { error, retained: None }, retained),
+            other => (other, None),
         }
     }
 
-    fn lapsed(self, endpoint: u64, error: E) -> Self {
-        let retained = |current: Served<C>| Some(current).filter(|current| current.endpoint == endpoint);
-        match self {
-            Self::Connected { current } => Self::Failing { error, retained: retained(current) },
-            Self::Replacing { current, attempt } => Self::Retrying { error, retained: retained(current), attempt },
-            Self::Failing { retained, .. } => Self::Failing { error, retained },
-            Self::Retrying { retained, attempt, .. } => Self::Retrying { error, retained, attempt },
-            Self::Idle | Self::Connecting { .. } | Self::Removed => self,
-        }
+    fn lapsed(self, endpoint: u64, error: E) -> (Self, Option<Served<C>>) {
+        let attempt = self.attempt();
+        let (retained, retired) = match self.into_connection() {
+            Some(connection) if connection.endpoint == endpoint => (Some(connection), None),
+            other => (None, other),
+        };
+        let next = match attempt {
+            Some(attempt) => Self::Retrying { error, retained, attempt },
+            None => Self::Failing { error, retained },
+        };
+        (next, retired)
     }
 }
 

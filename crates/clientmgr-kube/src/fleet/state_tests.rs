@@ -2,7 +2,7 @@
 
 use clientmgr_core::ConnectedAt;
 
-use super::{Effect, Event, Served, State, Want};
+use super::{Effect, Event, Served, State, Step, Want};
 
 type Life = State<char, &'static str>;
 type Happening = Event<char, &'static str>;
@@ -72,7 +72,7 @@ fn show_effect(effect: Effect) -> String {
 /// Puts `event` to every state, in the order of [`states`].
 fn check(event: &Happening, expected: &[(&str, &str); 9]) {
     for ((name, state), &(after, effect)) in states().into_iter().zip(expected) {
-        let (next, done) = state.step(event.clone());
+        let Step { next, effect: done, .. } = state.step(event.clone());
         assert_eq!((show(&next), show_effect(done)), (after.into(), effect.into()), "{name} × {event:?}");
     }
 }
@@ -81,7 +81,8 @@ fn check(event: &Happening, expected: &[(&str, &str); 9]) {
 fn check_late(event: &Happening) {
     for (name, state) in states() {
         let served = state.served().map(|served| served.revision);
-        assert_eq!(state.clone().step(event.clone()), (state, Effect::Late { served }), "{name} × {event:?}");
+        let Step { next, effect, .. } = state.clone().step(event.clone());
+        assert_eq!((next, effect), (state, Effect::Late { served }), "{name} × {event:?}");
     }
 }
 
@@ -105,7 +106,7 @@ fn a_connection_is_made_where_none_is_served() {
 
 #[test]
 fn a_connection_to_an_endpoint_that_was_replaced_is_replaced_too_and_served_meanwhile() {
-    let (next, effect) =
+    let Step { next, effect, .. } =
         Life::Connected { current: old() }.step(Event::Wanted { want: Want::Any, attempt: 8, endpoint: 2 });
     assert_eq!((show(&next), effect), ("replacing o 8".into(), Effect::Connect));
     assert_eq!(next.served(), Some(&old()));
@@ -246,10 +247,9 @@ fn a_connection_to_an_endpoint_that_was_replaced_is_not_kept_once_it_failed_a_ch
             ("failing f -", ""),
             ("retrying f - 7", ""),
             ("failing e -", "late"),
-            // Not reached: what was retained went with its endpoint.
-            ("failing f o", ""),
+            ("failing f -", ""),
             ("retrying e - 7", "late"),
-            ("retrying f o 7", ""),
+            ("retrying f - 7", ""),
             ("removed", "late"),
         ],
     );
@@ -292,4 +292,25 @@ fn only_a_connection_that_passed_its_last_check_is_served() {
     assert_eq!(checkable, [false, false, true, true, false, true, false, true, false]);
     let under_way = states().map(|(_, state)| state.attempt().is_some());
     assert_eq!(under_way, [false, true, false, true, false, false, true, true, false]);
+}
+
+#[test]
+fn a_connection_that_nobody_needs_any_more_is_handed_out_and_no_other() {
+    // In the order of [`states`]: the client that is handed out, by its letter.
+    let table: [(Happening, &str); 10] = [
+        (Event::Wanted { want: Want::New, attempt: 8, endpoint: 2 }, "---------"),
+        (Event::Made { attempt: ATTEMPT, made: new() }, "n-nonn-on"),
+        (Event::Made { attempt: ATTEMPT + 1, made: new() }, "nnnnnnnnn"),
+        (Event::Failed { attempt: ATTEMPT, error: "f" }, "---------"),
+        (Event::GivenUp { attempt: ATTEMPT }, "---------"),
+        (Event::Redirected, "-----o-o-"),
+        (Event::Passed { revision: at(1) }, "---------"),
+        (Event::Lapsed { revision: at(1), endpoint: 1, error: "f" }, "---------"),
+        (Event::Lapsed { revision: at(1), endpoint: 2, error: "f" }, "--oo-o-o-"),
+        (Event::Removed, "--oo-o-o-"),
+    ];
+    for (event, expected) in table {
+        let retired = states().map(|(_, state)| state.step(event.clone()).retired.map_or('-', |served| served.client));
+        assert_eq!(retired.iter().collect::<String>(), expected, "{event:?}");
+    }
 }
