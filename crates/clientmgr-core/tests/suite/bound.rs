@@ -5,6 +5,7 @@ use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
+use std::time::Duration;
 
 use clientmgr_core::{BoundError, BoundState, BoundStates, ClientError, ClientManager, Refresh};
 use futures::FutureExt;
@@ -366,6 +367,9 @@ fn a_call_that_waits_for_a_build_is_told_at_once_that_it_was_forgotten() {
     assert!(poll_now(&mut stuck).is_pending());
 }
 
+/// How long a thread waits for another one, so that a test that fails does not hang.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A state whose teardown takes until it is told to end.
 struct Lingering {
     begun: mpsc::Sender<()>,
@@ -376,7 +380,7 @@ impl BoundState for Lingering {
     fn teardown(&self) {
         // Where nobody listens or sends, the test does not care.
         let _ = self.begun.send(());
-        let _ = self.end.lock().unwrap().recv();
+        let _ = self.end.lock().unwrap().recv_timeout(PATIENCE);
     }
 }
 
@@ -399,7 +403,7 @@ fn a_teardown_under_way_keeps_the_next_build_waiting() {
         let standing = block_on(states.get_or_build(&OBJECT, &east, build(lingering))).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| end_it(&states, &standing));
-            begins.recv().unwrap();
+            begins.recv_timeout(PATIENCE).expect("the teardown begins");
             let next = Lingering { begun, end: Mutex::new(mpsc::channel().1) };
             let mut building = Box::pin(states.get_or_build(&OBJECT, &east, build(next)));
             let early = poll_now(&mut building);
