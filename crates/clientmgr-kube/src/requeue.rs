@@ -54,8 +54,7 @@ mod tests {
     #[test]
     fn every_error_has_its_time() {
         let current = ConnectedAt::from_unix_micros(1).unwrap();
-        let unavailable =
-            |retry_after| ClientError::Unavailable { cluster: cluster(), source: cause(), retry_after };
+        let unavailable = |retry_after| ClientError::Unavailable { cluster: cluster(), source: cause(), retry_after };
         let table: [(ClientError, Option<Duration>); 7] = [
             (ClientError::NotFound { cluster: cluster() }, None),
             (ClientError::ClusterOutdated { cluster: cluster(), observed: None, current }, None),

@@ -7,9 +7,7 @@ use clientmgr_kube::kube::config::AuthInfo;
 use clientmgr_kube::{ConnectFailure, Fleet};
 use futures::future::join;
 
-use crate::support::{
-    SOON, builder, endpoint, fleet_of, fleet_with, key, kubeconfig_of, served, server, unavailable,
-};
+use crate::support::{SOON, builder, endpoint, fleet_of, fleet_with, key, kubeconfig_of, served, server, unavailable};
 
 #[tokio::test]
 async fn a_server_that_never_answers_ends_within_its_deadline_and_delays_no_other() {
