@@ -8,5 +8,6 @@ mod hanging;
 mod kubeconfig;
 mod laws;
 mod plugin;
+mod residue;
 mod secrecy;
 mod token_file;
