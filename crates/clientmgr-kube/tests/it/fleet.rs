@@ -350,3 +350,15 @@ fn a_client_outlives_the_thread_that_it_was_built_on() {
         client.apiserver_version().await.unwrap();
     });
 }
+
+#[tokio::test]
+async fn a_fleet_may_have_deadlines_that_never_pass() {
+    let server = server("east").await;
+    let never = Duration::MAX;
+    let fleet = builder().connect_deadline(never).request_deadline(never).retry_after(never).build();
+    fleet.upsert(key("east"), endpoint(&server, &server.admin()));
+    unavailable(&fleet, &key("east")).await;
+    fleet.connect(&key("east")).await.unwrap();
+    fleet.check(&key("east")).await.unwrap();
+    fleet.reconnect(&key("east")).await.unwrap();
+}

@@ -111,6 +111,38 @@ async fn a_plugin_is_told_what_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn contexts_that_share_a_plugin_tell_it_each_of_their_own_cluster() {
+    let (east, west) = (server("east").await, server("west").await);
+    let directory = tempfile::tempdir().unwrap();
+    // Each cluster accepts a token of its own, which the plugin finds by what it is told of the cluster.
+    for server in [&east, &west] {
+        let token = directory.path().join(server.address().port().to_string());
+        std::fs::write(token, token_of(server)).unwrap();
+    }
+    let text = format!(
+        r#"port=$(printf '%s' "$KUBERNETES_EXEC_INFO" | sed 's/.*"server":"https:..[^:]*:\([0-9]*\).*/\1/')
+        printf '{{"apiVersion":"{V1}","kind":"ExecCredential","status":{{"token":"%s"}}}}' "$(cat "{}/$port")""#,
+        directory.path().display()
+    );
+    let exec = ExecConfig { provide_cluster_info: true, ..script(&text) };
+    let mut both = kubeconfig_of(&east, with(exec)).merge(west.kubeconfig()).unwrap();
+    let user = both.contexts[0].context.as_ref().unwrap().user.clone();
+    for context in &mut both.contexts {
+        context.context.as_mut().unwrap().user.clone_from(&user);
+    }
+
+    let fleet = builder().build();
+    fleet.add_contexts(&both);
+    for _ in 0..2 {
+        for (cluster, outcome) in fleet.connect_all().await {
+            outcome.unwrap_or_else(|error| panic!("{cluster}: {error}"));
+            fleet.reconnect(&cluster).await.unwrap();
+        }
+    }
+    assert_ne!(token_of(&east), token_of(&west));
+}
+
+#[tokio::test]
 async fn a_plugin_that_is_not_installed_is_an_error() {
     let exec = ExecConfig { command: Some("no-such-plugin-anywhere".into()), ..script("") };
     let problem = plugin_problem(exec).await;
