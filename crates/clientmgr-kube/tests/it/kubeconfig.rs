@@ -112,6 +112,30 @@ async fn a_server_that_cannot_be_spoken_to_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_no_proxy_that_is_not_understood_is_an_error() {
+    const INSIDE: &str = "CLIENTMGR_TEST_NO_PROXY";
+    if std::env::var_os(INSIDE).is_none() {
+        // The environment belongs to the whole process, so to one of its own.
+        let alone = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "kubeconfig::a_no_proxy_that_is_not_understood_is_an_error", "--nocapture"])
+            .envs([(INSIDE, ""), ("HTTPS_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "example.com,")])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&alone.stdout);
+        assert!(alone.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let problem = problem(&kubeconfig(|_, _| ())).await;
+    // kube reads it only if it could use the proxy.
+    let expected = if cfg!(any(feature = "http-proxy", feature = "socks5")) {
+        matches!(problem, KubeconfigProblem::MalformedNoProxy)
+    } else {
+        matches!(problem, KubeconfigProblem::ProxyFeature { feature: "http-proxy" })
+    };
+    assert!(expected, "{problem:?}");
+}
+
+#[tokio::test]
 async fn a_proxy_that_cannot_be_used_is_an_error() {
     let with = |proxy: &str| kubeconfig(|cluster, _| cluster.proxy_url = Some(proxy.into()));
     for proxy in ["gopher://proxy:70", "proxy:8080"] {

@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 
 use clientmgr_fake::apiserver::{Fault, Requests};
-use clientmgr_kube::kube::config::{AuthInfo, ExecConfig, Kubeconfig};
-use clientmgr_kube::{ClientManager, Endpoint, Fleet};
+use clientmgr_kube::kube::config::{AuthInfo, Kubeconfig};
+use clientmgr_kube::{ClientManager, ClientProvider, ConnectFailure, Endpoint, Fleet, KubeconfigProblem};
 
 use crate::support::{builder, everything, fleet_with, key, kubeconfig, kubeconfig_of, server};
 
@@ -18,8 +18,65 @@ fn assert_debug_silent(what: &str, value: &impl Debug) {
     assert_silent(what, &format!("{value:?} {value:#?}"));
 }
 
-/// All the places of a kubeconfig that can hold a secret.
-fn kubeconfigs() -> Vec<(&'static str, Kubeconfig)> {
+/// A place of a kubeconfig that can hold a secret, and how connecting such a kubeconfig fails.
+struct Place {
+    what: &'static str,
+    kubeconfig: Kubeconfig,
+    fails: fn(&ConnectFailure) -> bool,
+}
+
+fn places() -> Vec<Place> {
+    let user = |user: AuthInfo| kubeconfig(|_, slot| *slot = user);
+    vec![
+        Place {
+            what: "token",
+            kubeconfig: user(AuthInfo { token: Some(SECRET.into()), ..AuthInfo::default() }),
+            fails: |failure| matches!(failure, ConnectFailure::Transport(_)),
+        },
+        Place {
+            what: "broken token",
+            kubeconfig: user(AuthInfo { token: Some(format!("{SECRET}\n{SECRET}").into()), ..AuthInfo::default() }),
+            fails: |failure| matches!(failure, ConnectFailure::Kubeconfig(KubeconfigProblem::Token(_))),
+        },
+        Place {
+            what: "key",
+            kubeconfig: user(AuthInfo {
+                client_certificate_data: Some(String::new()),
+                client_key_data: Some(SECRET.into()),
+                ..AuthInfo::default()
+            }),
+            fails: |failure| matches!(failure, ConnectFailure::Kubeconfig(KubeconfigProblem::Base64 { .. })),
+        },
+        Place {
+            what: "password",
+            kubeconfig: user(AuthInfo {
+                username: Some("me".into()),
+                password: Some(SECRET.into()),
+                ..AuthInfo::default()
+            }),
+            fails: |failure| matches!(failure, ConnectFailure::Transport(_)),
+        },
+        Place {
+            what: "server's user",
+            kubeconfig: kubeconfig(|cluster, _| cluster.server = Some(format!("ftp://me:{SECRET}@127.0.0.1"))),
+            fails: |failure| matches!(failure, ConnectFailure::Kubeconfig(KubeconfigProblem::UnsupportedScheme { .. })),
+        },
+        Place {
+            what: "proxy's user",
+            kubeconfig: kubeconfig(|cluster, _| {
+                cluster.proxy_url = Some(format!("gopher://me:{SECRET}@127.0.0.1"));
+            }),
+            fails: |failure| matches!(failure, ConnectFailure::Kubeconfig(KubeconfigProblem::UnsupportedProxy { .. })),
+        },
+    ]
+}
+
+/// What a plugin gets and gives: scripts.
+#[cfg(unix)]
+fn plugins() -> Vec<Place> {
+    use clientmgr_kube::PluginProblem;
+    use clientmgr_kube::kube::config::ExecConfig;
+
     let script = |text: String| ExecConfig {
         api_version: Some("client.authentication.k8s.io/v1".into()),
         command: Some("/bin/sh".into()),
@@ -27,49 +84,48 @@ fn kubeconfigs() -> Vec<(&'static str, Kubeconfig)> {
         env: Some(vec![[("name".into(), "PASSWORD".into()), ("value".into(), SECRET.into())].into()]),
         ..ExecConfig::default()
     };
-    let exec = |text: String| AuthInfo { exec: Some(script(text)), ..AuthInfo::default() };
-    let user = |user: AuthInfo| kubeconfig(|_, slot| *slot = user);
+    let exec =
+        |text: String| kubeconfig(|_, slot| *slot = AuthInfo { exec: Some(script(text)), ..AuthInfo::default() });
     vec![
-        ("token", user(AuthInfo { token: Some(SECRET.into()), ..AuthInfo::default() })),
-        ("broken token", user(AuthInfo { token: Some(format!("{SECRET}\n{SECRET}").into()), ..AuthInfo::default() })),
-        (
-            "key",
-            user(AuthInfo {
-                client_certificate_data: Some(String::new()),
-                client_key_data: Some(SECRET.into()),
-                ..AuthInfo::default()
-            }),
-        ),
-        (
-            "password",
-            user(AuthInfo { username: Some("me".into()), password: Some(SECRET.into()), ..AuthInfo::default() }),
-        ),
-        ("plugin's output", user(exec(format!("echo {SECRET}; echo {SECRET} >&2")))),
-        ("failing plugin's output", user(exec(format!("echo {SECRET}; echo {SECRET} >&2; exit 1")))),
-        (
-            "plugin's broken token",
-            user(exec(format!(
-                r#"echo '{{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{{"token":"{SECRET} "x"}}}}'"#
-            ))),
-        ),
-        ("server's user", kubeconfig(|cluster, _| cluster.server = Some(format!("ftp://me:{SECRET}@127.0.0.1")))),
-        (
-            "proxy's user",
-            kubeconfig(|cluster, _| {
-                cluster.proxy_url = Some(format!("gopher://me:{SECRET}@127.0.0.1"));
-            }),
-        ),
+        Place {
+            what: "plugin's output",
+            kubeconfig: exec(format!("echo {SECRET}; echo {SECRET} >&2")),
+            fails: |failure| matches!(failure, ConnectFailure::Plugin(PluginProblem::Garbage { .. })),
+        },
+        Place {
+            what: "failing plugin's output",
+            kubeconfig: exec(format!("echo {SECRET}; echo {SECRET} >&2; exit 1")),
+            fails: |failure| matches!(failure, ConnectFailure::Plugin(PluginProblem::Failed { code: Some(1), .. })),
+        },
+        Place {
+            what: "plugin's broken token",
+            kubeconfig: exec(format!(
+                r#"echo '{{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{{"token":"{SECRET} {SECRET}"}}}}'"#
+            )),
+            fails: |failure| matches!(failure, ConnectFailure::Plugin(PluginProblem::Token { .. })),
+        },
     ]
 }
 
 #[tokio::test]
-async fn no_error_shows_a_secret() {
-    for (what, kubeconfig) in kubeconfigs() {
+async fn no_error_of_a_kubeconfig_shows_a_secret() {
+    assert_all_silent(places()).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn no_error_of_a_plugin_shows_a_secret() {
+    assert_all_silent(plugins()).await;
+}
+
+async fn assert_all_silent(places: Vec<Place>) {
+    for Place { what, kubeconfig, fails } in places {
         let (fleet, key) = fleet_with(&kubeconfig);
         let error = fleet.connect(&key).await.unwrap_err();
+        assert!(fails(error.failure()), "{what}: {error:?}");
         assert_silent(what, &everything(&error));
         assert_silent(what, &everything(error.failure()));
-        let error = clientmgr_kube::ClientProvider::connection(&fleet, &key).await.map(|it| it.revision).unwrap_err();
+        let error = ClientProvider::connection(&fleet, &key).await.map(|it| it.revision).unwrap_err();
         assert_silent(what, &everything(&error));
         assert_debug_silent(what, &fleet.status(&key));
         assert_debug_silent(what, &fleet);
