@@ -5,8 +5,8 @@ pub use k8s_openapi;
 pub use kube;
 
 pub use clientmgr_core::{
-    BoundError, BoundState, Cause, ClientError, ClientProvider, ConnectedAt, Connection, NamespacedName, NextStep,
-    ProviderError, Refresh,
+    BoundError, BoundState, Cause, ClientError, ClientProvider, ClusterObject, ConnectedAt, Connection, NamespacedName,
+    NextStep, ObservedCluster, ProviderError, Refresh,
 };
 
 mod bound;

@@ -118,7 +118,29 @@ where
         self.inner.forget_cluster(&cluster.cluster_key());
     }
 
-    /// The same manager by keys: for objects and clusters of which only a name or a UID is left.
+    /// The same manager by keys: for objects and clusters of which only a name or a UID is left, or that are no
+    /// Kubernetes resources. An [`ObservedCluster`](crate::ObservedCluster) takes the cluster object's place.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use clientmgr_fake::FakeClientProvider;
+    /// use clientmgr_kube::{ClientManager, NamespacedName, ObjectKey, ObservedCluster};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let fake = FakeClientProvider::empty();
+    /// let clients = ClientManager::new(&fake);
+    /// let east = NamespacedName::new("fleet", "east");
+    /// let revision = fake.set_client(&east, "a client")?;
+    ///
+    /// let object = ObjectKey::of_uid("7d1cbb0d-5c5b-4a5f-a9f5-e5a2f3f54b10");
+    /// let cluster = ObservedCluster { key: east, revision: Some(revision) };
+    /// assert_eq!(clients.by_key().client(&object, &cluster).await?, "a client");
+    ///
+    /// // Later, when nothing but the UID is left.
+    /// clients.by_key().forget(&object);
+    /// # Ok(()) }
+    /// ```
     pub fn by_key(&self) -> &clientmgr_core::ClientManager<P, ObjectKey> {
         &self.inner
     }
