@@ -44,8 +44,8 @@ impl Default for FleetBuilder {
 }
 
 impl FleetBuilder {
-    /// How long connecting a cluster may take in all: reading files, running a credential plugin, the first requests.
-    /// 30 s by default.
+    /// How long connecting a cluster may take in all, once it has its [place](Self::concurrent_connects): reading files,
+    /// running a credential plugin, the first requests. 30 s by default.
     pub fn connect_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -65,7 +65,7 @@ impl FleetBuilder {
         self
     }
 
-    /// How many clusters are connected at a time, at least one. 64 by default.
+    /// How many clusters are connected at a time, at least one; the next wait for a place. 64 by default.
     pub fn concurrent_connects(mut self, limit: usize) -> Self {
         self.concurrency = limit.clamp(1, Semaphore::MAX_PERMITS);
         self

@@ -37,10 +37,14 @@ use crate::{ConnectError, ConnectFailure, Endpoint};
 ///
 /// # Deadlines
 ///
-/// Every await of a fleet has a deadline, and a cluster that hangs delays no other. The clients it hands out have
-/// a timeout for connecting and none for reading, since a watch may be silent for as long as nothing happens: a single
-/// request that must not hang needs a timeout around it. Nor do they repeat failed requests by themselves, since that
-/// makes an outage look like a hang: a controller has a backoff of its own.
+/// Every attempt and every check has a deadline. An attempt's begins when it gets its place among those that the
+/// [limit](FleetBuilder::concurrent_connects) allows at a time. So a cluster that hangs delays no other, until as many
+/// hang at once as there are places; then a connect waits for the first of them to reach its deadline. Readers never
+/// wait, and neither does a check of what is connected.
+///
+/// The clients it hands out have a timeout for connecting and none for reading, since a watch may be silent for as long
+/// as nothing happens: a single request that must not hang needs a timeout around it. Nor do they repeat failed requests
+/// by themselves, since that makes an outage look like a hang: a controller has a backoff of its own.
 ///
 /// # Cancel safety
 ///
