@@ -112,8 +112,8 @@ pub fn contexts(kubeconfig: &Kubeconfig) -> impl Iterator<Item = &str> {
 
 /// Reads the kubeconfigs that `KUBECONFIG` names, or else `~/.kube/config`, and merges them as kubectl does.
 ///
-/// Blocks on the file system. Unlike kube's own [`Kubeconfig::read`] its errors never quote the file, and no file makes
-/// it panic.
+/// Blocks on the file system. Unlike kube's own [`Kubeconfig::read`] its errors never quote the file. What makes kube
+/// panic is an error as well: the panic is caught, so not in a program that is built with `panic = "abort"`.
 ///
 /// # Errors
 ///

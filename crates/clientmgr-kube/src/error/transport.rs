@@ -28,6 +28,9 @@ pub enum Unreached {
     /// The host's name could not be resolved.
     Dns,
     /// The TLS handshake failed: an unknown authority, another name, an expired certificate.
+    ///
+    /// Told with the feature `rustls-tls`. With `openssl-tls` alone it is [`Other`](Self::Other), since the errors of
+    /// that one are not known by type.
     Tls,
     /// No answer came in time.
     TimedOut,
