@@ -21,7 +21,7 @@ use crate::{ClusterResource, ObjectKey};
 /// use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
 /// use clientmgr_kube::{AnyProvider, BoundError, BoundState, BoundStates, ClusterResource};
 ///
-/// /// A task on a cluster.
+/// /// A task on a cluster. Ends when it is torn down, and when it is dropped.
 /// struct Watch(tokio::task::JoinHandle<()>);
 ///
 /// impl Watch {
@@ -36,13 +36,22 @@ use crate::{ClusterResource, ObjectKey};
 ///     }
 /// }
 ///
+/// impl Drop for Watch {
+///     fn drop(&mut self) {
+///         self.0.abort();
+///     }
+/// }
+///
 /// async fn reconcile(
 ///     watches: &BoundStates<AnyProvider, Watch>,
 ///     object: &ConfigMap,
 ///     cluster: &impl ClusterResource,
 /// ) -> Result<(), BoundError<kube::Error>> {
 ///     let watch = watches.get_or_build(object, cluster, Watch::start).await?;
-///     assert!(!watch.0.is_finished());
+///     if watch.0.is_finished() {
+///         // It broke by itself: the next reconcile builds another. One that another reconcile built meanwhile stays.
+///         watches.discard(object, cluster, &watch);
+///     }
 ///     Ok(())
 /// }
 /// ```
@@ -135,7 +144,8 @@ where
         self.inner.forget_cluster(&cluster.cluster_key());
     }
 
-    /// The same map by keys: for objects and clusters of which only a name or a UID is left.
+    /// The same map by keys: for objects and clusters of which only a name or a UID is left. See
+    /// [`ClientManager::by_key`](crate::ClientManager::by_key) for an example.
     pub fn by_key(&self) -> &clientmgr_core::BoundStates<P, ObjectKey, S> {
         &self.inner
     }
