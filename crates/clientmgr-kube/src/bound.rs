@@ -120,8 +120,8 @@ where
         self.inner.discard(&ObjectKey::of(object), &cluster.cluster_key(), broken)
     }
 
-    /// Forgets `object` on all clusters but those that `keep` is true of, and tears down its states there: for an object
-    /// that names other clusters now than it did before.
+    /// Forgets `object` on all clusters but those that `keep` is true of, and tears down its states there: for an
+    /// object that names other clusters now than it did before.
     pub fn retain<K>(&self, object: &K, keep: impl Fn(&NamespacedName) -> bool)
     where
         K: Resource,

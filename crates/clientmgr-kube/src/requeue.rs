@@ -6,8 +6,8 @@ use clientmgr_core::{ClientError, NextStep};
 
 /// When to reconcile again an object that got no client. None: not by a timer.
 ///
-/// None where the watch of the cluster objects will bring the reconcile, and where nothing but a change helps. A mistake
-/// in the code ([`NextStep::RefreshFirst`]) is worth an error and not a timer, so none as well.
+/// None where the watch of the cluster objects will bring the reconcile, and where nothing but a change helps. A
+/// mistake in the code ([`NextStep::RefreshFirst`]) is worth an error and not a timer, so none as well.
 ///
 /// `fallback` is used where the provider gave no hint, and for a request that was
 /// [forgotten](ClientError::Forgotten) meanwhile: the object that asked may be alive, if it was its cluster that was

@@ -44,8 +44,8 @@ impl Default for FleetBuilder {
 }
 
 impl FleetBuilder {
-    /// How long connecting a cluster may take in all, once it has its [place](Self::concurrent_connects): reading files,
-    /// running a credential plugin, the first requests. 30 s by default.
+    /// How long connecting a cluster may take in all, once it has its [place](Self::concurrent_connects): reading
+    /// files, running a credential plugin, the first requests. 30 s by default.
     pub fn connect_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

@@ -43,8 +43,8 @@ use crate::{ConnectError, ConnectFailure, Endpoint};
 /// wait, and neither does a check of what is connected.
 ///
 /// The clients it hands out have a timeout for connecting and none for reading, since a watch may be silent for as long
-/// as nothing happens: a single request that must not hang needs a timeout around it. Nor do they repeat failed requests
-/// by themselves, since that makes an outage look like a hang: a controller has a backoff of its own.
+/// as nothing happens: a single request that must not hang needs a timeout around it. Nor do they repeat failed
+/// requests by themselves, since that makes an outage look like a hang: a controller has a backoff of its own.
 ///
 /// # Cancel safety
 ///

@@ -27,11 +27,16 @@ struct Pending(oneshot::Sender<Result<(), ConnectFailure>>);
 
 impl Pending {
     fn succeed(self) {
-        self.0.send(Ok(())).expect("whoever asked still waits");
+        self.answer(true);
     }
 
     fn fail(self) {
-        self.0.send(Err(ConnectFailure::Unauthorized)).expect("whoever asked still waits");
+        self.answer(false);
+    }
+
+    fn answer(self, well: bool) {
+        let outcome = if well { Ok(()) } else { Err(ConnectFailure::Unauthorized) };
+        self.0.send(outcome).expect("whoever asked still waits");
     }
 }
 
@@ -215,11 +220,7 @@ async fn a_check_that_a_reconnect_overtook_tells_what_is_served_by_then() {
         let second = end(reconnecting).unwrap();
         assert!(second > first);
 
-        if passes {
-            proving.succeed()
-        } else {
-            proving.fail()
-        }
+        proving.answer(passes);
         assert_eq!(end(checking).unwrap(), second);
         assert_eq!(stage.served(), Some(second));
     }
@@ -234,11 +235,7 @@ async fn a_check_of_a_cluster_that_was_removed_meanwhile_says_so() {
         begin(checking.as_mut());
         let proving = stage.prove();
         fleet.remove(&east);
-        if passes {
-            proving.succeed()
-        } else {
-            proving.fail()
-        }
+        proving.answer(passes);
         assert!(matches!(end(checking).unwrap_err().failure(), ConnectFailure::Removed));
     }
 }
@@ -311,11 +308,7 @@ async fn a_check_under_way_does_not_bring_back_a_connection_whose_endpoint_is_re
         begin(checking.as_mut());
         let proving = stage.prove();
         stage.upsert();
-        if passes {
-            proving.succeed()
-        } else {
-            proving.fail()
-        }
+        proving.answer(passes);
         assert!(matches!(end(checking).unwrap_err().failure(), ConnectFailure::Superseded));
         assert_eq!(stage.served(), None);
     }
