@@ -1,0 +1,35 @@
+//! The hub's description of a cluster, and what it tells of the connection.
+
+use std::borrow::Cow;
+
+use clientmgr_kube::{ClusterResource, ConnectedAt, NamespacedName, from_micro_time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(CustomResource, Serialize, Deserialize, Clone, Debug, JsonSchema)]
+#[kube(group = "example.com", version = "v1", kind = "Cluster", status = "ClusterStatus")]
+pub(crate) struct ClusterSpec {
+    /// The context of the kubeconfig: `admin@prod` or an ARN, which no object may be called.
+    pub(crate) context: String,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClusterStatus {
+    /// The revision of the connection. None while nothing is served.
+    pub(crate) connected_at: Option<MicroTime>,
+    /// Why nothing is.
+    pub(crate) error: Option<String>,
+}
+
+impl ClusterResource for Cluster {
+    fn connected_at(&self) -> Option<ConnectedAt> {
+        from_micro_time(self.status.as_ref()?.connected_at.as_ref()?)
+    }
+
+    fn cluster_key(&self) -> Cow<'_, NamespacedName> {
+        Cow::Owned(NamespacedName::cluster_scoped(&self.spec.context))
+    }
+}

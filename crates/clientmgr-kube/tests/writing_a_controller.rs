@@ -1,0 +1,395 @@
+//! The controller of `docs/writing-a-controller.md`, tested as the page tells, and the check that the page quotes what
+//! runs.
+
+mod greetings;
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clientmgr_fake::FakeClientProvider;
+use clientmgr_fake::apiserver::{ApiServer, Fault, Logged, NoSocket, Requests};
+use clientmgr_kube::{
+    BoundStates, ClientManager, ClusterResource as _, ConnectedAt, Endpoint, Fleet, NamespacedName, to_micro_time,
+};
+use futures::channel::mpsc;
+use greetings::cluster::{Cluster, ClusterSpec, ClusterStatus};
+use greetings::controller::run;
+use greetings::greeting::{self, Context, Greeting, GreetingSpec, RESYNC, RETRY, cleanup, reconcile};
+use greetings::keeper::keep_connected;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::runtime::controller::Action;
+use kube::runtime::wait::await_condition;
+use kube::{Api, Client, CustomResourceExt as _};
+use serde_json::json;
+
+// The reconcile, over a fake provider and servers without a socket.
+
+/// A cluster object as a cache may have it: fresh or stale, by the revision it tells.
+fn cluster(connected_at: Option<ConnectedAt>) -> Cluster {
+    let mut cluster = Cluster::new("production", ClusterSpec { context: "admin@prod".to_owned() });
+    cluster.status = Some(ClusterStatus { connected_at: connected_at.map(to_micro_time), error: None });
+    cluster
+}
+
+fn greeting(text: &str) -> Greeting {
+    let spec = GreetingSpec { cluster: "production".to_owned(), text: text.to_owned() };
+    let mut greeting = Greeting::new("hello", spec);
+    greeting.metadata.uid = Some("7d1cbb0d-5c5b-4a5f-a9f5-e5a2f3f54b10".to_owned());
+    greeting
+}
+
+fn setup() -> (FakeClientProvider<Client>, Context) {
+    let provider = FakeClientProvider::empty();
+    let context = Context { members: BoundStates::new(Arc::new(provider.clone())), changed: mpsc::unbounded().0 };
+    (provider, context)
+}
+
+async fn text(member: &ApiServer<NoSocket>) -> Option<String> {
+    let maps: Api<ConfigMap> = Api::default_namespaced(member.client());
+    maps.get_opt("hello").await.unwrap().and_then(|map| map.data?.remove("text"))
+}
+
+/// What is waited for must happen; how soon does not matter.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), what).await.expect("it does not happen")
+}
+
+#[tokio::test]
+async fn a_greeting_moves_to_the_new_connection_once_the_cluster_object_tells_of_it() -> Result<(), Box<dyn Error>> {
+    let (provider, context) = setup();
+    let prod = NamespacedName::cluster_scoped("admin@prod");
+    let old = ApiServer::builder().start_without_socket()?;
+    let new = ApiServer::builder().start_without_socket()?;
+
+    let first = provider.set_client(&prod, old.client())?;
+    reconcile(&greeting("hi"), Some(&cluster(Some(first))), &context).await?;
+    assert_eq!(text(&old).await.as_deref(), Some("hi"));
+    old.wait_for(Requests::to("configmaps").verb("watch")).await;
+
+    // The cache lags: what stands, stands.
+    let second = provider.set_client(&prod, new.client())?;
+    reconcile(&greeting("ho"), Some(&cluster(Some(first))), &context).await?;
+    assert_eq!(text(&old).await.as_deref(), Some("ho"));
+
+    reconcile(&greeting("ha"), Some(&cluster(Some(second))), &context).await?;
+    assert_eq!(text(&new).await.as_deref(), Some("ha"));
+    assert_eq!(text(&old).await.as_deref(), Some("ho"));
+    old.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).ended()).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_failure_has_its_next_step() -> Result<(), Box<dyn Error>> {
+    let (provider, context) = setup();
+    let prod = NamespacedName::cluster_scoped("admin@prod");
+
+    let unknown = reconcile(&greeting("hi"), Some(&cluster(None)), &context).await?;
+    assert_eq!(unknown, Action::await_change());
+
+    provider.set_cluster_error(&prod, std::io::Error::from(ErrorKind::TimedOut))?;
+    let unavailable = reconcile(&greeting("hi"), Some(&cluster(None)), &context).await?;
+    assert_eq!(unavailable, Action::requeue(RETRY));
+
+    let member = ApiServer::builder().start_without_socket()?;
+    let connected_at = provider.set_client(&prod, member.client())?;
+    let outdated = reconcile(&greeting("hi"), Some(&cluster(None)), &context).await?;
+    assert_eq!(outdated, Action::await_change());
+    assert!(member.requests().is_empty());
+
+    let told = reconcile(&greeting("hi"), Some(&cluster(Some(connected_at))), &context).await?;
+    assert_eq!(told, Action::requeue(RESYNC));
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_stays_of_a_greeting_that_goes_or_whose_cluster_does() -> Result<(), Box<dyn Error>> {
+    let (provider, context) = setup();
+    let member = ApiServer::builder().start_without_socket()?;
+    let cluster = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), member.client())?));
+    let watch = || Logged::from(Requests::to("configmaps").verb("watch"));
+
+    let begun = member.marker();
+    reconcile(&greeting("hi"), Some(&cluster), &context).await?;
+    member.wait_for(watch().since(begun)).await;
+    reconcile(&greeting("hi"), None, &context).await?;
+    member.wait_for(watch().since(begun).ended()).await;
+    assert_eq!(context.members.objects(), 0);
+
+    let again = member.marker();
+    reconcile(&greeting("hi"), Some(&cluster), &context).await?;
+    member.wait_for(watch().since(again)).await;
+    cleanup(&greeting("hi"), Some(&cluster), &context).await?;
+    member.wait_for(watch().since(again).ended()).await;
+    assert_eq!(context.members.objects(), 0);
+    assert_eq!(text(&member).await, None);
+
+    cleanup(&greeting("hi"), Some(&cluster), &context).await?; // the map is gone already
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_greeting_that_cannot_be_taken_away_is_kept() -> Result<(), Box<dyn Error>> {
+    let (provider, context) = setup();
+    provider
+        .set_cluster_error(&NamespacedName::cluster_scoped("admin@prod"), std::io::Error::from(ErrorKind::TimedOut))?;
+    assert!(cleanup(&greeting("hi"), Some(&cluster(None)), &context).await.is_err(), "an `Ok` ends the finalizer");
+    assert!(cleanup(&greeting("hi"), None, &context).await.is_ok(), "there is nowhere to take it from");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_greeting_that_names_another_cluster_leaves_the_first() -> Result<(), Box<dyn Error>> {
+    let (provider, context) = setup();
+    let [east, west] = ["east", "west"].map(|_| ApiServer::builder().start_without_socket());
+    let (east, west) = (east?, west?);
+    let first = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), east.client())?));
+    let mut second = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@west"), west.client())?));
+    second.spec.context = "admin@west".to_owned();
+
+    reconcile(&greeting("hi"), Some(&first), &context).await?;
+    east.wait_for(Requests::to("configmaps").verb("watch")).await;
+    reconcile(&greeting("hi"), Some(&second), &context).await?;
+    east.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).ended()).await;
+    assert_eq!(text(&west).await.as_deref(), Some("hi"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_watch_that_broke_is_begun_anew() -> Result<(), Box<dyn Error>> {
+    let (provider, context) = setup();
+    let member = ApiServer::builder().start_without_socket()?;
+    let cluster = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), member.client())?));
+    reconcile(&greeting("hi"), Some(&cluster), &context).await?;
+    let standing = async |_| unreachable!("it stands");
+    let broken = context.members.get_or_build::<_, std::io::Error, _>(&greeting("hi"), &cluster, standing).await?;
+    broken.task.abort();
+    while !broken.task.is_finished() {
+        tokio::task::yield_now().await;
+    }
+
+    let begun = member.marker();
+    let action = reconcile(&greeting("hi"), Some(&cluster), &context).await?;
+    assert_eq!(action, Action::requeue(Duration::ZERO));
+    assert_eq!(reconcile(&greeting("hi"), Some(&cluster), &context).await?, Action::requeue(RESYNC));
+    member.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).since(begun)).await;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_never_answered_is_given_up() -> Result<(), Box<dyn Error>> {
+    let (provider, context) = setup();
+    let member = ApiServer::builder().start_without_socket()?;
+    let cluster = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), member.client())?));
+    member.inject(Fault::NeverAnswer.on(Requests::to("configmaps").verb("patch")).times(1));
+    let error = reconcile(&greeting("hi"), Some(&cluster), &context).await.unwrap_err();
+    assert!(matches!(error, greeting::Error::Deadline), "{error:?}");
+    reconcile(&greeting("hi"), Some(&cluster), &context).await?;
+    assert_eq!(text(&member).await.as_deref(), Some("hi"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refusal_is_looked_at_without_a_client() -> Result<(), Box<dyn Error>> {
+    let provider = FakeClientProvider::<Client>::empty();
+    let clients = ClientManager::new(provider);
+    let error = clients.client(&greeting("hi"), &cluster(None)).await.err().unwrap();
+    assert!(error.is_not_found());
+    Ok(())
+}
+
+// All of it, over a fleet and servers with sockets.
+
+async fn said(server: &ApiServer, words: &str) -> Result<(), Box<dyn Error>> {
+    let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
+    let says =
+        |map: Option<&ConfigMap>| map.and_then(|map| map.data.as_ref()?.get("text")).is_some_and(|text| text == words);
+    soon(await_condition(maps, "hello", says)).await?;
+    Ok(())
+}
+
+async fn told(
+    clusters: &Api<Cluster>,
+    what: impl Fn(Option<ConnectedAt>) -> bool,
+) -> Result<Option<ConnectedAt>, Box<dyn Error>> {
+    let tells = |cluster: Option<&Cluster>| {
+        cluster.is_some_and(|cluster| cluster.status.is_some() && what(cluster.connected_at()))
+    };
+    let cluster = soon(await_condition(clusters.clone(), "production", tells)).await?;
+    Ok(cluster.and_then(|cluster| cluster.connected_at()))
+}
+
+#[tokio::test]
+async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
+    let hub = ApiServer::builder().declare(Cluster::crd()).declare(Greeting::crd()).start().await?;
+    let prod = ApiServer::builder().name("admin@prod").start().await?;
+    let key = NamespacedName::cluster_scoped("admin@prod");
+    let old = prod.issue_token("greeter");
+
+    let fleet = Fleet::builder().build();
+    fleet.upsert(key.clone(), Endpoint::from_kubeconfig(&prod.kubeconfig_for(&old), "admin@prod"));
+    let client = hub.client().await?;
+    let keeper = tokio::spawn(keep_connected(client.clone(), fleet.clone(), Duration::from_millis(50)));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async { drop(stopped.await) };
+    let controller = tokio::spawn(run(client.clone(), Arc::new(fleet.clone()), stopped));
+
+    let clusters: Api<Cluster> = Api::all(client.clone());
+    let greetings: Api<Greeting> = Api::all(client);
+    clusters.create(&PostParams::default(), &cluster(None)).await?;
+    let mut first_greeting = greeting("hi");
+    first_greeting.metadata.uid = None;
+    greetings.create(&PostParams::default(), &first_greeting).await?;
+    said(&prod, "hi").await?;
+    let first = told(&clusters, |connected_at| connected_at.is_some()).await?;
+    let watch = || Logged::from(Requests::to("configmaps").verb("watch"));
+    soon(prod.wait_for(watch().with(old.fingerprint()).answered())).await;
+
+    // The connection is replaced: a new token, and the fleet told of it.
+    let new = prod.rotate_token(&old, Duration::from_secs(3600));
+    fleet.upsert(key, Endpoint::from_kubeconfig(&prod.kubeconfig_for(&new), "admin@prod"));
+    let second = told(&clusters, |connected_at| connected_at > first).await?;
+    soon(prod.wait_for(watch().with(new.fingerprint()).answered())).await;
+    soon(prod.wait_for(watch().with(old.fingerprint()).ended())).await;
+
+    // From here on nothing comes with the old one.
+    let replaced = prod.marker();
+    say(&greetings, "ho").await?;
+    said(&prod, "ho").await?;
+    assert!(prod.requests_matching(Logged::any().since(replaced).with(old.fingerprint())).is_empty());
+
+    // The watch is alive: what others do to the map is undone.
+    let maps: Api<ConfigMap> = Api::default_namespaced(prod.client().await?);
+    maps.delete("hello", &DeleteParams::default()).await?;
+    said(&prod, "ho").await?;
+
+    // The member stops, and comes back.
+    prod.stop().await;
+    told(&clusters, |connected_at| connected_at.is_none()).await?;
+    let stopped = prod.marker();
+    say(&greetings, "ha").await?;
+    prod.start().await?;
+    told(&clusters, |connected_at| connected_at > second).await?;
+    said(&prod, "ha").await?;
+    soon(prod.wait_for(watch().since(stopped).with(new.fingerprint()).answered())).await;
+
+    // What is deleted on the hub is gone on the member, and so is the watch.
+    let last = prod.marker();
+    greetings.delete("hello", &DeleteParams::default()).await?;
+    soon(await_condition(greetings, "hello", |greeting: Option<&Greeting>| greeting.is_none())).await?;
+    assert!(maps.get_opt("hello").await?.is_none());
+    let deletion = Logged::from(Requests::to("configmaps").verb("delete")).since(last).with(new.fingerprint());
+    assert_eq!(prod.requests_matching(deletion.status(200)).len(), 1);
+    soon(prod.wait_for(watch().since(stopped).with(new.fingerprint()).ended())).await;
+
+    _ = stop.send(());
+    soon(controller).await?;
+    keeper.abort();
+    Ok(())
+}
+
+async fn say(greetings: &Api<Greeting>, text: &str) -> Result<(), kube::Error> {
+    let patch = Patch::Merge(json!({ "spec": { "text": text } }));
+    greetings.patch("hello", &PatchParams::default(), &patch).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_check_alone_never_takes_up_new_credentials() -> Result<(), Box<dyn Error>> {
+    let prod = ApiServer::builder().name("admin@prod").start().await?;
+    let key = NamespacedName::cluster_scoped("admin@prod");
+    let old = prod.issue_token("greeter");
+    let fleet = Fleet::builder().build();
+    fleet.upsert(key.clone(), Endpoint::from_kubeconfig(&prod.kubeconfig_for(&old), "admin@prod"));
+    let first = fleet.connect(&key).await?;
+
+    let new = prod.rotate_token(&old, Duration::from_secs(3600));
+    fleet.upsert(key.clone(), Endpoint::from_kubeconfig(&prod.kubeconfig_for(&new), "admin@prod"));
+    assert_eq!(fleet.check(&key).await?, first, "the old one still answers");
+    prod.revoke(old.fingerprint());
+    assert!(fleet.check(&key).await.is_err());
+    assert!(prod.requests_matching(Logged::any().with(new.fingerprint())).is_empty());
+    assert!(fleet.connect(&key).await? > first);
+    Ok(())
+}
+
+// The binary.
+
+const CHILD: &str = "WRITING_A_CONTROLLER_CHILD";
+
+/// In the child it is the binary; the parent is the test.
+#[test]
+fn the_binary_runs_on_a_kubeconfig() -> Result<(), Box<dyn Error>> {
+    if std::env::var_os(CHILD).is_some() {
+        return greetings::binary::main();
+    }
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let hub = ApiServer::builder().name("hub").declare(Cluster::crd()).declare(Greeting::crd()).start().await?;
+        let prod = ApiServer::builder().name("admin@prod").start().await?;
+        let directory = tempfile::tempdir()?;
+        let files = [&hub, &prod].map(|server| (directory.path().join(server.name()), server));
+        for (file, server) in &files {
+            std::fs::write(file, server.kubeconfig_yaml(&server.admin()))?;
+        }
+        let client = hub.client().await?;
+        let mut asked = greeting("hi");
+        asked.metadata.uid = None;
+        Api::all(client.clone()).create(&PostParams::default(), &asked).await?;
+        Api::all(client).create(&PostParams::default(), &cluster(None)).await?;
+
+        let _child = tokio::process::Command::new(std::env::current_exe()?)
+            .args(["--exact", "the_binary_runs_on_a_kubeconfig"])
+            .env(CHILD, "1")
+            .env("KUBECONFIG", std::env::join_paths(files.map(|(file, _)| file))?)
+            .kill_on_drop(true)
+            .spawn()?;
+        said(&prod, "hi").await
+    })
+}
+
+// The page.
+
+const PAGE: &str = include_str!("../../../docs/writing-a-controller.md");
+const SOURCES: [&str; 7] = [
+    include_str!("writing_a_controller.rs"),
+    include_str!("greetings/binary.rs"),
+    include_str!("greetings/cluster.rs"),
+    include_str!("greetings/controller.rs"),
+    include_str!("greetings/greeting.rs"),
+    include_str!("greetings/keeper.rs"),
+    include_str!("greetings/member.rs"),
+];
+
+/// The blocks of code in the page that are of this language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let opening = format!("```{language}\n");
+    let blocks = PAGE.split(&opening).skip(1);
+    blocks.map(|rest| rest.split_once("```").expect("a block of code ends").0).collect()
+}
+
+/// Whether these lines stand in the text one after the other, however far they are moved in.
+fn stands_in(block: &str, text: &str) -> bool {
+    let block: Vec<_> = block.lines().map(str::trim).collect();
+    let text: Vec<_> = text.lines().map(str::trim).collect();
+    text.windows(block.len()).any(|window| window == block)
+}
+
+#[test]
+fn every_snippet_of_the_page_is_code_that_runs() {
+    let snippets = blocks("rust");
+    assert!(snippets.len() >= 10, "{} snippets", snippets.len());
+    for snippet in snippets {
+        assert!(SOURCES.iter().any(|source| stands_in(snippet, source)), "not in a source:\n{snippet}");
+    }
+}
+
+#[test]
+fn the_page_asks_for_the_present_versions() {
+    let workspace = include_str!("../../../Cargo.toml");
+    let [dependencies] = &blocks("toml")[..] else { panic!("one list of dependencies") };
+    for asked in ["kube = { version = \"5\"", "k8s-openapi = { version = \"0.29\""] {
+        assert!(dependencies.contains(asked) && workspace.contains(asked), "{asked}");
+    }
+    assert!(dependencies.contains("schemars = \"1\"") && workspace.contains("schemars = \"1."));
+}
