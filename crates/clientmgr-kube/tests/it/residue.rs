@@ -55,9 +55,8 @@ impl Counted {
                 tokio::task::yield_now().await;
             }
         };
-        if tokio::time::timeout(PATIENCE, down).await.is_err() {
-            panic!("{:?} and not {expected:?} connections and tasks", self.census());
-        }
+        let in_time = tokio::time::timeout(PATIENCE, down).await.is_ok();
+        assert!(in_time, "{:?} and not {expected:?} connections and tasks", self.census());
     }
 }
 
