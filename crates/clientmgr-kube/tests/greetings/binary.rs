@@ -10,6 +10,7 @@ use kube::Client;
 use super::controller::run;
 use super::keeper::keep_connected;
 
+#[expect(clippy::disallowed_methods, reason = "the hub is the kubeconfig's current context, as for kubectl")]
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let hub = Client::try_default().await?;
