@@ -82,7 +82,11 @@ async fn follow(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let checked: Result<_, ConnectError> = fleet.check(&cluster).await;
+        // A check asks the connection that is there; only a connect takes up credentials that are new.
+        let checked: Result<_, ConnectError> = match fleet.check(&cluster).await {
+            Ok(connected_at) => Ok(connected_at),
+            Err(_) => fleet.connect(&cluster).await,
+        };
         let now = match &checked {
             Ok(connected_at) => format!("connected, revision {connected_at}"),
             Err(error) => chain(error),

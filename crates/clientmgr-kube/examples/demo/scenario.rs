@@ -80,7 +80,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
         // Also when the story fails and drops the sender.
         let _ = stopped.await;
     }));
-    let keeping = tokio::spawn(keeper.run());
+    let keeping = tokio::spawn(keeper.run([east.name, west.name]));
 
     let told = tell(&story, &mut east, &mut west).await;
     let forgotten = context.stations.objects();
@@ -145,8 +145,11 @@ async fn tell(story: &Story, east: &mut Member, west: &mut Member) -> Result<(),
     journal.title("west comes back with new credentials; recovery is announced");
     let mark = journal.mark();
     let token = west.server.issue_token("clientmgr-2");
+    // Else the keeper might find west back with the old credentials first.
+    let pause = story.keeper.pause().await;
     west.server.start().await?;
     story.connect(west, token).await?;
+    drop(pause);
     let built = |event: &Event| matches!(event, Event::Built { beacon, .. } if beacon == "cleo");
     journal.since(mark, "cleo's state is built again", built).await?;
     west.audit.supersede(&west.server);
