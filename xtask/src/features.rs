@@ -11,6 +11,9 @@ use crate::workspace::{self, Package};
 
 /// Builds only where the system has OpenSSL's headers.
 const NEEDS_OPENSSL: &str = "openssl-tls";
+/// kube refuses to build these without TLS, so alone they are checked on top of the usual one.
+const NEED_TLS: [&str; 2] = ["oauth", "oidc"];
+const USUAL_TLS: [&str; 2] = ["ring", "rustls-tls"];
 /// Makes a missing OpenSSL an error. CI asks for it.
 const WITH_OPENSSL: &str = "--with-openssl";
 
@@ -45,7 +48,10 @@ fn sets(package: &Package, with_openssl: bool) -> Vec<BTreeSet<&str>> {
         .filter(|feature| *feature != "default" && (with_openssl || *feature != NEEDS_OPENSSL))
         .collect();
     let defaults = package.features.get("default").into_iter().flatten().map(String::as_str).collect();
-    let alone = all.iter().map(|feature| BTreeSet::from([*feature]));
+    let alone = all.iter().map(|feature| {
+        let below = if NEED_TLS.contains(feature) { &USUAL_TLS[..] } else { &[] };
+        below.iter().copied().chain([*feature]).collect()
+    });
 
     let mut sets = Vec::new();
     for set in [BTreeSet::new(), defaults].into_iter().chain(alone).chain([all.clone()]) {
@@ -120,6 +126,15 @@ mod tests {
         let package = package(&[("default", &["a", "b"]), ("a", &[]), ("b", &[]), ("c", &[])], &[]);
         let expected: [&[&str]; 6] = [&[], &["a", "b"], &["a"], &["b"], &["c"], &["a", "b", "c"]];
         assert_eq!(sets(&package, true), expected.map(|set| set.iter().copied().collect::<BTreeSet<_>>()));
+    }
+
+    #[test]
+    fn what_needs_tls_is_never_checked_without() {
+        let package = package(&[("oauth", &[]), ("ring", &[]), ("rustls-tls", &[])], &[]);
+        for set in sets(&package, true) {
+            assert!(!set.contains("oauth") || set.contains("rustls-tls"), "{set:?}");
+        }
+        assert!(sets(&package, true).iter().any(|set| set.contains("oauth")));
     }
 
     #[test]
