@@ -19,6 +19,9 @@ enum Form {
     Text,
     Bool,
     Number,
+    /// A switch that is off, or a number that is 0, unless said otherwise: Go cannot tell these from nothing.
+    Switch,
+    Count,
     Texts,
     /// A map of texts.
     Map,
@@ -70,6 +73,52 @@ const SUBJECT: &[Field] =
     &[(1, "kind", Form::Text), (2, "apiGroup", Form::Text), (3, "name", Form::Text), (4, "namespace", Form::Text)];
 const ROLE_REF: &[Field] = &[(1, "apiGroup", Form::Text), (2, "kind", Form::Text), (3, "name", Form::Text)];
 
+const PORT: &[Field] = &[
+    (1, "name", Form::Text),
+    (2, "hostPort", Form::Count),
+    (3, "containerPort", Form::Number),
+    (4, "protocol", Form::Text),
+    (5, "hostIP", Form::Text),
+];
+const CONTAINER: &[Field] = &[
+    (1, "name", Form::Text),
+    (2, "image", Form::Text),
+    (3, "command", Form::Texts),
+    (4, "args", Form::Texts),
+    (5, "workingDir", Form::Text),
+    (6, "ports", Form::Messages(PORT)),
+    (8, "resources", Form::Message(&[])),
+    (13, "terminationMessagePath", Form::Text),
+    (14, "imagePullPolicy", Form::Text),
+    (16, "stdin", Form::Switch),
+    (17, "stdinOnce", Form::Switch),
+    (18, "tty", Form::Switch),
+    (20, "terminationMessagePolicy", Form::Text),
+];
+const POD_SPEC: &[Field] = &[
+    (2, "containers", Form::Messages(CONTAINER)),
+    (3, "restartPolicy", Form::Text),
+    (6, "dnsPolicy", Form::Text),
+    (8, "serviceAccountName", Form::Text),
+    (9, "serviceAccount", Form::Text),
+    (10, "nodeName", Form::Text),
+    (11, "hostNetwork", Form::Switch),
+    (12, "hostPID", Form::Switch),
+    (13, "hostIPC", Form::Switch),
+    (16, "hostname", Form::Text),
+    (17, "subdomain", Form::Text),
+    (19, "schedulerName", Form::Text),
+    (24, "priorityClassName", Form::Text),
+];
+const DEPLOYMENT_SPEC: &[Field] = &[
+    (1, "replicas", Form::Number),
+    (2, "selector", Form::Message(&[(1, "matchLabels", Form::Map)])),
+    (3, "template", Form::Message(&[META, (2, "spec", Form::Message(POD_SPEC))])),
+    (4, "strategy", Form::Message(&[(1, "type", Form::Text)])),
+    (5, "minReadySeconds", Form::Count),
+    (7, "paused", Form::Switch),
+];
+
 fn fields_of(kind: &str) -> Option<&'static [Field]> {
     match kind {
         "ConfigMap" => {
@@ -92,6 +141,7 @@ fn fields_of(kind: &str) -> Option<&'static [Field]> {
         "RoleBinding" | "ClusterRoleBinding" => {
             Some(&[META, (2, "subjects", Form::Messages(SUBJECT)), (3, "roleRef", Form::Message(ROLE_REF))])
         }
+        "Deployment" => Some(&[META, (2, "spec", Form::Message(DEPLOYMENT_SPEC)), (3, "status", Form::Ignored)]),
         "DeleteOptions" => Some(&[
             (1, "gracePeriodSeconds", Form::Number),
             (2, "preconditions", Form::Message(&[(1, "uid", Form::Text), (2, "resourceVersion", Form::Text)])),
@@ -141,11 +191,11 @@ fn message(name: &str, bytes: &[u8], fields: &[Field]) -> Result<Map<String, Val
             other => *other = value,
         };
         match (form, wired) {
-            (Form::Ignored, _) | (Form::Text, Wired::Bytes([])) => {}
-            (Form::Bool, Wired::Number(value)) => {
+            (Form::Ignored, _) | (Form::Text, Wired::Bytes([])) | (Form::Switch | Form::Count, Wired::Number(0)) => {}
+            (Form::Bool | Form::Switch, Wired::Number(value)) => {
                 object.insert(key.to_owned(), (value != 0).into());
             }
-            (Form::Number, Wired::Number(value)) => {
+            (Form::Number | Form::Count, Wired::Number(value)) => {
                 object.insert(key.to_owned(), value.cast_signed().into());
             }
             (Form::Text, Wired::Bytes(bytes)) => {
@@ -277,6 +327,24 @@ mod tests {
                 "metadata": {"name": "s", "labels": {"a": "b"}, "finalizers": ["x/y"]},
             })
         );
+    }
+
+    #[test]
+    fn a_deployment_is_read_without_what_was_not_said() {
+        let container = [field(1, b"web"), field(2, b"nginx"), field(8, b""), vec![0x80, 0x01, 0]].concat();
+        let template =
+            [field(1, &field(8, b"")), field(2, &[field(2, &container), vec![11 << 3, 0]].concat())].concat();
+        let spec = [vec![1 << 3, 2], field(3, &template), field(4, b""), vec![5 << 3, 0], vec![7 << 3, 1]].concat();
+        let raw = [field(1, &field(1, b"web")), field(2, &spec), field(3, &[1 << 3, 0])].concat();
+        assert_eq!(
+            read(&body("Deployment", &raw)).unwrap()["spec"],
+            json!({
+                "replicas": 2, "paused": true,
+                "template": {"spec": {"containers": [{"name": "web", "image": "nginx"}]}},
+            })
+        );
+        let limited = field(3, &field(2, &field(2, &field(8, &field(1, b"x")))));
+        assert_eq!(read(&body("Deployment", &field(2, &limited))).unwrap_err().code(), 501, "nothing is dropped");
     }
 
     #[test]

@@ -123,6 +123,13 @@ async fn create_makes_things(case: Case) -> Outcome {
     assert_eq!(text.trim(), "secret/s created");
     let text = terminal.run_with(&["create", "-f", "-"], &config_map("b", "1").to_string()).await.text();
     assert_eq!(text.trim(), "configmap/b created");
+    let text = terminal.run(&["create", "deployment", "d", "--image=nginx", "--replicas=2", "--port=80"]).await.text();
+    assert_eq!(text.trim(), "deployment.apps/d created");
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", case.namespace());
+    let deployment = case.get(&path).await.expect(200);
+    assert_eq!((&deployment["spec"]["replicas"], &deployment["metadata"]["generation"]), (&json!(2), &json!(1)));
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!((&container["image"], &container["ports"][0]["containerPort"]), (&json!("nginx"), &json!(80)));
     Ok(())
 }
 
