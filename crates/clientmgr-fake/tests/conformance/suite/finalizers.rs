@@ -55,7 +55,9 @@ async fn no_finalizer_is_added_to_a_deleted_object(case: Case) {
     case.delete(&path).await.expect(200);
     let more = json!({"metadata": {"finalizers": ["example.com/one", "example.com/two", "example.com/three"]}});
     let status = case.patch(&path, "merge", &more).await.refused(422, "Invalid");
-    assert_eq!(fields(&status), ["metadata.finalizers"]);
+    // A real server checks the metadata of core types twice, and says so twice.
+    let named = fields(&status);
+    assert!(!named.is_empty() && named.iter().all(|field| *field == "metadata.finalizers"), "{status}");
 }
 
 async fn a_second_delete_changes_nothing(case: Case) {
