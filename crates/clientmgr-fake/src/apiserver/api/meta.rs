@@ -228,6 +228,10 @@ pub(crate) fn settle_update(old: &Value, new: &mut Value) -> Vec<Cause> {
             None => {
                 metadata.insert(field.to_owned(), before.clone());
             }
+            // What is said about these is passed over, once the server has said something.
+            Some(_) if !before.is_null() && field.ends_with("Timestamp") => {
+                metadata.insert(field.to_owned(), before.clone());
+            }
             Some(value) if value != before => {
                 let shown = value.as_str().map_or_else(|| value.to_string(), |text| format!("{text:?}"));
                 causes.push(Cause::invalid_raw(format!("metadata.{field}"), &shown, "field is immutable"));

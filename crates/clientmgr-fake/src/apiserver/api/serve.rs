@@ -120,6 +120,12 @@ fn non_resource(inner: &Inner, call: &Call, info: &RequestInfo) -> Result<Respon
     }
 }
 
+/// What is made by an update or an apply may say a version, which means nothing then. A create may not.
+fn unversioned(mut object: Value) -> Value {
+    meta::metadata_mut(&mut object).remove("resourceVersion");
+    object
+}
+
 /// A request for a kind that is served.
 struct Request<'a> {
     inner: &'a Arc<Inner>,
@@ -317,7 +323,8 @@ impl Request<'_> {
         let mut store = self.inner.write();
         let missing = store.find(&self.view.kind.shelf, &target.key).is_none();
         if missing && self.view.kind.traits.create_on_update && subresource == Subresource::Main {
-            let stored = write::create(&mut store, &target, object)?;
+            target.expects_nothing(&object, Style::Replace)?;
+            let stored = write::create(&mut store, &target, unversioned(object))?;
             return self.one(StatusCode::CREATED, &stored, format);
         }
         let stored = write::update(&mut store, &target, Style::Replace, |_| Ok(object))?;
@@ -333,8 +340,9 @@ impl Request<'_> {
         let missing = store.find(&self.view.kind.shelf, &target.key).is_none();
         if missing && matches!(patch, Patch::Apply { .. }) && subresource == Subresource::Main {
             let (object, owned) = patch.new_object(&target)?;
+            target.expects_nothing(&object, Style::Apply)?;
             let target = target.applying(owned);
-            let stored = write::create(&mut store, &target, self.admit(object)?)?;
+            let stored = write::create(&mut store, &target, unversioned(self.admit(object)?))?;
             return self.one(StatusCode::CREATED, &stored, format);
         }
         let style = if matches!(patch, Patch::Apply { .. }) { Style::Apply } else { Style::Derive };

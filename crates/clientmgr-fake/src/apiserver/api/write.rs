@@ -70,6 +70,19 @@ impl Target {
         Status::invalid(self.group(), &self.view.kind.kind, &self.key.name, causes)
     }
 
+    /// 409 if an object that would be new says which one it is: that one is gone.
+    pub(crate) fn expects_nothing(&self, object: &Value, style: Style) -> Result<(), Status> {
+        match (meta::text(object, "uid"), style) {
+            ("", _) => Ok(()),
+            (uid, Style::Apply) => Err(self.conflict(&format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            ))),
+            (uid, _) => {
+                Err(self.conflict(&format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ")))
+            }
+        }
+    }
+
     fn has_status(&self) -> bool {
         self.view.kind.versions[self.view.version].status
     }
@@ -227,7 +240,8 @@ pub(crate) fn update(
 fn check_preconditions(target: &Target, style: Style, current: &Stored, new: &Value) -> Result<(), Status> {
     let kind = &target.view.kind;
     let uid = meta::text(new, "uid");
-    if !uid.is_empty() && *uid != *current.uid {
+    // A patch has no preconditions: there the UID is a field like others, which is immutable.
+    if style == Style::Replace && !uid.is_empty() && *uid != *current.uid {
         return Err(target.conflict(&format!(
             "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
             current.uid

@@ -11,6 +11,7 @@ use crate::{
 
 tests![
     an_apply_makes_the_object,
+    an_apply_meant_for_an_object_that_is_gone_is_a_conflict,
     the_same_apply_again_changes_nothing,
     a_manager_owns_what_it_said,
     what_a_manager_no_longer_says_goes,
@@ -42,6 +43,14 @@ async fn an_apply_makes_the_object(case: Case) {
     let made = case.apply(&path, "one", "", &sized(1)).await.expect(201);
     assert_eq!((&made["spec"], managers(&made)), (&json!({"size": 1}), vec!["one Apply -".to_owned()]));
     assert_eq!(case.get(&path).await.expect(200), made);
+}
+
+async fn an_apply_meant_for_an_object_that_is_gone_is_a_conflict(case: Case) {
+    let path = path(&case).await;
+    let mut wanted = sized(1);
+    wanted["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000".into();
+    case.apply(&path, "one", "", &wanted).await.refused(409, "Conflict");
+    case.get(&path).await.refused(404, "NotFound");
 }
 
 async fn the_same_apply_again_changes_nothing(case: Case) {

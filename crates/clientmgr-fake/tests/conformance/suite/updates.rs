@@ -17,6 +17,10 @@ tests![
     a_custom_resource_may_not_be_replaced_without_a_version,
     an_object_that_is_not_there_is_not_updated,
     an_update_meant_for_another_object_of_the_name_is_a_conflict,
+    an_object_that_is_gone_is_not_updated,
+    a_patch_cannot_change_the_identity,
+    the_time_of_creation_stays_whatever_is_said,
+    a_lease_that_is_gone_is_made_by_an_update,
     the_name_in_the_body_must_be_the_one_in_the_path,
     generation_counts_the_changes_of_the_spec,
     the_generation_of_a_deployment_counts_too,
@@ -83,6 +87,43 @@ async fn an_update_meant_for_another_object_of_the_name_is_a_conflict(case: Case
     let mut wanted = config_map("a", "2");
     wanted["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000".into();
     case.put(&format!("{}/a", case.maps()), &wanted).await.refused(409, "Conflict");
+}
+
+async fn an_object_that_is_gone_is_not_updated(case: Case) {
+    let path = format!("{}/a", case.maps());
+    let gone = case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    case.delete(&path).await.expect(200);
+    case.put(&path, &gone).await.refused(404, "NotFound");
+}
+
+async fn a_patch_cannot_change_the_identity(case: Case) {
+    case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    let other = json!({"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}});
+    let status = case.patch(&format!("{}/a", case.maps()), "merge", &other).await.refused(422, "Invalid");
+    assert!(fields(&status).iter().all(|field| *field == "metadata.uid"), "{status}");
+}
+
+async fn the_time_of_creation_stays_whatever_is_said(case: Case) {
+    let path = format!("{}/a", case.maps());
+    let made = case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
+    let earlier = json!({"metadata": {"creationTimestamp": "2001-01-01T00:00:00Z"}});
+    let after = case.patch(&path, "merge", &earlier).await.expect(200);
+    assert_eq!(after["metadata"]["creationTimestamp"], made["metadata"]["creationTimestamp"]);
+}
+
+async fn a_lease_that_is_gone_is_made_by_an_update(case: Case) {
+    let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", case.namespace());
+    let path = format!("{leases}/l");
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l"},
+        "spec": {"holderIdentity": "one"},
+    });
+    let mut held = case.put(&path, &lease).await.expect(201);
+    case.delete(&path).await.expect(200);
+    // The one it was meant for.
+    case.put(&path, &held).await.refused(409, "Conflict");
+    held["metadata"] = json!({"name": "l"});
+    assert_eq!(case.put(&path, &held).await.expect(201)["spec"]["holderIdentity"], "one");
 }
 
 async fn the_name_in_the_body_must_be_the_one_in_the_path(case: Case) {

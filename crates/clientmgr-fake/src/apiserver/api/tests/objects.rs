@@ -184,9 +184,14 @@ fn the_server_s_own_fields_do_not_change() {
     for field in ["uid", "creationTimestamp"] {
         assert_eq!(after["metadata"][field], made["metadata"][field]);
     }
-    let body = json!({"metadata": {"creationTimestamp": "2001-01-01T00:00:00Z"}});
-    let message = patch(&api, &format!("{CONFIGMAPS}/a"), "merge", &body).refused(422, "Invalid");
-    assert!(message.contains("field is immutable"), "{message}");
+    let path = format!("{CONFIGMAPS}/a");
+    let earlier = json!({"metadata": {"creationTimestamp": "2001-01-01T00:00:00Z"}});
+    let after = patch(&api, &path, "merge", &earlier).expect(200);
+    assert_eq!(after["metadata"]["creationTimestamp"], made["metadata"]["creationTimestamp"], "it is passed over");
+    for (field, value) in [("deletionTimestamp", "2001-01-01T00:00:00Z"), ("uid", "another")] {
+        let message = patch(&api, &path, "merge", &json!({"metadata": {field: value}})).refused(422, "Invalid");
+        assert!(message.contains("field is immutable"), "{message}");
+    }
 }
 
 #[test]
