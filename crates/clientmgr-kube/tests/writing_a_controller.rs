@@ -52,7 +52,7 @@ async fn text(member: &ApiServer<NoSocket>) -> Option<String> {
     maps.get_opt("hello").await.unwrap().and_then(|map| map.data?.remove("text"))
 }
 
-/// What is waited for must happen; how soon does not matter.
+/// What is waited for must happen; how soon does not matter, but sooner than the watches end by themselves.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), what).await.expect("it does not happen")
 }
@@ -67,7 +67,7 @@ async fn a_greeting_moves_to_the_new_connection_once_the_cluster_object_tells_of
     let first = provider.set_client(&prod, old.client())?;
     reconcile(&greeting("hi"), Some(&cluster(Some(first))), &context).await?;
     assert_eq!(text(&old).await.as_deref(), Some("hi"));
-    old.wait_for(Requests::to("configmaps").verb("watch")).await;
+    soon(old.wait_for(Requests::to("configmaps").verb("watch"))).await;
 
     // The cache lags: what stands, stands.
     let second = provider.set_client(&prod, new.client())?;
@@ -77,7 +77,7 @@ async fn a_greeting_moves_to_the_new_connection_once_the_cluster_object_tells_of
     reconcile(&greeting("ha"), Some(&cluster(Some(second))), &context).await?;
     assert_eq!(text(&new).await.as_deref(), Some("ha"));
     assert_eq!(text(&old).await.as_deref(), Some("ho"));
-    old.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).ended()).await;
+    soon(old.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).ended())).await;
     Ok(())
 }
 
@@ -113,16 +113,16 @@ async fn nothing_stays_of_a_greeting_that_goes_or_whose_cluster_does() -> Result
 
     let begun = member.marker();
     reconcile(&greeting("hi"), Some(&cluster), &context).await?;
-    member.wait_for(watch().since(begun)).await;
+    soon(member.wait_for(watch().since(begun))).await;
     reconcile(&greeting("hi"), None, &context).await?;
-    member.wait_for(watch().since(begun).ended()).await;
+    soon(member.wait_for(watch().since(begun).ended())).await;
     assert_eq!(context.members.objects(), 0);
 
     let again = member.marker();
     reconcile(&greeting("hi"), Some(&cluster), &context).await?;
-    member.wait_for(watch().since(again)).await;
+    soon(member.wait_for(watch().since(again))).await;
     cleanup(&greeting("hi"), Some(&cluster), &context).await?;
-    member.wait_for(watch().since(again).ended()).await;
+    soon(member.wait_for(watch().since(again).ended())).await;
     assert_eq!(context.members.objects(), 0);
     assert_eq!(text(&member).await, None);
 
@@ -150,9 +150,9 @@ async fn a_greeting_that_names_another_cluster_leaves_the_first() -> Result<(), 
     second.spec.context = "admin@west".to_owned();
 
     reconcile(&greeting("hi"), Some(&first), &context).await?;
-    east.wait_for(Requests::to("configmaps").verb("watch")).await;
+    soon(east.wait_for(Requests::to("configmaps").verb("watch"))).await;
     reconcile(&greeting("hi"), Some(&second), &context).await?;
-    east.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).ended()).await;
+    soon(east.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).ended())).await;
     assert_eq!(text(&west).await.as_deref(), Some("hi"));
     Ok(())
 }
@@ -174,7 +174,7 @@ async fn a_watch_that_broke_is_begun_anew() -> Result<(), Box<dyn Error>> {
     let action = reconcile(&greeting("hi"), Some(&cluster), &context).await?;
     assert_eq!(action, Action::requeue(Duration::ZERO));
     assert_eq!(reconcile(&greeting("hi"), Some(&cluster), &context).await?, Action::requeue(RESYNC));
-    member.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).since(begun)).await;
+    soon(member.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).since(begun))).await;
     Ok(())
 }
 
