@@ -130,6 +130,8 @@ pub(crate) struct Shelf<F> {
     history: VecDeque<Arc<Event<F>>>,
     /// Changes up to here are forgotten.
     floor: u64,
+    /// The last change, forgotten or not.
+    latest: u64,
     changed: watch::Sender<()>,
     /// The kind is no longer served: watches read what is left of the history, and end.
     retired: bool,
@@ -142,6 +144,11 @@ pub(crate) struct TooOld;
 impl<F> Shelf<F> {
     pub(crate) fn find(&self, key: &Key) -> Option<&Arc<Stored>> {
         self.objects.get(key)
+    }
+
+    /// Whether somebody who was told all changes up to `rv` has missed none, though they may be forgotten.
+    pub(crate) fn is_caught_up(&self, rv: u64) -> bool {
+        rv >= self.latest
     }
 
     pub(crate) fn is_retired(&self) -> bool {
@@ -208,6 +215,7 @@ impl<F> Shelf<F> {
     }
 
     fn record(&mut self, event: Event<F>) {
+        self.latest = event.rv;
         self.history.push_back(Arc::new(event));
         if self.history.len() > HISTORY
             && let Some(dropped) = self.history.pop_front()
@@ -266,6 +274,7 @@ impl<F> Store<F> {
                 objects: BTreeMap::new(),
                 history: VecDeque::new(),
                 floor,
+                latest: floor,
                 changed: watch::Sender::new(()),
                 retired: false,
             };

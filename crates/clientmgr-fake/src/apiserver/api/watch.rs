@@ -116,6 +116,7 @@ impl Watch {
                 Some(rv) if !with_initial && rv > 0 => rv,
                 _ => current,
             },
+            begun: false,
             initial,
             // Who asks for no version, or for any, has asked for initial events too, as the real server sees it.
             marks_initial_end: with_initial && options.bookmarks,
@@ -160,6 +161,8 @@ struct Cursor {
     incarnation: u64,
     /// All changes up to here were told, or were none of this watch's business.
     at: u64,
+    /// It has begun: what is forgotten from now on does not concern it once it was told.
+    begun: bool,
     initial: VecDeque<Arc<Stored>>,
     marks_initial_end: bool,
     pending: VecDeque<Arc<store::Event<Form>>>,
@@ -241,7 +244,12 @@ impl Cursor {
             .shelf(&self.view.kind.shelf)
             .filter(|shelf| shelf.incarnation == self.incarnation)
             .ok_or(EndReason::Ended)?;
-        let events = shelf.changes_after(self.at, BATCH).map_err(|_| EndReason::Expired)?;
+        let events = match shelf.changes_after(self.at, BATCH) {
+            Ok(events) => events,
+            Err(store::TooOld) if self.begun && shelf.is_caught_up(self.at) => Vec::new(),
+            Err(store::TooOld) => return Err(EndReason::Expired),
+        };
+        self.begun = true;
         if events.is_empty() {
             if shelf.is_retired() {
                 return Err(EndReason::Ended);

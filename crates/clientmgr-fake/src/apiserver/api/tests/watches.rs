@@ -117,6 +117,24 @@ async fn a_version_from_before_a_compaction_is_expired() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_compaction_does_not_end_a_watch_that_missed_nothing() {
+    let api = Api::new();
+    post(&api, CONFIGMAPS, &config_map("a", "1")).expect(201);
+    let mut open = watch(&api, &in_maps(""));
+    assert_eq!(next_short(&mut open).await, "ADDED a");
+    assert!(futures::poll!(open.next()).is_pending(), "it waits");
+    // A change of another kind, which it is never told of.
+    post(&api, "/api/v1/namespaces/default/secrets", &json!({"metadata": {"name": "s"}})).expect(201);
+    api.compact();
+    assert!(futures::poll!(open.next()).is_pending(), "it still waits");
+    post(&api, CONFIGMAPS, &config_map("b", "1")).expect(201);
+    assert_eq!(next_short(&mut open).await, "ADDED b");
+    post(&api, CONFIGMAPS, &config_map("c", "1")).expect(201);
+    api.compact();
+    assert_eq!(next(&mut open).await.0, "ERROR", "it was not told of c");
+}
+
+#[tokio::test(start_paused = true)]
 async fn all_who_watch_share_one_frame() {
     let api = Api::new();
     let mut watches: Vec<Watch> = (0..10).map(|_| watch(&api, &in_maps("&resourceVersion=1"))).collect();
