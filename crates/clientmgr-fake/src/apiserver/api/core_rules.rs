@@ -91,6 +91,32 @@ pub(crate) fn fill_in(kind: &Kind, object: &mut Value, new: bool) {
     }
 }
 
+/// A key that is there twice, and more data than fits.
+fn size_problems(kind: &Kind, object: &Value) -> Vec<Cause> {
+    const MOST: usize = 1024 * 1024;
+    let entries = |field: &str| object[field].as_object().into_iter().flatten();
+    let mut causes = Vec::new();
+    for (field, other) in [("data", "binaryData"), ("binaryData", "data")] {
+        for (key, _) in entries(field).filter(|(key, _)| !object[other][key.as_str()].is_null()) {
+            let rule = format!("duplicate of key present in {other}");
+            causes.push(Cause::invalid(format!("{field}[{key}]"), key, &rule));
+        }
+    }
+    let text = |value: &Value| value.as_str().map_or(0, str::len);
+    // Four letters of base64 are three bytes.
+    let bytes = |value: &Value| value.as_str().map_or(0, |text| text.trim_end_matches('=').len() * 3 / 4);
+    let encoded = entries("binaryData").map(|(_, value)| bytes(value)).sum::<usize>();
+    let (size, field) = if kind.kind == "Secret" {
+        (entries("data").map(|(_, value)| bytes(value)).sum(), "data")
+    } else {
+        (encoded + entries("data").map(|(_, value)| text(value)).sum::<usize>(), "")
+    };
+    if size > MOST {
+        causes.push(Cause::too_long(field, MOST));
+    }
+    causes
+}
+
 /// What is wrong with a core object beyond its metadata.
 pub(crate) fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     if kind.is("apiextensions.k8s.io", "customresourcedefinitions") {
@@ -117,6 +143,7 @@ pub(crate) fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<
             ));
         }
     }
+    causes.extend(size_problems(kind, object));
     let Some(old) = old else { return causes };
     if old["immutable"] == true {
         if object["immutable"] != true {

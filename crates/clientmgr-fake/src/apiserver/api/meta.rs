@@ -23,6 +23,9 @@ const LABEL_RULE: &str = "a lowercase RFC 1123 label must consist of lower case 
      with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
      '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 
+/// How large all annotations of an object may be together, in bytes.
+const MOST_ANNOTATED: usize = 256 * 1024;
+
 /// A time as `metav1.Time` writes it.
 pub(crate) fn time(now: Timestamp) -> Value {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()
@@ -171,6 +174,10 @@ pub(crate) fn problems(object: &Value, kind: &Kind) -> Vec<Cause> {
             causes.push(Cause::invalid("metadata.annotations", key, &format!("name part{rule}")));
         }
     }
+    let size = |(key, value): (&String, &Value)| key.len() + value.as_str().map_or(0, str::len);
+    if metadata["annotations"].as_object().into_iter().flatten().map(size).sum::<usize>() > MOST_ANNOTATED {
+        causes.push(Cause::too_long("metadata.annotations", MOST_ANNOTATED));
+    }
     let standard = ["kubernetes", "orphan", "foregroundDeletion"];
     for (at, finalizer) in finalizers(object).into_iter().enumerate() {
         if check_key(finalizer).is_err() {
@@ -193,6 +200,17 @@ pub(crate) fn problems(object: &Value, kind: &Kind) -> Vec<Cause> {
                 causes.push(Cause::invalid(format!("metadata.ownerReferences[{at}].{field}"), "", "must not be empty"));
             }
         }
+    }
+    let owners = metadata["ownerReferences"].as_array().into_iter().flatten();
+    let controllers: Vec<&str> = owners
+        .filter(|owner| owner["controller"] == true)
+        .map(|owner| owner["name"].as_str().unwrap_or_default())
+        .collect();
+    if let [.., one, other] = controllers.as_slice() {
+        let rule = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {one} and {other}"
+        );
+        causes.push(Cause::invalid("metadata.ownerReferences", "", &rule));
     }
     causes
 }

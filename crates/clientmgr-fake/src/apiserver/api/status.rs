@@ -38,6 +38,12 @@ impl Cause {
         Self { reason: "FieldValueInvalid", message: format!("Invalid value: {value}: {rule}"), field: field.into() }
     }
 
+    /// The field has more bytes than it may have.
+    pub(crate) fn too_long(field: impl Into<String>, most: usize) -> Self {
+        let message = format!("Too long: may not be more than {most} bytes");
+        Self { reason: "FieldValueTooLong", message, field: field.into() }
+    }
+
     /// The field must be there.
     pub(crate) fn required(field: impl Into<String>, rule: &str) -> Self {
         let message = if rule.is_empty() { "Required value".to_owned() } else { format!("Required value: {rule}") };

@@ -22,6 +22,9 @@ tests![
     a_body_without_kind_is_taken_for_what_the_path_says,
     a_label_that_is_malformed_is_refused,
     a_key_of_a_config_map_must_be_a_file_name,
+    what_is_too_large_for_its_field_is_refused,
+    a_key_is_text_or_bytes_and_not_both,
+    an_object_has_one_controller,
     plain_text_of_a_secret_is_kept_encoded,
     yaml_is_read_too,
     generation_starts_at_one,
@@ -123,6 +126,35 @@ async fn a_key_of_a_config_map_must_be_a_file_name(case: Case) {
     wanted["data"]["a b"] = "x".into();
     let status = case.post(&case.maps(), &wanted).await.refused(422, "Invalid");
     assert_eq!(fields(&status), ["data[a b]"]);
+}
+
+async fn what_is_too_large_for_its_field_is_refused(case: Case) {
+    const KIB: usize = 1024;
+    let mut annotated = config_map("a", "1");
+    annotated["metadata"]["annotations"]["note"] = "x".repeat(256 * KIB).into();
+    let status = case.post(&case.maps(), &annotated).await.refused(422, "Invalid");
+    assert_eq!((fields(&status), reasons(&status)), (vec!["metadata.annotations"], vec!["FieldValueTooLong"]));
+    let status = case.post(&case.maps(), &config_map("a", &"x".repeat(KIB * KIB + 1))).await.refused(422, "Invalid");
+    assert_eq!(reasons(&status), ["FieldValueTooLong"]);
+    case.post(&case.maps(), &config_map("a", &"x".repeat(KIB * KIB))).await.expect(201);
+}
+
+async fn a_key_is_text_or_bytes_and_not_both(case: Case) {
+    let mut wanted = config_map("a", "1");
+    wanted["binaryData"] = json!({"key": "YQ=="});
+    let status = case.post(&case.maps(), &wanted).await.refused(422, "Invalid");
+    assert!(fields(&status).contains(&"data[key]"), "{status}");
+}
+
+async fn an_object_has_one_controller(case: Case) {
+    let owner =
+        |uid: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid, "controller": true});
+    let mut wanted = config_map("a", "1");
+    wanted["metadata"]["ownerReferences"] = json!([owner("1"), owner("2")]);
+    let status = case.post(&case.maps(), &wanted).await.refused(422, "Invalid");
+    assert_eq!(fields(&status), ["metadata.ownerReferences"]);
+    wanted["metadata"]["ownerReferences"] = json!([owner("1")]);
+    case.post(&case.maps(), &wanted).await.expect(201);
 }
 
 async fn plain_text_of_a_secret_is_kept_encoded(case: Case) {
