@@ -101,19 +101,28 @@ fn is_left_out(group: &str, resource: &str) -> bool {
         | "batch"
         | "certificates.k8s.io"
         | "discovery.k8s.io"
+        | "flowcontrol.apiserver.k8s.io"
         | "networking.k8s.io"
         | "node.k8s.io"
         | "policy"
+        | "resource.k8s.io"
         | "scheduling.k8s.io"
         | "storage.k8s.io" => true,
         _ => false,
     }
 }
 
+/// The same for what is no resource. The path has no slash at its end.
+fn is_left_out_path(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    matches!(first, "" | ".well-known" | "debug" | "flagz" | "logs" | "metrics" | "openid" | "statusz")
+}
+
 fn non_resource(inner: &Inner, call: &Call, info: &RequestInfo) -> Result<Response<Bytes>, Status> {
     let path = info.path.trim_end_matches('/');
     let known = discovery::answer(&inner.read(), path, &call.headers).or_else(|| openapi::answer(&inner.read(), path));
     match known {
+        None if is_left_out_path(path) => Err(Status::not_implemented(format_args!("the path {}", info.path))),
         None => Ok(page_not_found()),
         Some(_) if !matches!(call.method, Method::GET | Method::HEAD) => Err(Status::method_not_allowed()),
         Some(answer) => answer,
@@ -139,6 +148,9 @@ impl Request<'_> {
     fn answer(&self) -> Result<Reply, Status> {
         let info = &self.info;
         let kind = &self.view.kind;
+        if self.call.method == Method::HEAD && !kind.custom {
+            return Err(Status::method_not_allowed());
+        }
         let in_namespace = info.namespace.is_some() && !kind.is("", "namespaces");
         if in_namespace && !kind.namespaced {
             return Err(Status::no_such_resource());

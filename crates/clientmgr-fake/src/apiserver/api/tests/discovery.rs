@@ -78,7 +78,7 @@ fn openapi_names_the_patches_and_their_validation() {
 #[test]
 fn what_nobody_serves_is_not_found_and_what_is_left_out_says_so() {
     let api = Api::new();
-    for path in ["/", "/nothing", "/apis/none", "/apis/none/v1", "/apis/none/v1/things", "/api/v2"] {
+    for path in ["/nothing", "/apis/none", "/apis/none/v1", "/apis/none/v1/things", "/api/v2"] {
         let answer = get(&api, path);
         assert_eq!((answer.code, answer.text.as_str()), (404, "404 page not found\n"), "{path}");
     }
@@ -97,5 +97,22 @@ fn what_nobody_serves_is_not_found_and_what_is_left_out_says_so() {
         ("DELETE", "/apis"),
     ] {
         send(&api, method, path, &[], "").refused(405, "MethodNotAllowed");
+    }
+}
+
+#[test]
+fn what_is_no_resource_and_left_out_is_refused_aloud_too() {
+    let api = Api::new();
+    for path in ["/", "/metrics", "/logs/", "/debug/pprof", "/.well-known/openid-configuration", "/openid/v1/jwks"] {
+        assert!(get(&api, path).refused(501, "NotImplemented").contains("the path /"), "{path}");
+    }
+    assert_eq!(get(&api, "/there/is/nothing").code, 404);
+}
+
+#[test]
+fn a_core_resource_has_no_head_and_a_custom_one_has() {
+    let api = with_widgets();
+    for (path, code) in [(CONFIGMAPS, 405), (WIDGETS, 200)] {
+        assert_eq!(send(&api, "HEAD", path, &[], "").code, code, "{path}");
     }
 }
