@@ -114,6 +114,9 @@ async fn nothing_stays_of_a_greeting_that_goes_or_whose_cluster_does() -> Result
     let begun = member.marker();
     reconcile(&greeting("hi"), Some(&cluster), &context).await?;
     soon(member.wait_for(watch().since(begun))).await;
+    // Somebody still has it: it is the teardown that ends the watch, not the drop.
+    let standing = async |_| unreachable!("it stands");
+    let _held = context.members.get_or_build::<_, std::io::Error, _>(&greeting("hi"), &cluster, standing).await?;
     reconcile(&greeting("hi"), None, &context).await?;
     soon(member.wait_for(watch().since(begun).ended())).await;
     assert_eq!(context.members.objects(), 0);
