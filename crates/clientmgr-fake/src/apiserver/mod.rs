@@ -76,7 +76,7 @@
 //! | definitions are established when the request that made them is answered | a moment later |
 //! | a resource version of the future is refused at once | after three seconds |
 //! | the history is ten thousand changes of each kind | five minutes |
-//! | protobuf, `scale`, `log`, `exec`, … are refused | served |
+//! | protobuf answers, most protobuf bodies, `scale`, `log`, `exec`, … are refused | served |
 
 mod access;
 mod api;

@@ -26,7 +26,7 @@
 //! | a resource version of the future | refused at once instead of after three seconds |
 //! | history | ten thousand changes of each kind, whatever their age |
 //! | items of core lists | carry `kind` and `apiVersion`, which a real server leaves out |
-//! | protobuf | read for the types `kubectl create` sends in it, never written |
+//! | protobuf | read for some of the types `kubectl create` sends in it, the others refused; never written |
 //! | YAML answers, `scale`, `log`, `exec`, … | refused |
 
 mod columns;
