@@ -12,8 +12,15 @@ use shuttle_dashmap::{DashMap, Entry};
 
 use crate::Key;
 
-/// Locks are per shard. More shards than cores keep two threads from sharing a cache line, let alone a lock.
-const SHARDS: usize = 64;
+/// How many shards a map has, each with its own lock. A shard is 128 bytes.
+#[derive(Clone, Copy)]
+pub(crate) enum Shards {
+    /// For what is read at every call. So many more than cores that two threads seldom share a cache line, let alone a
+    /// lock.
+    Many = 256,
+    /// For what is read now and then.
+    Few = 16,
+}
 
 /// Whether a value says nothing, so that its key need not be kept.
 pub(crate) trait Vacant: Default {
@@ -21,22 +28,22 @@ pub(crate) trait Vacant: Default {
 }
 
 #[cfg(not(clientmgr_shuttle))]
-type Shards<K, V> = DashMap<K, V, foldhash::fast::RandomState>;
+type Map<K, V> = DashMap<K, V, foldhash::fast::RandomState>;
 
 /// Shuttle's double schedules every lock, and has neither shards nor a choice of hasher.
 #[cfg(clientmgr_shuttle)]
-type Shards<K, V> = DashMap<K, V>;
+type Map<K, V> = DashMap<K, V>;
 
 pub(crate) struct ShardedMap<K, V> {
-    map: Shards<K, V>,
+    map: Map<K, V>,
 }
 
 impl<K: Key, V: Vacant> ShardedMap<K, V> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(shards: Shards) -> Self {
         #[cfg(not(clientmgr_shuttle))]
-        let map = Shards::with_hasher_and_shard_amount(foldhash::fast::RandomState::default(), SHARDS);
+        let map = Map::with_hasher_and_shard_amount(foldhash::fast::RandomState::default(), shards as usize);
         #[cfg(clientmgr_shuttle)]
-        let map = Shards::with_shard_amount(SHARDS);
+        let map = Map::with_shard_amount(shards as usize);
         Self { map }
     }
 
@@ -96,7 +103,7 @@ impl<K: Key, V: Vacant> ShardedMap<K, V> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ShardedMap, Vacant};
+    use super::{ShardedMap, Shards, Vacant};
 
     impl Vacant for u32 {
         fn is_vacant(&self) -> bool {
@@ -111,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_vacant_value_is_never_kept() {
-        let map = ShardedMap::<&str, u32>::new();
+        let map = ShardedMap::<&str, u32>::new(Shards::Few);
         map.edit(&"a", |_| ());
         assert_eq!((map.len(), read(&map, "a")), (0, 0));
 
@@ -124,7 +131,7 @@ mod tests {
 
     #[test]
     fn an_edit_of_all_keeps_what_is_not_vacant() {
-        let map = ShardedMap::<&str, u32>::new();
+        let map = ShardedMap::<&str, u32>::new(Shards::Few);
         map.edit(&"a", |value| *value = 1);
         map.edit(&"b", |value| *value = 2);
         map.edit_all(|value| *value -= 1);
@@ -133,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_removed_value_is_handed_out_once() {
-        let map = ShardedMap::<&str, u32>::new();
+        let map = ShardedMap::<&str, u32>::new(Shards::Few);
         map.edit(&"a", |value| *value = 1);
         assert_eq!((map.remove(&"a"), map.remove(&"a")), (Some(1), None));
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::manager::{conclude, conclude_failure};
 use crate::rules;
-use crate::sharded::{ShardedMap, Vacant};
+use crate::sharded::{ShardedMap, Shards, Vacant};
 use crate::{ClientError, ClientProvider, ClusterObject, Key, Revision};
 
 pub use self::error::BoundError;
@@ -116,7 +116,7 @@ impl<K: Key, R: Revision, S: BoundState> Slots<K, R, S> {
 impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
     /// A map without states, whose clients come from `provider`.
     pub fn new(provider: P) -> Self {
-        Self { provider, slots: ShardedMap::new() }
+        Self { provider, slots: ShardedMap::new(Shards::Few) }
     }
 
     /// The provider.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::Key;
-use crate::sharded::{ShardedMap, Vacant};
+use crate::sharded::{ShardedMap, Shards, Vacant};
 
 /// Every [`intern`](Self::intern) is one use, to be given back by one [`release`](Self::release).
 ///
@@ -32,7 +32,7 @@ impl<K> Vacant for Uses<K> {
 
 impl<K: Key> Clusters<K> {
     pub(crate) fn new() -> Self {
-        Self { uses: ShardedMap::new() }
+        Self { uses: ShardedMap::new(Shards::Few) }
     }
 
     /// The one shared copy of `cluster`, used once more.

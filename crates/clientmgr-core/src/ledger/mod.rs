@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::rules::{Decision, Entry};
-use crate::sharded::ShardedMap;
+use crate::sharded::{ShardedMap, Shards};
 use crate::{Key, Revision};
 
 use self::clusters::Clusters;
@@ -27,7 +27,7 @@ pub(crate) struct Ledger<O, K, R> {
 
 impl<O: Key, K: Key, R: Revision> Ledger<O, K, R> {
     pub(crate) fn new() -> Self {
-        Self { rows: ShardedMap::new(), clusters: Clusters::new(), next_ticket: AtomicU64::new(0) }
+        Self { rows: ShardedMap::new(Shards::Many), clusters: Clusters::new(), next_ticket: AtomicU64::new(0) }
     }
 
     /// Decides on the entry of `object` on `cluster`, and stores the decision in the same step.

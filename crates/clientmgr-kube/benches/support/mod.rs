@@ -23,7 +23,7 @@ type Held<C> = Connection<C, ConnectedAt>;
 type Map<K, V> = DashMap<K, V, RandomState>;
 
 /// The floor may not lose because its map has fewer shards than the manager's.
-const SHARDS: usize = 64;
+const SHARDS: usize = 256;
 
 fn map<K: Eq + std::hash::Hash, V>() -> Map<K, V> {
     DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS)
