@@ -4,7 +4,7 @@
 //! There are no sockets here, no TLS, no credentials and no faults: those are the shell around it.
 //!
 //! - `route`, `query`, `negotiate`, `protobuf`: what is asked, in which form
-//! - `kinds`, `crd`, `schema`, `core_rules`, `meta`: what is served and what is valid
+//! - `kinds`, `crd`, `schema`, `fields`, `core_rules`, `meta`: what is served and what is valid
 //! - `store`: what there is; `write`, `delete`, `patch`, `managed_fields`: how it changes
 //! - `list`, `watch`, `view`, `table`, `columns`: how it is shown
 //! - `discovery`, `openapi`: what clients ask first
@@ -19,6 +19,7 @@
 //! |---|---|
 //! | schemas of core types | unknown fields are kept, most fields are neither defaulted nor validated |
 //! | schemas of custom resources | stored, and read for how lists merge; not enforced, nothing pruned or defaulted |
+//! | `fieldValidation` | finds unknown fields of custom resources; none of core types, and no fields given twice |
 //! | conversion webhooks | refused; versions differ in `apiVersion` only |
 //! | garbage collection | none; foreground and orphaning deletes leave their finalizer, as without a controller manager |
 //! | namespace controller | built in: a deleted namespace empties itself and goes at once |
@@ -34,6 +35,7 @@ mod core_rules;
 mod crd;
 mod delete;
 mod discovery;
+mod fields;
 mod kinds;
 mod list;
 mod managed_fields;

@@ -1,6 +1,7 @@
 //! The query parameters of a request, read and checked.
 
 use super::{
+    fields::FieldValidation,
     negotiate::Include,
     route::{query_pairs, truthy},
     select::{FieldSelector, LabelSelector},
@@ -73,16 +74,17 @@ impl Query {
         }
     }
 
-    pub(crate) fn check_field_validation(&self, options_kind: &str) -> Result<(), Status> {
-        let known = ["", "Ignore", "Warn", "Strict"];
+    pub(crate) fn field_validation(&self, options_kind: &str) -> Result<FieldValidation, Status> {
         match self.text("fieldValidation") {
-            Some(other) if !known.contains(&other) => Err(Status::invalid(
+            None | Some("Warn") => Ok(FieldValidation::Warn),
+            Some("Ignore") => Ok(FieldValidation::Ignore),
+            Some("Strict") => Ok(FieldValidation::Strict),
+            Some(other) => Err(Status::invalid(
                 "meta.k8s.io",
                 options_kind,
                 "",
-                &[Cause::not_supported("fieldValidation", other, &known)],
+                &[Cause::not_supported("fieldValidation", other, &["", "Ignore", "Warn", "Strict"])],
             )),
-            _ => Ok(()),
         }
     }
 

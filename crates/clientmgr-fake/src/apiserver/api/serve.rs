@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     Call, Inner, Reply, core_rules,
     delete::{self, DeleteOptions, Deletion, Propagation},
-    discovery,
+    discovery, fields,
     kinds::Kind,
     list::{self, Page, Selection},
     managed_fields::Manager,
@@ -214,7 +214,7 @@ impl Request<'_> {
             let cause = super::status::Cause::invalid("fieldManager", long, "may not be more than 128 bytes");
             return Err(Status::invalid("meta.k8s.io", options_kind, "", &[cause]));
         }
-        self.query.check_field_validation(options_kind)?;
+        self.query.field_validation(options_kind)?;
         Ok(Target {
             view: self.view.clone(),
             key: Key::new(self.namespace(), self.info.name.as_deref().unwrap_or_default()),
@@ -285,10 +285,12 @@ impl Request<'_> {
         }
     }
 
-    /// The object a create or replace brings, checked for its type and shape, in stored form.
-    fn object(&self) -> Result<Value, Status> {
+    /// The object a create or replace brings, checked for its type and shape, in stored form; and the undeclared
+    /// fields to warn of.
+    fn object(&self, options_kind: &str) -> Result<(Value, Vec<String>), Status> {
         let object = self.body()?;
-        self.admit(object)
+        let undeclared = fields::check(&self.view, self.query.field_validation(options_kind)?, &object);
+        Ok((self.admit(object)?, undeclared?))
     }
 
     fn admit(&self, mut object: Value) -> Result<Value, Status> {
@@ -323,15 +325,15 @@ impl Request<'_> {
     fn create(&self) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
         let target = self.target(Subresource::Main, "CreateOptions")?;
-        let object = self.object()?;
+        let (object, undeclared) = self.object("CreateOptions")?;
         let stored = write::create(&mut self.inner.write(), &target, object)?;
-        self.one(StatusCode::CREATED, &stored, format)
+        self.one(StatusCode::CREATED, &stored, format).map(|answer| fields::warn(answer, &undeclared))
     }
 
     fn update(&self, subresource: Subresource) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
         let target = self.target(subresource, "UpdateOptions")?;
-        let object = self.object()?;
+        let (object, undeclared) = self.object("UpdateOptions")?;
         let mut store = self.inner.write();
         let missing = store.find(&self.view.kind.shelf, &target.key).is_none();
         if missing && self.view.kind.traits.create_on_update && subresource == Subresource::Main {
@@ -341,13 +343,18 @@ impl Request<'_> {
         }
         let stored = write::update(&mut store, &target, Style::Replace, |_| Ok(object))?;
         drop(store);
-        self.one(StatusCode::OK, &stored, format)
+        self.one(StatusCode::OK, &stored, format).map(|answer| fields::warn(answer, &undeclared))
     }
 
     fn patch(&self, subresource: Subresource) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
         let target = self.target(subresource, "PatchOptions")?;
         let patch = Patch::read(&self.call, &self.query, &self.view.kind)?;
+        let validation = self.query.field_validation("PatchOptions")?;
+        if let Patch::Apply { wanted, .. } = &patch {
+            fields::check_applied(&target, validation, wanted)?;
+        }
+        let mut undeclared = Vec::new();
         let mut store = self.inner.write();
         let missing = store.find(&self.view.kind.shelf, &target.key).is_none();
         if missing && matches!(patch, Patch::Apply { .. }) && subresource == Subresource::Main {
@@ -361,10 +368,12 @@ impl Request<'_> {
         let stored = write::update(&mut store, &target, style, |current| {
             let mut shown = current.clone();
             self.view.show(&mut shown);
-            self.admit(patch.apply(&target, &shown)?)
+            let patched = patch.apply(&target, &shown)?;
+            undeclared = fields::check_patched(&self.view, validation, &shown, &patched)?;
+            self.admit(patched)
         })?;
         drop(store);
-        self.one(StatusCode::OK, &stored, format)
+        self.one(StatusCode::OK, &stored, format).map(|answer| fields::warn(answer, &undeclared))
     }
 
     /// From the body, or from the query where there is no body: a real server never reads both.

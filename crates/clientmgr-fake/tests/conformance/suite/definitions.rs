@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    answer::fields,
+    answer::{fields, message},
     case::{Case, is_condition_true},
-    fixtures::{names, rv, uid, widgets},
+    fixtures::{names, rv, uid, widget, widgets},
     test::tests,
 };
 
@@ -18,6 +18,8 @@ tests![
     a_cluster_scoped_resource_has_no_namespace,
     a_deleted_definition_takes_its_objects_along,
     two_definitions_of_one_kind_live_apart,
+    an_undeclared_field_is_refused_under_strict_validation,
+    an_undeclared_field_is_warned_of_otherwise,
 ];
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -124,4 +126,22 @@ async fn two_definitions_of_one_kind_live_apart(case: Case) {
     }
     case.post(&path(&case, &groups[0], "v1"), &object(&groups[0], "v1")).await.expect(201);
     assert!(names(&case.get(&path(&case, &groups[1], "v1")).await.expect(200)).is_empty());
+}
+
+async fn an_undeclared_field_is_refused_under_strict_validation(case: Case) {
+    let strict = format!("{}?fieldValidation=Strict", case.widgets().await);
+    let status = case.post(&strict, &widget("w", &json!({"sizee": 1}))).await.refused(400, "BadRequest");
+    let expected = "Widget in version \"v1\" cannot be handled as a Widget: strict decoding error: unknown field \
+                    \"spec.sizee\"";
+    assert_eq!(message(&status), expected);
+    case.post(&strict, &widget("w", &json!({"size": 1}))).await.expect(201);
+    let one = format!("{}/w?fieldValidation=Strict", case.widgets().await);
+    let status = case.patch(&one, "merge", &json!({"spec": {"sizee": 1}})).await.refused(422, "Invalid");
+    assert!(message(&status).contains("strict decoding error: unknown field \"spec.sizee\""), "{status}");
+}
+
+async fn an_undeclared_field_is_warned_of_otherwise(case: Case) {
+    let answer = case.post(&case.widgets().await, &widget("w", &json!({"sizee": 1}))).await;
+    assert_eq!(answer.headers["warning"], r#"299 - "unknown field \"spec.sizee\"""#);
+    answer.expect(201);
 }

@@ -101,3 +101,39 @@ fn a_changed_definition_serves_the_change() {
     let body = json!({"spec": {"scope": "Cluster"}});
     patch(&api, &target, "merge", &body).refused(422, "Invalid");
 }
+
+#[test]
+fn a_field_the_schema_does_not_declare_is_refused_when_asked_for_and_told_otherwise() {
+    let mut definition = widgets();
+    let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    schema["x-kubernetes-preserve-unknown-fields"] = false.into();
+    let api = Api::new();
+    api.declare(&definition).unwrap();
+    let wrong = widget("w", &json!({"sizee": 1}));
+    let strict = format!("{WIDGETS}?fieldValidation=Strict");
+
+    let message = post(&api, &strict, &wrong).refused(400, "BadRequest");
+    let complaint = r#"strict decoding error: unknown field "spec.sizee""#;
+    assert_eq!(message, format!(r#"Widget in version "v1" cannot be handled as a Widget: {complaint}"#));
+    let ignored = post(&api, &format!("{WIDGETS}?fieldValidation=Ignore&dryRun=All"), &wrong);
+    assert!(!ignored.headers.contains_key("warning"));
+    ignored.expect(201);
+    let told = post(&api, WIDGETS, &wrong);
+    assert_eq!(told.headers["warning"], r#"299 - "unknown field \"spec.sizee\"""#);
+    told.expect(201);
+
+    let one = format!("{WIDGETS}/w");
+    let mut kept = get(&api, &one).expect(200);
+    kept["spec"] = json!({"size": 1, "colour": "red"});
+    put(&api, &format!("{one}?fieldValidation=Strict"), &kept).refused(400, "BadRequest");
+    let patched = patch(&api, &format!("{one}?fieldValidation=Strict"), "merge", &json!({"spec": {"colour": "red"}}));
+    assert!(patched.refused(422, "Invalid").ends_with(r#"strict decoding error: unknown field "spec.colour""#));
+    // What a real server would not have kept is not held against a patch.
+    patch(&api, &format!("{one}?fieldValidation=Strict"), "merge", &json!({"spec": {"size": 2}})).expect(200);
+    let target = format!("{one}?fieldValidation=Strict&fieldManager=m");
+    let applied = patch(&api, &target, "apply", &wrong);
+    let message = "failed to create typed patch object (default/w; example.com/v1, Kind=Widget): .spec.sizee: field \
+                   not declared in schema";
+    assert_eq!((applied.code, &applied.body["message"]), (500, &json!(message)), "{}", applied.text);
+    post(&api, &strict, &widget("x", &json!({"size": 1, "parts": ["a"]}))).expect(201);
+}
