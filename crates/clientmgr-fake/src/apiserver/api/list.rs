@@ -150,6 +150,11 @@ pub(crate) fn page(store: &Store, view: &View, selection: &Selection, options: &
     Ok(Page { items, rv, continue_token, remaining })
 }
 
+/// 406 for a list that is asked for in the form of one object.
+pub(crate) fn not_one_object() -> Status {
+    Status::not_acceptable("you requested PartialObjectMetadata, but the requested object is a list")
+}
+
 impl Page {
     /// Objects without a moment: what a collection's delete returns.
     pub(crate) fn of(items: Vec<Arc<Stored>>, rv: u64) -> Self {
@@ -202,9 +207,7 @@ impl Page {
                     }),
                 ))
             }
-            Format::Metadata => {
-                Err(Status::not_acceptable("you requested PartialObjectMetadata, but the requested object is a list"))
-            }
+            Format::Metadata => Err(not_one_object()),
         }
     }
 }

@@ -429,6 +429,10 @@ impl Request<'_> {
 
     fn delete_collection(&self) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
+        if format == Format::Metadata {
+            // Told before anything is deleted.
+            return Err(list::not_one_object());
+        }
         let options = self.delete_options()?;
         let rehearsal = self.deleting()?;
         let (selection, list_options) = self.selection(false)?;
