@@ -76,28 +76,49 @@ fn field_text(object: &Value, field: &str) -> String {
 #[derive(Debug, PartialEq)]
 struct Token {
     rv: Option<u64>,
-    start: Key,
+    /// A name, or `namespace/name` in a list over all namespaces: what of the object's key is not in the list's path.
+    start: String,
 }
 
 impl Token {
     fn encode(&self) -> String {
         let rv = self.rv.map_or(Value::from(-1), Value::from);
-        let token = json!({
-            "v": "meta.k8s.io/v1", "rv": rv, "start": format!("{}/{}", self.start.namespace, self.start.name),
-        });
+        let token = json!({"v": "meta.k8s.io/v1", "rv": rv, "start": self.start});
         BASE64_URL_SAFE_NO_PAD.encode(token.to_string())
     }
 
     fn decode(token: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
         let token: Value = serde_json::from_slice(&bytes).ok()?;
-        let (namespace, name) = token["start"].as_str()?.split_once('/')?;
-        (token["v"] == "meta.k8s.io/v1").then_some(())?;
+        let start = token["start"].as_str()?;
+        let is_path = start.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        (token["v"] == "meta.k8s.io/v1" && is_path).then_some(())?;
         let rv = match token["rv"].as_i64()? {
             -1 => None,
             rv => Some(u64::try_from(rv).ok()?),
         };
-        Some(Self { rv, start: Key::new(namespace, name) })
+        Some(Self { rv, start: start.to_owned() })
+    }
+
+    /// What a list of this selection says to go on behind `key`.
+    fn start_of(view: &View, selection: &Selection, key: &Key) -> String {
+        if view.kind.namespaced && selection.namespace.is_none() {
+            format!("{}/{}", key.namespace, key.name)
+        } else {
+            key.name.to_string()
+        }
+    }
+
+    /// The key to go on behind, in the list that is asked for now.
+    fn key(&self, view: &View, selection: &Selection) -> Key {
+        match &selection.namespace {
+            Some(namespace) => Key::new(namespace, &self.start),
+            None if view.kind.namespaced => {
+                let (namespace, name) = self.start.split_once('/').unwrap_or((&self.start, ""));
+                Key::new(namespace, name)
+            }
+            None => Key::new("", &self.start),
+        }
     }
 }
 
@@ -130,8 +151,8 @@ pub(crate) fn page(store: &Store, view: &View, selection: &Selection, options: &
         None => asked.filter(|_| exact).unwrap_or(current),
     };
     let shelf = store.shelf(&view.kind.shelf).ok_or_else(Status::no_such_resource)?;
-    let start = token.as_ref().map(|token| &token.start);
-    let walk = shelf.walk(selection.namespace.as_deref(), start, rv).map_err(|TooOld| match &token {
+    let start = token.as_ref().map(|token| token.key(view, selection));
+    let walk = shelf.walk(selection.namespace.as_deref(), start.as_ref(), rv).map_err(|TooOld| match &token {
         Some(token) => {
             let onward = Token { rv: None, start: token.start.clone() };
             Status::expired(TOO_OLD_PAGE).continue_with(onward.encode())
@@ -145,8 +166,10 @@ pub(crate) fn page(store: &Store, view: &View, selection: &Selection, options: &
     let items: Vec<_> = matching.by_ref().take(limit).collect();
     let more = matching.next().is_some();
     let remaining = (more && selection.is_everything()).then(|| 1 + matching.count());
-    let continue_token =
-        items.last().filter(|_| more).map(|last| Token { rv: Some(rv), start: last.key.clone() }.encode());
+    let continue_token = items
+        .last()
+        .filter(|_| more)
+        .map(|last| Token { rv: Some(rv), start: Token::start_of(view, selection, &last.key) }.encode());
     Ok(Page { items, rv, continue_token, remaining })
 }
 
@@ -219,11 +242,15 @@ mod tests {
     #[test]
     fn tokens_survive_the_round_trip_and_nothing_else_is_one() {
         for rv in [Some(7), None] {
-            let token = Token { rv, start: Key::new("a", "b") };
+            let token = Token { rv, start: "a/b".to_owned() };
             assert_eq!(Token::decode(&token.encode()), Some(token));
         }
         for bad in ["", "x", "e30", "!!!"] {
             assert_eq!(Token::decode(bad), None, "{bad}");
+        }
+        for start in ["", "/a", "a/", "../a", "."] {
+            let made_up = Token { rv: Some(1), start: start.to_owned() };
+            assert_eq!(Token::decode(&made_up.encode()), None, "{start}");
         }
     }
 }

@@ -18,6 +18,7 @@ tests![
     pages_show_one_moment,
     a_page_of_a_selection_does_not_count_the_rest,
     a_page_cannot_be_made_up,
+    a_page_goes_on_at_the_same_place_in_another_namespace,
     a_page_takes_no_version,
     an_exact_version_shows_that_moment,
     a_version_that_is_not_old_enough_is_the_present,
@@ -157,4 +158,18 @@ async fn metadata_can_be_read_alone(case: Case) {
     let object = case.get_as(&format!("{}/a", case.maps()), accept).await.expect(200);
     assert_eq!((&object["kind"], &object["metadata"]["name"]), (&json!("PartialObjectMetadata"), &json!("a")));
     assert!(object.get("data").is_none());
+}
+
+async fn a_page_goes_on_at_the_same_place_in_another_namespace(case: Case) {
+    with_maps(&case, &["a", "b", "c"]).await;
+    let wanted = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "conformance-"}});
+    let made = case.post("/api/v1/namespaces", &wanted).await.expect(201);
+    let elsewhere = format!("/api/v1/namespaces/{}/configmaps", made["metadata"]["name"].as_str().expect("a name"));
+    for name in ["a", "b", "c"] {
+        case.post(&elsewhere, &config_map(name, "1")).await.expect(201);
+    }
+    let first = case.get(&format!("{elsewhere}?limit=1")).await.expect(200);
+    let token = first["metadata"]["continue"].as_str().expect("there is more");
+    let rest = case.get(&format!("{}?limit=2&continue={token}", case.maps())).await.expect(200);
+    assert_eq!(names(&rest), ["b", "c"]);
 }

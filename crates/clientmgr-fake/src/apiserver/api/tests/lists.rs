@@ -136,3 +136,30 @@ fn metadata_alone_can_be_asked_for() {
     send(&api, "GET", CONFIGMAPS, &[("accept", &one)], "").refused(406, "NotAcceptable");
     send(&api, "GET", &target, &[("accept", &many)], "").refused(406, "NotAcceptable");
 }
+
+#[test]
+fn a_page_goes_on_at_the_same_place_in_another_namespace() {
+    const ELSEWHERE: &str = "/api/v1/namespaces/kube-system/configmaps";
+    let api = with_maps(&["a", "b", "c"]);
+    for name in ["a", "b", "c"] {
+        post(&api, ELSEWHERE, &config_map(name, "1")).expect(201);
+    }
+    let first = get(&api, &format!("{ELSEWHERE}?limit=1")).expect(200);
+    let token = first["metadata"]["continue"].as_str().unwrap();
+    for namespace in [CONFIGMAPS, ELSEWHERE] {
+        assert_eq!(names(&get(&api, &format!("{namespace}?continue={token}")).expect(200)), ["b", "c"]);
+    }
+    let mut seen = Vec::new();
+    let mut next = String::new();
+    loop {
+        let page = get(&api, &format!("/api/v1/configmaps?limit=2{next}")).expect(200);
+        seen.extend(names(&page).into_iter().map(str::to_owned));
+        let Some(token) = page["metadata"]["continue"].as_str() else { break };
+        next = format!("&continue={token}");
+    }
+    assert_eq!(seen, ["a", "b", "c", "a", "b", "c"]);
+    let page = get(&api, "/api/v1/namespaces?limit=1").expect(200);
+    let token = page["metadata"]["continue"].as_str().unwrap();
+    let rest = get(&api, &format!("/api/v1/namespaces?continue={token}")).expect(200);
+    assert_eq!(names(&rest), ["kube-node-lease", "kube-public", "kube-system"]);
+}
