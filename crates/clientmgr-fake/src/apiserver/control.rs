@@ -152,6 +152,9 @@ impl<T> ApiServer<T> {
 impl<T> ApiServer<T> {
     /// Makes requests fail: see [`Fault`](super::Fault). The oldest fault that applies to a request is the one
     /// it meets.
+    ///
+    /// The fault stands though the returned [`Standing`] is dropped. Keep it to [`lift`](Standing::lift) a fault
+    /// that was given no count.
     pub fn inject(&self, fault: impl Into<Injection>) -> Standing {
         let injection = fault.into();
         let times = injection.times;

@@ -62,7 +62,7 @@ impl<T: Clone> Rules<T> {
 
 /// A fault or denial that stands at the server until it is used up or lifted.
 ///
-/// Dropping this leaves it standing.
+/// Dropping this leaves it standing: [`lift`](Self::lift) ends it, or the count it was given for.
 #[derive(Debug, Clone, Default)]
 pub struct Standing(Arc<Tally>);
 
