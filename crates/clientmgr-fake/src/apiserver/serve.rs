@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{
     access::{self, Verdict},
     api::{
-        Call, Caller, Reply,
+        BODY_LIMIT, Call, Caller, Reply,
         route::RequestInfo,
         status::{Status, raw_response},
     },
@@ -26,8 +26,6 @@ use super::{
     state::{Connection, Core},
 };
 
-/// The largest body a request may have: the limit of a real API server.
-pub(crate) const BODY_LIMIT: usize = 3 * 1024 * 1024;
 /// How much of a body that is too large is read, and thrown away, so that the client gets to read the answer.
 const DISCARD_LIMIT: usize = 8 * BODY_LIMIT;
 

@@ -77,6 +77,9 @@ use self::{
     watch::{Store, Watch},
 };
 
+/// The largest body a request may have: the limit of a real API server.
+pub(crate) const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
 /// A request, authenticated already.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {

@@ -7,7 +7,7 @@ use http::{Method, Response, StatusCode};
 use serde_json::Value;
 
 use super::{
-    Call, Inner, Reply, core_rules,
+    BODY_LIMIT, Call, Inner, Reply, core_rules,
     delete::{self, DeleteOptions, Deletion, Propagation},
     discovery, fields,
     kinds::Kind,
@@ -27,9 +27,6 @@ use super::{
     watch::{Store, Watch},
     write::{self, Style, Subresource, Target},
 };
-
-/// The largest body that is read.
-pub(crate) const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
 /// Answers one request.
 pub(crate) fn answer(inner: &Arc<Inner>, call: Call) -> Result<Reply, Status> {
