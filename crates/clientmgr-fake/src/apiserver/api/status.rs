@@ -225,11 +225,15 @@ impl Status {
     }
 
     pub(crate) fn too_large_body(limit: usize) -> Self {
-        let message = format!("limit is {limit}");
+        Self::too_large(format_args!("limit is {limit}"))
+    }
+
+    /// 413: the request asks for more than is done at once.
+    pub(crate) fn too_large(why: impl std::fmt::Display) -> Self {
         Self::failure(
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestEntityTooLarge",
-            format!("Request entity too large: {message}"),
+            format!("Request entity too large: {why}"),
         )
     }
 

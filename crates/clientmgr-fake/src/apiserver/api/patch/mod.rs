@@ -73,7 +73,10 @@ impl Patch {
         if content_type == TYPES[0] {
             let operations: Vec<json_patch::PatchOperation> = serde_json::from_str(text).map_err(broken)?;
             if operations.len() > MOST_OPERATIONS {
-                return Err(Status::too_large_body(MOST_OPERATIONS));
+                return Err(Status::too_large(format_args!(
+                    "The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}",
+                    operations.len()
+                )));
             }
             return Ok(Self::Json(operations));
         }

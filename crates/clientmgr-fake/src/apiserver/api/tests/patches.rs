@@ -103,3 +103,16 @@ fn a_body_that_is_all_brackets_or_all_items_is_answered() {
     patch(&api, &target, "strategic-merge", &body).expect(200);
     patch(&api, &target, "merge", &body).expect(200);
 }
+
+#[test]
+fn a_json_patch_of_too_many_operations_is_refused() {
+    let api = Api::new();
+    post(&api, CONFIGMAPS, &config_map("a", "1")).expect(201);
+    let operation = json!({"op": "test", "path": "/kind", "value": "ConfigMap"});
+    let operations = |count: usize| Value::from(vec![operation.clone(); count]);
+    let one = format!("{CONFIGMAPS}/a");
+    patch(&api, &one, "json", &operations(10_000)).expect(200);
+    let message = patch(&api, &one, "json", &operations(10_001)).refused(413, "RequestEntityTooLarge");
+    let why = "The allowed maximum operations in a JSON patch is 10000, got 10001";
+    assert_eq!(message, format!("Request entity too large: {why}"));
+}
