@@ -198,6 +198,12 @@ impl Status {
         Self::failure(StatusCode::CONFLICT, "AlreadyExists", message).with(details(group, resource, name))
     }
 
+    /// Says that what stands in the way is on its way out.
+    pub(crate) fn by_one_being_deleted(mut self) -> Self {
+        self.0.message = format!("object is being deleted: {}", self.0.message);
+        self
+    }
+
     pub(crate) fn conflict(group: &str, resource: &str, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", qualified(group, resource));
         Self::failure(StatusCode::CONFLICT, "Conflict", message).with(details(group, resource, name))

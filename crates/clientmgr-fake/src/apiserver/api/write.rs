@@ -161,8 +161,9 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
     if !causes.is_empty() {
         return Err(refused(&causes));
     }
-    if store.find(shelf, &target.key).is_some() {
-        return Err(Status::already_exists(&kind.group, &kind.plural, &target.key.name));
+    if let Some(there) = store.find(shelf, &target.key) {
+        let taken = Status::already_exists(&kind.group, &kind.plural, &target.key.name);
+        return Err(if meta::is_deleting(&there.value()) { taken.by_one_being_deleted() } else { taken });
     }
     managed_fields::track(None, &mut object, target);
     meta::tidy(&mut object);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    answer::fields,
+    answer::{fields, message},
     case::Case,
     fixtures::{config_map, rv, uid, widget},
     test::tests,
@@ -73,7 +73,8 @@ async fn the_name_stays_taken_until_the_object_is_gone(case: Case) {
     let path = format!("{}/a", case.maps());
     case.post(&case.maps(), &kept(config_map("a", "1"))).await.expect(201);
     case.delete(&path).await.expect(200);
-    case.post(&case.maps(), &config_map("a", "2")).await.refused(409, "AlreadyExists");
+    let status = case.post(&case.maps(), &config_map("a", "2")).await.refused(409, "AlreadyExists");
+    assert_eq!(message(&status), "object is being deleted: configmaps \"a\" already exists");
     case.patch(&path, "merge", &json!({"metadata": {"finalizers": null}})).await.expect(200);
     case.post(&case.maps(), &config_map("a", "2")).await.expect(201);
 }
