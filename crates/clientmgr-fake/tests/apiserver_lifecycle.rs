@@ -330,3 +330,19 @@ fn garbage_on_the_socket_never_stops_the_server() {
         }
     });
 }
+
+#[tokio::test]
+async fn a_request_names_one_host() -> Outcome {
+    let server = ApiServer::builder().plain_http().start().await?;
+    for (head, expected) in [
+        ("HTTP/1.1\r\n", "HTTP/1.1 400 Bad Request"),
+        ("HTTP/1.1\r\nHost: x\r\nHost: y\r\n", "HTTP/1.1 400 Bad Request"),
+        ("HTTP/1.1\r\nHost:\r\nConnection: close\r\n", "HTTP/1.1 200 OK"),
+        ("HTTP/1.0\r\n", "HTTP/1.0 200 OK"),
+    ] {
+        let bytes = format!("GET /livez {head}\r\n");
+        let answer = exchange(server.address(), bytes.as_bytes(), Then::Wait).await?;
+        assert!(answer.starts_with(expected), "{head:?}: {answer}");
+    }
+    Ok(())
+}

@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     credential::Fingerprint,
     faults::ConnectionFault,
-    serve,
+    malformed, serve,
     state::{Connection, Core},
     tls::Validity,
 };
@@ -145,11 +145,18 @@ async fn converse<S>(core: &Core, connection: Connection, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let service = service_fn(|request| serve::respond(core, &connection, request));
+    let connection = &connection;
+    let service = service_fn(|request| async move {
+        match malformed::refuse_host(&request) {
+            Some(refusal) => Ok(refusal),
+            None => serve::respond(core, connection, request).await,
+        }
+    });
     // The outcome is the client's to see: a broken request was answered 400, a broken connection is broken.
     _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(core.settings.head_timeout)
+        .max_headers(malformed::MOST_HEADERS)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

@@ -91,6 +91,7 @@ mod health;
 mod kubeconfig;
 mod listen;
 mod log;
+mod malformed;
 mod record;
 mod requests;
 mod rules;

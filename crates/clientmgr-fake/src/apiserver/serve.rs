@@ -22,6 +22,7 @@ use super::{
     faults::{self, Fault},
     health,
     log::Arrival,
+    malformed,
     record::EndReason,
     state::{Connection, Core},
 };
@@ -41,6 +42,9 @@ pub(crate) async fn respond<B>(
 where
     B: Body<Data = Bytes> + Send,
 {
+    if let Some(refusal) = malformed::refuse_path(request.uri().path()) {
+        return Ok(refusal);
+    }
     let (parts, body) = request.into_parts();
     let tenancy = &connection.tenancy;
     let info = RequestInfo::parse(&parts.method, parts.uri.path(), parts.uri.query());

@@ -156,11 +156,20 @@ fn single_name(query: &str) -> Option<String> {
     })
 }
 
-/// The decoded pairs of a query string, in order.
+/// The decoded pairs of a query string, in order. What is malformed is passed over, as Go does.
 pub(crate) fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+    let is_whole = |pair: &&str| !pair.is_empty() && !pair.contains(';') && is_well_escaped(pair);
+    query.split('&').filter(is_whole).map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (percent_decode(key, true), percent_decode(value, true))
+    })
+}
+
+/// Whether each `%` starts an escape.
+pub(crate) fn is_well_escaped(text: &str) -> bool {
+    text.split('%').skip(1).all(|rest| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     })
 }
 
@@ -251,6 +260,14 @@ mod tests {
         for target in ["/", "/version", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1/", "/readyz", "//"] {
             assert!(!info("GET", target).is_resource, "{target}");
         }
+    }
+
+    #[test]
+    fn a_malformed_pair_of_a_query_is_passed_over() {
+        let pairs = |query| query_pairs(query).map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+        assert_eq!(pairs("a=1&b=%zz&c;d=2&%=3&e=%4&f=%41"), ["a=1", "f=A"]);
+        assert!(is_well_escaped("/a%2Fb%41") && is_well_escaped(""));
+        assert!(["%", "%4", "%zz", "a%%41", "%é"].iter().all(|text| !is_well_escaped(text)));
     }
 
     #[test]

@@ -17,6 +17,9 @@ tests![
     a_path_that_does_not_exist_is_not_found,
     a_verb_that_does_not_fit_is_not_allowed,
     a_limit_must_be_a_number,
+    a_path_with_broken_escapes_is_a_bad_request,
+    a_malformed_part_of_a_query_is_passed_over,
+    a_request_may_have_many_headers,
 ];
 
 async fn broken_json_is_a_bad_request(case: Case) {
@@ -94,4 +97,21 @@ async fn a_verb_that_does_not_fit_is_not_allowed(case: Case) {
 
 async fn a_limit_must_be_a_number(case: Case) {
     case.get(&format!("{}?limit=many", case.maps())).await.refused(400, "BadRequest");
+}
+
+async fn a_path_with_broken_escapes_is_a_bad_request(case: Case) {
+    let answer = case.get(&format!("{}/%zz", case.maps())).await;
+    assert_eq!((answer.code, answer.text.as_str()), (400, "400 Bad Request"));
+}
+
+async fn a_malformed_part_of_a_query_is_passed_over(case: Case) {
+    for query in ["limit=%zz", "limit=many;watch=true", "%=1&limit=1"] {
+        assert_eq!(case.get(&format!("{}?{query}", case.maps())).await.code, 200, "{query}");
+    }
+}
+
+async fn a_request_may_have_many_headers(case: Case) {
+    let names: Vec<String> = (0..500).map(|number| format!("x-many-{number}")).collect();
+    let headers: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    case.send("GET", &case.maps(), &headers, "").await.expect(200);
 }
