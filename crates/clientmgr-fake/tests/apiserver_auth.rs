@@ -196,12 +196,23 @@ async fn a_bad_credential_is_never_demoted_to_none() -> Outcome {
 }
 
 #[tokio::test]
-async fn impersonation_is_refused_aloud() -> Outcome {
+async fn the_impersonated_user_is_the_one_who_is_forbidden() -> Outcome {
     let server = ApiServer::builder().start_without_socket()?;
-    for header in ["impersonate-user", "impersonate-group", "impersonate-uid", "impersonate-extra-scopes"] {
-        let outcome = server.client().request_text(get("/version", &[(header, "x")])).await.map(drop);
-        assert_eq!(code(outcome), Some(501), "{header}");
-    }
+    let denial = server.forbid("bob", "list", "configmaps");
+    let path = "/api/v1/namespaces/default/configmaps";
+    let as_bob =
+        |client: Client| async move { client.request_text(get(path, &[("impersonate-user", "bob")])).await.map(drop) };
+    let told = status(as_bob(server.client()).await);
+    let message = r#"configmaps is forbidden: User "bob" cannot list resource "configmaps" in API group "" in the namespace "default""#;
+    assert_eq!(told, Some((403, message.to_owned())));
+    denial.lift();
+    as_bob(server.client()).await?;
+    let alice = Client::new(server.service(server.issue_token("alice")), "default");
+    let told = status(as_bob(alice).await);
+    let message = r#"users "bob" is forbidden: User "alice" cannot impersonate resource "users" in API group "" at the cluster scope"#;
+    assert_eq!(told, Some((403, message.to_owned())));
+    let nobody = get("/api", &[("impersonate-user", "system:anonymous")]);
+    assert_eq!(code(server.client().request_text(nobody).await.map(drop)), Some(403));
     Ok(())
 }
 

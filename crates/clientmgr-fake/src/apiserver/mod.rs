@@ -65,7 +65,7 @@
 //! |---|---|
 //! | every authenticated user may do everything that no [`forbid`](ApiServer::forbid) forbids | RBAC |
 //! | a client certificate is one this server issued; its subject names the user's first group only | any certificate of the client authority |
-//! | impersonation is refused with 501 | allowed by RBAC |
+//! | impersonation is for `system:masters`; faults and the log know the one who impersonates | allowed by RBAC; audited as both |
 //! | no session is resumed: every connection is a full TLS handshake | sessions are resumed |
 //! | HTTP/1.1 only | HTTP/2 too |
 //! | an idle connection and a slow head have [one limit](ApiServerBuilder::head_timeout) | 90 s idle, 32 s for a head |
@@ -88,6 +88,7 @@ mod control;
 mod credential;
 mod faults;
 mod health;
+mod impersonate;
 mod kubeconfig;
 mod listen;
 mod log;

@@ -51,7 +51,8 @@ pub struct RequestRecord {
     pub connection: u64,
     /// The UID of the cluster that was behind the address.
     pub cluster_uid: Arc<str>,
-    /// The user, `system:anonymous` without credentials, `None` if the credential was refused.
+    /// The user, `system:anonymous` without credentials, `None` if the credential was refused. With impersonation
+    /// it is the one who impersonates.
     pub user: Option<String>,
     /// Tells which credential was presented.
     pub fingerprint: Option<Fingerprint>,

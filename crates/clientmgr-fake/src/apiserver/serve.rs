@@ -4,13 +4,13 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts, uri::PathAndQuery};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
 use super::{
-    access::{self, Verdict},
+    access::{self, Anonymous, Verdict},
     api::{
         BODY_LIMIT, Call, Caller, Reply,
         route::RequestInfo,
@@ -21,6 +21,7 @@ use super::{
     credential::User,
     faults::{self, Fault},
     health,
+    impersonate::{self, Refusal},
     log::Arrival,
     malformed,
     record::EndReason,
@@ -31,7 +32,6 @@ use super::{
 const DISCARD_LIMIT: usize = 8 * BODY_LIMIT;
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
-const IMPERSONATE: &str = "impersonate-";
 
 /// Answers one request, or cuts the connection it came on.
 pub(crate) async fn respond<B>(
@@ -151,8 +151,16 @@ where
         },
         Identity::Known(user, _) => user,
     };
-    if parts.headers.keys().any(|name| name.as_str().starts_with(IMPERSONATE)) {
-        return failed(&Status::not_implemented("impersonation"));
+    let target = parts.uri.path_and_query().map_or(parts.uri.path(), PathAndQuery::as_str);
+    let user = match impersonate::acting_as(user, &parts.headers, target) {
+        Ok(user) => user,
+        Err(Refusal::Forbidden(status)) => return failed(&status),
+        Err(Refusal::NoUser(answer)) => return Reply::Whole(answer),
+    };
+    if user.name() == User::anonymous().name()
+        && let Verdict::Refused(status) = access::decide_anonymous(Anonymous::Limited, info)
+    {
+        return failed(&status);
     }
     if core.denials.take(|rules| access::decide(rules, info, user.name())).is_some() {
         return failed(&access::forbidden(info, user.name()));

@@ -174,7 +174,7 @@ pub(crate) fn is_well_escaped(text: &str) -> bool {
 }
 
 /// Decodes `%XX` (and `+`, in queries). What is malformed stays as it is; what is not UTF-8 is replaced.
-fn percent_decode(text: &str, plus_is_space: bool) -> String {
+pub(crate) fn percent_decode(text: &str, plus_is_space: bool) -> String {
     if !text.contains(['%', '+']) {
         return text.to_owned();
     }

@@ -22,6 +22,9 @@ tests![
     a_denial_at_the_cluster_scope_says_so,
     somebody_without_rights_may_still_discover,
     a_watch_is_forbidden_as_a_watch,
+    an_administrator_may_be_somebody_else,
+    somebody_without_rights_may_not_impersonate,
+    nobody_is_impersonated_without_a_name,
 ];
 
 async fn ask(case: &Case, who: Who, target: &str) -> Answer {
@@ -29,8 +32,12 @@ async fn ask(case: &Case, who: Who, target: &str) -> Answer {
 }
 
 async fn review(case: &Case, who: Who) -> Value {
+    review_as(case, who, &[]).await
+}
+
+async fn review_as(case: &Case, who: Who, impersonation: &[(&str, &str)]) -> Value {
     let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}).to_string();
-    let headers = [("content-type", "application/json")];
+    let headers = [&[("content-type", "application/json")], impersonation].concat();
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
     let mut review = send(&case.client_of(who).await, "POST", path, &headers, &body).await.expect(201);
     assert_eq!(review["kind"], "SelfSubjectReview");
@@ -126,4 +133,30 @@ async fn somebody_without_rights_may_still_discover(case: Case) {
 async fn a_watch_is_forbidden_as_a_watch(case: Case) {
     let status = ask(&case, Who::Outsider, &format!("{}?watch=true", case.maps())).await.refused(403, "Forbidden");
     assert!(message(&status).contains("cannot watch resource \"configmaps\""), "{status}");
+}
+
+async fn an_administrator_may_be_somebody_else(case: Case) {
+    let user = review_as(&case, Who::Admin, &[("impersonate-user", "bob"), ("impersonate-group", "devs")]).await;
+    assert_eq!((&user["username"], groups(&user)), (&json!("bob"), vec!["devs", "system:authenticated"]));
+    let more = [("impersonate-user", "bob"), ("impersonate-uid", "7"), ("impersonate-extra-scopes", "a")];
+    let user = review_as(&case, Who::Admin, &more).await;
+    assert_eq!((&user["uid"], &user["extra"]["scopes"]), (&json!("7"), &json!(["a"])));
+    let account = [("impersonate-user", "system:serviceaccount:a:b")];
+    let user = review_as(&case, Who::Admin, &account).await;
+    let expected = ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"];
+    assert_eq!(groups(&user), expected);
+}
+
+async fn somebody_without_rights_may_not_impersonate(case: Case) {
+    let client = case.client_of(Who::Outsider).await;
+    let status = send(&client, "GET", "/version", &[("impersonate-user", "bob")], "").await.refused(403, "Forbidden");
+    let expected = format!(
+        "users \"bob\" is forbidden: User \"{OUTSIDER}\" cannot impersonate resource \"users\" in API group \"\" at the \
+         cluster scope"
+    );
+    assert!(message(&status).starts_with(&expected), "{status}");
+}
+
+async fn nobody_is_impersonated_without_a_name(case: Case) {
+    assert_eq!(case.send("GET", "/version", &[("impersonate-group", "devs")], "").await.code, 500);
 }
