@@ -251,3 +251,30 @@ async fn debug_output_holds_no_secret() -> Outcome {
     assert!(!format!("{:?}", ApiServer::builder().token("alice", "hunter2")).contains("hunter2"));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_review_tells_what_would_be_forbidden() -> Outcome {
+    let server = ApiServer::builder().start_without_socket()?;
+    let denial = server.forbid("admin", "list", "configmaps");
+    let ask = |attributes: serde_json::Value| {
+        let spec = serde_json::json!({"spec": attributes}).to_string().into_bytes();
+        let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").body(spec);
+        let client = server.client();
+        async move { client.request::<serde_json::Value>(request.expect("a valid request")).await }
+    };
+    let of = |verb: &str, resource: &str| serde_json::json!({"resourceAttributes": {"verb": verb, "resource": resource, "namespace": "default"}});
+    for (attributes, allowed) in [
+        (of("list", "configmaps"), false),
+        (of("get", "configmaps"), true),
+        (of("list", "secrets"), true),
+        (serde_json::json!({"nonResourceAttributes": {"verb": "get", "path": "/version"}}), true),
+    ] {
+        assert_eq!(ask(attributes.clone()).await?["status"]["allowed"], allowed, "{attributes}");
+    }
+    assert_eq!(denial.hits(), 0, "to ask is not to be refused");
+    assert_eq!(code(ask(serde_json::json!({})).await.map(drop)), Some(400));
+    assert_eq!(code(ask(of("impersonate", "users")).await.map(drop)), Some(501));
+    denial.lift();
+    assert_eq!(ask(of("list", "configmaps")).await?["status"]["allowed"], true);
+    Ok(())
+}

@@ -64,6 +64,7 @@
 //! | here | there |
 //! |---|---|
 //! | every authenticated user may do everything that no [`forbid`](ApiServer::forbid) forbids | RBAC |
+//! | access reviews: `SelfSubjectAccessReview` alone, for the usual verbs | four reviews, for any verb |
 //! | a client certificate is one this server issued; its subject names the user's first group only | any certificate of the client authority |
 //! | impersonation is for `system:masters`; faults and the log know the one who impersonates | allowed by RBAC; audited as both |
 //! | no session is resumed: every connection is a full TLS handshake | sessions are resumed |
@@ -95,6 +96,7 @@ mod log;
 mod malformed;
 mod record;
 mod requests;
+mod review;
 mod rules;
 mod serve;
 mod server;

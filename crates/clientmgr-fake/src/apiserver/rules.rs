@@ -55,6 +55,13 @@ impl<T: Clone> Rules<T> {
         Some(rule.order.clone())
     }
 
+    /// Whether `choose` picks an order. None is used by it.
+    pub(crate) fn any(&self, choose: impl FnOnce(&[Rule<T>]) -> Option<usize>) -> bool {
+        let mut rules = self.lock();
+        rules.retain(Rule::in_force);
+        choose(&rules).is_some()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Rule<T>>> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -25,6 +25,7 @@ use super::{
     log::Arrival,
     malformed,
     record::EndReason,
+    review,
     state::{Connection, Core},
 };
 
@@ -172,6 +173,10 @@ where
         Ok(body) => body,
         Err(status) => return failed(&status),
     };
+    if review::is_asked_for(info) {
+        let may = |asked: &RequestInfo| !core.denials.any(|rules| access::decide(rules, asked, user.name()));
+        return review::answer(&body, may).map_or_else(|status| failed(&status), Reply::Whole);
+    }
     let call = Call {
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),

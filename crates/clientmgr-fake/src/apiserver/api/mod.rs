@@ -43,7 +43,7 @@ mod meta;
 mod negotiate;
 mod openapi;
 mod patch;
-mod protobuf;
+pub(crate) mod protobuf;
 mod query;
 pub(crate) mod route;
 mod schema;

@@ -119,6 +119,20 @@ const DEPLOYMENT_SPEC: &[Field] = &[
     (7, "paused", Form::Switch),
 ];
 
+const RESOURCE_ATTRIBUTES: &[Field] = &[
+    (1, "namespace", Form::Text),
+    (2, "verb", Form::Text),
+    (3, "group", Form::Text),
+    (4, "version", Form::Text),
+    (5, "resource", Form::Text),
+    (6, "subresource", Form::Text),
+    (7, "name", Form::Text),
+];
+const REVIEW_SPEC: &[Field] = &[
+    (1, "resourceAttributes", Form::Message(RESOURCE_ATTRIBUTES)),
+    (2, "nonResourceAttributes", Form::Message(&[(1, "path", Form::Text), (2, "verb", Form::Text)])),
+];
+
 fn fields_of(kind: &str) -> Option<&'static [Field]> {
     match kind {
         "ConfigMap" => {
@@ -142,6 +156,9 @@ fn fields_of(kind: &str) -> Option<&'static [Field]> {
             Some(&[META, (2, "subjects", Form::Messages(SUBJECT)), (3, "roleRef", Form::Message(ROLE_REF))])
         }
         "Deployment" => Some(&[META, (2, "spec", Form::Message(DEPLOYMENT_SPEC)), (3, "status", Form::Ignored)]),
+        "SelfSubjectAccessReview" => {
+            Some(&[META, (2, "spec", Form::Message(REVIEW_SPEC)), (3, "status", Form::Ignored)])
+        }
         "DeleteOptions" => Some(&[
             (1, "gracePeriodSeconds", Form::Number),
             (2, "preconditions", Form::Message(&[(1, "uid", Form::Text), (2, "resourceVersion", Form::Text)])),
@@ -151,6 +168,11 @@ fn fields_of(kind: &str) -> Option<&'static [Field]> {
         ]),
         _ => None,
     }
+}
+
+/// Whether a body is in this form, whatever its headers say.
+pub(crate) fn is(body: &[u8]) -> bool {
+    body.starts_with(MAGIC)
 }
 
 /// Reads the body of a create or replace.

@@ -24,6 +24,7 @@ tests![
     delete_deletes,
     delete_waits_for_finalizers,
     whoami_tells_who_one_is,
+    can_i_tells_what_one_may,
     describe_shows_an_object,
     replace_and_wait_work,
 ];
@@ -243,5 +244,11 @@ async fn replace_and_wait_work(case: Case) -> Outcome {
     assert_eq!(text.trim(), "configmap/a replaced");
     let text = terminal.run(&["wait", "--for=jsonpath={.data.key}=2", "configmap/a", "--timeout=30s"]).await.text();
     assert_eq!(text.trim(), "configmap/a condition met");
+    Ok(())
+}
+
+async fn can_i_tells_what_one_may(case: Case) -> Outcome {
+    let text = Terminal::new(&case)?.run(&["auth", "can-i", "create", "configmaps"]).await.text();
+    assert_eq!(text.trim(), "yes");
     Ok(())
 }
