@@ -24,7 +24,7 @@ const EVERYONE: [&str; 2] = ["system:authenticated", "system:unauthenticated"];
 pub(crate) enum Refusal {
     Forbidden(Status),
     /// Something was asked for without a user's name.
-    NoUser(Response<Bytes>),
+    NoUser(Box<Response<Bytes>>),
 }
 
 /// The user a request is to be made as: another one than `actor`, if its headers say so.
@@ -51,7 +51,8 @@ pub(crate) fn acting_as(actor: User, headers: &HeaderMap, target: &str) -> Resul
         }
         let words = format!("Internal Server Error: {target:?}: requested impersonation without a user name\n");
         let code = StatusCode::INTERNAL_SERVER_ERROR;
-        return Err(Refusal::NoUser(raw_response(code, "text/plain; charset=utf-8", words.into())));
+        let answer = raw_response(code, "text/plain; charset=utf-8", words.into());
+        return Err(Refusal::NoUser(Box::new(answer)));
     };
     if !actor.groups().iter().any(|group| group == MASTERS) {
         return Err(Refusal::Forbidden(forbidden(&actor, &name)));

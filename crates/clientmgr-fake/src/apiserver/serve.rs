@@ -156,7 +156,7 @@ where
     let user = match impersonate::acting_as(user, &parts.headers, target) {
         Ok(user) => user,
         Err(Refusal::Forbidden(status)) => return failed(&status),
-        Err(Refusal::NoUser(answer)) => return Reply::Whole(answer),
+        Err(Refusal::NoUser(answer)) => return Reply::Whole(*answer),
     };
     if user.name() == User::anonymous().name()
         && let Verdict::Refused(status) = access::decide_anonymous(Anonymous::Limited, info)
