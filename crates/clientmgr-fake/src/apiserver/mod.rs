@@ -7,6 +7,12 @@
 //! It is a test double and not a second Kubernetes. It does a chosen part as the real one does it and refuses
 //! the rest with a 501 that says what is missing.
 //!
+//! The part is what a controller's client can tell apart: how objects are made, changed, watched and deleted, who
+//! is let in, and what goes wrong on the way. What a cluster does with objects is left out on purpose: there is no
+//! admission, no RBAC, no conversion, no controller manager, no scheduler and no kubelet, nothing is kept on disk,
+//! and no program but the test's runs. A behaviour comes in with a test in the conformance suite, which is the
+//! same for a real server; one that would need a second opinion of what Kubernetes means stays a 501.
+//!
 //! ```
 //! use clientmgr_fake::apiserver::{ApiServer, Fault, Logged, Requests};
 //! use k8s_openapi::api::core::v1::ConfigMap;
