@@ -8,14 +8,13 @@ mod clusters;
 mod row;
 mod ticket;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::rules::{Decision, Entry};
 use crate::sharded::{ShardedMap, Shards};
 use crate::{Key, Revision};
 
-use self::clusters::Clusters;
+use self::clusters::{Clusters, Interned};
 use self::row::Row;
 pub(crate) use self::ticket::Ticket;
 
@@ -100,7 +99,12 @@ impl<O: Key, K: Key, R: Revision> Ledger<O, K, R> {
     /// Edits the row of `object` with a use of `cluster`, and releases the use that the edit hands back.
     ///
     /// Interned before and released after the row's lock is held: no lock is ever taken inside another.
-    fn edit<T>(&self, object: &O, cluster: &K, edit: impl FnOnce(&mut Row<K, R>, Arc<K>) -> (Option<Arc<K>>, T)) -> T {
+    fn edit<T>(
+        &self,
+        object: &O,
+        cluster: &K,
+        edit: impl FnOnce(&mut Row<K, R>, Interned<K>) -> (Option<Interned<K>>, T),
+    ) -> T {
         let interned = self.clusters.intern(cluster);
         let (unused, said) = self.rows.edit(object, |row| edit(row, interned));
         if let Some(unused) = unused {

@@ -1,21 +1,20 @@
 //! A row of the ledger: what one object holds on the clusters it uses. Plain data, no locks.
 
-use std::sync::Arc;
-
+use super::clusters::Interned;
 use crate::rules::Entry;
 use crate::sharded::Vacant;
 
 /// Most objects use one cluster, and for them a row is two words. A row that is `Many(None)` is vacant.
 #[derive(Debug)]
 pub(crate) enum Row<K, R> {
-    One(Arc<K>, Entry<R>),
+    One(Interned<K>, Entry<R>),
     #[expect(clippy::box_collection, reason = "keeps the row of an object with one cluster at two words")]
     Many(Option<Box<Vec<Slot<K, R>>>>),
 }
 
 #[derive(Debug)]
 pub(crate) struct Slot<K, R> {
-    cluster: Arc<K>,
+    cluster: Interned<K>,
     content: Content<R>,
 }
 
@@ -65,7 +64,7 @@ impl<K: Eq, R> Row<K, R> {
     }
 
     /// Sets the entry on `cluster`. Hands `cluster` back where the row had it already; then nothing is allocated.
-    fn set(&mut self, cluster: Arc<K>, entry: Entry<R>) -> Option<Arc<K>> {
+    fn set(&mut self, cluster: Interned<K>, entry: Entry<R>) -> Option<Interned<K>> {
         if let Some(standing) = self.entry_mut(&cluster) {
             *standing = entry;
             return Some(cluster);
@@ -75,7 +74,7 @@ impl<K: Eq, R> Row<K, R> {
     }
 
     /// Sets the entry on `cluster` where there is a `change`. Hands `cluster` back where it is not needed.
-    pub(crate) fn apply(&mut self, cluster: Arc<K>, change: Option<Entry<R>>) -> Option<Arc<K>> {
+    pub(crate) fn apply(&mut self, cluster: Interned<K>, change: Option<Entry<R>>) -> Option<Interned<K>> {
         match change {
             Some(entry) => self.set(cluster, entry),
             None => Some(cluster),
@@ -83,12 +82,12 @@ impl<K: Eq, R> Row<K, R> {
     }
 
     /// Notes that the request `ticket` waits for the provider of `cluster`.
-    pub(crate) fn open(&mut self, cluster: Arc<K>, ticket: u64) {
+    pub(crate) fn open(&mut self, cluster: Interned<K>, ticket: u64) {
         self.with_slots(|slots| slots.push(Slot { cluster, content: Content::Asking(ticket) }));
     }
 
     /// Strikes the request `ticket` out. Hands back its cluster, or nothing where it was forgotten meanwhile.
-    pub(crate) fn close(&mut self, ticket: u64) -> Option<Arc<K>> {
+    pub(crate) fn close(&mut self, ticket: u64) -> Option<Interned<K>> {
         let Self::Many(Some(slots)) = self else {
             return None;
         };
@@ -97,7 +96,7 @@ impl<K: Eq, R> Row<K, R> {
     }
 
     /// Removes all that concerns `cluster`, and adds what it used to `removed`.
-    pub(crate) fn remove(&mut self, cluster: &K, removed: &mut Vec<Arc<K>>) {
+    pub(crate) fn remove(&mut self, cluster: &K, removed: &mut Vec<Interned<K>>) {
         let concerned = match self {
             Self::One(held, _) => **held == *cluster,
             Self::Many(slots) => slots.iter().flat_map(|slots| slots.iter()).any(|slot| *slot.cluster == *cluster),
@@ -110,17 +109,15 @@ impl<K: Eq, R> Row<K, R> {
     }
 
     /// The clusters of this row, one for each use.
-    pub(crate) fn clusters(&self) -> Vec<Arc<K>> {
+    pub(crate) fn clusters(&self) -> Vec<Interned<K>> {
         match self {
-            Self::One(cluster, _) => vec![Arc::clone(cluster)],
-            Self::Many(slots) => {
-                slots.iter().flat_map(|slots| slots.iter()).map(|slot| Arc::clone(&slot.cluster)).collect()
-            }
+            Self::One(cluster, _) => vec![cluster.clone()],
+            Self::Many(slots) => slots.iter().flat_map(|slots| slots.iter()).map(|slot| slot.cluster.clone()).collect(),
         }
     }
 
     /// Every use of a cluster in this row.
-    pub(crate) fn into_clusters(self) -> impl Iterator<Item = Arc<K>> {
+    pub(crate) fn into_clusters(self) -> impl Iterator<Item = Interned<K>> {
         let (one, many) = match self {
             Self::One(cluster, _) => (Some(cluster), None),
             Self::Many(slots) => (None, slots),
@@ -149,9 +146,7 @@ impl<K: Eq, R> Row<K, R> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use super::Row;
+    use super::{Interned, Row};
     use crate::rules::Entry::{self, Holding, ResetDue};
     use crate::sharded::Vacant;
     use crate::{ConnectedAt, NamespacedName};
@@ -159,7 +154,7 @@ mod tests {
     fn row_of(entries: &[(&'static str, Entry<u8>)]) -> Row<&'static str, u8> {
         let mut row = Row::default();
         for (cluster, entry) in entries {
-            assert_eq!(row.set(Arc::new(*cluster), entry.clone()), None);
+            assert_eq!(row.set(Interned::new(*cluster), entry.clone()), None);
         }
         row
     }
@@ -185,8 +180,8 @@ mod tests {
     fn setting_an_entry_again_replaces_it_and_hands_the_second_use_back() {
         for entries in [&[("a", Holding(1))][..], &[("b", Holding(7)), ("a", Holding(1)), ("c", Holding(8))]] {
             let mut row = row_of(entries);
-            let again = Arc::new("a");
-            assert_eq!(row.set(Arc::clone(&again), ResetDue), Some(again));
+            let again = Interned::new("a");
+            assert_eq!(row.set(again.clone(), ResetDue), Some(again));
             assert_eq!(row.entry(&"a"), Some(&ResetDue));
             assert_eq!(row.into_clusters().count(), entries.len());
         }
@@ -195,8 +190,8 @@ mod tests {
     #[test]
     fn an_open_request_is_no_entry_and_closes_once() {
         let mut row = row_of(&[("a", Holding(1))]);
-        row.open(Arc::new("b"), 5);
-        row.open(Arc::new("a"), 6);
+        row.open(Interned::new("b"), 5);
+        row.open(Interned::new("a"), 6);
         assert_eq!((row.entry(&"a"), row.entry(&"b")), (Some(&Holding(1)), None));
         assert_eq!(row.close(7), None);
         assert_eq!(row.close(5).as_deref(), Some(&"b"));
@@ -208,7 +203,7 @@ mod tests {
     #[test]
     fn a_row_of_requests_alone_is_kept_until_the_last_closes() {
         let mut row = Row::<_, u8>::default();
-        row.open(Arc::new("a"), 1);
+        row.open(Interned::new("a"), 1);
         assert!(!row.is_vacant());
         assert!(row.close(1).is_some());
         assert!(row.is_vacant());
@@ -217,7 +212,7 @@ mod tests {
     #[test]
     fn removing_a_cluster_takes_its_entry_and_its_requests() {
         let mut row = row_of(&[("a", Holding(1)), ("b", Holding(2))]);
-        row.open(Arc::new("a"), 1);
+        row.open(Interned::new("a"), 1);
         let mut removed = Vec::new();
         row.remove(&"a", &mut removed);
         assert_eq!(removed.len(), 2);
