@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 
-use support::{Floor, Managed, Objects, OneLock, Subject, Uid, clusters};
+use support::{Floor, Managed, OneLock, Subject, Uid, clusters, objects};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
@@ -34,21 +34,21 @@ fn bytes_an_object<T>(key: usize, build: impl FnOnce() -> T) -> (usize, T) {
 
 #[expect(clippy::print_stdout, reason = "a bench reports to whoever runs it")]
 fn main() {
-    let (clusters, objects) = (clusters(), Objects::new(OBJECTS));
+    let (clusters, objects) = (clusters(), objects(OBJECTS));
     let (bytes, managed) =
         bytes_an_object(size_of::<Uid>(), || Managed::standing(&clusters, &objects, || Handle::from("client")));
-    let (refresh, ()) = counted(|| managed.refresh(7));
-    let (client, ()) = counted(|| managed.client(7));
-    let (forgotten, ()) = counted(|| objects.uids.iter().for_each(|uid| managed.manager.forget(uid)));
+    let (refresh, ()) = counted(|| managed.refresh(&objects[7]));
+    let (client, ()) = counted(|| managed.client(&objects[7]));
+    let (forgotten, ()) = counted(|| objects.iter().for_each(|object| managed.manager.forget(&object.uid)));
     assert_eq!(managed.manager.objects(), 0);
     drop(managed);
     let (floor_bytes, floor) =
         bytes_an_object(size_of::<Uid>(), || Floor::standing(&clusters, &objects, || Handle::from("client")));
-    let (floor_call, ()) = counted(|| floor.call(7));
+    let (floor_call, ()) = counted(|| floor.call(&objects[7]));
     drop(floor);
     let (one_lock_bytes, one_lock) =
         bytes_an_object(0, || OneLock::standing(&clusters, &objects, || Handle::from("client")));
-    let (one_lock_call, ()) = counted(|| one_lock.call(7));
+    let (one_lock_call, ()) = counted(|| one_lock.call(&objects[7]));
 
     println!("allocations of a call   refresh {} (0)   client {} (≤ 1)", refresh.allocations, client.allocations);
     println!("                        floor {}   one lock {}", floor_call.allocations, one_lock_call.allocations);

@@ -31,30 +31,25 @@ fn map<K: Eq + std::hash::Hash, V>() -> Map<K, V> {
 
 /// A way to get clients, whose one call for a standing object is measured.
 pub trait Subject: Sync {
-    fn call(&self, object: usize);
+    fn call(&self, object: &Object);
 }
 
-/// The objects' UIDs. They are random, so no two neighbours in memory follow each other when objects are visited in turn.
-pub struct Objects {
-    pub uids: Vec<Uid>,
+/// An object, and the cluster that it uses.
+pub struct Object {
+    pub uid: Uid,
+    pub cluster: usize,
+    name: String,
 }
 
-impl Objects {
-    pub fn new(count: usize) -> Self {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut random = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            u128::from(state)
-        };
-        Self { uids: (0..count).map(|_| random() << 64 | random()).collect() }
-    }
-
-    /// Which cluster an object uses: any, so that two threads do not go through the clusters in step.
-    fn cluster_of(&self, object: usize) -> usize {
-        usize::try_from((self.uids[object] >> 64) % CLUSTERS as u128).expect("a small number")
-    }
+/// As many objects. Their UIDs are random, as UIDs are, and so are their clusters.
+pub fn objects(count: usize) -> Vec<Object> {
+    let mut random = fastrand::Rng::with_seed(0);
+    let mut object = |number| Object {
+        uid: random.u128(..),
+        cluster: random.usize(..CLUSTERS),
+        name: format!("namespace/object-{number}"),
+    };
+    (0..count).map(&mut object).collect()
 }
 
 pub fn clusters() -> Vec<ObservedCluster> {
@@ -99,31 +94,30 @@ impl<C: Client> ClientProvider for Provider<C> {
 pub struct Managed<'a, C: Client> {
     pub manager: ClientManager<Provider<C>, Uid>,
     clusters: &'a [ObservedCluster],
-    objects: &'a Objects,
 }
 
 impl<'a, C: Client> Managed<'a, C> {
-    pub fn standing(clusters: &'a [ObservedCluster], objects: &'a Objects, client: impl Fn() -> C) -> Self {
-        let subject = Self { manager: ClientManager::new(Provider::of(clusters, client)), clusters, objects };
-        (0..objects.uids.len()).for_each(|object| subject.call(object));
-        assert_eq!(subject.manager.objects(), objects.uids.len());
+    pub fn standing(clusters: &'a [ObservedCluster], objects: &[Object], client: impl Fn() -> C) -> Self {
+        let subject = Self { manager: ClientManager::new(Provider::of(clusters, client)), clusters };
+        for object in objects {
+            subject.call(object);
+        }
+        assert_eq!(subject.manager.objects(), objects.len());
         subject
     }
 
-    pub fn refresh(&self, object: usize) {
-        let said = self.manager.refresh(&self.objects.uids[object], &self.clusters[self.objects.cluster_of(object)]);
-        assert!(!black_box(said).is_reset());
+    pub fn refresh(&self, object: &Object) {
+        assert!(!black_box(self.manager.refresh(&object.uid, &self.clusters[object.cluster])).is_reset());
     }
 
-    pub fn client(&self, object: usize) {
-        let client =
-            pin!(self.manager.client(&self.objects.uids[object], &self.clusters[self.objects.cluster_of(object)]));
+    pub fn client(&self, object: &Object) {
+        let client = pin!(self.manager.client(&object.uid, &self.clusters[object.cluster]));
         black_box(ready(client).expect("standing"));
     }
 }
 
 impl<C: Client> Subject for Managed<'_, C> {
-    fn call(&self, object: usize) {
+    fn call(&self, object: &Object) {
         self.refresh(object);
         self.client(object);
     }
@@ -134,23 +128,22 @@ pub struct Floor<'a, C: Client> {
     held: Map<Uid, u64>,
     provider: Provider<C>,
     clusters: &'a [ObservedCluster],
-    objects: &'a Objects,
 }
 
 impl<'a, C: Client> Floor<'a, C> {
-    pub fn standing(clusters: &'a [ObservedCluster], objects: &'a Objects, client: impl Fn() -> C) -> Self {
+    pub fn standing(clusters: &'a [ObservedCluster], objects: &[Object], client: impl Fn() -> C) -> Self {
         let held = map();
-        for uid in &objects.uids {
-            held.insert(*uid, 0);
+        for object in objects {
+            held.insert(object.uid, 0);
         }
-        Self { held, provider: Provider::of(clusters, client), clusters, objects }
+        Self { held, provider: Provider::of(clusters, client), clusters }
     }
 }
 
 impl<C: Client> Subject for Floor<'_, C> {
-    fn call(&self, object: usize) {
-        black_box(self.held.get(&self.objects.uids[object]).map(|held| *held.value()));
-        let mut asking = self.provider.connection(&self.clusters[self.objects.cluster_of(object)].key);
+    fn call(&self, object: &Object) {
+        black_box(self.held.get(&object.uid).map(|held| *held.value()));
+        let mut asking = self.provider.connection(&self.clusters[object.cluster].key);
         black_box(ready(asking.as_mut()).expect("connected"));
     }
 }
@@ -160,28 +153,27 @@ pub struct OneLock<'a, C: Client> {
     held: Mutex<HashMap<(String, String), ConnectedAt>>,
     provider: Mutex<HashMap<String, Held<C>>>,
     clusters: &'a [ObservedCluster],
-    objects: &'a Objects,
-    names: Vec<String>,
 }
 
 impl<'a, C: Client> OneLock<'a, C> {
-    pub fn standing(clusters: &'a [ObservedCluster], objects: &'a Objects, client: impl Fn() -> C) -> Self {
+    pub fn standing(clusters: &'a [ObservedCluster], objects: &[Object], client: impl Fn() -> C) -> Self {
         let connection = |cluster: &ObservedCluster| {
             let revision = cluster.revision.expect("all are connected");
             (cluster.key.to_string(), Connection { client: client(), revision })
         };
-        let names = (0..objects.uids.len()).map(|index| format!("namespace/object-{index}")).collect();
         let provider = Mutex::new(clusters.iter().map(connection).collect());
-        let subject = Self { held: Mutex::default(), provider, clusters, objects, names };
-        (0..objects.uids.len()).for_each(|object| subject.call(object));
+        let subject = Self { held: Mutex::default(), provider, clusters };
+        for object in objects {
+            subject.call(object);
+        }
         subject
     }
 }
 
 impl<C: Client> Subject for OneLock<'_, C> {
-    fn call(&self, object: usize) {
-        let cluster = &self.clusters[self.objects.cluster_of(object)];
-        let key = || (self.names[object].clone(), cluster.key.to_string());
+    fn call(&self, object: &Object) {
+        let cluster = &self.clusters[object.cluster];
+        let key = || (object.name.clone(), cluster.key.to_string());
         // refresh
         let held = self.held.lock().expect("not poisoned").get(&key()).copied();
         black_box(held != cluster.revision);

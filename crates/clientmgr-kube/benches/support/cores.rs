@@ -1,0 +1,124 @@
+//! Threads on cores of their own: what it takes to tell how code scales, rather than where threads happened to run.
+//!
+//! A scheduler may start two threads on one core, and a virtual machine's two processors are now the two threads of a
+//! single core, now cores that share a cache, now cores that do not. In the first case nothing is faster on two threads
+//! and in the last nothing that shares memory is. So every thread is pinned to a processor, and what is measured on two
+//! threads stands between two looks at the machine: where it had not just two cores with a common cache, what was
+//! measured is the machine, and is measured again.
+
+#![expect(unreachable_pub, reason = "a module of a bench, which has no public interface")]
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use core_affinity::CoreId;
+
+/// How many times the work of one thread two cores do at least, where the work shares nothing.
+const TWO_CORES_FROM: f64 = 1.85;
+
+/// How long it takes at most to hand a cache line to a core with which a cache is shared. Cores of one cluster take well
+/// below 100 ns, those of different ones or of two sockets twice that.
+const COMMON_CACHE_UP_TO: Duration = Duration::from_nanos(120);
+
+/// How long a bench waits in all for two cores before it takes it that this machine has none to give.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// The processors that measurements run on.
+pub struct Cores {
+    ids: Vec<CoreId>,
+    waited: Cell<Duration>,
+}
+
+impl Cores {
+    pub fn of_this_machine() -> Self {
+        Self { ids: core_affinity::get_core_ids().unwrap_or_default(), waited: Cell::default() }
+    }
+
+    /// How the machine bore up.
+    pub fn report(&self) -> String {
+        if self.are_given_up() {
+            "gave up to wait for two cores with a common cache".to_owned()
+        } else {
+            format!("waited {:.0} s in all for two cores with a common cache", self.waited.get().as_secs_f64())
+        }
+    }
+
+    fn are_given_up(&self) -> bool {
+        self.ids.len() < 2 || self.waited.get() > PATIENCE
+    }
+
+    /// Makes a measurement that had two cores from its start to its end, unless they were given up.
+    pub fn on_two<T>(&self, measure: impl Fn() -> T) -> T {
+        let mut begun = Instant::now();
+        loop {
+            while !self.are_given_up() && !self.are_two() {
+                self.wait_since(&mut begun);
+            }
+            let measured = measure();
+            if self.are_given_up() || self.are_two() {
+                return measured;
+            }
+            self.wait_since(&mut begun);
+        }
+    }
+
+    /// How long `work`, which is told its thread's number, takes on `threads` threads at once: the slowest of them.
+    pub fn time(&self, threads: usize, work: impl Fn(usize) + Sync) -> Duration {
+        let start = &Barrier::new(threads);
+        let (ids, work) = (&*self.ids, &work);
+        let timed = move |thread: usize| {
+            if let Some(id) = ids.get(thread) {
+                core_affinity::set_for_current(*id);
+            }
+            start.wait();
+            let begun = Instant::now();
+            work(thread);
+            begun.elapsed()
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || timed(thread))).collect();
+            workers.into_iter().map(|worker| worker.join().expect("no work panics")).max().expect("there is a thread")
+        })
+    }
+
+    /// Whether the machine now has two cores with a common cache for two threads.
+    fn are_two(&self) -> bool {
+        let alone = (0..3).map(|_| self.time(1, arithmetic)).min().expect("there are three");
+        let together = self.time(2, arithmetic);
+        2.0 * alone.as_secs_f64() / together.as_secs_f64() >= TWO_CORES_FROM && self.hand_over() <= COMMON_CACHE_UP_TO
+    }
+
+    /// How long it takes to hand a cache line from one thread to the other.
+    fn hand_over(&self) -> Duration {
+        const TURNS: usize = 2_000;
+        let turn = AtomicUsize::new(0);
+        let took = self.time(2, |thread| {
+            for mine in (thread..TURNS).step_by(2) {
+                // No hint that this spins: it would take longer than what is measured.
+                while turn.load(Ordering::Acquire) != mine {}
+                turn.store(mine + 1, Ordering::Release);
+            }
+        });
+        took / u32::try_from(TURNS).expect("a small number")
+    }
+
+    fn wait_since(&self, begun: &mut Instant) {
+        let now = Instant::now();
+        self.waited.set(self.waited.get() + (now - std::mem::replace(begun, now)));
+    }
+}
+
+/// Keeps all of a core busy for a fraction of a millisecond, in registers alone.
+fn arithmetic(_thread: usize) {
+    let mut lanes = black_box([1_u64, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    for step in 0..100_000 {
+        for lane in &mut lanes {
+            *lane = lane.wrapping_add(step) ^ lane.rotate_left(7);
+        }
+    }
+    black_box(lanes);
+}
