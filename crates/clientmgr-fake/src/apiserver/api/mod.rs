@@ -5,7 +5,7 @@
 //!
 //! - `route`, `query`, `negotiate`, `protobuf`: what is asked, in which form
 //! - `kinds`, `crd`, `schema`, `fields`, `core_rules`, `meta`: what is served and what is valid
-//! - `store`: what there is; `write`, `delete`, `patch`, `managed_fields`: how it changes
+//! - `store`: what there is; `write`, `delete`, `patch`, `managed_fields`, `field_set`: how it changes
 //! - `list`, `watch`, `view`, `table`, `columns`: how it is shown
 //! - `discovery`, `openapi`: what clients ask first
 //! - `serve`: which of these a request is for
@@ -35,6 +35,7 @@ mod core_rules;
 mod crd;
 mod delete;
 mod discovery;
+mod field_set;
 mod fields;
 mod kinds;
 mod list;

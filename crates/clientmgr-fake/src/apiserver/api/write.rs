@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::{
     core_rules, crd, delete,
-    managed_fields::{self, Fields, Manager},
+    field_set::Fields,
+    managed_fields::{self, Manager},
     meta,
     status::{Cause, Status},
     store::{Key, Stored},

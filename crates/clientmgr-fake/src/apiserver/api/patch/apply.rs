@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::super::{
-    managed_fields::{self, Difference, Fields, entry, is_entry_of, items, ownable, step_of},
+    field_set::{Difference, Fields, items, step_of},
+    managed_fields::{self, entry, is_entry_of, ownable},
     meta,
     schema::{Schema, Shape},
     status::{Cause, Status},

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::{
     Call,
+    field_set::Fields,
     kinds::Kind,
-    managed_fields::Fields,
     negotiate,
     query::Query,
     schema::Schema,
