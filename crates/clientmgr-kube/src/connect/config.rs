@@ -4,18 +4,15 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use kube::Config;
 use kube::config::{AuthInfo, ExecConfig, KubeConfigOptions, Kubeconfig};
 use secrecy::SecretString;
 
+use super::files;
 use super::token::Token;
 use crate::endpoint::Source;
 use crate::{ConnectFailure, KubeconfigProblem, Material};
-
-/// What is read at most from a file that a kubeconfig names.
-const FILE_LIMIT: u64 = 1024 * 1024;
 
 /// A configuration that is fit to build a client from, and the credentials that are not left to kube.
 pub(crate) struct Loaded {
@@ -74,7 +71,7 @@ fn from_context(context: &str, kubeconfig: &Kubeconfig) -> Result<Config, Connec
         Some(_) => {}
     }
     if let (Some(path), None) = (&cluster.certificate_authority, &cluster.certificate_authority_data) {
-        check_file(Material::CertificateAuthority, Path::new(path))?;
+        files::check(Material::CertificateAuthority, Path::new(path))?;
     }
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
     let loading = Config::from_custom_kubeconfig(kubeconfig.clone(), &options);
@@ -94,26 +91,10 @@ fn check_server(config: &Config) -> Result<(), KubeconfigProblem> {
 
 fn check_identity_files(user: &AuthInfo) -> Result<(), KubeconfigProblem> {
     if let (Some(path), None) = (&user.client_certificate, &user.client_certificate_data) {
-        check_file(Material::ClientCertificate, Path::new(path))?;
+        files::check(Material::ClientCertificate, Path::new(path))?;
     }
     if let (Some(path), None) = (&user.client_key, &user.client_key_data) {
-        check_file(Material::ClientKey, Path::new(path))?;
-    }
-    Ok(())
-}
-
-/// A pipe would hang whoever reads it, and a device may never end.
-fn check_file(material: Material, path: &Path) -> Result<(), KubeconfigProblem> {
-    let metadata = fs::metadata(path).map_err(|source| KubeconfigProblem::File {
-        material,
-        path: path.to_owned(),
-        source: Arc::new(source),
-    })?;
-    if !metadata.is_file() {
-        return Err(KubeconfigProblem::NoRegularFile { material, path: path.to_owned() });
-    }
-    if metadata.len() > FILE_LIMIT {
-        return Err(KubeconfigProblem::TooLarge { material, path: path.to_owned(), limit: FILE_LIMIT });
+        files::check(Material::ClientKey, Path::new(path))?;
     }
     Ok(())
 }
@@ -163,10 +144,10 @@ fn take_credentials(user: &mut AuthInfo) -> Result<Credentials, KubeconfigProble
 /// Reads a token from a file. Blocks.
 pub(crate) fn read_token(path: &Path) -> Result<Token, KubeconfigProblem> {
     let material = Material::TokenFile;
-    check_file(material, path)?;
+    files::check(material, path)?;
     let mut text = String::new();
     fs::File::open(path)
-        .and_then(|file| file.take(FILE_LIMIT).read_to_string(&mut text))
-        .map_err(|source| KubeconfigProblem::File { material, path: path.to_owned(), source: Arc::new(source) })?;
+        .and_then(|file| file.take(files::LIMIT).read_to_string(&mut text))
+        .map_err(|source| files::unreadable(material, path, source))?;
     Ok(Token::new(&SecretString::from(text))?)
 }

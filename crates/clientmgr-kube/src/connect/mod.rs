@@ -4,6 +4,7 @@
 mod authorize;
 mod build;
 mod config;
+mod files;
 mod lane;
 mod plugin;
 mod proof;

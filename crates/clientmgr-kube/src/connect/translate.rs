@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kube::config::{KubeconfigError, LoadDataError};
 
+use super::files;
 use crate::{ConnectFailure, KubeconfigProblem, Material};
 
 impl From<KubeconfigError> for KubeconfigProblem {
@@ -37,7 +38,7 @@ impl From<KubeconfigError> for KubeconfigProblem {
 fn material(material: Material, error: LoadDataError) -> KubeconfigProblem {
     match error {
         LoadDataError::DecodeBase64(_) => KubeconfigProblem::Base64 { material },
-        LoadDataError::ReadFile(source, path) => KubeconfigProblem::File { material, path, source: Arc::new(source) },
+        LoadDataError::ReadFile(source, path) => files::unreadable(material, &path, source),
         LoadDataError::NoBase64DataOrFile => KubeconfigProblem::Missing { material },
     }
 }

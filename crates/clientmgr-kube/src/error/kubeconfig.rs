@@ -114,6 +114,13 @@ pub enum KubeconfigProblem {
         source: Arc<io::Error>,
     },
 
+    /// A key, a certificate or a token stands where the path of a file with it belongs. It is not quoted.
+    #[error("{} holds the {material} itself where a path belongs: give it as {}", .material.path_field(), .material.value_field())]
+    ValueForPath {
+        /// What it is.
+        material: Material,
+    },
+
     /// The path is of a device, a pipe or a directory.
     #[error("the {material} at {path:?} is no regular file")]
     NoRegularFile {
@@ -191,6 +198,28 @@ pub enum Material {
     ClientKey,
     /// `tokenFile`.
     TokenFile,
+}
+
+impl Material {
+    /// The field of a kubeconfig that holds a path.
+    fn path_field(self) -> &'static str {
+        match self {
+            Self::CertificateAuthority => "certificate-authority",
+            Self::ClientCertificate => "client-certificate",
+            Self::ClientKey => "client-key",
+            Self::TokenFile => "tokenFile",
+        }
+    }
+
+    /// The field that holds the value itself.
+    fn value_field(self) -> &'static str {
+        match self {
+            Self::CertificateAuthority => "certificate-authority-data",
+            Self::ClientCertificate => "client-certificate-data",
+            Self::ClientKey => "client-key-data",
+            Self::TokenFile => "token",
+        }
+    }
 }
 
 impl std::fmt::Display for Material {

@@ -8,6 +8,8 @@ mod hanging;
 mod kubeconfig;
 mod laws;
 mod plugin;
+mod renewal;
 mod residue;
 mod secrecy;
+mod slips;
 mod token_file;

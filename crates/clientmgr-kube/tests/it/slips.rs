@@ -1,0 +1,51 @@
+//! Slips of the pen in a kubeconfig: what stands in the wrong field is not quoted, and what was meant is told.
+
+use clientmgr_kube::kube::config::{AuthInfo, Cluster};
+use clientmgr_kube::{ConnectError, ConnectFailure, KubeconfigProblem, Material};
+
+use crate::support::{connect, everything, kubeconfig};
+
+/// Connects with what `edit` makes of a cluster and a user; nothing that is told of the failure may hold `sesame`.
+async fn failure(edit: impl FnOnce(&mut Cluster, &mut AuthInfo)) -> ConnectError {
+    let error = connect(&kubeconfig(edit)).await.unwrap_err();
+    let told = everything(&error);
+    assert!(!told.contains("sesame"), "{told}");
+    error
+}
+
+#[tokio::test]
+async fn a_secret_in_the_place_of_a_path_is_not_quoted() {
+    let secrets = [
+        "eyJhbGciOiJSUzI1NiJ9.sesame.sesame".to_owned(),
+        "/home/me/.kube/eyJhbGciOiJSUzI1NiJ9.sesame.sesame".to_owned(),
+        "-----BEGIN PRIVATE KEY-----\nsesame\n-----END PRIVATE KEY-----\n".to_owned(),
+        "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t/sesame".to_owned(),
+        "sesame\nsesame".to_owned(),
+        "sesame".repeat(100),
+    ];
+    for secret in &secrets {
+        let path = || Some(secret.clone());
+        let table = [
+            (failure(|_, user| user.token_file = path()).await, Material::TokenFile),
+            (failure(|_, user| user.client_key = path()).await, Material::ClientKey),
+            (failure(|_, user| user.client_certificate = path()).await, Material::ClientCertificate),
+            (failure(|cluster, _| cluster.certificate_authority = path()).await, Material::CertificateAuthority),
+        ];
+        for (error, expected) in table {
+            assert!(error.needs_other_configuration());
+            assert!(
+                matches!(error.failure(), ConnectFailure::Kubeconfig(KubeconfigProblem::ValueForPath { material })
+                    if *material == expected),
+                "{error:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_field_that_a_secret_belongs_into_is_told() {
+    let error = failure(|_, user| user.client_key = Some("LS0tsesame".into())).await;
+    let expected =
+        "cluster east: client-key holds the client key itself where a path belongs: give it as client-key-data";
+    assert_eq!(error.to_string(), expected);
+}
