@@ -1,17 +1,22 @@
 //! [`Authorize`]: the service around a client's own that adds the token to each request, and renews it in time.
 //!
 //! A renewal runs as a task, so that it goes on while no request does, and ends with the client. Requests wait for it
-//! only if there is nothing good to send. Nothing is locked: a client's worker owns this service and calls it alone.
+//! only if there is nothing good to send, each by itself and never in `poll_ready`: a worker that is not ready does not
+//! see that its clients are gone, and neither the renewal nor its plugin would end with them.
 
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use http::header::AUTHORIZATION;
 use http::{Request, Response, StatusCode};
 use jiff::Timestamp;
-use tokio::sync::watch;
+use kube::client::Body;
+use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tower::{BoxError, Layer, Service};
@@ -26,7 +31,7 @@ use crate::ConnectFailure;
 /// How long reading a token file may take.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Puts [`Authorize`] around a service.
+/// Puts [`Authorize`] around a service. To be used within the runtime that the client belongs to.
 pub(crate) struct AuthorizeLayer(Bearer);
 
 impl AuthorizeLayer {
@@ -39,59 +44,86 @@ impl<S> Layer<S> for AuthorizeLayer {
     type Service = Authorize<S>;
 
     fn layer(&self, inner: S) -> Authorize<S> {
-        Authorize {
-            inner,
-            bearer: self.0.clone(),
-            renewal: None,
-            refused: watch::Sender::new(None),
-            lane: Arc::new(Lane::new()),
-        }
+        let desk =
+            Desk { bearer: self.0.clone(), renewal: None, runtime: Handle::current(), lane: Arc::new(Lane::new()) };
+        Authorize { inner: Arc::new(Mutex::new(inner)), desk: Arc::new(Mutex::new(desk)) }
     }
+}
+
+/// See the [module](self). What its requests share is locked for the time of a step, never across an await.
+pub(crate) struct Authorize<S> {
+    inner: Arc<Mutex<S>>,
+    desk: Arc<Mutex<Desk>>,
+}
+
+/// Both locks guard what is whole between any two steps, so a panic under one leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 type Renewed = Result<(Token, Option<Timestamp>), ConnectFailure>;
 
-pub(crate) struct Authorize<S> {
-    inner: S,
+/// A renewal under way, for all requests that wait for it. Ends when the last of these is dropped.
+type Renewal = Shared<BoxFuture<'static, Renewed>>;
+
+/// Where the requests of a client get their token.
+struct Desk {
     bearer: Bearer,
     renewal: Option<Renewal>,
-    /// The last token that a server refused. Written by the responses.
-    refused: watch::Sender<Option<Token>>,
+    runtime: Handle,
     lane: Arc<Lane>,
 }
 
-/// A renewal under way; ends when dropped.
-struct Renewal(JoinHandle<Renewed>);
+impl Desk {
+    /// The renewal that is due or under way, and whether to wait for it.
+    fn renewal(&mut self) -> Option<(Renewal, Due)> {
+        let due = self.bearer.due(Timestamp::now(), Instant::now());
+        if due == Due::No && self.renewal.is_none() {
+            return None;
+        }
+        let renewal = self.renewal.get_or_insert_with(|| {
+            let running = Running(self.runtime.spawn(renew(self.bearer.origin().clone(), Arc::clone(&self.lane))));
+            running.outcome().boxed().shared()
+        });
+        Some((renewal.clone(), due))
+    }
 
-impl Drop for Renewal {
-    fn drop(&mut self) {
-        self.0.abort();
+    /// Takes the outcome of a renewal from the first who tells it.
+    fn settle(&mut self, renewal: &Renewal, outcome: Renewed) {
+        if self.renewal.take_if(|standing| standing.ptr_eq(renewal)).is_some() {
+            self.bearer.renew(outcome, Instant::now());
+        }
     }
 }
 
-impl<S> Authorize<S> {
-    /// Drives the renewal, if one is due or under way. Pending only where nothing can be sent before it ends.
-    fn poll_token(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(token) = self.refused.send_replace(None) {
-            self.bearer.refuse(&token);
+/// The token to send, renewed before where there is none that is good.
+async fn token(desk: &Mutex<Desk>) -> Result<Option<Token>, ConnectFailure> {
+    let renewal = lock(desk).renewal();
+    if let Some((renewal, due)) = renewal {
+        // A clone is waited for, since what has ended forgets which one it was.
+        let outcome = match due {
+            Due::Now => Some(renewal.clone().await),
+            Due::Soon | Due::No => renewal.clone().now_or_never(),
+        };
+        if let Some(outcome) = outcome {
+            lock(desk).settle(&renewal, outcome);
         }
-        let due = self.bearer.due(Timestamp::now(), Instant::now());
-        if due == Due::No && self.renewal.is_none() {
-            return Poll::Ready(());
-        }
-        let origin = self.bearer.origin();
-        let lane = &self.lane;
-        let renewal =
-            self.renewal.get_or_insert_with(|| Renewal(tokio::spawn(renew(origin.clone(), Arc::clone(lane)))));
-        match Pin::new(&mut renewal.0).poll(context) {
-            Poll::Ready(outcome) => {
-                self.renewal = None;
-                self.bearer.renew(outcome.unwrap_or_else(|error| Err(unfinished(&error))), Instant::now());
-                Poll::Ready(())
-            }
-            Poll::Pending if due == Due::Now => Poll::Pending,
-            Poll::Pending => Poll::Ready(()),
-        }
+    }
+    lock(desk).bearer.token(Timestamp::now()).map(|token| token.cloned())
+}
+
+/// The task of a renewal; ends when dropped.
+struct Running(JoinHandle<Renewed>);
+
+impl Running {
+    async fn outcome(mut self) -> Renewed {
+        (&mut self.0).await.unwrap_or_else(|error| Err(unfinished(&error)))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -119,36 +151,53 @@ async fn renew(origin: Origin, lane: Arc<Lane>) -> Renewed {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for Authorize<S>
+/// Sends a request with this token.
+async fn send<S, R>(
+    inner: &Mutex<S>,
+    mut request: Request<Body>,
+    token: Option<&Token>,
+) -> Result<Response<R>, BoxError>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<Body>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+{
+    if let Some(token) = token {
+        request.headers_mut().insert(AUTHORIZATION, token.header());
+    }
+    let mut request = Some(request);
+    let answering = poll_fn(|context| {
+        // Ready and called under one lock, since being ready is for the one call that follows.
+        let mut inner = lock(inner);
+        ready!(inner.poll_ready(context)).map_err(Into::into)?;
+        let request = request.take().expect("ready once, since this future ends with it");
+        Poll::Ready(Ok::<_, BoxError>(inner.call(request)))
+    });
+    answering.await?.await.map_err(Into::into)
+}
+
+impl<S, R> Service<Request<Body>> for Authorize<S>
+where
+    S: Service<Request<Body>, Response = Response<R>> + Send + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
+    R: Send + 'static,
 {
     type Response = Response<R>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Response<R>, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        ready!(self.poll_token(context));
-        self.inner.poll_ready(context).map_err(Into::into)
+        lock(&self.inner).poll_ready(context).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let token = match self.bearer.token(Timestamp::now()) {
-            Ok(token) => token.cloned(),
-            // Not from `poll_ready`: an error there would end the client for good.
-            Err(failure) => return Box::pin(async { Err(failure.into()) }),
-        };
-        if let Some(token) = &token {
-            request.headers_mut().insert(AUTHORIZATION, token.header());
-        }
-        let answering = self.inner.call(request);
-        let refused = self.refused.clone();
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (inner, desk) = (Arc::clone(&self.inner), Arc::clone(&self.desk));
         Box::pin(async move {
-            let response = answering.await.map_err(Into::into)?;
-            if response.status() == StatusCode::UNAUTHORIZED && token.is_some() {
-                refused.send_replace(token);
+            // An error here is one of this request; from `poll_ready` it would end the client for good.
+            let token = token(&desk).await?;
+            let response = send(&inner, request, token.as_ref()).await?;
+            if let Some(token) = token.filter(|_| response.status() == StatusCode::UNAUTHORIZED) {
+                lock(&desk).bearer.refuse(&token);
             }
             Ok(response)
         })
