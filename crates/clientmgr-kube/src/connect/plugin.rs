@@ -58,17 +58,20 @@ pub(crate) async fn run(exec: &ExecConfig, deadline: Duration) -> Result<Issued,
 }
 
 async fn output(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, PluginProblem> {
-    let named = || name.to_owned();
+    // Until it has started nobody knows that this is a command and no line of a shell, whose arguments may be secret.
+    let named = || first_word(name).to_owned();
     let version = exec.api_version.as_deref().filter(|version| VERSIONS.contains(version));
     let version = version.ok_or_else(|| PluginProblem::ApiVersion { command: named() })?;
     if exec.interactive_mode == Some(ExecInteractiveMode::Always) {
         return Err(PluginProblem::NeedsTerminal { command: named() });
     }
     let not_started = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::NotFound if named() != name => PluginProblem::CommandLine { command: named() },
         std::io::ErrorKind::NotFound => PluginProblem::NotInstalled { command: named() },
         _ => PluginProblem::NotStarted { command: named(), source: source.into() },
     };
     let mut child = command(exec, name, version).spawn().map_err(not_started)?;
+    let named = || name.to_owned();
     let mut printed = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         stdout.take(OUTPUT_LIMIT + 1).read_to_end(&mut printed).await.map_err(not_started)?;
@@ -81,6 +84,10 @@ async fn output(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, PluginProblem>
         return Err(PluginProblem::Failed { command: named(), code: status.code() });
     }
     Ok(printed)
+}
+
+fn first_word(line: &str) -> &str {
+    line.split(|it: char| it.is_whitespace() || it.is_control()).find(|word| !word.is_empty()).unwrap_or_default()
 }
 
 fn command(exec: &ExecConfig, name: &str, version: &str) -> Command {

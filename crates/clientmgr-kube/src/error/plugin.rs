@@ -38,6 +38,14 @@ pub enum PluginProblem {
         command: String,
     },
 
+    /// The command reads like a line of a shell: there is no such file, and it holds a blank. No more than its first
+    /// word is quoted, since an argument may be secret.
+    #[error("the credential plugin {command:?} is given as a command line: its arguments belong into args")]
+    CommandLine {
+        /// The first word.
+        command: String,
+    },
+
     /// The command could not be started.
     #[error("the credential plugin {command:?} cannot be started")]
     NotStarted {

@@ -1,7 +1,7 @@
 //! Slips of the pen in a kubeconfig: what stands in the wrong field is not quoted, and what was meant is told.
 
-use clientmgr_kube::kube::config::{AuthInfo, Cluster};
-use clientmgr_kube::{ConnectError, ConnectFailure, KubeconfigProblem, Material};
+use clientmgr_kube::kube::config::{AuthInfo, Cluster, ExecConfig};
+use clientmgr_kube::{ConnectError, ConnectFailure, KubeconfigProblem, Material, PluginProblem};
 
 use crate::support::{connect, everything, kubeconfig};
 
@@ -48,4 +48,34 @@ async fn the_field_that_a_secret_belongs_into_is_told() {
     let expected =
         "cluster east: client-key holds the client key itself where a path belongs: give it as client-key-data";
     assert_eq!(error.to_string(), expected);
+}
+
+/// How connecting fails where the plugin's command is `command`.
+async fn plugin_failure(command: &str, version: &str) -> ConnectError {
+    let (command, api_version) = (Some(command.to_owned()), Some(format!("client.authentication.k8s.io/{version}")));
+    failure(|_, user| user.exec = Some(ExecConfig { command, api_version, ..ExecConfig::default() })).await
+}
+
+#[tokio::test]
+async fn the_arguments_of_a_command_line_are_not_quoted() {
+    for line in ["no-such-plugin --token sesame", " no-such-plugin\t--token=sesame", "no-such-plugin\nsesame"] {
+        let error = plugin_failure(line, "v1").await;
+        let expected = "cluster east: the credential plugin \"no-such-plugin\" is given as a command line: its arguments \
+                        belong into args";
+        assert_eq!(error.to_string(), expected);
+        let error = plugin_failure(line, "v0").await;
+        assert!(matches!(error.failure(), ConnectFailure::Plugin(PluginProblem::ApiVersion { .. })), "{error:?}");
+    }
+    let error = plugin_failure("/ --token sesame", "v1").await;
+    assert!(matches!(error.failure(), ConnectFailure::Plugin(PluginProblem::CommandLine { .. })), "{error:?}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_command_with_a_blank_in_its_name_is_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("my plugin");
+    std::os::unix::fs::symlink("/bin/sh", &path).unwrap();
+    let error = plugin_failure(path.to_str().unwrap(), "v1").await;
+    assert!(error.to_string().contains("my plugin\" printed"), "{error}");
 }
