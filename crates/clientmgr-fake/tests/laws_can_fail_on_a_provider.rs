@@ -1,7 +1,7 @@
 //! Every law of providers is broken by some provider: one that does what real ones got wrong.
 
 use std::collections::HashMap;
-use std::future::{Future, ready};
+use std::future::{Future, poll_fn, ready};
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::Poll;
@@ -29,6 +29,8 @@ enum Fault {
     RevisionsRunBackwards,
     /// The answer is taken when the call is made.
     AnsweredTooEarly,
+    /// The answer is taken at the first poll, and given at the third.
+    AnsweredBeforeTheAwait,
     /// One client for all clusters.
     ClientOfTheFirstCluster,
     /// One cluster's trouble is everybody's.
@@ -73,7 +75,9 @@ impl Faulty {
     fn answer(&self, cluster: &NamespacedName) -> Answer {
         let answer = self.honest(cluster);
         match self.fault {
-            Fault::None | Fault::AnsweredTooEarly | Fault::TakenAcrossTheAwait => answer,
+            Fault::None | Fault::AnsweredTooEarly | Fault::AnsweredBeforeTheAwait | Fault::TakenAcrossTheAwait => {
+                answer
+            }
             Fault::NotFoundIsUnavailable => answer.map_err(|_| ProviderError::unavailable("no such cluster")),
             Fault::UnavailableIsNotFound => answer.map_err(|_| ProviderError::NotFound),
             Fault::RevisionOfTheCall => {
@@ -111,15 +115,27 @@ impl Faulty {
         if std::mem::replace(&mut *self.taken.lock().unwrap(), true) {
             return Err(ProviderError::unavailable("taken by another call"));
         }
-        let mut polled = false;
-        std::future::poll_fn(|context| {
-            context.waker().wake_by_ref();
-            if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        pending_once().await;
         *self.taken.lock().unwrap() = false;
         self.answer(cluster)
     }
+
+    async fn answer_from_before_an_await(&self, cluster: &NamespacedName) -> Answer {
+        let answer = self.answer(cluster);
+        pending_once().await;
+        pending_once().await;
+        answer
+    }
+}
+
+/// Completes at the second poll.
+async fn pending_once() {
+    let mut polled = false;
+    poll_fn(|context| {
+        context.waker().wake_by_ref();
+        if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 impl ClientProvider for Faulty {
@@ -137,6 +153,7 @@ impl ClientProvider for Faulty {
     {
         match self.fault {
             Fault::AnsweredTooEarly => Box::pin(ready(self.answer(cluster))),
+            Fault::AnsweredBeforeTheAwait => Box::pin(self.answer_from_before_an_await(cluster)),
             Fault::TakenAcrossTheAwait => Box::pin(self.answer_across_an_await(cluster)),
             _ => Box::pin(async { self.answer(cluster) }),
         }
@@ -176,5 +193,14 @@ mod broken {
         a_removed_cluster_is_not_found by StickyClient says "after it was removed";
         a_dropped_call_changes_nothing by TakenAcrossTheAwait says "taken by another call";
         calls_at_once_agree by TakenAcrossTheAwait says "taken by another call";
+    }
+}
+
+/// Laws that can be broken in a second way.
+mod broken_otherwise {
+    use super::*;
+
+    broken! {
+        a_call_answers_what_is_current_when_it_completes by AnsweredBeforeTheAwait says "polled 1 times completed after the connection was replaced";
     }
 }
