@@ -88,6 +88,15 @@ impl Desk {
         Some((renewal.clone(), due))
     }
 
+    /// Notes what the server made of a token.
+    fn note(&mut self, token: &Token, status: StatusCode) {
+        if status == StatusCode::UNAUTHORIZED {
+            self.bearer.refuse(token);
+        } else if status.is_success() {
+            self.bearer.accept(token);
+        }
+    }
+
     /// Takes the outcome of a renewal from the first who tells it.
     fn settle(&mut self, renewal: &Renewal, outcome: Renewed) {
         if self.renewal.take_if(|standing| standing.ptr_eq(renewal)).is_some() {
@@ -196,8 +205,8 @@ where
             // An error here is one of this request; from `poll_ready` it would end the client for good.
             let token = token(&desk).await?;
             let response = send(&inner, request, token.as_ref()).await?;
-            if let Some(token) = token.filter(|_| response.status() == StatusCode::UNAUTHORIZED) {
-                lock(&desk).bearer.refuse(&token);
+            if let Some(token) = &token {
+                lock(&desk).note(token, response.status());
             }
             Ok(response)
         })

@@ -18,9 +18,12 @@ const EARLY: SignedDuration = SignedDuration::from_secs(60);
 /// How often a token file is read again.
 const FILE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long after a renewal the next one is not begun, whatever calls for it: a server that refuses every token must
-/// not make a plugin run on each request.
-const PAUSE: Duration = Duration::from_secs(5);
+/// How long after a plugin ran it is not run again, whatever calls for it: a server that refuses every token must not
+/// make it run on each request.
+const PLUGIN_PAUSE: Duration = Duration::from_secs(5);
+
+/// The same for a file, which costs little to read.
+const FILE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The token that a client sends.
 #[derive(Clone)]
@@ -33,10 +36,27 @@ pub(crate) struct Bearer {
     certificate_expires: Option<Timestamp>,
     /// When the last renewal ended, or the first token came.
     renewed: Instant,
+    stage: Stage,
     /// Whether the server refused the token.
     refused: bool,
     /// Why the last renewal failed.
     failure: Option<ConnectFailure>,
+}
+
+/// What is known of the standing token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It is the first, and no server took it yet. A new one would hardly be better.
+    ///
+    /// Left for `Proven` when a server takes it, for `Renewed` by a renewal.
+    First,
+    /// It is the first, and a server took it. If one refuses it now, something has changed.
+    ///
+    /// Left for `Renewed` by a renewal.
+    Proven,
+    /// A renewal brought it, or failed to bring another. Never left: a server that takes a token for one request may
+    /// refuse it for another, and then the pause is what keeps renewals apart.
+    Renewed,
 }
 
 /// Where tokens come from.
@@ -49,6 +69,17 @@ pub(crate) enum Origin {
         exec: Arc<ExecConfig>,
         deadline: Duration,
     },
+}
+
+impl Origin {
+    /// How long after a renewal the next one is not begun.
+    fn pause(&self) -> Duration {
+        match self {
+            Self::Fixed => Duration::MAX,
+            Self::File(_) => FILE_PAUSE,
+            Self::Plugin { .. } => PLUGIN_PAUSE,
+        }
+    }
 }
 
 /// Whether the token is to be renewed.
@@ -64,7 +95,8 @@ pub(crate) enum Due {
 impl Bearer {
     fn new(source: Origin, token: Option<Token>, expires: Option<Timestamp>) -> Self {
         let certificate_expires = None;
-        Self { source, token, expires, certificate_expires, renewed: Instant::now(), refused: false, failure: None }
+        let (renewed, stage) = (Instant::now(), Stage::First);
+        Self { source, token, expires, certificate_expires, renewed, stage, refused: false, failure: None }
     }
 
     /// No token: the configuration holds what there is of credentials.
@@ -117,8 +149,16 @@ impl Bearer {
         self.refused |= self.token.as_ref() == Some(token);
     }
 
+    /// Notes that the server took `token`.
+    pub(crate) fn accept(&mut self, token: &Token) {
+        if self.stage == Stage::First && self.token.as_ref() == Some(token) {
+            self.stage = Stage::Proven;
+        }
+    }
+
     pub(crate) fn renew(&mut self, renewal: Result<(Token, Option<Timestamp>), ConnectFailure>, at: Instant) {
         self.renewed = at;
+        self.stage = Stage::Renewed;
         self.refused = false;
         match renewal {
             Ok((token, expires)) => {
@@ -132,7 +172,8 @@ impl Bearer {
 
     pub(crate) fn due(&self, wall: Timestamp, now: Instant) -> Due {
         let age = now.saturating_duration_since(self.renewed);
-        if matches!(self.source, Origin::Fixed) || age < PAUSE {
+        let paused = age < self.source.pause();
+        if matches!(self.source, Origin::Fixed) || (paused && !(self.refused && self.stage == Stage::Proven)) {
             return Due::No;
         }
         let file_is_old = matches!(self.source, Origin::File(_)) && age >= FILE_INTERVAL;
@@ -157,7 +198,7 @@ mod tests {
     use secrecy::SecretString;
     use tokio::time::Instant;
 
-    use super::{Bearer, Due, Origin, PAUSE};
+    use super::{Bearer, Due, FILE_PAUSE, Origin, PLUGIN_PAUSE};
     use crate::ConnectFailure;
     use crate::connect::plugin::{Identity, Issued};
     use crate::connect::token::Token;
@@ -221,10 +262,34 @@ mod tests {
 
     #[test]
     fn renewals_are_never_close_to_each_other() {
+        for (mut bearer, pause) in [(file(), FILE_PAUSE), (plugin(None), PLUGIN_PAUSE), (plugin(Some(0)), PLUGIN_PAUSE)]
+        {
+            bearer.renew(Ok((token("second"), bearer.expires)), bearer.renewed);
+            bearer.accept(&token("second"));
+            bearer.refuse(&token("second"));
+            let pause = pause.as_secs();
+            assert_eq!([0, pause - 1, pause].map(|age| due(&bearer, age)), [Due::No, Due::No, Due::Now]);
+        }
+    }
+
+    #[test]
+    fn a_first_token_that_the_server_took_before_it_refused_it_is_renewed_at_once() {
+        for mut bearer in [file(), plugin(None)] {
+            bearer.refuse(&token("first"));
+            assert_eq!(due(&bearer, 0), Due::No, "it was never any good, and was issued just now");
+            bearer.accept(&token("another"));
+            assert_eq!(due(&bearer, 0), Due::No, "it was not this one");
+            bearer.accept(&token("first"));
+            assert_eq!(due(&bearer, 0), Due::Now);
+        }
+    }
+
+    #[test]
+    fn a_first_token_that_ends_soon_is_not_issued_again_at_once() {
         let mut bearer = plugin(Some(0));
-        bearer.refuse(&token("first"));
-        assert_eq!(due(&bearer, PAUSE.as_secs() - 1), Due::No);
-        assert_eq!(due(&bearer, PAUSE.as_secs()), Due::Now);
+        bearer.accept(&token("first"));
+        assert_eq!(due(&bearer, PLUGIN_PAUSE.as_secs() - 1), Due::No);
+        assert_eq!(due(&bearer, PLUGIN_PAUSE.as_secs()), Due::Now);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 #![cfg(unix)]
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clientmgr_fake::apiserver::ApiServer;
 use clientmgr_kube::kube::config::{AuthInfo, ExecConfig};
 use tokio::runtime::Handle;
 
-use crate::support::{PATIENCE, fleet_with, kubeconfig_of, served};
+use crate::support::{PATIENCE, fleet_with, kubeconfig_of, served, server};
 
 const V1: &str = "client.authentication.k8s.io/v1";
 
@@ -45,6 +46,11 @@ impl Plugin {
                 _ => tokio::task::yield_now().await,
             }
         }
+    }
+
+    /// A user whose token is in the file, without the plugin.
+    fn file_user(&self) -> AuthInfo {
+        AuthInfo { token_file: Some(self.file("token").to_str().unwrap().into()), ..AuthInfo::default() }
     }
 
     fn user(&self) -> AuthInfo {
@@ -93,4 +99,22 @@ async fn a_renewal_that_hangs_ends_with_the_last_of_its_client() {
     };
     let in_time = tokio::time::timeout(PATIENCE / 2, ends).await.is_ok();
     assert!(in_time, "{} and not {before} tasks, and the plugin is {:?}", tasks(), process.exists());
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_soon_after_the_connect_is_renewed_at_once() {
+    for with_plugin in [false, true] {
+        let server = server("east").await;
+        let first = server.issue_token("alice");
+        let plugin = Plugin::new(first.token().unwrap());
+        let (fleet, east) =
+            fleet_with(&kubeconfig_of(&server, if with_plugin { plugin.user() } else { plugin.file_user() }));
+        fleet.connect(&east).await.unwrap();
+        let second = server.rotate_token(&first, Duration::ZERO);
+        plugin.set(second.token().unwrap());
+
+        let client = served(&fleet, &east).await.client;
+        let _refused = client.list_core_api_versions().await;
+        client.list_core_api_versions().await.unwrap();
+    }
 }
