@@ -2,7 +2,8 @@
 //!
 //! A renewal runs as a task, so that it goes on while no request does, and ends with the client. Requests wait for it
 //! only if there is nothing good to send, each by itself and never in `poll_ready`: a worker that is not ready does not
-//! see that its clients are gone, and neither the renewal nor its plugin would end with them.
+//! see that its clients are gone, and neither the renewal nor its plugin would end with them. A request whose token is
+//! refused is sent once more with a renewed one.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -106,7 +107,7 @@ impl Desk {
 }
 
 /// The token to send, renewed before where there is none that is good.
-async fn token(desk: &Mutex<Desk>) -> Result<Option<Token>, ConnectFailure> {
+async fn fitting(desk: &Mutex<Desk>) -> Result<Option<Token>, ConnectFailure> {
     let renewal = lock(desk).renewal();
     if let Some((renewal, due)) = renewal {
         // A clone is waited for, since what has ended forgets which one it was.
@@ -203,14 +204,40 @@ where
         let (inner, desk) = (Arc::clone(&self.inner), Arc::clone(&self.desk));
         Box::pin(async move {
             // An error here is one of this request; from `poll_ready` it would end the client for good.
-            let token = token(&desk).await?;
-            let response = send(&inner, request, token.as_ref()).await?;
-            if let Some(token) = &token {
-                lock(&desk).note(token, response.status());
+            let Some(token) = fitting(&desk).await? else {
+                return send(&inner, request, None).await;
+            };
+            let again = if lock(&desk).bearer.is_renewable() { repeatable(&request) } else { None };
+            let response = send(&inner, request, Some(&token)).await?;
+            lock(&desk).note(&token, response.status());
+            let Some(again) = again.filter(|_| response.status() == StatusCode::UNAUTHORIZED) else {
+                return Ok(response);
+            };
+            // What a server refuses for want of credentials it has not carried out, so once more does no harm; and
+            // only with another token does it help.
+            match fitting(&desk).await {
+                Ok(Some(renewed)) if renewed != token => {
+                    drop(response);
+                    let response = send(&inner, again, Some(&renewed)).await?;
+                    lock(&desk).note(&renewed, response.status());
+                    Ok(response)
+                }
+                // There is none. The refusal says more of this request than why there is none.
+                _ => Ok(response),
             }
-            Ok(response)
         })
     }
+}
+
+/// The same request once more, unless its body is a stream, which can be had only once.
+fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
+    let mut again = Request::new(request.body().try_clone()?);
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    *again.version_mut() = request.version();
+    *again.headers_mut() = request.headers().clone();
+    *again.extensions_mut() = request.extensions().clone();
+    Some(again)
 }
 
 #[cfg(test)]

@@ -132,6 +132,11 @@ impl Bearer {
         &self.source
     }
 
+    /// Whether another token may follow the standing one.
+    pub(crate) fn is_renewable(&self) -> bool {
+        !matches!(self.source, Origin::Fixed)
+    }
+
     /// What to send.
     pub(crate) fn token(&self, now: Timestamp) -> Result<Option<&Token>, ConnectFailure> {
         match &self.failure {

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{ApiServer, Logged};
+use clientmgr_fake::apiserver::ApiServer;
 use clientmgr_kube::kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode, Kubeconfig};
 use clientmgr_kube::{ConnectError, ConnectFailure, PluginProblem};
 
@@ -279,29 +279,6 @@ async fn a_token_that_expires_is_issued_anew_without_a_new_connection() {
         tokio::task::yield_now().await;
     }
     assert_eq!(served(&fleet, &key).await.revision, revision);
-}
-
-#[tokio::test]
-async fn a_refused_token_is_issued_anew() {
-    let server = server("east").await;
-    let directory = tempfile::tempdir().unwrap();
-    let token_file = directory.path().join("token");
-    let first = server.issue_token("alice");
-    std::fs::write(&token_file, first.token().unwrap()).unwrap();
-    let text = format!(
-        r#"printf '{{"apiVersion":"{V1}","kind":"ExecCredential","status":{{"token":"%s"}}}}' "$(cat '{}')""#,
-        token_file.display()
-    );
-    let (fleet, key) = fleet_with(&kubeconfig_of(&server, with(script(&text))));
-    fleet.connect(&key).await.unwrap();
-
-    let second = server.rotate_token(&first, Duration::ZERO);
-    std::fs::write(&token_file, second.token().unwrap()).unwrap();
-    pass(Duration::from_secs(6)).await;
-    let client = served(&fleet, &key).await.client;
-    client.list_core_api_versions().await.unwrap_err();
-    client.list_core_api_versions().await.unwrap();
-    server.wait_for(Logged::any().with(second.fingerprint()).status(200)).await;
 }
 
 #[tokio::test]

@@ -4,8 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::ApiServer;
+use clientmgr_fake::apiserver::{ApiServer, Credential, Logged};
+use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
+use clientmgr_kube::kube::api::{ObjectMeta, PostParams};
 use clientmgr_kube::kube::config::{AuthInfo, ExecConfig};
+use clientmgr_kube::kube::{Api, Client};
+use clientmgr_kube::{ConnectedAt, Fleet, NamespacedName};
+use futures::future::join_all;
 use tokio::runtime::Handle;
 
 use crate::support::{PATIENCE, fleet_with, kubeconfig_of, served, server};
@@ -53,6 +58,11 @@ impl Plugin {
         AuthInfo { token_file: Some(self.file("token").to_str().unwrap().into()), ..AuthInfo::default() }
     }
 
+    fn runs(&self) -> usize {
+        std::fs::read_to_string(self.file("runs")).unwrap_or_default().lines().count()
+    }
+
+    /// A user whose token the plugin prints.
     fn user(&self) -> AuthInfo {
         let text = format!(
             r#"cd '{}'; test -e hang && echo $$ > pid && exec sleep 3600; echo run >> runs
@@ -101,20 +111,81 @@ async fn a_renewal_that_hangs_ends_with_the_last_of_its_client() {
     assert!(in_time, "{} and not {before} tasks, and the plugin is {:?}", tasks(), process.exists());
 }
 
-#[tokio::test]
-async fn a_token_that_is_refused_soon_after_the_connect_is_renewed_at_once() {
-    for with_plugin in [false, true] {
+/// A cluster that was connected with a token which is refused by now, and whose plugin or file has the next one.
+struct Rotated {
+    server: ApiServer,
+    fleet: Fleet,
+    cluster: NamespacedName,
+    revision: ConnectedAt,
+    second: Credential,
+    source: Plugin,
+}
+
+impl Rotated {
+    async fn each(user: [fn(&Plugin) -> AuthInfo; 2]) -> Vec<Self> {
+        join_all(user.map(Self::new)).await
+    }
+
+    async fn new(user: fn(&Plugin) -> AuthInfo) -> Self {
         let server = server("east").await;
         let first = server.issue_token("alice");
-        let plugin = Plugin::new(first.token().unwrap());
-        let (fleet, east) =
-            fleet_with(&kubeconfig_of(&server, if with_plugin { plugin.user() } else { plugin.file_user() }));
-        fleet.connect(&east).await.unwrap();
+        let source = Plugin::new(first.token().unwrap());
+        let (fleet, cluster) = fleet_with(&kubeconfig_of(&server, user(&source)));
+        let revision = fleet.connect(&cluster).await.unwrap();
         let second = server.rotate_token(&first, Duration::ZERO);
-        plugin.set(second.token().unwrap());
-
-        let client = served(&fleet, &east).await.client;
-        let _refused = client.list_core_api_versions().await;
-        client.list_core_api_versions().await.unwrap();
+        source.set(second.token().unwrap());
+        Self { server, fleet, cluster, revision, second, source }
     }
+
+    async fn client(&self) -> Client {
+        served(&self.fleet, &self.cluster).await.client
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_meets_a_refused_token_renews_it_and_keeps_the_connection_in_service() {
+    for rotated in Rotated::each([Plugin::user, Plugin::file_user]).await {
+        let Rotated { fleet, cluster, revision, .. } = &rotated;
+        assert_eq!(fleet.check(cluster).await.unwrap(), *revision);
+        assert_eq!(fleet.connect(cluster).await.unwrap(), *revision);
+        assert_eq!(served(fleet, cluster).await.revision, *revision);
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_token_is_refused_is_sent_again_with_the_next_one() {
+    for rotated in Rotated::each([Plugin::user, Plugin::file_user]).await {
+        let client = rotated.client().await;
+        let marker = rotated.server.marker();
+        // With a body, which is to arrive as a whole.
+        let map = ConfigMap {
+            metadata: ObjectMeta { name: Some("settings".into()), ..ObjectMeta::default() },
+            data: Some([("color".into(), "blue".into())].into()),
+            ..ConfigMap::default()
+        };
+        let created = Api::<ConfigMap>::default_namespaced(client).create(&PostParams::default(), &map).await.unwrap();
+        assert_eq!(created.data, map.data);
+        let log = rotated.server.requests_matching(Logged::any().since(marker));
+        assert_eq!(log.iter().map(|request| request.status).collect::<Vec<_>>(), [Some(401), Some(201)]);
+    }
+}
+
+#[tokio::test]
+async fn requests_that_are_refused_together_share_one_renewal() {
+    let rotated = Rotated::new(Plugin::user).await;
+    let client = rotated.client().await;
+    let outcomes = join_all((0..8).map(|_| client.list_core_api_versions())).await;
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!(rotated.source.runs(), 2);
+    rotated.server.wait_for(Logged::any().with(rotated.second.fingerprint()).status(200)).await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_for_good_is_told_and_renewed_once() {
+    let rotated = Rotated::new(Plugin::user).await;
+    rotated.server.revoke(rotated.second.fingerprint());
+    let error = rotated.fleet.check(&rotated.cluster).await.unwrap_err();
+    assert!(error.is_unauthorized(), "{error:?}");
+    rotated.fleet.check(&rotated.cluster).await.unwrap_err();
+    assert_eq!(rotated.source.runs(), 2, "once at the connect, once since");
 }
