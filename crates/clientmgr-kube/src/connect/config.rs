@@ -9,6 +9,7 @@ use kube::Config;
 use kube::config::{AuthInfo, ExecConfig, KubeConfigOptions, Kubeconfig};
 use secrecy::SecretString;
 
+use super::address;
 use super::files;
 use super::token::Token;
 use crate::endpoint::Source;
@@ -38,7 +39,7 @@ pub(crate) fn load(source: &Source) -> Result<Loaded, ConnectFailure> {
         Source::Context { name, kubeconfig } => from_context(name, kubeconfig)?,
         Source::Config(config) => (**config).clone(),
     };
-    check_server(&config)?;
+    address::check(&config)?;
     if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
         // kube takes any text for a bundle without certificates, and then trusts nobody.
         return Err(KubeconfigProblem::Pem { material: Material::CertificateAuthority }.into());
@@ -58,6 +59,7 @@ fn from_context(context: &str, kubeconfig: &Kubeconfig) -> Result<Config, Connec
         let (context, cluster) = (context.to_owned(), inner.cluster.clone());
         return Err(KubeconfigProblem::NoCluster { context, cluster }.into());
     };
+    address::check_text(cluster.server.as_deref().unwrap_or_default())?;
     // kube, as kubectl, goes on without credentials, and the server is blamed for what is a slip of the pen.
     match &inner.user {
         None => return Err(KubeconfigProblem::NoUser { context: context.to_owned() }.into()),
@@ -78,15 +80,6 @@ fn from_context(context: &str, kubeconfig: &Kubeconfig) -> Result<Config, Connec
     // It is `async` and yet awaits nothing.
     let config = futures::executor::block_on(loading).map_err(KubeconfigProblem::from)?;
     Ok(config)
-}
-
-fn check_server(config: &Config) -> Result<(), KubeconfigProblem> {
-    let server = &config.cluster_url;
-    match (server.scheme_str(), server.host()) {
-        (Some("https" | "http"), Some(host)) if !host.is_empty() => Ok(()),
-        (Some(scheme), Some(_)) => Err(KubeconfigProblem::UnsupportedScheme { scheme: scheme.to_owned() }),
-        _ => Err(KubeconfigProblem::MalformedServer),
-    }
 }
 
 fn check_identity_files(user: &AuthInfo) -> Result<(), KubeconfigProblem> {

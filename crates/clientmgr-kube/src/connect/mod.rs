@@ -1,6 +1,7 @@
 //! Connecting: from an endpoint to a client whose API was proven to answer. All the I/O of a fleet is below here; when
 //! it is done, and what follows from it, is decided elsewhere.
 
+mod address;
 mod authorize;
 mod build;
 mod config;

@@ -70,9 +70,21 @@ pub enum KubeconfigProblem {
     #[error("the cluster has no server URL")]
     NoServer,
 
-    /// The server is no URL with a scheme and a host.
-    #[error("the server is not a URL with a scheme and a host")]
+    /// The server is no URL with a scheme and a host, or what should be its port is none.
+    #[error("the server is not a URL with a scheme, a host and, if any, a port from 1 to 65535")]
     MalformedServer,
+
+    /// The server's URL holds a user or a password. They are not sent: use a token or a certificate.
+    #[error("the server's URL holds a user or a password: use a token or a certificate")]
+    ServerCredentials,
+
+    /// The server's URL holds a query or a fragment, which no request would carry.
+    #[error("the server's URL holds a query or a fragment")]
+    ServerQuery,
+
+    /// The server's host is neither a name that could be looked up nor an address.
+    #[error("the server's host is neither a host name nor an IP address")]
+    ServerHost,
 
     /// The server's scheme is not one that an API server speaks.
     #[error("the server's scheme {scheme:?} is neither https nor http")]
@@ -81,8 +93,9 @@ pub enum KubeconfigProblem {
         scheme: String,
     },
 
-    /// The proxy is no URL. It comes from the kubeconfig, or from `HTTPS_PROXY` in the environment.
-    #[error("the proxy is not a URL")]
+    /// The proxy is no URL, or what should be its port is none. It comes from the kubeconfig, or from `HTTPS_PROXY` in
+    /// the environment.
+    #[error("the proxy is not a URL with a host and, if any, a port from 1 to 65535")]
     MalformedProxy,
 
     /// `NO_PROXY` in the environment is not understood.

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod addresses;
 mod controller;
 mod fleet;
 mod hanging;
