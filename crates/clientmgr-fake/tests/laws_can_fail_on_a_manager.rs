@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use clientmgr_core::{
-    ClientError, ClientProvider, ConnectedAt, Connection, NamespacedName, ObservedCluster, ProviderError, Refresh,
+    Cause, ClientError, ClientProvider, ConnectedAt, Connection, NamespacedName, ObservedCluster, ProviderError,
+    Refresh,
 };
 use clientmgr_fake::laws::{FakeSetup, Manager, ManagerSetup, ProviderSetup};
 use clientmgr_fake::{FakeClientProvider, Gate, Gated, manager_laws};
@@ -17,6 +18,8 @@ enum Fault {
     CachesTheConnection,
     AsksTwice,
     HidesTheReason,
+    MakesTextOfTheSource,
+    DropsTheRetryHint,
     UnknownIsUnavailable,
     TakesAnyRevision,
     TakesNoRevision,
@@ -27,6 +30,7 @@ enum Fault {
     NotesTheCallBeforeItAsks,
     NotesTheCallBeforeItsFirstPoll,
     DecidesByAnEarlyAnswer,
+    DecidesByAnEarlyEntry,
     AbsentIsReset,
     HeldIsReset,
     ReplacedIsUnchanged,
@@ -40,7 +44,11 @@ enum Fault {
     ForgetsNothing,
     ForgetsEverything,
     ForgetsOnlyObjects,
+    RetainsEverything,
+    RetainsNothing,
+    RetainsForAllObjects,
     LateAnswersStay,
+    LateAnswersStayWhereNotRetained,
 }
 
 #[derive(Clone)]
@@ -56,8 +64,10 @@ struct Faulty {
     fault: Fault,
     provider: Gated<FakeClientProvider<u32>>,
     entries: Mutex<HashMap<(u32, NamespacedName), Entry>>,
-    /// Every object and cluster that was ever forgotten, in order.
+    /// Every object, cluster and pair of them that was ever forgotten, in order.
     forgotten: Mutex<Vec<(Option<u32>, Option<NamespacedName>)>>,
+    /// All there are.
+    clusters: [NamespacedName; 2],
     cache: Mutex<HashMap<NamespacedName, Connection<u32, ConnectedAt>>>,
 }
 
@@ -103,11 +113,12 @@ impl Faulty {
         &self,
         object: u32,
         cluster: &Cluster,
+        entry: Option<Entry>,
         answer: Result<Connection<u32, ConnectedAt>, ProviderError>,
     ) -> Answer {
         let key = cluster.key.clone();
         let failed = |error| {
-            match self.entry(object, &key) {
+            match &entry {
                 None if self.fault != Fault::ErrorsLeaveNothing => self.set(object, &key, Entry::ResetDue),
                 Some(_) if self.fault == Fault::ErrorsDropWhatIsHeld => self.set(object, &key, Entry::ResetDue),
                 _ => {}
@@ -125,11 +136,13 @@ impl Faulty {
             }
             Err(error) => {
                 let ProviderError::Unavailable { source, retry_after } = error else {
-                    return failed(ClientError::Incompatible {
-                        cluster: cluster_key,
-                        source: clientmgr_core::Cause::new("unknown"),
-                    });
+                    return failed(ClientError::Incompatible { cluster: cluster_key, source: Cause::new("unknown") });
                 };
+                let source = match self.fault {
+                    Fault::MakesTextOfTheSource => Cause::new(source.to_string()),
+                    _ => source,
+                };
+                let retry_after = retry_after.filter(|_| self.fault != Fault::DropsTheRetryHint);
                 return failed(ClientError::Unavailable { cluster: cluster_key, source, retry_after });
             }
         };
@@ -141,7 +154,7 @@ impl Faulty {
         if observed != Some(current) {
             return failed(ClientError::ClusterOutdated { cluster: cluster_key, observed, current });
         }
-        match self.entry(object, &key) {
+        match entry {
             Some(Entry::Holding(held))
                 if held != current && !matches!(self.fault, Fault::NeedsNoRefresh | Fault::NeverResets) =>
             {
@@ -214,15 +227,21 @@ impl Manager for Faulty {
                 note();
             }
             let before = self.forgotten.lock().unwrap().len();
+            let early = self.entry(*object, &cluster.key);
             let answer = self.ask(&cluster.key).await;
             let forgotten =
                 self.forgotten.lock().unwrap()[before..].iter().any(|(forgotten_object, forgotten_cluster)| {
-                    *forgotten_object == Some(*object) || forgotten_cluster.as_ref() == Some(&cluster.key)
+                    forgotten_object.is_none_or(|forgotten| forgotten == *object)
+                        && forgotten_cluster.as_ref().is_none_or(|forgotten| *forgotten == cluster.key)
                 });
             if forgotten && self.fault != Fault::LateAnswersStay {
                 return Err(ClientError::Forgotten { cluster: cluster.key.clone() });
             }
-            self.decide(*object, cluster, answer)
+            let entry = match self.fault {
+                Fault::DecidesByAnEarlyEntry => early,
+                _ => self.entry(*object, &cluster.key),
+            };
+            self.decide(*object, cluster, entry, answer)
         }
     }
 
@@ -234,6 +253,20 @@ impl Manager for Faulty {
             Fault::ForgetsEverything => entries.clear(),
             _ => entries.retain(|(other, _), _| other != object),
         }
+    }
+
+    fn retain(&self, object: &u32, keep: impl Fn(&NamespacedName) -> bool) {
+        if self.fault == Fault::RetainsEverything {
+            return;
+        }
+        let keep = |cluster: &_| self.fault != Fault::RetainsNothing && keep(cluster);
+        if self.fault != Fault::LateAnswersStayWhereNotRetained {
+            for cluster in self.clusters.iter().filter(|cluster| !keep(cluster)) {
+                self.note_forgotten(Some(*object), Some(cluster.clone()));
+            }
+        }
+        let concerned = |other: &u32| other == object || self.fault == Fault::RetainsForAllObjects;
+        self.entries.lock().unwrap().retain(|(other, cluster), _| !concerned(other) || keep(cluster));
     }
 
     fn forget_cluster(&self, cluster: &NamespacedName) {
@@ -261,6 +294,7 @@ fn setup(fault: Fault) -> Setup {
         provider: Gated::new(steering.provider().clone()),
         entries: Mutex::default(),
         forgotten: Mutex::default(),
+        clusters: steering.clusters(),
         cache: Mutex::default(),
     };
     Setup { steering, manager }
@@ -294,10 +328,17 @@ mod without_a_fault {
 }
 
 macro_rules! broken {
-    ($($law:ident by $fault:ident says $message:literal;)+) => {$(
+    ($($law:ident by $fault:ident says $message:literal;)+) => {
+        broken_otherwise! { $($law is $law by $fault says $message;)+ }
+    };
+}
+
+/// For a law that can be broken in several ways, which then have names of their own.
+macro_rules! broken_otherwise {
+    ($($test:ident is $law:ident by $fault:ident says $message:literal;)+) => {$(
         #[test]
         #[should_panic(expected = $message)]
-        fn $law() {
+        fn $test() {
             block_on(clientmgr_fake::laws::manager::$law(setup(Fault::$fault)));
         }
     )+};
@@ -317,6 +358,7 @@ mod broken {
         a_client_of_another_connection_needs_a_refresh_first by NeedsNoRefresh says "without a refresh";
         an_error_leaves_what_is_held by ErrorsDropWhatIsHeld says "an outdated cluster object was met";
         a_call_is_decided_by_what_is_current_when_the_provider_answers by DecidesByAnEarlyAnswer says "a client was handed out";
+        a_call_is_decided_by_what_is_held_when_the_provider_answers by DecidesByAnEarlyEntry says "before another one ended in vain";
         a_dropped_call_changes_nothing by NotesTheCallBeforeItAsks says "the only call was dropped";
         a_call_that_was_never_polled_changes_nothing by NotesTheCallBeforeItsFirstPoll says "never polled";
         an_object_that_never_asked_has_nothing_to_reset by AbsentIsReset says "never asked";
@@ -332,18 +374,25 @@ mod broken {
         a_forgotten_object_leaves_no_trace by ForgetsNothing says "was forgotten";
         forgetting_an_object_keeps_the_others by ForgetsEverything says "one of two objects";
         a_forgotten_cluster_is_forgotten_for_all_objects by ForgetsOnlyObjects says "not forgotten";
+        retaining_clusters_forgets_the_others by RetainsEverything says "the cluster was not retained";
         a_call_whose_object_is_forgotten_leaves_no_trace by LateAnswersStay says "a client was handed out";
         a_call_whose_cluster_is_forgotten_leaves_no_trace by LateAnswersStay says "did not end as forgotten";
+        a_call_on_a_cluster_that_is_not_retained_leaves_no_trace by LateAnswersStayWhereNotRetained says "did not end as forgotten";
         a_recreated_object_inherits_nothing by OneEntryForAllObjects says "what another one holds";
         between_two_resets_all_clients_are_of_one_revision by ReplacedIsUnchanged says "the object refreshed on";
         a_refresh_makes_the_next_client_succeed by ReplacedIsUnchanged says "no client was handed out";
     }
+}
 
-    /// The heart of the rules, broken as the plainest manager would: it hands out what is current and remembers it.
-    #[test]
-    #[should_panic(expected = "two revisions, and no reset between them")]
-    fn between_two_resets_when_a_refresh_is_neither_said_nor_needed() {
-        let law = clientmgr_fake::laws::manager::between_two_resets_all_clients_are_of_one_revision;
-        block_on(law(setup(Fault::NeverResets)));
+mod broken_otherwise {
+    use super::*;
+
+    broken_otherwise! {
+        a_source_made_into_text is an_error_of_the_provider_is_handed_on by MakesTextOfTheSource says "was not handed on";
+        a_dropped_retry_hint is an_error_of_the_provider_is_handed_on by DropsTheRetryHint says "the retry hint is another";
+        a_retain_of_nothing is retaining_clusters_forgets_the_others by RetainsNothing says "retained one cluster";
+        // The heart of the rules, broken as the plainest manager would: it hands out what is current and remembers it.
+        a_refresh_neither_said_nor_needed is between_two_resets_all_clients_are_of_one_revision by NeverResets says "two revisions, and no reset between them";
+        a_retain_for_all_objects is retaining_clusters_forgets_the_others by RetainsForAllObjects says "the other object all it has";
     }
 }

@@ -23,13 +23,22 @@ enum Fault {
     BuildsBesideTheOld,
     TearsDownOnlyForAClient,
     HidesTheReason,
+    MakesTextOfTheSource,
+    DropsTheRetryHint,
+    TakesAnyRevision,
+    DecidesByAnEarlyAnswer,
     CachesTheClient,
     OneSlotForAllClusters,
     NoTurns,
     OneTurnForAll,
     BusyMarkOutlivesTheCall,
+    LeavesAnEmptySlot,
     ForgetsWithoutTeardown,
+    RetainsWithoutTeardown,
+    RetainsNothing,
+    RetainsForAllObjects,
     LateBuildsStand,
+    LateBuildsStandWhereNotRetained,
     DiscardsNothing,
     DropsWithoutTeardown,
 }
@@ -47,11 +56,18 @@ struct Place {
     /// What the state was built on, or the client obtained for it.
     held: Option<ConnectedAt>,
     state: Option<Arc<Probe>>,
+    /// A call ended without a client.
+    in_vain: bool,
     forgotten: bool,
     busy: bool,
 }
 
 impl Slot {
+    fn is_empty(&self) -> bool {
+        let place = self.place.lock().unwrap();
+        place.held.is_none() && !place.in_vain
+    }
+
     fn tear_down(&self) {
         let state = self.place.lock().unwrap().state.take();
         if let Some(state) = state {
@@ -69,28 +85,31 @@ struct Faulty {
 }
 
 impl Faulty {
-    fn slot(&self, object: u32, cluster: &NamespacedName) -> Arc<Slot> {
+    fn visit(&self, object: u32, cluster: &NamespacedName) -> Visit<'_> {
         let key = match self.fault {
             Fault::OneSlotForAllClusters => NamespacedName::cluster_scoped("any"),
             _ => cluster.clone(),
         };
-        Arc::clone(self.slots.lock().unwrap().entry((object, key)).or_default())
+        let key = (object, key);
+        let slot = Arc::clone(self.slots.lock().unwrap().entry(key.clone()).or_default());
+        Visit { states: self, key, slot }
     }
 
     async fn client(&self, cluster: &Cluster, slot: &Slot) -> Result<u32, ClientError> {
         let key = cluster.key.clone();
-        let answer = self.provider.connection(&key).await;
-        let connection = answer.map_err(|error| match error {
-            ProviderError::NotFound if self.fault != Fault::HidesTheReason => {
-                ClientError::NotFound { cluster: key.clone() }
-            }
-            error => ClientError::Unavailable { cluster: key.clone(), source: Cause::new(error), retry_after: None },
-        })?;
+        let early = self.provider.provider().connection(&key).await;
+        let mut answer = self.provider.connection(&key).await;
+        if self.fault == Fault::DecidesByAnEarlyAnswer {
+            answer = early;
+        }
         let mut place = slot.place.lock().unwrap();
         if place.forgotten && self.fault != Fault::LateBuildsStand {
             return Err(ClientError::Forgotten { cluster: key });
         }
-        if cluster.revision != Some(connection.revision) {
+        place.in_vain = true;
+        let connection = answer.map_err(|error| self.hand_on(error, key.clone()))?;
+        let any = self.fault == Fault::TakesAnyRevision && cluster.revision.is_some();
+        if cluster.revision != Some(connection.revision) && !any {
             let (observed, current) = (cluster.revision, connection.revision);
             return Err(ClientError::ClusterOutdated { cluster: key, observed, current });
         }
@@ -99,14 +118,53 @@ impl Faulty {
         Ok(if self.fault == Fault::CachesTheClient { cached } else { connection.client })
     }
 
+    fn hand_on(&self, error: ProviderError, cluster: NamespacedName) -> ClientError {
+        match error {
+            ProviderError::NotFound if self.fault != Fault::HidesTheReason => ClientError::NotFound { cluster },
+            ProviderError::Unavailable { source, retry_after } => {
+                let source = match self.fault {
+                    Fault::MakesTextOfTheSource => Cause::new(source.to_string()),
+                    _ => source,
+                };
+                let retry_after = retry_after.filter(|_| self.fault != Fault::DropsTheRetryHint);
+                ClientError::Unavailable { cluster, source, retry_after }
+            }
+            error => ClientError::Unavailable { cluster, source: Cause::new(error), retry_after: None },
+        }
+    }
+
+    fn take_slots(&self, taken: impl Fn(u32, &NamespacedName) -> bool) -> Vec<Arc<Slot>> {
+        let mut slots = self.slots.lock().unwrap();
+        slots.extract_if(|(object, cluster), _| taken(*object, cluster)).map(|(_, slot)| slot).collect()
+    }
+
     fn forget_slots(&self, forgotten: impl Fn(u32, &NamespacedName) -> bool) {
-        let slots: Vec<_> =
-            self.slots.lock().unwrap().extract_if(|(object, cluster), _| forgotten(*object, cluster)).collect();
-        for (_, slot) in slots {
+        for slot in self.take_slots(forgotten) {
             slot.place.lock().unwrap().forgotten = true;
             if self.fault != Fault::ForgetsWithoutTeardown {
                 slot.tear_down();
             }
+        }
+    }
+}
+
+/// A call that uses a slot, and takes it away where it leaves it empty.
+struct Visit<'a> {
+    states: &'a Faulty,
+    key: (u32, NamespacedName),
+    slot: Arc<Slot>,
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        // A busy mark that outlives its call needs a slot that does.
+        if matches!(self.states.fault, Fault::LeavesAnEmptySlot | Fault::BusyMarkOutlivesTheCall) {
+            return;
+        }
+        let mut slots = self.states.slots.lock().unwrap();
+        let is_last = Arc::strong_count(&self.slot) == 2 && slots.get(&self.key).is_some();
+        if is_last && self.slot.is_empty() {
+            slots.remove(&self.key);
         }
     }
 }
@@ -126,7 +184,8 @@ impl States<Probe> for Faulty {
     where
         F: Future<Output = Result<Probe, E>>,
     {
-        let slot = self.slot(*object, &cluster.key);
+        let visit = self.visit(*object, &cluster.key);
+        let slot = &visit.slot;
         let forgotten = || ClientError::Forgotten { cluster: cluster.key.clone() };
         let _turn = match self.fault {
             Fault::NoTurns => None,
@@ -155,7 +214,7 @@ impl States<Probe> for Faulty {
         if early {
             slot.tear_down();
         }
-        let client = self.client(cluster, &slot).await;
+        let client = self.client(cluster, slot).await;
         if client.is_ok() && self.fault != Fault::BuildsBesideTheOld {
             slot.tear_down();
         }
@@ -179,7 +238,8 @@ impl States<Probe> for Faulty {
     }
 
     fn discard(&self, object: &u32, cluster: &NamespacedName, broken: &Arc<Probe>) -> bool {
-        let slot = self.slot(*object, cluster);
+        let visit = self.visit(*object, cluster);
+        let slot = &visit.slot;
         let stands = slot.place.lock().unwrap().state.as_ref().is_some_and(|state| Arc::ptr_eq(state, broken));
         if stands && self.fault != Fault::DiscardsNothing {
             slot.tear_down();
@@ -189,6 +249,19 @@ impl States<Probe> for Faulty {
 
     fn forget(&self, object: &u32) {
         self.forget_slots(|other, _| other == *object);
+    }
+
+    fn retain(&self, object: &u32, keep: impl Fn(&NamespacedName) -> bool) {
+        let is_let_go = |other, cluster: &_| {
+            (other == *object || self.fault == Fault::RetainsForAllObjects)
+                && (self.fault == Fault::RetainsNothing || !keep(cluster))
+        };
+        for slot in self.take_slots(is_let_go) {
+            slot.place.lock().unwrap().forgotten = self.fault != Fault::LateBuildsStandWhereNotRetained;
+            if self.fault != Fault::RetainsWithoutTeardown {
+                slot.tear_down();
+            }
+        }
     }
 
     fn forget_cluster(&self, cluster: &NamespacedName) {
@@ -253,10 +326,17 @@ mod without_a_fault {
 }
 
 macro_rules! broken {
-    ($($law:ident by $fault:ident says $message:literal;)+) => {$(
+    ($($law:ident by $fault:ident says $message:literal;)+) => {
+        broken_otherwise! { $($law is $law by $fault says $message;)+ }
+    };
+}
+
+/// For a law that can be broken in several ways, which then have names of their own.
+macro_rules! broken_otherwise {
+    ($($test:ident is $law:ident by $fault:ident says $message:literal;)+) => {$(
         #[test]
         #[should_panic(expected = $message)]
-        fn $law() {
+        fn $test() {
             block_on(clientmgr_fake::laws::bound::$law(setup(Fault::$fault)));
         }
     )+};
@@ -272,16 +352,20 @@ mod broken {
         a_state_whose_connection_is_gone_is_torn_down by TearsDownOnlyForAClient says "tells of no connection any more";
         an_error_of_the_provider_is_handed_on by HidesTheReason says "is not known, and the answer is";
         a_state_is_built_on_the_connection_that_was_observed by CachesTheClient says "a client of another connection";
+        on_a_cluster_object_of_another_connection_nothing_is_built by TakesAnyRevision says "is outdated, and the answer is";
+        a_build_is_decided_by_what_is_current_when_the_provider_answers by DecidesByAnEarlyAnswer says "is outdated, and the answer is";
         objects_and_clusters_do_not_disturb_each_other by OneSlotForAllClusters says "a state of its own";
         one_build_runs_at_a_time by NoTurns says "beside the first";
         a_dropped_build_leaves_nothing by BusyMarkOutlivesTheCall says "yet there is a state";
-        a_call_dropped_while_the_provider_is_asked_leaves_nothing by BusyMarkOutlivesTheCall says "yet nothing was built";
+        a_call_dropped_while_the_provider_is_asked_leaves_nothing by LeavesAnEmptySlot says "the object is remembered";
         who_waited_for_a_build_in_vain_builds_itself by BusyMarkOutlivesTheCall says "built nothing";
         a_failed_build_leaves_nothing_standing by BuildsBesideTheOld says "could not be built";
         forgetting_an_object_tears_down_its_states by ForgetsWithoutTeardown says "one object of two";
         forgetting_a_cluster_tears_down_the_states_on_it by ForgetsWithoutTeardown says "one cluster of two";
+        retaining_clusters_tears_down_the_states_on_the_others by RetainsWithoutTeardown says "retained one cluster of two";
         a_build_whose_object_is_forgotten_is_torn_down by LateBuildsStand says "forgotten under way";
         a_build_whose_cluster_is_forgotten_is_torn_down by LateBuildsStand says "forgotten under way";
+        a_build_on_a_cluster_that_is_not_retained_is_torn_down by LateBuildsStandWhereNotRetained says "forgotten under way";
         a_discarded_state_is_torn_down_and_built_anew by DiscardsNothing says "was discarded";
         dropping_the_map_tears_everything_down by DropsWithoutTeardown says "after their map was dropped";
     }
@@ -293,5 +377,17 @@ mod broken {
             |fault| clientmgr_fake::laws::bound::nobody_waits_for_the_build_of_another(setup(fault)).now_or_never();
         assert_eq!(law(Fault::None), Some(()));
         assert_eq!(law(Fault::OneTurnForAll), None);
+    }
+}
+
+mod broken_otherwise {
+    use super::*;
+
+    broken_otherwise! {
+        a_source_made_into_text is an_error_of_the_provider_is_handed_on by MakesTextOfTheSource says "was not handed on";
+        a_dropped_retry_hint is an_error_of_the_provider_is_handed_on by DropsTheRetryHint says "the retry hint is another";
+        any_revision_after_the_await is a_build_is_decided_by_what_is_current_when_the_provider_answers by TakesAnyRevision says "is outdated, and the answer is";
+        a_retain_of_nothing is retaining_clusters_tears_down_the_states_on_the_others by RetainsNothing says "retained one cluster of two";
+        a_retain_for_all_objects is retaining_clusters_tears_down_the_states_on_the_others by RetainsForAllObjects says "retained one cluster of two";
     }
 }

@@ -2,8 +2,9 @@
 
 use std::convert::identity;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use clientmgr_core::{ClientProvider, ConnectedAt, NamespacedName};
+use clientmgr_core::{ClientProvider, ConnectedAt, NamespacedName, ProviderError};
 
 use super::ProviderSetup;
 use crate::FakeClientProvider;
@@ -71,9 +72,9 @@ where
     }
 
     async fn fail(&self, cluster: &NamespacedName) {
-        self.fake
-            .set_cluster_error(cluster, MadeToFail)
-            .expect("the laws use the clusters of this set-up, and these have names");
+        // With a hint, so that the laws see whether it is handed on.
+        let error = ProviderError::unavailable(MadeToFail).with_retry_after(Duration::from_secs(7));
+        self.fake.set_error(cluster, error).expect("the laws use the clusters of this set-up, and these have names");
     }
 
     async fn recover(&self, cluster: &NamespacedName) {

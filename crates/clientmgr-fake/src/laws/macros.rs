@@ -59,6 +59,7 @@ macro_rules! manager_laws {
             a_client_of_another_connection_needs_a_refresh_first
             an_error_leaves_what_is_held
             a_call_is_decided_by_what_is_current_when_the_provider_answers
+            a_call_is_decided_by_what_is_held_when_the_provider_answers
             a_dropped_call_changes_nothing
             a_call_that_was_never_polled_changes_nothing
             an_object_that_never_asked_has_nothing_to_reset
@@ -74,8 +75,10 @@ macro_rules! manager_laws {
             a_forgotten_object_leaves_no_trace
             forgetting_an_object_keeps_the_others
             a_forgotten_cluster_is_forgotten_for_all_objects
+            retaining_clusters_forgets_the_others
             a_call_whose_object_is_forgotten_leaves_no_trace
             a_call_whose_cluster_is_forgotten_leaves_no_trace
+            a_call_on_a_cluster_that_is_not_retained_leaves_no_trace
             a_recreated_object_inherits_nothing
             between_two_resets_all_clients_are_of_one_revision
             a_refresh_makes_the_next_client_succeed
@@ -105,6 +108,8 @@ macro_rules! bound_laws {
             a_state_whose_connection_is_gone_is_torn_down
             an_error_of_the_provider_is_handed_on
             a_state_is_built_on_the_connection_that_was_observed
+            on_a_cluster_object_of_another_connection_nothing_is_built
+            a_build_is_decided_by_what_is_current_when_the_provider_answers
             objects_and_clusters_do_not_disturb_each_other
             one_build_runs_at_a_time
             nobody_waits_for_the_build_of_another
@@ -114,8 +119,10 @@ macro_rules! bound_laws {
             a_failed_build_leaves_nothing_standing
             forgetting_an_object_tears_down_its_states
             forgetting_a_cluster_tears_down_the_states_on_it
+            retaining_clusters_tears_down_the_states_on_the_others
             a_build_whose_object_is_forgotten_is_torn_down
             a_build_whose_cluster_is_forgotten_is_torn_down
+            a_build_on_a_cluster_that_is_not_retained_is_torn_down
             a_discarded_state_is_torn_down_and_built_anew
             dropping_the_map_tears_everything_down
         }

@@ -39,6 +39,7 @@
 mod adapters;
 pub mod bound;
 mod fake_setup;
+mod handed_on;
 mod macros;
 pub mod manager;
 mod polling;

@@ -88,6 +88,9 @@ pub trait Manager {
     /// As [`ClientManager::forget`].
     fn forget(&self, object: &Self::Object);
 
+    /// As [`ClientManager::retain`].
+    fn retain(&self, object: &Self::Object, keep: impl Fn(&Self::Key) -> bool);
+
     /// As [`ClientManager::forget_cluster`].
     fn forget_cluster(&self, cluster: &Self::Key);
 
@@ -115,6 +118,10 @@ impl<P: ClientProvider, O: Key> Manager for ClientManager<P, O> {
 
     fn forget(&self, object: &O) {
         self.forget(object);
+    }
+
+    fn retain(&self, object: &O, keep: impl Fn(&P::Key) -> bool) {
+        self.retain(object, keep);
     }
 
     fn forget_cluster(&self, cluster: &P::Key) {
@@ -173,6 +180,9 @@ pub trait States<S: BoundState> {
     /// As [`BoundStates::forget`].
     fn forget(&self, object: &Self::Object);
 
+    /// As [`BoundStates::retain`].
+    fn retain(&self, object: &Self::Object, keep: impl Fn(&Self::Key) -> bool);
+
     /// As [`BoundStates::forget_cluster`].
     fn forget_cluster(&self, cluster: &Self::Key);
 
@@ -204,6 +214,10 @@ impl<P: ClientProvider, O: Key, S: BoundState> States<S> for BoundStates<P, O, S
 
     fn forget(&self, object: &O) {
         self.forget(object);
+    }
+
+    fn retain(&self, object: &O, keep: impl Fn(&P::Key) -> bool) {
+        self.retain(object, keep);
     }
 
     fn forget_cluster(&self, cluster: &P::Key) {

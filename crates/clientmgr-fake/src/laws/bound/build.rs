@@ -66,6 +66,7 @@ pub async fn a_call_dropped_while_the_provider_is_asked_leaves_nothing<B: BoundS
         assert!(answer.is_none(), "the provider is held, yet there is a state");
     };
     ask_and_drop(&old).await;
+    assert_eq!(stage.states().remembered(), 0, "the only call was dropped, and the object is remembered");
     stage.state(&old).await;
     let new = stage.replace_east().await;
     ask_and_drop(&new).await;

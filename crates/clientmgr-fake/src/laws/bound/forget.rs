@@ -46,6 +46,55 @@ pub async fn forgetting_a_cluster_tears_down_the_states_on_it<B: BoundSetup>(set
     assert!(Arc::ptr_eq(&of_west, &stage.state(&west).await), "another cluster was forgotten");
 }
 
+/// Retaining an object on some clusters tears down its states on the others, and no one else's.
+pub async fn retaining_clusters_tears_down_the_states_on_the_others<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    stage.steering().connect(&stage.west).await;
+    let east = stage.observe(&stage.east).await;
+    let west = stage.observe(&stage.west).await;
+    stage.state(&east).await;
+    let of_west = stage.state(&west).await;
+    let of_other = stage.state_of(&stage.other_object, &east).await;
+    stage.states().retain(&stage.object, |cluster| *cluster == stage.west);
+    stage.assert_counts(3, 2, "one object retained one cluster of two");
+    assert!(Arc::ptr_eq(&of_west, &stage.state(&west).await), "the state on the retained cluster went");
+    let again = stage.state_of(&stage.other_object, &east).await;
+    assert!(Arc::ptr_eq(&of_other, &again), "another object retained its clusters, and this one's state went");
+
+    stage.state(&east).await;
+    stage.assert_counts(4, 3, "the object names the cluster once more and starts from nothing");
+    stage.states().retain(&stage.object, |_| true);
+    stage.assert_counts(4, 3, "everything was retained");
+    stage.states().retain(&stage.object, |_| false);
+    stage.assert_counts(4, 1, "nothing was retained");
+    assert_eq!(stage.states().remembered(), 1, "one object of two retained nothing");
+}
+
+/// A build on a cluster that is not retained ends as one whose object is forgotten; one on a retained cluster goes on.
+pub async fn a_build_on_a_cluster_that_is_not_retained_is_torn_down<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    stage.steering().connect(&stage.west).await;
+    let east = stage.observe(&stage.east).await;
+    let west = stage.observe(&stage.west).await;
+    let holds = [stage.gate().hold(&stage.east), stage.gate().hold(&stage.west)];
+    let mut on_east = pin!(stage.get_or_build(&stage.object, &east));
+    let mut on_west = pin!(stage.get_or_build(&stage.object, &west));
+    assert!(poll_once(on_east.as_mut()).await.is_none(), "the provider is held, yet there is a state");
+    assert!(poll_once(on_west.as_mut()).await.is_none(), "the provider is held, yet there is a state");
+    stage.states().retain(&stage.object, |cluster| *cluster == stage.west);
+    drop(holds);
+    assert_forgotten::<B>(&on_east.await);
+    assert!(on_west.await.is_ok(), "the cluster was retained while its state was asked for, and nothing was built");
+    stage.assert_counts(1, 1, "one cluster of two was retained");
+
+    let build = async |_| {
+        stage.states().retain(&stage.object, |cluster| *cluster == stage.west);
+        Ok(stage.counts.build())
+    };
+    assert_forgotten::<B>(&stage.states().get_or_build(&stage.object, &east, build).await);
+    stage.assert_counts(2, 1, "the cluster was not retained while the state was built");
+}
+
 /// A build whose object is forgotten under way ends in [`ClientError::Forgotten`], and what it made is torn down.
 pub async fn a_build_whose_object_is_forgotten_is_torn_down<B: BoundSetup>(setup: B) {
     let stage = Stage::new(setup).await;

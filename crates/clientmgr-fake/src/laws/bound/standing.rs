@@ -1,10 +1,13 @@
 //! When the standing state is returned, and when it goes.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use clientmgr_core::{BoundError, ClientError, ClientProvider, Revision};
 
-use super::stage::Stage;
+use super::stage::{Built, Cluster, Stage};
+use crate::laws::handed_on::assert_handed_on;
+use crate::laws::polling::poll_once;
 use crate::laws::setup::{BoundSetup, ProviderSetup, States};
 
 /// A standing state is returned while the cluster object tells of its connection, and the provider is not even asked.
@@ -85,7 +88,7 @@ pub async fn a_state_whose_connection_is_gone_is_torn_down<B: BoundSetup>(setup:
     stage.assert_counts(2, 1, "the cluster recovered");
 }
 
-/// Why there is no client is handed on as the manager hands it on.
+/// Why there is no client is handed on as the manager hands it on: typed, with its source and its retry hint.
 pub async fn an_error_of_the_provider_is_handed_on<B: BoundSetup>(setup: B) {
     let stage = Stage::new(setup).await;
     let none = Stage::<B>::without_revision(&stage.west);
@@ -100,7 +103,17 @@ pub async fn an_error_of_the_provider_is_handed_on<B: BoundSetup>(setup: B) {
         }
         other => panic!("the cluster object tells of no connection, and the answer is {other:?}"),
     }
+    let failing = stage.observe(&stage.east).await;
+    stage.steering().fail(&stage.east).await;
+    let Err(reported) = stage.steering().provider().connection(&stage.east).await else {
+        panic!("the set-up made cluster {:?} fail, and the provider has a client", stage.east);
+    };
+    match stage.get_or_build(&stage.object, &failing).await {
+        Err(BoundError::Client(handed_on)) => assert_handed_on(&reported, &handed_on, &stage.east),
+        other => panic!("cluster {:?} fails with {reported:?}, and the answer is {other:?}", stage.east),
+    }
     stage.assert_counts(0, 0, "there was no client to build on");
+    stage.steering().recover(&stage.east).await;
     stage.state(&stage.observe(&stage.east).await).await;
 }
 
@@ -127,6 +140,44 @@ pub async fn a_state_is_built_on_the_connection_that_was_observed<B: BoundSetup>
     }
 }
 
+/// On a cluster object that tells of another connection than the current one nothing is built: it is
+/// [outdated](ClientError::ClusterOutdated), and the error tells both.
+pub async fn on_a_cluster_object_of_another_connection_nothing_is_built<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    let old = stage.observe(&stage.east).await;
+    let new = stage.replace_east().await;
+    for _ in 0..2 {
+        let answer = stage.get_or_build(&stage.object, &old).await;
+        assert_outdated::<B>(&answer, &old, &new);
+        stage.assert_counts(0, 0, "the cluster object tells of a connection that was replaced");
+    }
+    stage.state(&new).await;
+    let newer = stage.replace_east().await;
+    stage.steering().replace(&stage.east).await;
+    let newest = stage.observe(&stage.east).await;
+    let answer = stage.get_or_build(&stage.object, &newer).await;
+    assert_outdated::<B>(&answer, &newer, &newest);
+    stage.assert_counts(1, 0, "the connection was replaced twice, and the cluster object tells of it once");
+    stage.state(&newest).await;
+    stage.assert_counts(2, 1, "the cluster object tells of the current connection");
+}
+
+/// Whether something is built is decided by the connection that is current when the provider answers, not when the call
+/// was made.
+pub async fn a_build_is_decided_by_what_is_current_when_the_provider_answers<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    let old = stage.observe(&stage.east).await;
+    let hold = stage.gate().hold(&stage.east);
+    let mut call = pin!(stage.get_or_build(&stage.object, &old));
+    assert!(poll_once(call.as_mut()).await.is_none(), "the provider is held, yet there is a state");
+    let new = stage.replace_east().await;
+    hold.release();
+    assert_outdated::<B>(&call.await, &old, &new);
+    stage.assert_counts(0, 0, "the connection was replaced while the provider was asked");
+    stage.state(&new).await;
+    stage.assert_counts(1, 1, "the cluster object tells of the current connection");
+}
+
 /// What one object keeps on one cluster concerns no other object and no other cluster.
 pub async fn objects_and_clusters_do_not_disturb_each_other<B: BoundSetup>(setup: B) {
     let stage = Stage::new(setup).await;
@@ -146,4 +197,16 @@ pub async fn objects_and_clusters_do_not_disturb_each_other<B: BoundSetup>(setup
         Arc::ptr_eq(&of_other, &stage.state_of(&stage.other_object, &east).await),
         "another object saw the new connection"
     );
+}
+
+/// That a call with `cluster` was refused because the connection is the one that `current` tells of.
+#[track_caller]
+fn assert_outdated<B: BoundSetup>(answer: &Built<B>, cluster: &Cluster<B>, current: &Cluster<B>) {
+    match answer {
+        Err(BoundError::Client(ClientError::ClusterOutdated { cluster: key, observed, current: told })) => {
+            assert_eq!((key, observed), (&cluster.key, &cluster.revision), "the error is about another cluster");
+            assert_eq!(Some(told), current.revision.as_ref(), "the error tells another current revision");
+        }
+        other => panic!("{cluster:?} is outdated, and the answer is {other:?}"),
+    }
 }

@@ -1,11 +1,11 @@
 //! What `client` answers, and what it leaves behind.
 
-use std::error::Error;
 use std::pin::pin;
 
-use clientmgr_core::{ClientError, ClientProvider, ProviderError};
+use clientmgr_core::{ClientError, ClientProvider};
 
 use super::stage::{Stage, assert_outdated, expect_client};
+use crate::laws::handed_on::assert_handed_on;
 use crate::laws::polling::poll_once;
 use crate::laws::setup::{Manager, ManagerSetup, ProviderSetup};
 
@@ -68,17 +68,7 @@ pub async fn an_error_of_the_provider_is_handed_on<M: ManagerSetup>(setup: M) {
     let Err(handed_on) = stage.client(&cluster).await else {
         panic!("cluster {:?} fails with {reported:?}, and a client was handed out", stage.east);
     };
-    match (&reported, &handed_on) {
-        (
-            ProviderError::Unavailable { retry_after: reported, .. },
-            ClientError::Unavailable { retry_after: handed_on, .. },
-        ) => assert_eq!(reported, handed_on, "the retry hint is another"),
-        (ProviderError::Incompatible { .. }, ClientError::Incompatible { .. }) => {}
-        _ => panic!("the provider reported {reported:?}, and {handed_on:?} was handed on"),
-    }
-    let sources = [reported.source(), handed_on.source()].map(|source| source.map(ToString::to_string));
-    assert_eq!(sources[0], sources[1], "the source of {reported:?} was not handed on");
-    assert_eq!(handed_on.cluster(), &stage.east, "the error names another cluster");
+    assert_handed_on(&reported, &handed_on, &stage.east);
 }
 
 /// A cluster object that tells of another connection than the current one is
@@ -152,6 +142,33 @@ pub async fn a_call_is_decided_by_what_is_current_when_the_provider_answers<M: M
     assert_outdated::<M>(call.await, &old);
     stage.assert_reset(&new, "the object met an error before it held a client");
     stage.obtain(&new).await;
+}
+
+/// A call is decided by what the object holds when the provider answers, too: what another call of the object did in the
+/// meantime counts.
+pub async fn a_call_is_decided_by_what_is_held_when_the_provider_answers<M: ManagerSetup>(setup: M) {
+    let stage = Stage::new(setup).await;
+    let old = stage.observe(&stage.east).await;
+    let none = Stage::<M>::without_revision(&stage.east);
+
+    let hold = stage.gate().hold(&stage.east);
+    let mut in_vain = pin!(stage.client(&none));
+    let mut obtaining = pin!(stage.client(&old));
+    assert!(poll_once(in_vain.as_mut()).await.is_none(), "the provider is held, yet the call was answered");
+    assert!(poll_once(obtaining.as_mut()).await.is_none(), "the provider is held, yet the call was answered");
+    hold.release();
+    expect_client(obtaining.await, "the cluster object tells of the current connection");
+    assert_outdated::<M>(in_vain.await, &none);
+    stage.assert_unchanged(&old, "one call obtained a client before another one ended in vain");
+
+    let new = stage.replace_east().await;
+    let hold = stage.gate().hold(&stage.east);
+    let mut call = pin!(stage.client(&new));
+    assert!(poll_once(call.as_mut()).await.is_none(), "the provider is held, yet the call was answered");
+    stage.assert_reset(&new, "the client held is of another connection");
+    hold.release();
+    expect_client(call.await, "the object refreshed before the provider answered");
+    stage.assert_unchanged(&new, "the client of this connection is held");
 }
 
 /// A call that is dropped while the provider is asked leaves the object as it was: absent, holding, or with a reset due.

@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use clientmgr_core::ClientError;
 
-use super::stage::Stage;
+use super::stage::{Stage, expect_client};
 use crate::laws::polling::poll_once;
 use crate::laws::setup::{Manager, ManagerSetup, ProviderSetup};
 
@@ -64,6 +64,58 @@ pub async fn a_forgotten_cluster_is_forgotten_for_all_objects<M: ManagerSetup>(s
     stage.assert_unchanged(&new, "the cluster was forgotten");
     stage.obtain(&new).await;
     stage.obtain_for(&stage.other_object, &new).await;
+}
+
+/// An object that retains some clusters is forgotten on the others. That concerns no other object.
+pub async fn retaining_clusters_forgets_the_others<M: ManagerSetup>(setup: M) {
+    let stage = Stage::new(setup).await;
+    stage.steering().connect(&stage.west).await;
+    let east = stage.observe(&stage.east).await;
+    let west = stage.observe(&stage.west).await;
+    stage.obtain(&east).await;
+    stage.obtain(&west).await;
+    stage.obtain_for(&stage.other_object, &east).await;
+    stage.manager().retain(&stage.object, |cluster| *cluster == stage.west);
+    assert_eq!(stage.manager().remembered(), 2, "one object retained one cluster, and the other object all it has");
+
+    let new = stage.replace_east().await;
+    stage.assert_unchanged(&new, "the cluster was not retained");
+    assert!(
+        stage.manager().refresh(&stage.other_object, &new).is_reset(),
+        "another object retained its clusters, and this one holds an old client"
+    );
+    stage.assert_unchanged(&west, "the cluster was retained");
+    stage.assert_reset(&Stage::<M>::without_revision(&stage.west), "the cluster was retained, and its client is held");
+
+    stage.obtain(&new).await;
+    stage.manager().retain(&stage.object, |_| true);
+    stage.assert_unchanged(&new, "everything was retained");
+    stage.assert_reset(&west, "everything was retained, also a reset that is due");
+    stage.manager().retain(&stage.object, |_| false);
+    assert_eq!(stage.manager().remembered(), 1, "one object of two retained nothing");
+    stage.assert_unchanged(&west, "nothing was retained");
+}
+
+/// A call on a cluster that is not retained ends as one whose object is forgotten; one on a retained cluster goes on.
+pub async fn a_call_on_a_cluster_that_is_not_retained_leaves_no_trace<M: ManagerSetup>(setup: M) {
+    let stage = Stage::new(setup).await;
+    stage.steering().connect(&stage.west).await;
+    let east = stage.observe(&stage.east).await;
+    let west = stage.observe(&stage.west).await;
+    let holds = [stage.gate().hold(&stage.east), stage.gate().hold(&stage.west)];
+    let mut on_east = pin!(stage.client(&east));
+    let mut on_west = pin!(stage.client(&west));
+    assert!(poll_once(on_east.as_mut()).await.is_none(), "the provider is held, yet the call was answered");
+    assert!(poll_once(on_west.as_mut()).await.is_none(), "the provider is held, yet the call was answered");
+    stage.manager().retain(&stage.object, |cluster| *cluster == stage.west);
+    drop(holds);
+    assert!(
+        matches!(on_east.await, Err(ClientError::Forgotten { .. })),
+        "the cluster was not retained during the call, and the call did not end as forgotten"
+    );
+    expect_client(on_west.await, "the cluster was retained during the call");
+    stage.assert_unchanged(&west, "the client of this connection is held");
+    stage.assert_unchanged(&Stage::<M>::without_revision(&stage.east), "the only call on the cluster was forgotten");
 }
 
 /// A call whose object is forgotten while the provider is asked ends in [`ClientError::Forgotten`] and leaves no trace.
