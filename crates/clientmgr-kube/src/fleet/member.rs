@@ -4,6 +4,7 @@
 //! Readers take the state's lock for the time of a clone. Writers queue for the turn, which is held while a connection
 //! is made; whoever waited for it shares what was made meanwhile. What must not live here: decisions.
 
+use std::pin::pin;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ impl Kept {
 pub(crate) struct Member {
     key: NamespacedName,
     standing: RwLock<Standing>,
-    /// Ends attempts whose endpoint was replaced, or whose cluster was removed.
+    /// Ends attempts and checks whose endpoint was replaced, or whose cluster was removed.
     interrupt: watch::Sender<()>,
     /// Who may make a connection. Holds the last outcome, for those who waited meanwhile.
     turn: Turn<Option<Outcome>>,
@@ -197,15 +198,8 @@ impl Member {
         };
         // From here on the attempt is under way, and dropping this future gives it up.
         let under_way = UnderWay { member: self, attempt };
-        let made = {
-            let work = std::pin::pin!(self.make(&endpoint, number, means));
-            let interruption = std::pin::pin!(interrupt.changed());
-            match select(work, interruption).await {
-                Either::Left((made, _)) => made,
-                Either::Right(_) => Err(self.interrupted()),
-            }
-        };
-        let result = self.conclude(attempt, made, means).await;
+        let made = self.unless(&mut interrupt, self.make(&endpoint, number, means)).await.flatten();
+        let result = self.conclude(attempt, made, means, &mut interrupt).await;
         drop(under_way);
         // An interrupted attempt says nothing to those who asked after the interruption.
         let interrupted = result.as_ref().is_err_and(ConnectError::is_interruption);
@@ -247,6 +241,7 @@ impl Member {
         attempt: u64,
         made: Result<Served<Line>, ConnectError>,
         means: &Means<'_>,
+        interrupt: &mut watch::Receiver<()>,
     ) -> Result<ConnectedAt, ConnectError> {
         match made {
             Ok(made) => {
@@ -261,11 +256,25 @@ impl Member {
                 Effect::Late { .. } => Err(self.interrupted()),
                 Effect::Check { revision } => {
                     // What this finds is told to the machine; the answer to the caller stays the first failure.
-                    let _ = self.check_connection(revision, means).await;
-                    Err(error)
+                    match self.check_connection(revision, means, interrupt).await {
+                        Err(interruption) if interruption.is_interruption() => Err(interruption),
+                        _ => Err(error),
+                    }
                 }
                 _ => Err(error),
             },
+        }
+    }
+
+    /// Does `work`, unless the cluster is removed or its endpoint replaced before it is done.
+    async fn unless<T>(
+        &self,
+        interrupt: &mut watch::Receiver<()>,
+        work: impl Future<Output = T>,
+    ) -> Result<T, ConnectError> {
+        match select(pin!(work), pin!(interrupt.changed())).await {
+            Either::Left((done, _)) => Ok(done),
+            Either::Right(_) => Err(self.interrupted()),
         }
     }
 
@@ -282,20 +291,27 @@ impl Member {
 
     /// Checks the standing connection, or connects where there is none.
     pub(crate) async fn check(&self, means: &Means<'_>) -> Result<ConnectedAt, ConnectError> {
+        // Subscribed before the connection is read, so no interruption is missed.
+        let mut interrupt = self.interrupt.subscribe();
         match self.read(|state| state.checkable().map(|served| served.revision)) {
-            Some(revision) => self.check_connection(revision, means).await,
+            Some(revision) => self.check_connection(revision, means, &mut interrupt).await,
             None => self.connect(Want::Any, means).await,
         }
     }
 
-    async fn check_connection(&self, revision: ConnectedAt, means: &Means<'_>) -> Result<ConnectedAt, ConnectError> {
+    async fn check_connection(
+        &self,
+        revision: ConnectedAt,
+        means: &Means<'_>,
+        interrupt: &mut watch::Receiver<()>,
+    ) -> Result<ConnectedAt, ConnectError> {
         let line = self.read(|state| {
             state.checkable().filter(|served| served.revision == revision).map(|served| served.client.clone())
         });
         self.require_runtime()?;
         // Between this and the decision to check it another one took its place.
         let Some(line) = line else { return self.overtaken(self.read(State::revision)) };
-        let proven = means.connector.prove(&self.key, &line, means.request_deadline).await;
+        let proven = self.unless(interrupt, means.connector.prove(&self.key, &line, means.request_deadline)).await?;
         let (effect, _retired) = self.edit(|standing| {
             let endpoint = standing.endpoints;
             standing.tell(match &proven {

@@ -101,7 +101,7 @@ impl Fleet {
     /// Adds a cluster, or puts another endpoint in place for one that is there. Connects nothing.
     ///
     /// A connection to the old endpoint is served until the next [`connect`](Self::connect) has made and proven one to
-    /// the new. An attempt that is under way for the old one ends in [`ConnectFailure::Superseded`].
+    /// the new. An attempt or a check that is under way ends at once in [`ConnectFailure::Superseded`].
     pub fn upsert(&self, cluster: NamespacedName, endpoint: Endpoint) {
         self.inner.roster.upsert(cluster, endpoint);
     }
@@ -117,7 +117,7 @@ impl Fleet {
 
     /// Removes a cluster: from now on there is [none](ProviderError::NotFound). False where there was none.
     ///
-    /// An attempt that is under way ends in [`ConnectFailure::Removed`].
+    /// An attempt or a check that is under way ends at once in [`ConnectFailure::Removed`].
     pub fn remove(&self, cluster: &NamespacedName) -> bool {
         let member = self.inner.roster.remove(cluster);
         if let Some(member) = &member {
@@ -175,8 +175,9 @@ impl Fleet {
     ///
     /// [`ConnectError`]: the connection is no longer served, and readers are given this error.
     ///
-    /// A check that is overtaken by another connection tells what that one's revision is; by a
-    /// [`remove`](Self::remove), that the cluster was removed.
+    /// A check that is overtaken by another connection tells what that one's revision is. One that an
+    /// [`upsert`](Self::upsert) or a [`remove`](Self::remove) ends says so, and nothing about the connection:
+    /// [`ConnectFailure::Superseded`] and [`ConnectFailure::Removed`].
     pub async fn check(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
         self.find(cluster)?.check(&self.inner.means()).await
     }

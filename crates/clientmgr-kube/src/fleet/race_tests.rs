@@ -325,3 +325,58 @@ async fn a_connection_to_an_endpoint_that_was_replaced_is_served_while_it_passes
     assert_eq!(end(checking).unwrap(), first);
     assert_eq!(stage.served(), Some(first));
 }
+
+#[tokio::test]
+async fn a_replaced_endpoint_ends_the_check_that_follows_a_failed_reconnect_and_frees_the_turn() {
+    let (mut stage, first) = Stage::connected();
+    let (fleet, east) = stage.parts();
+    let mut reconnecting = pin!(fleet.reconnect(&east));
+    begin(reconnecting.as_mut());
+    stage.open().fail();
+    begin(reconnecting.as_mut());
+    let _unanswered = stage.prove();
+
+    stage.upsert();
+    let mut connecting = pin!(fleet.connect(&east));
+    begin(connecting.as_mut());
+    assert!(matches!(end(reconnecting).unwrap_err().failure(), ConnectFailure::Superseded));
+    assert_eq!(stage.served(), Some(first), "nothing is known against it");
+    begin(connecting.as_mut());
+    stage.open().succeed();
+    assert!(end(connecting).unwrap() > first);
+}
+
+#[tokio::test]
+async fn a_removal_ends_the_check_that_follows_a_failed_reconnect() {
+    let (mut stage, _) = Stage::connected();
+    let (fleet, east) = stage.parts();
+    let mut reconnecting = pin!(fleet.reconnect(&east));
+    begin(reconnecting.as_mut());
+    stage.open().fail();
+    begin(reconnecting.as_mut());
+    let _unanswered = stage.prove();
+    fleet.remove(&east);
+    assert!(matches!(end(reconnecting).unwrap_err().failure(), ConnectFailure::Removed));
+}
+
+#[tokio::test]
+async fn a_check_ends_when_its_cluster_is_removed_or_gets_another_endpoint() {
+    for removed in [true, false] {
+        let (mut stage, first) = Stage::connected();
+        let (fleet, east) = stage.parts();
+        let mut checking = pin!(fleet.check(&east));
+        begin(checking.as_mut());
+        let _unanswered = stage.prove();
+        let expected = if removed {
+            fleet.remove(&east);
+            None
+        } else {
+            stage.upsert();
+            Some(first)
+        };
+        let error = end(checking).unwrap_err();
+        assert_eq!(matches!(error.failure(), ConnectFailure::Removed), removed, "{error:?}");
+        assert_eq!(matches!(error.failure(), ConnectFailure::Superseded), !removed, "{error:?}");
+        assert_eq!(stage.served(), expected);
+    }
+}
