@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
-use crate::ledger::{Ledger, Ticket};
+use crate::ledger::{Ledger, Request};
 use crate::rules::{self, Admission, Refresh};
 use crate::{ClientError, ClientProvider, ClusterObject, Connection, Key, ProviderError, Revision};
 
@@ -120,47 +120,23 @@ impl<P: ClientProvider, O: Key> ClientManager<P, O> {
         let key = &*cluster.key();
         let observed = cluster.revision();
         let observed = observed.as_ref();
+        let mut request = self.ledger.request(object, key);
         let mut asking = self.provider.connection(key);
-        // Most providers answer from memory. Only a request that really waits can be overtaken by a forget, so only
-        // that one takes a ticket.
-        match poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await {
-            Poll::Ready(answer) => self.settle(None, object, key, observed, answer),
+        // Most providers answer from memory. Only a request that really waits takes a ticket where an entry stands.
+        let answer = match poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await {
+            Poll::Ready(answer) => answer,
             Poll::Pending => {
-                let ticket = self.ledger.open(object, key);
-                let answer = later(asking).await;
-                self.settle(Some(ticket), object, key, observed, answer)
+                request.waits();
+                later(asking).await
             }
-        }
-    }
-
-    /// Judges the provider's answer and remembers what follows from it.
-    #[inline]
-    fn settle(
-        &self,
-        ticket: Option<Ticket<'_, O, P::Key, P::Revision>>,
-        object: &O,
-        cluster: &P::Key,
-        observed: Option<&P::Revision>,
-        answer: Result<Connection<P::Client, P::Revision>, ProviderError>,
-    ) -> Result<P::Client, ClientError<P::Key, P::Revision>> {
-        match answer {
-            Ok(connection) => {
-                let current = &connection.revision;
-                let judge = |entry: Option<&_>| rules::admit(entry, observed, current);
-                let admission = self.ledger.settle(ticket, object, cluster, judge);
-                conclude(admission, cluster, observed, connection)
-            }
-            Err(error) => {
-                let settled = self.ledger.settle(ticket, object, cluster, |entry| (rules::after_failure(entry), ()));
-                Err(conclude_failure(settled, cluster, error))
-            }
-        }
+        };
+        settle(request, key, observed, answer)
     }
 
     /// Forgets `object` on all clusters: call it when the object is deleted.
     ///
-    /// Takes one step, however many objects there are. A call of [`client`](Self::client) that waits for its provider
-    /// meanwhile ends in [`ClientError::Forgotten`] and leaves no trace.
+    /// Takes one step, however many objects there are. A call of [`client`](Self::client) that has asked its provider and
+    /// has no answer yet ends in [`ClientError::Forgotten`] and leaves no trace.
     pub fn forget(&self, object: &O) {
         self.ledger.forget(object);
     }
@@ -179,12 +155,9 @@ impl<P: ClientProvider, O: Key> ClientManager<P, O> {
     }
 }
 
-impl<P: ClientProvider + fmt::Debug, O: Key> fmt::Debug for ClientManager<P, O> {
+impl<P: ClientProvider, O: Key> fmt::Debug for ClientManager<P, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientManager")
-            .field("provider", &self.provider)
-            .field("objects", &self.objects())
-            .finish_non_exhaustive()
+        f.debug_struct("ClientManager").field("objects", &self.objects()).finish_non_exhaustive()
     }
 }
 
@@ -197,6 +170,26 @@ async fn later<F: Future + Unpin>(mut polled: F) -> F::Output {
         },
     )
     .await
+}
+
+/// Judges the provider's answer and remembers what follows from it.
+#[inline]
+fn settle<O: Key, C, K: Key, R: Revision>(
+    request: Request<'_, O, K, R>,
+    cluster: &K,
+    observed: Option<&R>,
+    answer: Result<Connection<C, R>, ProviderError>,
+) -> Result<C, ClientError<K, R>> {
+    match answer {
+        Ok(connection) => {
+            let admission = request.settle(|entry| rules::admit(entry, observed, &connection.revision));
+            conclude(admission, cluster, observed, connection)
+        }
+        Err(error) => {
+            let settled = request.settle(|entry| (rules::after_failure(entry), ()));
+            Err(conclude_failure(settled, cluster, error))
+        }
+    }
 }
 
 /// What a caller is told whose cluster has a connection. `None` where it was forgotten while it waited.

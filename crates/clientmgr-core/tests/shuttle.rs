@@ -234,3 +234,31 @@ fn no_two_states_live_at_once_whoever_discards_and_forgets() {
         ITERATIONS,
     );
 }
+
+#[test]
+fn a_first_state_survives_the_forgetting_of_other_clusters() {
+    shuttle::check_random(
+        || {
+            let provider = Provider { current: Mutex::new(1), at_once: true };
+            let states = Arc::new(BoundStates::<_, u8, Living>::new(provider));
+            let living = Arc::new(AtomicUsize::new(0));
+            let seen = || ObservedCluster { key: 0, revision: Some(Ordered(1)) };
+            let first = thread::spawn({
+                let (states, living) = (Arc::clone(&states), Arc::clone(&living));
+                move || drop(block_on(states.get_or_build(&0, &seen(), async |_| Living::build(&living))))
+            });
+            let forgetting = thread::spawn({
+                let states = Arc::clone(&states);
+                move || states.forget_cluster(&1)
+            });
+            first.join().unwrap();
+            forgetting.join().unwrap();
+            assert_eq!(states.objects(), 1);
+            // A second build would be a second state.
+            drop(block_on(states.get_or_build(&0, &seen(), async |_| Living::build(&living))).unwrap());
+            states.forget(&0);
+            assert_eq!((states.objects(), living.load(SeqCst)), (0, 0));
+        },
+        ITERATIONS,
+    );
+}

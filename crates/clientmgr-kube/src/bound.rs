@@ -151,7 +151,7 @@ where
     }
 }
 
-impl<P: ClientProvider + fmt::Debug, S: BoundState> fmt::Debug for BoundStates<P, S> {
+impl<P: ClientProvider, S: BoundState> fmt::Debug for BoundStates<P, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.inner, f)
     }

@@ -146,7 +146,7 @@ where
     }
 }
 
-impl<P: ClientProvider + fmt::Debug> fmt::Debug for ClientManager<P> {
+impl<P: ClientProvider> fmt::Debug for ClientManager<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.inner, f)
     }

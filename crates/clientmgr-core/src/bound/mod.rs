@@ -7,6 +7,7 @@ mod error;
 mod slot;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::manager::{conclude, conclude_failure};
@@ -109,7 +110,17 @@ impl<K: Key, R: Revision, S: BoundState> Slots<K, R, S> {
     /// Drops the slots that are over, and those that nobody uses and nothing is to be remembered of. A handle that the
     /// map alone has is nobody's: under this lock nobody can take another.
     fn sweep(&mut self) {
-        self.0.retain(|(_, slot)| !slot.is_over() && (slot.is_touched() || Arc::strong_count(slot) > 1));
+        self.0.retain_mut(|(_, slot)| {
+            if slot.is_over() {
+                return false;
+            }
+            // First whether somebody uses it, then what there is to remember: who has just let go of it may have left a
+            // state behind, which is seen only in this order.
+            match Arc::get_mut(slot) {
+                Some(unused) => unused.is_touched(),
+                None => true,
+            }
+        });
     }
 }
 
@@ -206,9 +217,11 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
     /// that names other clusters now than it did before.
     pub fn retain(&self, object: &O, keep: impl Fn(&P::Key) -> bool) {
         let all = self.slots.read(object, |slots| slots.map(|slots| slots.0.clone()).unwrap_or_default());
-        for (_, slot) in all.into_iter().filter(|(cluster, _)| !keep(cluster)) {
-            Visit::to(self, object, slot).slot().forget();
-        }
+        let all: Vec<_> = all.into_iter().map(|(cluster, slot)| (cluster, Visit::to(self, object, slot))).collect();
+        let given_up: Vec<_> = all.iter().filter(|(cluster, _)| !keep(cluster)).collect();
+        let ended = each(given_up, |(_, visit)| visit.slot().forget());
+        drop(all);
+        hand_on(ended);
     }
 
     /// Forgets `object` and tears down its states on all clusters: call it when the object is deleted.
@@ -225,11 +238,9 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
     pub fn forget_cluster(&self, cluster: &P::Key) {
         let mut gone = Vec::new();
         self.slots.edit_all(|slots| gone.extend(slots.of(cluster).map(Arc::clone)));
-        for slot in &gone {
-            slot.forget();
-        }
-        drop(gone);
+        let ended = each(gone, |slot| slot.forget());
         self.slots.edit_all(Slots::sweep);
+        hand_on(ended);
     }
 
     /// Goes to the slot of `object` on `cluster`, which is made where there is none.
@@ -283,17 +294,28 @@ impl<P: ClientProvider, O: Key, S: BoundState> Drop for BoundStates<P, O, S> {
     fn drop(&mut self) {
         let mut left = Vec::new();
         self.slots.edit_all(|slots| left.append(&mut slots.0));
-        for (_, slot) in left {
-            slot.forget();
+        let ended = each(left, |(_, slot)| slot.forget());
+        // A second panic while one is under way would end the process.
+        if !std::thread::panicking() {
+            hand_on(ended);
         }
     }
 }
 
-impl<P: ClientProvider + fmt::Debug, O: Key, S: BoundState> fmt::Debug for BoundStates<P, O, S> {
+/// Does `end` to each, also after a teardown that panics: the others must not be left standing for it.
+fn each<T>(all: impl IntoIterator<Item = T>, mut end: impl FnMut(T)) -> std::thread::Result<()> {
+    all.into_iter().fold(Ok(()), |ended, one| ended.and(catch_unwind(AssertUnwindSafe(|| end(one)))))
+}
+
+/// Hands the first panic on.
+fn hand_on(ended: std::thread::Result<()>) {
+    if let Err(panic) = ended {
+        resume_unwind(panic);
+    }
+}
+
+impl<P: ClientProvider, O: Key, S: BoundState> fmt::Debug for BoundStates<P, O, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BoundStates")
-            .field("provider", &self.provider)
-            .field("objects", &self.objects())
-            .finish_non_exhaustive()
+        f.debug_struct("BoundStates").field("objects", &self.objects()).finish_non_exhaustive()
     }
 }

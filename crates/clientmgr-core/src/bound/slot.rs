@@ -137,7 +137,6 @@ impl<R: Revision, S: BoundState> Slot<R, S> {
         let mut place = self.place();
         place.forgotten = true;
         self.tear_down(place);
-        self.forgotten.notify(usize::MAX);
     }
 
     /// Whether the slot was forgotten and all of it has ended.
@@ -147,7 +146,11 @@ impl<R: Revision, S: BoundState> Slot<R, S> {
 
     /// Whether there is something to remember.
     pub(super) fn is_touched(&self) -> bool {
-        self.touched.load(Ordering::Acquire)
+        let touched = self.touched.load(Ordering::Acquire);
+        // Under the tests' scheduler anything may happen after it, as it may with threads.
+        #[cfg(clientmgr_shuttle)]
+        shuttle::thread::yield_now();
+        touched
     }
 
     /// Tears down what stands, if anything does, without the lock. Whoever ends last in a forgotten slot ends the slot.
@@ -175,8 +178,13 @@ impl<R: Revision, S: BoundState> Drop for Ending<'_, R, S> {
     fn drop(&mut self) {
         let mut place = self.0.place();
         place.ending -= 1;
-        if place.forgotten && place.ending == 0 {
+        let forgotten = place.forgotten;
+        if forgotten && place.ending == 0 {
             self.0.over.store(true, Ordering::Release);
+        }
+        drop(place);
+        if forgotten {
+            self.0.forgotten.notify(usize::MAX);
         }
     }
 }

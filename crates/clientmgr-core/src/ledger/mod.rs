@@ -5,8 +5,8 @@
 //! beyond its own key.
 
 mod clusters;
+mod request;
 mod row;
-mod ticket;
 
 use std::sync::atomic::AtomicU64;
 
@@ -15,8 +15,8 @@ use crate::sharded::{ShardedMap, Shards};
 use crate::{Key, Revision};
 
 use self::clusters::{Clusters, Interned};
+pub(crate) use self::request::Request;
 use self::row::Row;
-pub(crate) use self::ticket::Ticket;
 
 pub(crate) struct Ledger<O, K, R> {
     rows: ShardedMap<O, Row<K, R>>,
@@ -45,22 +45,6 @@ impl<O: Key, K: Key, R: Revision> Ledger<O, K, R> {
         })
     }
 
-    /// Decides as [`decide`](Self::decide) does, and closes the request's ticket in the same step, where it has one.
-    /// `None` where the request was forgotten while it waited: then nothing is decided.
-    #[inline]
-    pub(crate) fn settle<T>(
-        &self,
-        ticket: Option<Ticket<'_, O, K, R>>,
-        object: &O,
-        cluster: &K,
-        decide: impl Fn(Option<&Entry<R>>) -> Decision<R, T>,
-    ) -> Option<T> {
-        match ticket {
-            Some(ticket) => ticket.settle(decide),
-            None => Some(self.decide(object, cluster, decide)),
-        }
-    }
-
     /// Forgets `object` on all clusters. Requests that wait for their provider are forgotten with it.
     pub(crate) fn forget(&self, object: &O) {
         if let Some(row) = self.rows.remove(object) {
@@ -70,12 +54,13 @@ impl<O: Key, K: Key, R: Revision> Ledger<O, K, R> {
         }
     }
 
-    /// Forgets `object` on the clusters that `keep` is false of. `keep` runs without a lock.
+    /// Forgets `object` on the clusters that `keep` is false of. `keep` runs without a lock, and before anything is done.
     pub(crate) fn retain(&self, object: &O, keep: impl Fn(&K) -> bool) {
-        let all = self.rows.read(object, |row| row.map(Row::clusters).unwrap_or_default());
+        let mut given_up = self.rows.read(object, |row| row.map(Row::clusters).unwrap_or_default());
+        given_up.retain(|cluster| !keep(cluster));
         let mut forgotten = Vec::new();
-        for cluster in all.iter().filter(|cluster| !keep(cluster)) {
-            self.rows.edit(object, |row| row.remove(cluster, &mut forgotten));
+        for cluster in given_up {
+            self.rows.edit(object, |row| row.remove(&cluster, &mut forgotten));
         }
         for cluster in forgotten {
             self.clusters.release(cluster);

@@ -4,6 +4,7 @@ mod bound;
 mod bound_endings;
 mod bound_machine;
 mod common;
+mod forgotten;
 mod machine;
 mod manager;
 mod table;
