@@ -24,7 +24,8 @@ pub use self::cluster::{ClusterResource, from_micro_time, to_micro_time};
 pub use self::connect::Proof;
 pub use self::endpoint::{Endpoint, contexts, read_kubeconfig, read_kubeconfig_from};
 pub use self::error::{
-    ConnectError, ConnectFailure, KubeconfigProblem, Material, PluginProblem, TokenProblem, TransportProblem, Unreached,
+    AuthProviderProblem, ConnectError, ConnectFailure, KubeconfigProblem, Material, PluginProblem, TokenProblem,
+    TransportProblem, Unreached,
 };
 pub use self::fleet::{ClusterStatus, Fleet, FleetBuilder};
 pub use self::manager::{AnyProvider, ClientManager};

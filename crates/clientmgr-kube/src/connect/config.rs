@@ -13,7 +13,7 @@ use super::address;
 use super::files;
 use super::token::Token;
 use crate::endpoint::Source;
-use crate::{ConnectFailure, KubeconfigProblem, Material};
+use crate::{AuthProviderProblem, ConnectFailure, KubeconfigProblem, Material};
 
 /// A configuration that is fit to build a client from, and the credentials that are not left to kube.
 pub(crate) struct Loaded {
@@ -95,33 +95,33 @@ fn check_identity_files(user: &AuthInfo) -> Result<(), KubeconfigProblem> {
 /// Takes out of `user` what kube would handle in a way that panics, hangs or goes wrong: tokens and plugins.
 ///
 /// The order in which the kinds of credentials take precedence is kube's.
-fn take_credentials(user: &mut AuthInfo) -> Result<Credentials, KubeconfigProblem> {
+fn take_credentials(user: &mut AuthInfo) -> Result<Credentials, ConnectFailure> {
     let token = user.token.take();
     let token_file = user.token_file.take();
     let exec = user.exec.take();
     if let Some(provider) = &user.auth_provider {
         let name = provider.name.clone();
         return match name.as_str() {
-            "oidc" if cfg!(feature = "oidc") => Ok(Credentials::InConfig),
-            // Without the feature kube sends the token as it stands.
             "oidc" => {
-                let Some(token) = provider.config.get("id-token").map(|token| SecretString::from(token.as_str()))
-                else {
-                    return Err(KubeconfigProblem::AuthProvider { name });
-                };
+                let token = provider.config.get("id-token").filter(|token| !token.is_empty());
+                let token = SecretString::from(token.ok_or(AuthProviderProblem::NoToken)?.as_str());
+                if cfg!(feature = "oidc") {
+                    return Ok(Credentials::InConfig);
+                }
+                // Without the feature kube sends the token as it stands.
                 user.auth_provider = None;
-                Ok(Credentials::Token(Token::new(&token)?))
+                Ok(Credentials::Token(fixed(&token)?))
             }
             // With a command it runs as a plugin does, and without a deadline.
             "gcp" if cfg!(feature = "oauth") && !provider.config.contains_key("cmd-path") => Ok(Credentials::InConfig),
-            _ => Err(KubeconfigProblem::AuthProvider { name }),
+            _ => Err(KubeconfigProblem::AuthProvider { name }.into()),
         };
     }
     if user.username.is_some() && user.password.is_some() {
         return Ok(Credentials::InConfig);
     }
     if let Some(token) = token {
-        return Ok(Credentials::Token(Token::new(&token)?));
+        return Ok(Credentials::Token(fixed(&token)?));
     }
     if let Some(path) = token_file {
         let path = PathBuf::from(path);
@@ -132,6 +132,10 @@ fn take_credentials(user: &mut AuthInfo) -> Result<Credentials, KubeconfigProble
         Some(exec) => Ok(Credentials::Plugin(Box::new(exec))),
         None => Ok(Credentials::InConfig),
     }
+}
+
+fn fixed(token: &SecretString) -> Result<Token, KubeconfigProblem> {
+    Ok(Token::new(token)?)
 }
 
 /// Reads a token from a file. Blocks.

@@ -9,7 +9,8 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 
-use crate::{ConnectFailure, TransportProblem};
+use super::translate;
+use crate::ConnectFailure;
 
 /// What is read at most of an answer.
 const ANSWER_LIMIT: usize = 256 * 1024;
@@ -82,7 +83,7 @@ async fn ask(client: &Client, asked: Asked) -> Result<Answer, ConnectFailure> {
     *request.uri_mut() = http::Uri::from_static(path);
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // Sent raw: kube's own reading of an error loses the HTTP status.
-    let response = client.send(request).await.map_err(unanswered)?;
+    let response = client.send(request).await.map_err(translate::unanswered)?;
     Answer::read(response).await
 }
 
@@ -102,7 +103,7 @@ impl Answer {
         let body = match Limited::new(body, ANSWER_LIMIT).collect().await {
             Ok(body) => serde_json::from_slice(&body.to_bytes()).ok(),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => None,
-            Err(error) => return Err(TransportProblem::new(error).into()),
+            Err(error) => return Err(translate::cut_off(error)),
         };
         Ok(Self { status: head.status.as_u16(), retry_after, body })
     }
@@ -134,21 +135,6 @@ fn judge(asked: Asked, answer: &Answer) -> Verdict {
         // The user may not do this either, but it is the API that says so: the connection is fine.
         (Asked::Version, 403) if answer.is_of_kubernetes() => Verdict::Proven(Proof::Api),
         (_, status) => Verdict::Failed(ConnectFailure::Status { status, retry_after: answer.retry_after }),
-    }
-}
-
-/// Why there was no answer.
-fn unanswered(error: kube::Error) -> ConnectFailure {
-    match error {
-        kube::Error::Service(error) => match error.downcast::<ConnectFailure>() {
-            // The token could not be renewed.
-            Ok(failure) => *failure,
-            Err(error) => TransportProblem::new(error).into(),
-        },
-        kube::Error::HyperError(error) => TransportProblem::new(error).into(),
-        // Credentials that kube renews by itself, with the features `oauth` and `oidc`. Its text may quote an answer.
-        kube::Error::Auth(_) => ConnectFailure::Unauthorized,
-        _ => ConnectFailure::Refused,
     }
 }
 

@@ -1,12 +1,14 @@
 //! kube's errors in this crate's words. A translation and not a wrapper, because kube's texts may quote what a file
 //! held: the parser shows the line it stumbled over, a Base64 or PEM error the byte or line that is wrong.
 
+use std::error::Error;
 use std::sync::Arc;
 
+use kube::client::AuthError;
 use kube::config::{KubeconfigError, LoadDataError};
 
 use super::files;
-use crate::{ConnectFailure, KubeconfigProblem, Material};
+use crate::{AuthProviderProblem, ConnectFailure, KubeconfigProblem, Material, TransportProblem};
 
 impl From<KubeconfigError> for KubeconfigProblem {
     fn from(error: KubeconfigError) -> Self {
@@ -55,6 +57,7 @@ pub(crate) fn building(error: kube::Error) -> ConnectFailure {
             let feature = protocol_feature.strip_prefix("kube/").unwrap_or(protocol_feature);
             KubeconfigProblem::ProxyFeature { feature }.into()
         }
+        kube::Error::Auth(error) => AuthProviderProblem::from(&error).into(),
         kube::Error::HttpError(_) => KubeconfigProblem::Impersonation.into(),
         kube::Error::TlsRequired => ConnectFailure::NoTlsStack,
         kube::Error::InferKubeconfig(error) => KubeconfigProblem::from(error).into(),
@@ -63,6 +66,31 @@ pub(crate) fn building(error: kube::Error) -> ConnectFailure {
         #[cfg(feature = "openssl-tls")]
         kube::Error::OpensslTls(_) => KubeconfigProblem::Pem { material: Material::ClientCertificate }.into(),
         _ => ConnectFailure::Refused,
+    }
+}
+
+/// Why a request got no answer.
+pub(crate) fn unanswered(error: kube::Error) -> ConnectFailure {
+    match error {
+        kube::Error::Service(error) => match error.downcast::<ConnectFailure>() {
+            // The token could not be renewed.
+            Ok(failure) => *failure,
+            Err(error) => cut_off(error),
+        },
+        kube::Error::HyperError(error) => cut_off(error.into()),
+        kube::Error::Auth(error) => AuthProviderProblem::from(&error).into(),
+        _ => ConnectFailure::Refused,
+    }
+}
+
+/// Why the way to an answer ended. kube renews the tokens of authentication providers on that way, and whatever fails
+/// then may quote them.
+pub(crate) fn cut_off(error: Box<dyn Error + Send + Sync>) -> ConnectFailure {
+    let outermost: &(dyn Error + 'static) = &*error;
+    let mut chain = std::iter::successors(Some(outermost), |error| (*error).source());
+    match chain.find_map(|error| error.downcast_ref::<AuthError>()) {
+        Some(error) => AuthProviderProblem::from(error).into(),
+        None => TransportProblem::new(error).into(),
     }
 }
 

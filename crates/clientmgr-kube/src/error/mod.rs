@@ -4,6 +4,7 @@
 
 mod kubeconfig;
 mod plugin;
+mod provider;
 mod transport;
 
 use std::error::Error;
@@ -14,6 +15,7 @@ use clientmgr_core::{NamespacedName, ProviderError};
 
 pub use self::kubeconfig::{KubeconfigProblem, Material, TokenProblem};
 pub use self::plugin::PluginProblem;
+pub use self::provider::AuthProviderProblem;
 pub use self::transport::{TransportProblem, Unreached};
 
 /// How soon a cluster that somebody must mend is worth another look.
@@ -117,10 +119,11 @@ impl ConnectError {
     /// }
     /// ```
     pub fn needs_other_configuration(&self) -> bool {
-        matches!(
-            self.failure,
-            ConnectFailure::Kubeconfig(_) | ConnectFailure::NoCryptoProvider | ConnectFailure::NoTlsStack
-        )
+        match &self.failure {
+            ConnectFailure::Kubeconfig(_) | ConnectFailure::NoCryptoProvider | ConnectFailure::NoTlsStack => true,
+            ConnectFailure::AuthProvider(problem) => problem.needs_other_configuration(),
+            _ => false,
+        }
     }
 }
 
@@ -180,6 +183,10 @@ pub enum ConnectFailure {
     /// The credential plugin gave no credentials. Run it by hand to see why.
     #[error(transparent)]
     Plugin(#[from] PluginProblem),
+
+    /// The authentication provider gave no credentials.
+    #[error(transparent)]
+    AuthProvider(#[from] AuthProviderProblem),
 
     /// Files were read, or the client was built, for longer than the deadline: most likely a file system hangs. While
     /// that lasts nothing more is started for this cluster.
