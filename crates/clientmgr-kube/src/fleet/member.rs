@@ -316,6 +316,9 @@ impl Member {
             let endpoint = standing.endpoints;
             standing.tell(match &proven {
                 Ok(_) => Event::Passed { revision },
+                Err(error) if is_turned_away(error) => {
+                    Event::TurnedAway { revision, endpoint, error: Kept::new(error.clone()) }
+                }
                 Err(error) => Event::Lapsed { revision, endpoint, error: Kept::new(error.clone()) },
             })
         });
@@ -329,6 +332,12 @@ impl Member {
     fn overtaken(&self, served: Option<ConnectedAt>) -> Result<ConnectedAt, ConnectError> {
         served.ok_or_else(|| self.interrupted())
     }
+}
+
+/// Whether a server that is there, and busy, let nobody through. Any other status is held against the connection, 503
+/// too, whoever sent it: a server that is not ready or has lost its store, or a proxy with nothing behind it.
+fn is_turned_away(error: &ConnectError) -> bool {
+    matches!(error.failure(), ConnectFailure::Status { status: 429, .. })
 }
 
 /// An attempt under way. Dropped with the future that runs it, whatever became of it: where it was concluded the

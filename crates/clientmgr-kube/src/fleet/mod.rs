@@ -175,6 +175,11 @@ impl Fleet {
     ///
     /// [`ConnectError`]: the connection is no longer served, and readers are given this error.
     ///
+    /// Except where the server had too much to do to let the check through (429): it lives, so what is served is served
+    /// on, and the error is told to the caller alone, with how long to leave the server
+    /// [alone](ConnectError::retry_after). A 503 is no such answer: an API server that is not ready sends it, or a proxy
+    /// with nothing behind it.
+    ///
     /// A check that is overtaken by another connection tells what that one's revision is. One that an
     /// [`upsert`](Self::upsert) or a [`remove`](Self::remove) ends says so, and nothing about the connection:
     /// [`ConnectFailure::Superseded`] and [`ConnectFailure::Removed`].

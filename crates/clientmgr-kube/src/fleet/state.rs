@@ -98,6 +98,9 @@ pub(crate) enum Event<C, E> {
     Passed { revision: ConnectedAt },
     /// The connection of this revision failed a check, while `endpoint` is the present one.
     Lapsed { revision: ConnectedAt, endpoint: u64, error: E },
+    /// The connection of this revision was not let through to a check, which says nothing against it; `endpoint` is
+    /// the present one.
+    TurnedAway { revision: ConnectedAt, endpoint: u64, error: E },
     /// The cluster left the fleet.
     Removed,
 }
@@ -196,11 +199,20 @@ impl<C, E> State<C, E> {
             Event::GivenUp { attempt } if self.attempt() == Some(attempt) => (self.given_up(), Effect::None).into(),
             Event::Passed { revision } if self.checks(revision) => (self.passed(), Effect::None).into(),
             Event::Lapsed { revision, endpoint, error } if self.checks(revision) => self.lapsed(endpoint, error).into(),
+            // What is served is served on; what failed before has a later failure to tell.
+            Event::TurnedAway { revision, .. } if self.revision() == Some(revision) => (self, Effect::None).into(),
+            Event::TurnedAway { revision, endpoint, error } if self.checks(revision) => {
+                self.lapsed(endpoint, error).into()
+            }
             Event::Redirected => self.redirected().into(),
             Event::Removed => (Self::Removed, self.into_connection()).into(),
             // The late answer of an old attempt, or the late check of an old connection.
             Event::Made { made, .. } => Step { retired: Some(made), ..self.late() },
-            Event::Failed { .. } | Event::GivenUp { .. } | Event::Passed { .. } | Event::Lapsed { .. } => self.late(),
+            Event::Failed { .. }
+            | Event::GivenUp { .. }
+            | Event::Passed { .. }
+            | Event::Lapsed { .. }
+            | Event::TurnedAway { .. } => self.late(),
         }
     }
 

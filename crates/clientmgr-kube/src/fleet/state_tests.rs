@@ -238,6 +238,29 @@ fn a_check_that_fails_ends_the_serving_and_keeps_the_connection() {
 }
 
 #[test]
+fn a_check_that_is_turned_away_ends_no_serving_and_begins_none() {
+    for endpoint in [1, 2] {
+        // What is retained goes to the present endpoint, so the other one is only ever met by what is served.
+        let retained =
+            if endpoint == 1 { ("failing f o", "retrying f o 7") } else { ("failing f -", "retrying f - 7") };
+        check(
+            &Event::TurnedAway { revision: at(1), endpoint, error: "f" },
+            &[
+                ("idle", "late"),
+                ("connecting 7", "late"),
+                ("connected o", ""),
+                ("replacing o 7", ""),
+                ("failing e -", "late"),
+                (retained.0, ""),
+                ("retrying e - 7", "late"),
+                (retained.1, ""),
+                ("removed", "late"),
+            ],
+        );
+    }
+}
+
+#[test]
 fn a_connection_to_an_endpoint_that_was_replaced_is_not_kept_once_it_failed_a_check() {
     check(
         &Event::Lapsed { revision: at(1), endpoint: 2, error: "f" },
@@ -277,6 +300,7 @@ fn what_is_under_way_and_what_is_retained_go_with_the_endpoint_and_what_is_serve
 fn a_late_check_of_an_old_connection_changes_nothing() {
     check_late(&Event::Passed { revision: at(9) });
     check_late(&Event::Lapsed { revision: at(9), endpoint: 1, error: "f" });
+    check_late(&Event::TurnedAway { revision: at(9), endpoint: 1, error: "f" });
 }
 
 #[test]
@@ -297,7 +321,7 @@ fn only_a_connection_that_passed_its_last_check_is_served() {
 #[test]
 fn a_connection_that_nobody_needs_any_more_is_handed_out_and_no_other() {
     // In the order of [`states`]: the client that is handed out, by its letter.
-    let table: [(Happening, &str); 10] = [
+    let table: [(Happening, &str); 12] = [
         (Event::Wanted { want: Want::New, attempt: 8, endpoint: 2 }, "---------"),
         (Event::Made { attempt: ATTEMPT, made: new() }, "n-nonn-on"),
         (Event::Made { attempt: ATTEMPT + 1, made: new() }, "nnnnnnnnn"),
@@ -307,6 +331,8 @@ fn a_connection_that_nobody_needs_any_more_is_handed_out_and_no_other() {
         (Event::Passed { revision: at(1) }, "---------"),
         (Event::Lapsed { revision: at(1), endpoint: 1, error: "f" }, "---------"),
         (Event::Lapsed { revision: at(1), endpoint: 2, error: "f" }, "--oo-o-o-"),
+        (Event::TurnedAway { revision: at(1), endpoint: 1, error: "f" }, "---------"),
+        (Event::TurnedAway { revision: at(1), endpoint: 2, error: "f" }, "-----o-o-"),
         (Event::Removed, "--oo-o-o-"),
     ];
     for (event, expected) in table {
