@@ -6,12 +6,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
+use super::deadline::Deadline;
 use crate::ConnectFailure;
 
 /// Where one endpoint's blocking work runs.
@@ -29,13 +29,14 @@ impl Lane {
     /// Dropping the future lets `work` run to its end; what it returns is dropped.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        deadline: Duration,
+        deadline: impl Into<Deadline>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ConnectFailure> {
-        let hangs = ConnectFailure::BuildHangs { deadline };
+        let deadline = deadline.into();
+        let hangs = ConnectFailure::BuildHangs { deadline: deadline.limit() };
         let runtime = Handle::try_current().map_err(|_| ConnectFailure::NoRuntime)?;
         // Not by the sum of now and the deadline, which would be too much for a deadline that is meant as none.
-        timeout(deadline, self.run_to_its_end(runtime, work)).await.unwrap_or(Err(hangs))
+        timeout(deadline.left(), self.run_to_its_end(runtime, work)).await.unwrap_or(Err(hangs))
     }
 
     async fn run_to_its_end<T: Send + 'static>(
@@ -69,7 +70,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::Lane;
+    use super::{Deadline, Lane};
     use crate::ConnectFailure;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -102,8 +103,8 @@ mod tests {
         assert!(matches!(hung, Err(ConnectFailure::BuildHangs { deadline: SOON })));
 
         let (started, starts) = mpsc::channel();
-        let refused = lane.run(SOON, move || started.send(())).await;
-        assert!(matches!(refused, Err(ConnectFailure::BuildHangs { .. })));
+        let refused = lane.run(Deadline::within(SOON), move || started.send(())).await;
+        assert!(matches!(refused, Err(ConnectFailure::BuildHangs { deadline: SOON })));
         assert!(starts.try_recv().is_err(), "a second thread beside the one that hangs");
 
         drop(end);

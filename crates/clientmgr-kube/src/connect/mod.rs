@@ -5,6 +5,7 @@ mod address;
 mod authorize;
 mod build;
 mod config;
+mod deadline;
 mod files;
 mod lane;
 mod plugin;
@@ -17,9 +18,9 @@ use std::time::Duration;
 
 use clientmgr_core::{NamespacedName, async_trait};
 use http::HeaderValue;
-use tokio::time::Instant;
 
 use self::config::{Credentials, Loaded};
+use self::deadline::Deadline;
 pub(crate) use self::lane::Lane;
 pub use self::proof::Proof;
 use crate::fleet::Line;
@@ -48,15 +49,14 @@ impl KubeConnector {
 
     async fn open(&self, endpoint: &Endpoint, deadline: Duration) -> Result<Line, ConnectFailure> {
         build::require_cryptography()?;
-        let started = Instant::now();
-        let left = || deadline.saturating_sub(started.elapsed());
+        let steps = Deadline::within(deadline);
 
         let source = endpoint.clone();
         let Loaded { mut config, credentials } =
-            endpoint.lane().run(left(), move || config::load(source.source())).await??;
+            endpoint.lane().run(steps, move || config::load(source.source())).await??;
         let credentials = match credentials {
             Credentials::Plugin(exec) => {
-                let issued = plugin::run(&exec, left()).await?;
+                let issued = plugin::run(&exec, steps).await?;
                 if let Some(identity) = &issued.identity {
                     identity.put_into(&mut config);
                 }
@@ -69,10 +69,11 @@ impl KubeConnector {
         // Headers are appended to each request, and a ready configuration may have one of these too.
         config.headers.retain(|(name, _)| name != http::header::USER_AGENT);
         config.headers.push((http::header::USER_AGENT, self.user_agent.clone()));
-        config.connect_timeout = Some(deadline);
+        // Longer than the attempt, for which there is a deadline as it is: one that tells the same each time.
+        config.connect_timeout = Some(deadline.saturating_add(Duration::from_secs(1)));
         config.read_timeout = None;
         config.default_retry = false;
-        let client = endpoint.lane().run(left(), move || build::client(config, credentials)).await??;
+        let client = endpoint.lane().run(steps, move || build::client(config, credentials)).await??;
         let proof = proof::prove(&client, self.request_deadline).await?;
         Ok(Line { client, proof })
     }

@@ -2,7 +2,6 @@
 //! with a deadline, and killed when it passes. kube would run them three times, on the calling thread, without one.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
+use super::deadline::Deadline;
 use super::token::Token;
 use crate::PluginProblem;
 
@@ -49,11 +49,12 @@ impl Identity {
 /// # Cancel safety
 ///
 /// Dropping the future kills the plugin.
-pub(crate) async fn run(exec: &ExecConfig, deadline: Duration) -> Result<Issued, PluginProblem> {
+pub(crate) async fn run(exec: &ExecConfig, deadline: impl Into<Deadline>) -> Result<Issued, PluginProblem> {
+    let deadline = deadline.into();
     let name = exec.command.clone().filter(|command| !command.is_empty()).ok_or(PluginProblem::NoCommand)?;
-    match tokio::time::timeout(deadline, output(exec, &name)).await {
+    match tokio::time::timeout(deadline.left(), output(exec, &name)).await {
         Ok(printed) => read(exec, &name, &printed?),
-        Err(_) => Err(PluginProblem::TimedOut { command: name, deadline }),
+        Err(_) => Err(PluginProblem::TimedOut { command: name, deadline: deadline.limit() }),
     }
 }
 
