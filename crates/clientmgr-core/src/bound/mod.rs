@@ -302,12 +302,17 @@ impl<P: ClientProvider, O: Key, S: BoundState> Drop for BoundStates<P, O, S> {
     }
 }
 
-/// Does `end` to each, also after a teardown that panics: the others must not be left standing for it.
+/// Does `end` to each, also after a teardown that panics: the others must not be left standing for it. The first panic is
+/// the result.
 fn each<T>(all: impl IntoIterator<Item = T>, mut end: impl FnMut(T)) -> std::thread::Result<()> {
-    all.into_iter().fold(Ok(()), |ended, one| ended.and(catch_unwind(AssertUnwindSafe(|| end(one)))))
+    let mut ended = Ok(());
+    for one in all {
+        ended = ended.and(catch_unwind(AssertUnwindSafe(|| end(one))));
+    }
+    ended
 }
 
-/// Hands the first panic on.
+/// Lets a panic go on.
 fn hand_on(ended: std::thread::Result<()>) {
     if let Err(panic) = ended {
         resume_unwind(panic);

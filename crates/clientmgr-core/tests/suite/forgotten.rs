@@ -19,11 +19,12 @@ const OBJECT: u8 = 7;
 /// A cluster's key that tells how many of it are kept.
 type CountedKey = Arc<u8>;
 type Clients = ClientManager<Meanwhile, u8>;
+type Act = Box<dyn FnOnce(&CountedKey) + Send>;
 
 /// Does something while it is told of a request, before it answers or waits.
 #[derive(Default)]
 struct Meanwhile {
-    act: Mutex<Option<Box<dyn FnOnce(&CountedKey) + Send>>>,
+    act: Mutex<Option<Act>>,
     waits: usize,
 }
 
@@ -35,7 +36,9 @@ impl ClientProvider for Meanwhile {
 
     async fn connection(&self, cluster: &CountedKey) -> Result<Connection<(), Ordered<u8>>, ProviderError> {
         let act = self.act.lock().unwrap().take();
-        act.into_iter().for_each(|act| act(cluster));
+        if let Some(act) = act {
+            act(cluster);
+        }
         pend(self.waits).await;
         Ok(Connection { client: (), revision: Ordered(1) })
     }
