@@ -218,3 +218,20 @@ fn the_table_of_differences_is_the_one_of_the_module() {
     };
     assert_eq!(without_links(rows(PAGE, "")), without_links(module));
 }
+
+#[tokio::test]
+async fn the_page_names_every_kind_that_is_served() -> Result<(), Box<dyn Error>> {
+    let server = ApiServer::builder().start().await?;
+    let discovery = kube::Discovery::new(server.client().await?).run().await?;
+    let (_, told) = PAGE.split_once("Served are ").expect("the page tells what is served");
+    let told = told.split_once("A [conformance").expect("and goes on").0;
+    let kinds: Vec<_> =
+        discovery.groups().flat_map(|group| group.recommended_resources()).map(|(resource, _)| resource.kind).collect();
+    assert!(kinds.len() > 15, "{kinds:?}");
+    for kind in kinds {
+        let told = told.contains(&format!("{kind}s")) || kind.ends_with("Binding") && told.contains("their Bindings");
+        assert!(told, "{kind}");
+    }
+    server.shutdown().await;
+    Ok(())
+}

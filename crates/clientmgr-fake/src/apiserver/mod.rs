@@ -77,7 +77,7 @@
 //! | HTTP/1.1 only | HTTP/2 too |
 //! | an idle connection and a slow head have [one limit](ApiServerBuilder::head_timeout) | 90 s idle, 32 s for a head |
 //! | schemas of core types: unknown fields are kept, most fields are neither defaulted nor validated | enforced |
-//! | schemas of custom resources are stored and not enforced; unknown fields are kept | enforced, unknown fields pruned |
+//! | schemas of custom resources are stored and not enforced; unknown fields are kept, defaults not filled in | enforced, unknown fields pruned, defaults filled in |
 //! | `fieldValidation` finds the unknown fields of custom resources | those of core types and fields given twice too |
 //! | versions of a custom resource differ in `apiVersion` only | conversion webhooks |
 //! | nothing collects garbage; a deleted namespace empties itself and goes at once | controllers do both, a while later |

@@ -17,6 +17,11 @@ use super::{
 };
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+/// What can be asked of this server that is no object, with its group, all in version 1: group, plural, singular, kind.
+const REVIEWS: [(&str, &str, &str, &str); 2] = [
+    ("authentication.k8s.io", "selfsubjectreviews", "selfsubjectreview", "SelfSubjectReview"),
+    ("authorization.k8s.io", "selfsubjectaccessreviews", "selfsubjectaccessreview", "SelfSubjectAccessReview"),
+];
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// The answer to a discovery path, if it is one.
@@ -66,7 +71,9 @@ fn version() -> Value {
 /// Every served group with its versions, the preferred one first.
 fn groups(store: &Store) -> BTreeMap<String, Vec<String>> {
     let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    groups.entry("authentication.k8s.io".to_owned()).or_default().insert("v1".to_owned());
+    for (group, ..) in REVIEWS {
+        groups.entry(group.to_owned()).or_default().insert("v1".to_owned());
+    }
     for kind in store.kinds() {
         let served = kind.versions.iter().filter(|version| version.served);
         let versions = served.map(|version| version.name.clone());
@@ -140,8 +147,12 @@ fn verbs(kind: &Kind) -> Vec<&'static str> {
     VERBS.into_iter().filter(|verb| !(no_collection && *verb == "deletecollection")).collect()
 }
 
-fn is_reviews(group: &str, version: &str) -> bool {
-    group == "authentication.k8s.io" && version == "v1"
+/// The reviews of a group version: plural, singular, kind.
+fn reviews(group: &str, version: &str) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    REVIEWS
+        .into_iter()
+        .filter(move |(of_group, ..)| *of_group == group && version == "v1")
+        .map(|(_, plural, singular, kind)| (plural, singular, kind))
 }
 
 fn resource_list(store: &Store, group: &str, version: &str) -> Option<Value> {
@@ -165,10 +176,9 @@ fn resource_list(store: &Store, group: &str, version: &str) -> Option<Value> {
             }));
         }
     }
-    if is_reviews(group, version) {
+    for (plural, singular, kind) in reviews(group, version) {
         resources.push(json!({
-            "name": "selfsubjectreviews", "singularName": "selfsubjectreview", "namespaced": false,
-            "kind": "SelfSubjectReview", "verbs": ["create"],
+            "name": plural, "singularName": singular, "namespaced": false, "kind": kind, "verbs": ["create"],
         }));
     }
     if resources.is_empty() {
@@ -232,10 +242,10 @@ fn aggregated_resources(store: &Store, group: &str, version: &str) -> Vec<Value>
             resource
         })
         .collect();
-    if is_reviews(group, version) {
+    for (plural, singular, kind) in reviews(group, version) {
         resources.push(json!({
-            "resource": "selfsubjectreviews", "responseKind": kind_of("SelfSubjectReview"), "scope": "Cluster",
-            "singularResource": "selfsubjectreview", "verbs": ["create"],
+            "resource": plural, "responseKind": kind_of(kind), "scope": "Cluster",
+            "singularResource": singular, "verbs": ["create"],
         }));
     }
     resources

@@ -13,6 +13,7 @@ tests![
     the_groups_are_listed_with_their_versions,
     a_resource_is_described,
     a_custom_resource_is_described,
+    the_reviews_are_described,
     discovery_can_be_had_in_one_request,
     aggregated_discovery_holds_custom_resources,
     the_version_is_told,
@@ -68,6 +69,25 @@ async fn a_custom_resource_is_described(case: Case) {
     assert_eq!((&widgets["kind"], &widgets["namespaced"]), (&json!("Widget"), &json!(true)));
     assert_eq!((strings(&widgets["shortNames"]), strings(&widgets["categories"])), (vec!["wd"], vec!["conformance"]));
     assert_eq!(strings(&named(&list["resources"], "widgets/status")["verbs"]), ["get", "patch", "update"]);
+}
+
+async fn the_reviews_are_described(case: Case) {
+    let groups = case.get("/apis").await.expect(200);
+    let aggregated = case.get_as("/apis", AGGREGATED).await.expect(200);
+    for (group, plural, kind) in [
+        ("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview"),
+        ("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    ] {
+        named(&groups["groups"], group);
+        let list = case.get(&format!("/apis/{group}/v1")).await.expect(200);
+        let review = named(&list["resources"], plural);
+        assert_eq!((&review["kind"], strings(&review["verbs"])), (&json!(kind), vec!["create"]));
+        let items = aggregated["items"].as_array().into_iter().flatten();
+        let found = items.filter(|item| item["metadata"]["name"] == group).find_map(|item| {
+            item["versions"][0]["resources"].as_array()?.iter().find(|resource| resource["resource"] == plural)
+        });
+        assert_eq!(found.expect("it is described")["responseKind"]["kind"], kind);
+    }
 }
 
 async fn discovery_can_be_had_in_one_request(case: Case) {

@@ -97,8 +97,13 @@ async fn a_json_patch_can_test(case: Case) {
 
 async fn a_json_patch_that_does_not_fit_is_refused(case: Case) {
     case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
-    let operations = json!([{"op": "replace", "path": "/data/none", "value": "2"}]);
-    case.patch(&format!("{}/a", case.maps()), "json", &operations).await.refused(422, "Invalid");
+    for operation in [
+        json!({"op": "replace", "path": "/data/none", "value": "2"}),
+        json!({"op": "polish", "path": "/data"}),
+        json!({"op": "remove"}),
+    ] {
+        case.patch(&format!("{}/a", case.maps()), "json", &json!([operation])).await.refused(422, "Invalid");
+    }
 }
 
 async fn a_json_patch_must_be_a_list_of_operations(case: Case) {

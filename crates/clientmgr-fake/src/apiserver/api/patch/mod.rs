@@ -5,7 +5,7 @@ mod strategic;
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     Call,
@@ -71,14 +71,16 @@ impl Patch {
         }
         let broken = |error: serde_json::Error| Status::bad_request(format!("error decoding patch: {error}"));
         if content_type == TYPES[0] {
-            let operations: Vec<json_patch::PatchOperation> = serde_json::from_str(text).map_err(broken)?;
+            // What is a list of objects is a patch; whether each is an operation shows when it is carried out.
+            let operations: Vec<Map<String, Value>> = serde_json::from_str(text).map_err(broken)?;
             if operations.len() > MOST_OPERATIONS {
                 return Err(Status::too_large(format_args!(
                     "The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}",
                     operations.len()
                 )));
             }
-            return Ok(Self::Json(operations));
+            let operation = |fields| serde_json::from_value(Value::Object(fields)).map_err(|_| does_not_fit());
+            return operations.into_iter().map(operation).collect::<Result<_, _>>().map(Self::Json);
         }
         let patch: Value = serde_json::from_str(text).map_err(broken)?;
         if !patch.is_object() {
@@ -124,10 +126,14 @@ fn apply_operations(object: &mut Value, operations: &[json_patch::PatchOperation
         }
         let done = json_patch::patch_unsafe(object, std::slice::from_ref(operation));
         if done.is_err() || copied > MOST_COPIED {
-            return Err(Status::unprocessable("the server rejected our request due to an error in our request"));
+            return Err(does_not_fit());
         }
     }
     Ok(())
+}
+
+fn does_not_fit() -> Status {
+    Status::unprocessable("the server rejected our request due to an error in our request")
 }
 
 /// Whether an operation tests for null what is not there: the real server lets that pass, and clients that add
