@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_core::{BoundStates, ObservedCluster};
-use clientmgr_kube::{
-    BoundState, ConnectError, Endpoint, Fleet, KubeconfigProblem, NamespacedName, contexts, read_kubeconfig_from,
-};
+use clientmgr_kube::{BoundState, Endpoint, Fleet, KubeconfigProblem, NamespacedName, contexts, read_kubeconfig_from};
 use futures::StreamExt;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
@@ -82,12 +80,12 @@ async fn follow(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        // A check asks the connection that is there; only a connect takes up credentials that are new.
-        let checked: Result<_, ConnectError> = match fleet.check(&cluster).await {
-            Ok(connected_at) => Ok(connected_at),
-            Err(_) => fleet.connect(&cluster).await,
-        };
-        let now = match &checked {
+        if fleet.status(&cluster).is_some_and(|status| status.connected_at().is_some()) {
+            // Takes a dead connection out of service. What it found comes out of `connect`.
+            _ = fleet.check(&cluster).await;
+        }
+        let connected = fleet.connect(&cluster).await;
+        let now = match &connected {
             Ok(connected_at) => format!("connected, revision {connected_at}"),
             Err(error) => chain(error),
         };
@@ -95,7 +93,7 @@ async fn follow(
             report(format!("{cluster}: {now}"));
             last = Some(now);
         }
-        let seen = ObservedCluster { key: cluster.clone(), revision: checked.ok() };
+        let seen = ObservedCluster { key: cluster.clone(), revision: connected.ok() };
         let build = |client| NamespaceWatch::start(client, cluster.clone(), Arc::clone(report));
         // Without a connection there is no watch; why was reported above.
         let _ = watches.get_or_build(&cluster, &seen, build).await;
