@@ -121,6 +121,7 @@ impl ConnectError {
     pub fn needs_other_configuration(&self) -> bool {
         match &self.failure {
             ConnectFailure::Kubeconfig(_) | ConnectFailure::NoCryptoProvider | ConnectFailure::NoTlsStack => true,
+            ConnectFailure::Plugin(problem) => problem.needs_other_configuration(),
             ConnectFailure::AuthProvider(problem) => problem.needs_other_configuration(),
             _ => false,
         }
@@ -129,7 +130,15 @@ impl ConnectError {
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cluster {}: {}", self.cluster, self.failure)
+        // A name comes from a kubeconfig and goes to terminals and logs: what would steer them is shown and not sent.
+        f.write_str("cluster ")?;
+        for character in self.cluster.to_string().chars() {
+            match character {
+                '\'' | '"' | '\\' => write!(f, "{character}")?,
+                _ => write!(f, "{}", character.escape_debug())?,
+            }
+        }
+        write!(f, ": {}", self.failure)
     }
 }
 
@@ -163,8 +172,8 @@ pub enum ConnectFailure {
     #[error("the connection is being made")]
     Connecting,
 
-    /// Connecting needs a Tokio runtime. Call from within one.
-    #[error("connecting needs a Tokio runtime, and there is none here")]
+    /// Connecting needs a Tokio runtime with time and I/O enabled. Call from within one.
+    #[error("connecting needs a Tokio runtime with time and I/O enabled, and there is none here")]
     NoRuntime,
 
     /// rustls has no cryptography. Enable the feature `ring` or `aws-lc-rs`, or install a process-wide
@@ -285,6 +294,13 @@ mod tests {
             ProviderError::Unavailable { retry_after, .. } => retry_after,
             other => panic!("not unavailable: {other:?}"),
         }
+    }
+
+    #[test]
+    fn what_a_clusters_name_would_do_to_a_terminal_is_shown_and_not_done() {
+        let text = |name: &str| ConnectError::new(NamespacedName::cluster_scoped(name), ConnectFailure::NoThread).to_string();
+        assert_eq!(text("a\x1b[2J\nb"), "cluster a\\u{1b}[2J\\nb: no thread to build the client on");
+        assert_eq!(text("DOMAIN\\me@\"b\""), "cluster DOMAIN\\me@\"b\": no thread to build the client on");
     }
 
     #[test]

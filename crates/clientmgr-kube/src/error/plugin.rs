@@ -100,6 +100,21 @@ pub enum PluginProblem {
     },
 }
 
+impl PluginProblem {
+    /// Whether nothing but another configuration helps. A plugin that is missing can be installed, and one that fails
+    /// may do so for a while.
+    pub(super) fn needs_other_configuration(&self) -> bool {
+        match self {
+            Self::NoCommand | Self::ApiVersion { .. } | Self::NeedsTerminal { .. } | Self::CommandLine { .. } => true,
+            // A NUL, or too much, in the arguments or the environment.
+            Self::NotStarted { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// How a plugin's end reads.
 struct Code(Option<i32>);
 

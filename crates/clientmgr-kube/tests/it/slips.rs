@@ -79,3 +79,30 @@ async fn a_command_with_a_blank_in_its_name_is_run() {
     let error = plugin_failure(path.to_str().unwrap(), "v1").await;
     assert!(error.to_string().contains("my plugin\" printed"), "{error}");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_plugin_that_no_wait_helps_needs_another_configuration() {
+    let plugin = |edit: fn(&mut ExecConfig)| {
+        let (api_version, command) = (Some("client.authentication.k8s.io/v1".into()), Some("/bin/sh".into()));
+        let mut exec = ExecConfig { api_version, command, ..ExecConfig::default() };
+        edit(&mut exec);
+        failure(|_, user| user.exec = Some(exec))
+    };
+    let table: [(fn(&mut ExecConfig), bool); 9] = [
+        (|exec| exec.command = None, true),
+        (|exec| exec.api_version = None, true),
+        (|exec| exec.interactive_mode = Some(clientmgr_kube::kube::config::ExecInteractiveMode::Always), true),
+        (|exec| exec.command = Some("no-such-plugin with arguments".into()), true),
+        (|exec| exec.args = Some(vec!["a\0b".into()]), true),
+        (|exec| exec.args = Some(vec!["x".repeat(1 << 22)]), true),
+        (|exec| exec.env = Some(vec![[("name".into(), "A".into()), ("value".into(), "a\0b".into())].into()]), true),
+        (|exec| exec.command = Some("no-such-plugin".into()), false),
+        (|exec| exec.args = Some(vec!["-c".into(), "exit 3".into()]), false),
+    ];
+    for (edit, expected) in table {
+        let error = plugin(edit).await;
+        assert!(matches!(error.failure(), ConnectFailure::Plugin(_)), "{error:?}");
+        assert_eq!(error.needs_other_configuration(), expected, "{error:?}");
+    }
+}
