@@ -298,7 +298,8 @@ mod tests {
 
     #[test]
     fn what_a_clusters_name_would_do_to_a_terminal_is_shown_and_not_done() {
-        let text = |name: &str| ConnectError::new(NamespacedName::cluster_scoped(name), ConnectFailure::NoThread).to_string();
+        let text =
+            |name: &str| ConnectError::new(NamespacedName::cluster_scoped(name), ConnectFailure::NoThread).to_string();
         assert_eq!(text("a\x1b[2J\nb"), "cluster a\\u{1b}[2J\\nb: no thread to build the client on");
         assert_eq!(text("DOMAIN\\me@\"b\""), "cluster DOMAIN\\me@\"b\": no thread to build the client on");
     }
