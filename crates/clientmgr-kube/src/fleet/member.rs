@@ -4,6 +4,7 @@
 //! Readers take the state's lock for the time of a clone. Writers queue for the turn, which is held while a connection
 //! is made; whoever waited for it shares what was made meanwhile. What must not live here: decisions.
 
+use std::panic::catch_unwind;
 use std::pin::pin;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -284,9 +285,11 @@ impl Member {
         self.failure(if removed { ConnectFailure::Removed } else { ConnectFailure::Superseded })
     }
 
-    /// Timers panic outside of a runtime.
+    /// Timers panic outside of a runtime, and within one that was built without time.
     fn require_runtime(&self) -> Result<(), ConnectError> {
-        tokio::runtime::Handle::try_current().map(drop).map_err(|_| self.failure(ConnectFailure::NoRuntime))
+        let timer = || drop(tokio::time::sleep(Duration::ZERO));
+        let ready = tokio::runtime::Handle::try_current().is_ok() && catch_unwind(timer).is_ok();
+        if ready { Ok(()) } else { Err(self.failure(ConnectFailure::NoRuntime)) }
     }
 
     /// Checks the standing connection, or connects where there is none.

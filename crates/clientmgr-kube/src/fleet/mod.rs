@@ -46,9 +46,23 @@ use crate::{ConnectError, ConnectFailure, Endpoint};
 /// as nothing happens: a single request that must not hang needs a timeout around it. Nor do they repeat failed
 /// requests by themselves, since that makes an outage look like a hang: a controller has a backoff of its own.
 ///
+/// # Runtime
+///
+/// [`connect`](Self::connect), [`connect_all`](Self::connect_all), [`reconnect`](Self::reconnect) and
+/// [`check`](Self::check) need a Tokio runtime with time and I/O enabled. Where there is none, or one without time, they
+/// end in [`ConnectFailure::NoRuntime`]; whether it has I/O cannot be asked, and Tokio panics at the first request of
+/// one that has none. Everything else works anywhere.
+///
 /// # Cancel safety
 ///
 /// Dropping the future of any method gives up what it was doing and leaves the cluster as it was before.
+///
+/// **Poll it or drop it.** Nobody but its future drives an attempt, its deadline included. One that is kept and not
+/// polled keeps its cluster's turn and its place among the fleet's [concurrent
+/// connects](FleetBuilder::concurrent_connects) for as long: who waits for either behind it, waits without an end. That
+/// is what happens where a `select!` polls `&mut connecting` and awaits another method in the branch that came first.
+/// Spawn the attempt as a task where it is to go on while something else is awaited. A [`check`](Self::check) holds
+/// nothing, unless it has to connect.
 ///
 /// # Example
 ///
@@ -109,6 +123,11 @@ impl Fleet {
     /// Adds every context of `kubeconfig` as a cluster without a namespace, named as the context. Connects nothing.
     ///
     /// A context that is wrong is added as well: connecting it tells what is wrong, and the others are not concerned.
+    ///
+    /// For a context that is there this is an [`upsert`](Self::upsert), also where nothing changed: the next connect makes
+    /// a new connection, and every object is reset. To take up a file that may have changed, upsert those contexts that
+    /// did; to have credentials read anew, [`reconnect`](Self::reconnect). Clusters whose context is gone stay until they
+    /// are [removed](Self::remove).
     pub fn add_contexts(&self, kubeconfig: &Kubeconfig) {
         for context in crate::contexts(kubeconfig) {
             self.upsert(NamespacedName::cluster_scoped(context), Endpoint::from_kubeconfig(kubeconfig, context));

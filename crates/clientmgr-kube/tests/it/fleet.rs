@@ -339,6 +339,14 @@ fn connecting_outside_of_a_runtime_is_an_error() {
 }
 
 #[test]
+fn connecting_in_a_runtime_without_time_is_an_error() {
+    let (fleet, key) = fleet_with(&kubeconfig(|_, _| ()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let error = runtime.block_on(fleet.connect(&key)).unwrap_err();
+    assert!(matches!(error.failure(), ConnectFailure::NoRuntime), "{error:?}");
+}
+
+#[test]
 fn a_client_outlives_the_thread_that_it_was_built_on() {
     // The client's worker must belong to the caller's runtime, not to the thread that built it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
