@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -300,27 +299,62 @@ fn debug_shows_what_is_served_and_no_client() {
     assert!(format!("{:?}", provider.hold(&east())).contains("fleet/east"));
 }
 
-/// A client whose drop uses the provider: it must not find a lock held.
-#[derive(Clone)]
-struct Entangled(#[expect(dead_code, reason = "only its drop matters")] Arc<CallsOnDrop>);
+/// What a test gives the fake, and uses it whenever its own code runs: that must not find a lock held.
+struct Entangled(FakeClientProvider<Entangled>);
 
-struct CallsOnDrop(FakeClientProvider<Entangled>);
-
-impl Drop for CallsOnDrop {
-    fn drop(&mut self) {
+impl Entangled {
+    fn use_the_provider(&self) {
+        self.0.cluster(&NamespacedName::cluster_scoped("any"));
         self.0.calls(&NamespacedName::cluster_scoped("any"));
     }
 }
 
+impl Clone for Entangled {
+    fn clone(&self) -> Self {
+        self.use_the_provider();
+        Self(self.0.clone())
+    }
+}
+
+impl Drop for Entangled {
+    fn drop(&mut self) {
+        self.use_the_provider();
+    }
+}
+
+impl fmt::Debug for Entangled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.use_the_provider();
+        f.write_str("Entangled")
+    }
+}
+
+impl fmt::Display for Entangled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl Error for Entangled {}
+
 #[test]
-fn a_client_may_use_the_provider_while_it_is_dropped() {
+fn a_client_may_use_the_provider_while_it_is_cloned_or_dropped() {
     let provider = FakeClientProvider::empty();
-    let client = || Entangled(Arc::new(CallsOnDrop(provider.clone())));
+    let client = || Entangled(provider.clone());
     provider.set_client(&east(), client()).unwrap();
     provider.add_client(&east(), client()).unwrap();
     provider.set_client(&east(), client()).unwrap();
+    drop(block_on(provider.connection(&east())).unwrap());
     provider.set_cluster_error(&east(), fmt::Error).unwrap();
     provider.set_client(&east(), client()).unwrap();
+    provider.remove(&east());
+}
+
+#[test]
+fn an_error_may_use_the_provider_while_it_is_shown_or_dropped() {
+    let provider = FakeClientProvider::empty();
+    provider.set_cluster_error(&east(), Entangled(provider.clone())).unwrap();
+    assert!(format!("{provider:?}").contains("Entangled"));
     provider.remove(&east());
 }
 

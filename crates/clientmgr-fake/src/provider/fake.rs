@@ -36,10 +36,14 @@ pub struct FakeClientProvider<C> {
 }
 
 struct Shared<C> {
-    /// What is served. Never locked across an await, nor while a client or an error is dropped.
-    served: Mutex<BTreeMap<NamespacedName, Answer<C>>>,
+    /// What is served. Never locked across an await, nor while the caller's code runs: a client that is cloned or
+    /// dropped, an error that is dropped or shown. That code may use the fake.
+    served: Mutex<BTreeMap<NamespacedName, Served<C>>>,
     gate: Gate,
 }
+
+/// What is served under a key. The client is shared, so that it can be taken from under the lock without cloning it.
+type Served<C> = Answer<Arc<C>>;
 
 /// What a provider answers.
 type Answer<C> = Result<Connection<C, ConnectedAt>, ProviderError>;
@@ -80,7 +84,7 @@ impl<C> FakeClientProvider<C> {
             }
             Entry::Vacant(vacant) => {
                 let revision = ConnectedAt::now();
-                vacant.insert(Ok(Connection { client, revision }));
+                vacant.insert(Ok(Connection { client: Arc::new(client), revision }));
                 Ok(Some(revision))
             }
         }
@@ -241,6 +245,7 @@ impl<C> FakeClientProvider<C> {
     }
 
     fn connect(&self, key: &NamespacedName, client: C) -> ConnectedAt {
+        let client = Arc::new(client);
         let (revision, replaced) = {
             let mut served = self.served();
             // Taken under the lock, so that of two clients set at once the one that stays has the later revision.
@@ -252,7 +257,7 @@ impl<C> FakeClientProvider<C> {
     }
 
     /// A panic cannot leave the map half-written, so a poisoned lock is as good as any.
-    fn served(&self) -> MutexGuard<'_, BTreeMap<NamespacedName, Answer<C>>> {
+    fn served(&self) -> MutexGuard<'_, BTreeMap<NamespacedName, Served<C>>> {
         self.shared.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -265,7 +270,9 @@ impl<C: Clone + Send + Sync + 'static> ClientProvider for FakeClientProvider<C> 
 
     async fn connection(&self, cluster: &NamespacedName) -> Answer<C> {
         self.shared.gate.pass(cluster).await;
-        self.served().get(cluster).cloned().unwrap_or(Err(ProviderError::NotFound))
+        let served = self.served().get(cluster).cloned();
+        let Connection { client, revision } = served.unwrap_or(Err(ProviderError::NotFound))?;
+        Ok(Connection { client: C::clone(&client), revision })
     }
 }
 
@@ -278,7 +285,7 @@ impl<C> Clone for FakeClientProvider<C> {
 impl<C> fmt::Debug for FakeClientProvider<C> {
     /// Shows what is served, without the clients themselves.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let served = self.served();
+        let served = self.served().clone();
         let served = served.iter().map(|(key, answer)| (key, answer.as_ref().map(|connection| connection.revision)));
         f.debug_map().entries(served).finish()
     }
