@@ -101,12 +101,11 @@ pub async fn a_call_answers_what_is_current_when_it_completes<S: ProviderSetup>(
                 break;
             }
         }
-        let (answer, change) = match answer {
-            Some(answer) => (answer, "no change"),
-            None => {
-                setup.replace(&east).await;
-                (call.await, "the connection was replaced")
-            }
+        let (answer, change) = if let Some(answer) = answer {
+            (answer, "no change")
+        } else {
+            setup.replace(&east).await;
+            (call.await, "the connection was replaced")
         };
         let answered = expect_connection(answer, &east);
         let current = connected(&setup, &east).await;
