@@ -51,7 +51,7 @@ enum Fault {
     LateAnswersStayWhereNotRetained,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 enum Entry {
     Holding(ConnectedAt),
     ResetDue,
@@ -81,7 +81,7 @@ impl Faulty {
     }
 
     fn entry(&self, object: u32, cluster: &NamespacedName) -> Option<Entry> {
-        self.entries.lock().unwrap().get(&self.key(object, cluster)).cloned()
+        self.entries.lock().unwrap().get(&self.key(object, cluster)).copied()
     }
 
     fn set(&self, object: u32, cluster: &NamespacedName, entry: Entry) {
@@ -118,7 +118,7 @@ impl Faulty {
     ) -> Answer {
         let key = cluster.key.clone();
         let failed = |error| {
-            match &entry {
+            match entry {
                 None if self.fault != Fault::ErrorsLeaveNothing => self.set(object, &key, Entry::ResetDue),
                 Some(_) if self.fault == Fault::ErrorsDropWhatIsHeld => self.set(object, &key, Entry::ResetDue),
                 _ => {}
