@@ -119,7 +119,7 @@ async fn fitting(desk: &Mutex<Desk>) -> Result<Option<Token>, ConnectFailure> {
             lock(desk).settle(&renewal, outcome);
         }
     }
-    lock(desk).bearer.token(Timestamp::now()).map(|token| token.cloned())
+    lock(desk).bearer.token(Timestamp::now()).map(Option::<&Token>::cloned)
 }
 
 /// The task of a renewal; ends when dropped.
