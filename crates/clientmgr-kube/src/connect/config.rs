@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use super::address;
 use super::files;
 use super::token::Token;
+use super::unset;
 use crate::endpoint::Source;
 use crate::{AuthProviderProblem, ConnectFailure, KubeconfigProblem, Material};
 
@@ -39,6 +40,8 @@ pub(crate) fn load(source: &Source) -> Result<Loaded, ConnectFailure> {
         Source::Context { name, kubeconfig } => from_context(name, kubeconfig)?,
         Source::Config(config) => (**config).clone(),
     };
+    unset::in_user(&mut config.auth_info);
+    unset::unset(&mut config.tls_server_name);
     address::check(&config)?;
     if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
         // kube takes any text for a bundle without certificates, and then trusts nobody.
@@ -72,11 +75,15 @@ fn from_context(context: &str, kubeconfig: &Kubeconfig) -> Result<Config, Connec
         }
         Some(_) => {}
     }
-    if let (Some(path), None) = (&cluster.certificate_authority, &cluster.certificate_authority_data) {
-        files::check(Material::CertificateAuthority, Path::new(path))?;
+    let mut kubeconfig = kubeconfig.clone();
+    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        unset::in_cluster(cluster);
+        if let (Some(path), None) = (&cluster.certificate_authority, &cluster.certificate_authority_data) {
+            files::check(Material::CertificateAuthority, Path::new(path))?;
+        }
     }
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    let loading = Config::from_custom_kubeconfig(kubeconfig.clone(), &options);
+    let loading = Config::from_custom_kubeconfig(kubeconfig, &options);
     // It is `async` and yet awaits nothing.
     let config = futures::executor::block_on(loading).map_err(KubeconfigProblem::from)?;
     Ok(config)

@@ -13,6 +13,7 @@ mod proof;
 mod renewal;
 mod token;
 mod translate;
+mod unset;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ mod support;
 
 mod addresses;
 mod controller;
+mod empty_fields;
 mod fleet;
 mod fleet_check;
 mod hanging;

@@ -41,7 +41,7 @@ fn places() -> Vec<Place> {
         Place {
             what: "key",
             kubeconfig: user(AuthInfo {
-                client_certificate_data: Some(String::new()),
+                client_certificate_data: Some("aGVsbG8=".into()),
                 client_key_data: Some(SECRET.into()),
                 ..AuthInfo::default()
             }),

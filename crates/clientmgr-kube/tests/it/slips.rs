@@ -92,7 +92,7 @@ async fn a_plugin_that_no_wait_helps_needs_another_configuration() {
     let table: [(fn(&mut ExecConfig), bool); 9] = [
         (|exec| exec.command = None, true),
         (|exec| exec.api_version = None, true),
-        (|exec| exec.interactive_mode = Some(clientmgr_kube::kube::config::ExecInteractiveMode::Always), true),
+        (|exec| exec.interactive_mode = Some(kube::config::ExecInteractiveMode::Always), true),
         (|exec| exec.command = Some("no-such-plugin with arguments".into()), true),
         (|exec| exec.args = Some(vec!["a\0b".into()]), true),
         (|exec| exec.args = Some(vec!["x".repeat(1 << 22)]), true),

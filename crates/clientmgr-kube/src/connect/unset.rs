@@ -1,0 +1,77 @@
+//! Fields that are there and empty: to kubectl they are not there, and templates leave such behind.
+
+use kube::config::{AuthInfo, Cluster};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Takes the empty fields out of a cluster.
+pub(crate) fn in_cluster(cluster: &mut Cluster) {
+    for field in [
+        &mut cluster.certificate_authority,
+        &mut cluster.certificate_authority_data,
+        &mut cluster.proxy_url,
+        &mut cluster.tls_server_name,
+    ] {
+        unset(field);
+    }
+}
+
+/// Takes the empty fields out of a user.
+///
+/// A token that is all there is stays, though it is empty: whoever writes one means to be somebody, and would be nobody.
+pub(crate) fn in_user(user: &mut AuthInfo) {
+    for field in [
+        &mut user.username,
+        &mut user.token_file,
+        &mut user.client_certificate,
+        &mut user.client_certificate_data,
+        &mut user.client_key,
+        &mut user.impersonate,
+        &mut user.impersonate_uid,
+    ] {
+        unset(field);
+    }
+    unset_secret(&mut user.client_key_data);
+    if has_other_credentials(user) {
+        unset_secret(&mut user.token);
+    }
+}
+
+fn has_other_credentials(user: &AuthInfo) -> bool {
+    let texts = [&user.username, &user.token_file, &user.client_certificate, &user.client_certificate_data];
+    texts.iter().any(|field| field.is_some()) || user.exec.is_some() || user.auth_provider.is_some()
+}
+
+/// Takes out a text that is empty.
+pub(crate) fn unset(field: &mut Option<String>) {
+    field.take_if(|text| text.is_empty());
+}
+
+fn unset_secret(field: &mut Option<SecretString>) {
+    field.take_if(|text| text.expose_secret().is_empty());
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::config::AuthInfo;
+
+    use super::in_user;
+
+    #[test]
+    fn an_empty_token_stays_only_where_it_is_all_there_is() {
+        let table: [(fn(&mut AuthInfo), bool); 7] = [
+            (|_| (), true),
+            (|user| user.username = Some(String::new()), true),
+            (|user| user.username = Some("me".into()), false),
+            (|user| user.token_file = Some("/token".into()), false),
+            (|user| user.client_certificate = Some("/certificate".into()), false),
+            (|user| user.exec = Some(kube::config::ExecConfig::default()), false),
+            (|user| user.auth_provider = Some(kube::config::AuthProviderConfig::default()), false),
+        ];
+        for (edit, stays) in table {
+            let mut user = AuthInfo { token: Some("".into()), ..AuthInfo::default() };
+            edit(&mut user);
+            in_user(&mut user);
+            assert_eq!(user.token.is_some(), stays, "{user:?}");
+        }
+    }
+}

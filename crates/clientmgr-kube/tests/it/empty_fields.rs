@@ -1,0 +1,91 @@
+//! Fields that are there and empty, as templates leave them behind: the same as fields that are not there.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clientmgr_fake::apiserver::ApiServer;
+use clientmgr_kube::kube::config::{AuthInfo, Cluster, Kubeconfig};
+use clientmgr_kube::{ClusterStatus, KubeconfigProblem, Proof, TokenProblem};
+
+use crate::support::{fleet_with, kubeconfig, kubeconfig_of, problem, server};
+
+/// Who the server takes the user of `kubeconfig` for.
+async fn user_of(kubeconfig: &Kubeconfig) -> String {
+    let (fleet, key) = fleet_with(kubeconfig);
+    fleet.connect(&key).await.unwrap();
+    match fleet.status(&key) {
+        Some(ClusterStatus::Connected { proof: Proof::Credentials { user }, .. }) => user,
+        other => panic!("nobody: {other:?}"),
+    }
+}
+
+fn with_cluster(server: &ApiServer, edit: impl FnOnce(&mut Cluster)) -> Kubeconfig {
+    let mut kubeconfig = server.kubeconfig();
+    edit(kubeconfig.clusters[0].cluster.as_mut().unwrap());
+    kubeconfig
+}
+
+fn empty() -> Option<String> {
+    Some(String::new())
+}
+
+#[tokio::test]
+async fn an_empty_token_gives_way_to_other_credentials() {
+    let server = server("east").await;
+    let alice = server.issue_certificate("alice", std::time::Duration::from_secs(3600)).unwrap();
+    let user = AuthInfo {
+        token: Some("".into()),
+        token_file: empty(),
+        username: empty(),
+        password: Some("".into()),
+        impersonate: empty(),
+        client_certificate: empty(),
+        client_certificate_data: Some(STANDARD.encode(alice.certificate_pem().unwrap())),
+        client_key_data: Some(STANDARD.encode(alice.key_pem().unwrap()).into()),
+        ..AuthInfo::default()
+    };
+    assert_eq!(user_of(&kubeconfig_of(&server, user)).await, "alice");
+}
+
+#[tokio::test]
+async fn an_empty_certificate_gives_way_to_a_token() {
+    let server = server("east").await;
+    let bob = server.issue_token("bob");
+    let user = AuthInfo {
+        token: Some(bob.token().unwrap().into()),
+        client_certificate_data: empty(),
+        client_key_data: Some("".into()),
+        client_key: empty(),
+        ..AuthInfo::default()
+    };
+    assert_eq!(user_of(&kubeconfig_of(&server, user)).await, "bob");
+}
+
+#[tokio::test]
+async fn empty_embedded_material_gives_way_to_a_file() {
+    let server = server("east").await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca");
+    std::fs::write(&path, server.ca_pem()).unwrap();
+    let kubeconfig = with_cluster(&server, |cluster| {
+        cluster.certificate_authority_data = empty();
+        cluster.certificate_authority = Some(path.to_str().unwrap().into());
+    });
+    user_of(&kubeconfig).await;
+}
+
+#[tokio::test]
+async fn an_empty_server_name_or_proxy_is_none() {
+    let server = server("east").await;
+    let kubeconfig = with_cluster(&server, |cluster| {
+        cluster.tls_server_name = empty();
+        cluster.proxy_url = empty();
+        cluster.certificate_authority = empty();
+    });
+    user_of(&kubeconfig).await;
+}
+
+#[tokio::test]
+async fn an_empty_token_that_is_all_there_is_makes_nobody_anonymous() {
+    let found = problem(&kubeconfig(|_, user| user.token = Some("".into()))).await;
+    assert!(matches!(found, KubeconfigProblem::Token(TokenProblem::Empty)), "{found:?}");
+}
