@@ -5,6 +5,7 @@ mod address;
 mod authorize;
 mod build;
 mod config;
+mod credential;
 mod deadline;
 mod files;
 mod lane;

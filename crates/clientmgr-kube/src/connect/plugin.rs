@@ -7,15 +7,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use kube::Config;
-use kube::config::{ExecConfig, ExecInteractiveMode, Kubeconfig};
+use kube::config::{ExecConfig, ExecInteractiveMode};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
+use super::credential::Document;
 use super::deadline::Deadline;
+use super::lane::Lane;
 use super::token::Token;
-use crate::PluginProblem;
+use crate::{ConnectFailure, PluginProblem};
 
 /// What is read at most of what a plugin prints.
 const OUTPUT_LIMIT: u64 = 1024 * 1024;
@@ -37,6 +39,10 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    pub(crate) fn new(certificate: &str, key: &str) -> Self {
+        Self { certificate: certificate.to_owned(), key: key.into() }
+    }
+
     /// Makes it the identity of a configuration.
     pub(crate) fn put_into(&self, config: &mut Config) {
         config.auth_info.client_certificate_data = Some(STANDARD.encode(&self.certificate));
@@ -49,13 +55,21 @@ impl Identity {
 /// # Cancel safety
 ///
 /// Dropping the future kills the plugin.
-pub(crate) async fn run(exec: &ExecConfig, deadline: impl Into<Deadline>) -> Result<Issued, PluginProblem> {
+pub(crate) async fn run(exec: &ExecConfig, deadline: impl Into<Deadline>) -> Result<Issued, ConnectFailure> {
     let deadline = deadline.into();
-    let name = exec.command.clone().filter(|command| !command.is_empty()).ok_or(PluginProblem::NoCommand)?;
-    match tokio::time::timeout(deadline.left(), output(exec, &name)).await {
-        Ok(printed) => read(exec, &name, &printed?),
-        Err(_) => Err(PluginProblem::TimedOut { command: name, deadline: deadline.limit() }),
-    }
+    let name = exec.command.as_deref().filter(|command| !command.is_empty()).ok_or(PluginProblem::NoCommand)?;
+    let timed_out = || PluginProblem::TimedOut { command: name.to_owned(), deadline: deadline.limit() };
+    let printed = tokio::time::timeout(deadline.left(), output(exec, name)).await.map_err(|_| timed_out())??;
+    let document = match Document::from_json(&printed) {
+        Some(document) => Some(document),
+        // A thread of its own, for a piece of work that ends by itself, if late.
+        None => match Lane::new().run(deadline, move || Document::from_yaml(&printed)).await {
+            Err(ConnectFailure::BuildHangs { .. }) => return Err(timed_out().into()),
+            read => read?,
+        },
+    };
+    let document = document.ok_or_else(|| PluginProblem::NoCredential { command: name.to_owned() })?;
+    Ok(document.into_issued(name, exec.api_version.as_deref())?)
 }
 
 async fn output(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, PluginProblem> {
@@ -111,48 +125,4 @@ fn command(exec: &ExecConfig, name: &str, version: &str) -> Command {
     // What a plugin says on its way may hold a credential, so it goes nowhere.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     command
-}
-
-/// Reads what a plugin printed.
-fn read(exec: &ExecConfig, name: &str, printed: &[u8]) -> Result<Issued, PluginProblem> {
-    let garbage = || PluginProblem::Garbage { command: name.to_owned() };
-    let credential = parse(printed).ok_or_else(garbage)?;
-    let text = |field: &str| match credential.status.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(_) => Err(garbage()),
-    };
-    if credential.api_version != exec.api_version {
-        return Err(garbage());
-    }
-    let token = text("token")?.map(|token| Token::new(&SecretString::from(token))).transpose();
-    let token = token.map_err(|source| PluginProblem::Token { command: name.to_owned(), source })?;
-    let identity = match (text("clientCertificateData")?, text("clientKeyData")?) {
-        (Some(certificate), Some(key)) => Some(Identity { certificate: certificate.to_owned(), key: key.into() }),
-        (None, None) => None,
-        (Some(_), None) | (None, Some(_)) => return Err(garbage()),
-    };
-    let expires = text("expirationTimestamp")?.map(str::parse).transpose().map_err(|_| garbage())?;
-    if token.is_none() && identity.is_none() {
-        return Err(garbage());
-    }
-    Ok(Issued { token, identity, expires })
-}
-
-struct Credential {
-    api_version: Option<String>,
-    status: Value,
-}
-
-/// Plugins print JSON, and some YAML, since kubectl reads that too.
-fn parse(printed: &[u8]) -> Option<Credential> {
-    // kube's reader of kubeconfigs is a reader of YAML that keeps the fields it does not know.
-    let document = match serde_json::from_slice::<Kubeconfig>(printed) {
-        Ok(document) => document,
-        Err(_) => Kubeconfig::from_yaml(std::str::from_utf8(printed).ok()?).ok()?,
-    };
-    let Kubeconfig { kind, api_version, mut other, .. } = document;
-    let status = other.remove("status").filter(Value::is_object)?;
-    (kind.as_deref() == Some("ExecCredential")).then_some(Credential { api_version, status })
 }

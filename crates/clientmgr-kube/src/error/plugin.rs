@@ -82,10 +82,30 @@ pub enum PluginProblem {
         limit: u64,
     },
 
-    /// What the plugin printed is no `ExecCredential` of the version asked for, or one that lacks a token and a
-    /// certificate with its key.
-    #[error("the credential plugin {command:?} printed no usable ExecCredential")]
+    /// What the plugin printed is no `ExecCredential`.
+    #[error("the credential plugin {command:?} printed no ExecCredential, neither as JSON nor as YAML")]
+    NoCredential {
+        /// The command.
+        command: String,
+    },
+
+    /// The plugin printed an `ExecCredential` of another version than the kubeconfig names.
+    #[error("the credential plugin {command:?} printed an ExecCredential of another apiVersion than it was asked for")]
+    OtherVersion {
+        /// The command.
+        command: String,
+    },
+
+    /// The plugin printed an `ExecCredential` that lacks a token and a certificate with its key.
+    #[error("the credential plugin {command:?} printed an ExecCredential without a usable token or certificate")]
     Garbage {
+        /// The command.
+        command: String,
+    },
+
+    /// The plugin printed an `ExecCredential` that does not tell when it ends by a time of RFC 3339.
+    #[error("the credential plugin {command:?} printed an ExecCredential whose expirationTimestamp is no time")]
+    NoTime {
         /// The command.
         command: String,
     },

@@ -174,25 +174,65 @@ async fn a_plugin_that_fails_is_an_error_with_its_code() {
 async fn a_plugin_that_prints_something_else_is_an_error() {
     let other_version = printing(r#""token":"t""#).replace("k8s.io/v1", "k8s.io/v1beta1");
     let other_kind = printing(r#""token":"t""#).replace("ExecCredential", "Secret");
-    for text in [
-        "true",
-        "echo sesame",
-        "echo '{'",
-        "echo '[]'",
-        "printf '\\377\\376'",
-        "echo '{}'",
-        &printing(""),
-        &printing(r#""token":7"#),
-        &printing(r#""clientCertificateData":"only""#),
-        &printing(r#""token":"t","expirationTimestamp":"tomorrow""#),
-        &other_version,
-        &other_kind,
-    ] {
+    let none = "no ExecCredential, neither as JSON nor as YAML";
+    let garbage = "an ExecCredential without a usable token or certificate";
+    let table = [
+        ("true", none),
+        ("echo sesame", none),
+        ("echo '{'", none),
+        ("echo '[]'", none),
+        ("printf '\\377\\376'", none),
+        ("echo '{}'", none),
+        (&other_kind, none),
+        (&other_version, "an ExecCredential of another apiVersion than it was asked for"),
+        (&printing(""), garbage),
+        (&printing(r#""token":7"#), garbage),
+        (&printing(r#""clientCertificateData":"only""#), garbage),
+        (
+            &printing(r#""token":"t","expirationTimestamp":"tomorrow""#),
+            "an ExecCredential whose expirationTimestamp is no time",
+        ),
+    ];
+    for (text, expected) in table {
         let problem = plugin_problem(script(text)).await;
-        assert!(matches!(problem, PluginProblem::Garbage { .. }), "{text}: {problem:?}");
+        assert_eq!(problem.to_string(), format!("the credential plugin \"/bin/sh\" printed {expected}"), "{text}");
     }
     let problem = plugin_problem(script(&printing(r#""token":"a b""#))).await;
     assert!(matches!(problem, PluginProblem::Token { .. }), "{problem:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_never_ends_may_say_so() {
+    let server = server("east").await;
+    let status = format!(r#""token":"{}","expirationTimestamp":"9999-12-31T23:59:59Z""#, token_of(&server));
+    connect(&kubeconfig_of(&server, with(script(&printing(&status))))).await.unwrap();
+}
+
+/// Aliases of aliases: a few hundred bytes that keep a reader of YAML busy for a while.
+#[tokio::test]
+async fn reading_what_a_plugin_printed_delays_nobody() {
+    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
+        + &('b'..='k')
+            .map(|it| {
+                let last = char::from(it as u8 - 1);
+                format!("{it}: &{it} [{}]\n", vec![format!("*{last}"); 9].join(","))
+            })
+            .collect::<String>();
+    let reading = plugin_problem(script(&format!("printf '%s' '{bomb}'")));
+    let mut reading = std::pin::pin!(reading);
+    let (begun, mut longest) = (std::time::Instant::now(), Duration::ZERO);
+    let problem = loop {
+        let before = std::time::Instant::now();
+        let polled = futures::poll!(reading.as_mut());
+        longest = longest.max(before.elapsed());
+        if let std::task::Poll::Ready(problem) = polled {
+            break problem;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(matches!(problem, PluginProblem::NoCredential { .. }), "{problem:?}");
+    let all = begun.elapsed();
+    assert!(longest < all / 2, "polled for {longest:?} of {all:?}");
 }
 
 #[tokio::test]

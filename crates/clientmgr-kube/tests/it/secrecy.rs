@@ -90,7 +90,7 @@ fn plugins() -> Vec<Place> {
         Place {
             what: "plugin's output",
             kubeconfig: exec(format!("echo {SECRET}; echo {SECRET} >&2")),
-            fails: |failure| matches!(failure, ConnectFailure::Plugin(PluginProblem::Garbage { .. })),
+            fails: |failure| matches!(failure, ConnectFailure::Plugin(PluginProblem::NoCredential { .. })),
         },
         Place {
             what: "failing plugin's output",
