@@ -44,7 +44,8 @@ use crate::{ConnectError, ConnectFailure, Endpoint};
 ///
 /// The clients it hands out have a timeout for connecting and none for reading, since a watch may be silent for as long
 /// as nothing happens: a single request that must not hang needs a timeout around it. Nor do they repeat failed
-/// requests by themselves, since that makes an outage look like a hang: a controller has a backoff of its own.
+/// requests by themselves, since that makes an outage look like a hang: a controller has a backoff of its own. The one
+/// exception is a request whose token was refused: if the token can be renewed, it is, and the request sent once more.
 ///
 /// # Runtime
 ///
@@ -152,6 +153,11 @@ impl Fleet {
     ///
     /// [`ConnectError`]; until the next attempt it is also what readers are given as the source of
     /// [`ProviderError::Unavailable`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the attempt up. One that is kept and not polled is in the way of others: [poll it or drop
+    /// it](Self#cancel-safety).
     pub async fn connect(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
         self.find(cluster)?.connect(Want::Any, &self.inner.means()).await
     }
@@ -160,6 +166,11 @@ impl Fleet {
     ///
     /// As many at a time as the fleet's limit allows; each has its own deadline, which does not run while it waits for
     /// its place.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the attempts up. One that is kept and not polled is in the way of others: [poll it or drop
+    /// it](Self#cancel-safety).
     pub async fn connect_all(&self) -> Vec<(NamespacedName, Result<ConnectedAt, ConnectError>)> {
         let means = &self.inner.means();
         let connecting = self.inner.roster.all().into_iter().map(|member| async move {
@@ -180,6 +191,11 @@ impl Fleet {
     /// [`ConnectError`] if no new connection could be made. The old one is then [checked](Self::check), and served on
     /// only if it still answers: bad new credentials do not break a cluster that works, and a dead cluster does not
     /// pass for a working one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the attempt up. One that is kept and not polled is in the way of others: [poll it or drop
+    /// it](Self#cancel-safety).
     pub async fn reconnect(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
         self.find(cluster)?.connect(Want::New, &self.inner.means()).await
     }
@@ -202,6 +218,11 @@ impl Fleet {
     /// A check that is overtaken by another connection tells what that one's revision is. One that an
     /// [`upsert`](Self::upsert) or a [`remove`](Self::remove) ends says so, and nothing about the connection:
     /// [`ConnectFailure::Superseded`] and [`ConnectFailure::Removed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the check up. One that is kept and not polled is in the way of others: [poll it or drop
+    /// it](Self#cancel-safety).
     pub async fn check(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
         self.find(cluster)?.check(&self.inner.means()).await
     }
