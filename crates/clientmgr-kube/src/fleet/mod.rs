@@ -50,9 +50,9 @@ use crate::{ConnectError, ConnectFailure, Endpoint};
 /// # Runtime
 ///
 /// [`connect`](Self::connect), [`connect_all`](Self::connect_all), [`reconnect`](Self::reconnect) and
-/// [`check`](Self::check) need a Tokio runtime with time and I/O enabled. Where there is none, or one without time, they
-/// end in [`ConnectFailure::NoRuntime`]; whether it has I/O cannot be asked, and Tokio panics at the first request of
-/// one that has none. Everything else works anywhere.
+/// [`check`](Self::check) need a Tokio runtime with time and I/O enabled. Where there is none, or one without time,
+/// they end in [`ConnectFailure::NoRuntime`]; whether it has I/O cannot be asked, and Tokio panics at the first request
+/// where it has none. Everything else works anywhere.
 ///
 /// # Cancel safety
 ///
@@ -125,10 +125,10 @@ impl Fleet {
     ///
     /// A context that is wrong is added as well: connecting it tells what is wrong, and the others are not concerned.
     ///
-    /// For a context that is there this is an [`upsert`](Self::upsert), also where nothing changed: the next connect makes
-    /// a new connection, and every object is reset. To take up a file that may have changed, upsert those contexts that
-    /// did; to have credentials read anew, [`reconnect`](Self::reconnect). Clusters whose context is gone stay until they
-    /// are [removed](Self::remove).
+    /// For a context that is there this is an [`upsert`](Self::upsert), also where nothing changed: the next connect
+    /// makes a new connection, and every object is reset. To take up a file that may have changed, upsert the contexts
+    /// that did; to have credentials read anew, [`reconnect`](Self::reconnect). Clusters whose context is gone stay
+    /// until they are [removed](Self::remove).
     pub fn add_contexts(&self, kubeconfig: &Kubeconfig) {
         for context in crate::contexts(kubeconfig) {
             self.upsert(NamespacedName::cluster_scoped(context), Endpoint::from_kubeconfig(kubeconfig, context));
@@ -156,8 +156,8 @@ impl Fleet {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the attempt up. One that is kept and not polled is in the way of others: [poll it or drop
-    /// it](Self#cancel-safety).
+    /// Dropping the future gives the attempt up. One that is kept and not polled is in the way of others: [poll it or
+    /// drop it](Self#cancel-safety).
     pub async fn connect(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
         self.find(cluster)?.connect(Want::Any, &self.inner.means()).await
     }
@@ -169,8 +169,8 @@ impl Fleet {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the attempts up. One that is kept and not polled is in the way of others: [poll it or drop
-    /// it](Self#cancel-safety).
+    /// Dropping the future gives the attempts up. One that is kept and not polled is in the way of others: [poll it or
+    /// drop it](Self#cancel-safety).
     pub async fn connect_all(&self) -> Vec<(NamespacedName, Result<ConnectedAt, ConnectError>)> {
         let means = &self.inner.means();
         let connecting = self.inner.roster.all().into_iter().map(|member| async move {
@@ -194,8 +194,8 @@ impl Fleet {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the attempt up. One that is kept and not polled is in the way of others: [poll it or drop
-    /// it](Self#cancel-safety).
+    /// Dropping the future gives the attempt up. One that is kept and not polled is in the way of others: [poll it or
+    /// drop it](Self#cancel-safety).
     pub async fn reconnect(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
         self.find(cluster)?.connect(Want::New, &self.inner.means()).await
     }
@@ -212,8 +212,8 @@ impl Fleet {
     ///
     /// Except where the server had too much to do to let the check through (429): it lives, so what is served is served
     /// on, and the error is told to the caller alone, with how long to leave the server
-    /// [alone](ConnectError::retry_after). A 503 is no such answer: an API server that is not ready sends it, or a proxy
-    /// with nothing behind it.
+    /// [alone](ConnectError::retry_after). A 503 is no such answer: an API server that is not ready sends it, or a
+    /// proxy with nothing behind it.
     ///
     /// A check that is overtaken by another connection tells what that one's revision is. One that an
     /// [`upsert`](Self::upsert) or a [`remove`](Self::remove) ends says so, and nothing about the connection:
@@ -221,8 +221,8 @@ impl Fleet {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the check up. One that is kept and not polled is in the way of others: [poll it or drop
-    /// it](Self#cancel-safety).
+    /// Dropping the future gives the check up. One that is kept and not polled is in the way of others: [poll it or
+    /// drop it](Self#cancel-safety).
     pub async fn check(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
         self.find(cluster)?.check(&self.inner.means()).await
     }
