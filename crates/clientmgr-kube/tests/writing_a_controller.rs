@@ -11,7 +11,8 @@ use std::time::Duration;
 use clientmgr_fake::FakeClientProvider;
 use clientmgr_fake::apiserver::{ApiServer, Fault, Logged, NoSocket, Requests};
 use clientmgr_kube::{
-    BoundStates, ClientManager, ClusterResource as _, ConnectedAt, Endpoint, Fleet, NamespacedName, to_micro_time,
+    BoundStates, ClientManager, ClusterResource as _, ConnectedAt, Endpoint, Fleet, NamespacedName, ObjectKey,
+    ObservedCluster, to_micro_time,
 };
 use futures::channel::mpsc;
 use greetings::cluster::{Cluster, ClusterSpec, ClusterStatus};
@@ -19,10 +20,10 @@ use greetings::controller::run;
 use greetings::greeting::{self, Context, Greeting, GreetingSpec, RESYNC, RETRY, cleanup, reconcile};
 use greetings::keeper::keep_connected;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::controller::Action;
 use kube::runtime::wait::await_condition;
-use kube::{Api, Client, CustomResourceExt as _};
+use kube::{Api, Client, CustomResourceExt as _, ResourceExt as _};
 use serde_json::json;
 
 // The reconcile, over a fake provider and servers without a socket.
@@ -200,6 +201,28 @@ async fn a_refusal_is_looked_at_without_a_client() -> Result<(), Box<dyn Error>>
     let clients = ClientManager::new(provider);
     let error = clients.client(&greeting("hi"), &cluster(None)).await.err().unwrap();
     assert!(error.is_not_found());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_whose_kind_is_known_at_run_time_is_known_by_its_uid() -> Result<(), Box<dyn Error>> {
+    let (provider, context) = setup();
+    let member = ApiServer::builder().start_without_socket()?;
+    let cluster = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), member.client())?));
+    reconcile(&greeting("hi"), Some(&cluster), &context).await?;
+
+    let object: DynamicObject = serde_json::from_value(serde_json::to_value(greeting("hi"))?)?;
+    let key = ObjectKey::of_uid(&object.uid().expect("the greeting has one"));
+    let observed = ObservedCluster { key: cluster.cluster_key().into_owned(), revision: cluster.connected_at() };
+    let standing = async |_| unreachable!("it stands");
+    let members = context.members.by_key();
+    members.get_or_build::<std::io::Error, _>(&key, &observed, standing).await?;
+    members.forget(&key);
+    assert_eq!(context.members.objects(), 0);
+
+    let clients = ClientManager::new(provider);
+    assert!(!clients.by_key().refresh(&key, &observed).is_reset());
+    clients.by_key().client(&key, &observed).await?;
     Ok(())
 }
 
