@@ -4,6 +4,7 @@ use kube::client::ClientBuilder;
 use kube::{Client, Config};
 
 use super::authorize::AuthorizeLayer;
+use super::identity;
 use super::renewal::Bearer;
 use super::translate;
 use crate::ConnectFailure;
@@ -39,7 +40,11 @@ fn has_cryptography() -> bool {
 /// Builds a client. Blocks on files and on the system's trust store; must be called within a runtime.
 pub(crate) fn client(config: Config, bearer: Bearer) -> Result<Client, ConnectFailure> {
     let valid_until = bearer.client_valid_until();
-    let builder = ClientBuilder::try_from(config).map_err(translate::building)?;
+    let has_encrypted_key = identity::is_key_encrypted(&config.auth_info);
+    let builder = ClientBuilder::try_from(config).map_err(|error| {
+        let failure = translate::building(error);
+        if has_encrypted_key { identity::blame_encryption(failure) } else { failure }
+    })?;
     let builder = builder.with_valid_until(valid_until);
     Ok(builder.with_layer(&AuthorizeLayer::new(bearer)).build())
 }

@@ -8,6 +8,7 @@ mod config;
 mod credential;
 mod deadline;
 mod files;
+mod identity;
 mod lane;
 mod plugin;
 mod proof;

@@ -97,14 +97,19 @@ pub(crate) fn cut_off(error: Box<dyn Error + Send + Sync>) -> ConnectFailure {
 #[cfg(feature = "rustls-tls")]
 fn rustls(error: &kube::client::RustlsTlsError) -> KubeconfigProblem {
     use kube::client::RustlsTlsError as Tls;
+    use rustls::{CertificateError, InconsistentKeys};
 
     match error {
+        Tls::InvalidPrivateKey(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            KubeconfigProblem::KeyMismatch
+        }
         // rustls reads the certificate to see whether the key fits, so it may be the certificate that is wrong.
         Tls::InvalidIdentityPem(_)
         | Tls::MissingCertificate
-        | Tls::InvalidPrivateKey(rustls::Error::InvalidCertificate(_)) => {
+        | Tls::InvalidPrivateKey(rustls::Error::InvalidCertificate(CertificateError::BadEncoding)) => {
             KubeconfigProblem::Pem { material: Material::ClientCertificate }
         }
+        Tls::InvalidPrivateKey(rustls::Error::InvalidCertificate(_)) => KubeconfigProblem::CertificateKind,
         Tls::MissingPrivateKey | Tls::InvalidPrivateKey(_) | Tls::UnknownPrivateKeyFormat => {
             KubeconfigProblem::Pem { material: Material::ClientKey }
         }

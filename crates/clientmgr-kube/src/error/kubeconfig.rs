@@ -175,6 +175,19 @@ pub enum KubeconfigProblem {
         material: Material,
     },
 
+    /// The client key belongs to another certificate. Told with the feature `rustls-tls`.
+    #[error("the client key does not belong to the client certificate")]
+    KeyMismatch,
+
+    /// The client key is protected by a passphrase, and nobody is there to be asked for it.
+    #[error("the client key is encrypted: give it without a passphrase")]
+    EncryptedKey,
+
+    /// The client certificate can be read, and is of a kind that is not supported: version 1 of X.509, say. Told with
+    /// the feature `rustls-tls`.
+    #[error("the client certificate is not an X.509 certificate of a supported kind: it takes version 3")]
+    CertificateKind,
+
     /// The bearer token cannot be sent.
     #[error("the token cannot be used")]
     Token(#[from] TokenProblem),

@@ -8,6 +8,7 @@ mod empty_fields;
 mod fleet;
 mod fleet_check;
 mod hanging;
+mod identity;
 mod kubeconfig;
 mod laws;
 mod oidc;
