@@ -95,6 +95,10 @@ fn recognise(error: &(dyn Error + 'static)) -> Option<Unreached> {
             _ => None,
         };
     }
+    // The connection ended before an answer did, in order.
+    if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
+        return Some(Unreached::Cut);
+    }
     // hyper-util keeps the type of this one to itself; its text is all there is to go by. A test holds it in place.
     (error.to_string() == "dns error").then_some(Unreached::Dns)
 }

@@ -2,8 +2,10 @@
 
 use clientmgr_kube::kube::Config;
 use clientmgr_kube::{ConnectFailure, Endpoint, KubeconfigProblem};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 
-use crate::support::{builder, everything, key, kubeconfig, problem};
+use crate::support::{builder, connect, everything, key, kubeconfig, problem};
 
 /// What is wrong with a server, in a kubeconfig and in a ready configuration alike.
 async fn server_problem(server: &str) -> KubeconfigProblem {
@@ -49,4 +51,22 @@ async fn a_host_that_is_no_name_needs_another_configuration() {
     for server in ["https://a..b:1", "http://a..b:1"] {
         assert!(matches!(server_problem(server).await, KubeconfigProblem::ServerHost), "{server}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_without_an_answer_cuts_the_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    let kubeconfig = kubeconfig(|cluster, _| cluster.server = Some(server));
+    let hanging_up = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // All of it: a server that leaves something unread resets the connection.
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "the request was cut");
+        }
+    };
+    let (outcome, ()) = futures::future::join(connect(&kubeconfig), hanging_up).await;
+    let error = outcome.unwrap_err();
+    assert_eq!(error.to_string(), "cluster east: the server was not reached: the connection was cut");
 }
