@@ -23,7 +23,7 @@ const FILE_INTERVAL: Duration = Duration::from_secs(60);
 const PLUGIN_PAUSE: Duration = Duration::from_secs(5);
 
 /// The same for a file, which costs little to read.
-const FILE_PAUSE: Duration = Duration::from_secs(1);
+const FILE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The token that a client sends.
 #[derive(Clone)]
@@ -228,7 +228,10 @@ mod tests {
 
     /// What is due so many seconds after the last renewal, on both clocks.
     fn due(bearer: &Bearer, seconds: u64) -> Due {
-        let age = Duration::from_secs(seconds);
+        due_after(bearer, Duration::from_secs(seconds))
+    }
+
+    fn due_after(bearer: &Bearer, age: Duration) -> Due {
         bearer.due(wall() + age, bearer.renewed + age)
     }
 
@@ -272,8 +275,8 @@ mod tests {
             bearer.renew(Ok((token("second"), bearer.expires)), bearer.renewed);
             bearer.accept(&token("second"));
             bearer.refuse(&token("second"));
-            let pause = pause.as_secs();
-            assert_eq!([0, pause - 1, pause].map(|age| due(&bearer, age)), [Due::No, Due::No, Due::Now]);
+            let ages = [Duration::ZERO, pause - Duration::from_millis(1), pause];
+            assert_eq!(ages.map(|age| due_after(&bearer, age)), [Due::No, Due::No, Due::Now]);
         }
     }
 
