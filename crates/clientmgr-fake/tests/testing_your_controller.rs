@@ -8,6 +8,7 @@ use std::{error::Error, time::Duration};
 use clientmgr_fake::apiserver::{ApiServer, Fault, Logged, Replacement, Requests};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::discovery::{ApiGroup, Discovery};
 use kube::{
     Api, Client, Config, ResourceExt as _,
     api::{PostParams, WatchEvent, WatchParams},
@@ -222,11 +223,11 @@ fn the_table_of_differences_is_the_one_of_the_module() {
 #[tokio::test]
 async fn the_page_names_every_kind_that_is_served() -> Result<(), Box<dyn Error>> {
     let server = ApiServer::builder().start().await?;
-    let discovery = kube::Discovery::new(server.client().await?).run().await?;
+    let discovery = Discovery::new(server.client().await?).run().await?;
     let (_, told) = PAGE.split_once("Served are ").expect("the page tells what is served");
     let told = told.split_once("A [conformance").expect("and goes on").0;
     let kinds: Vec<_> =
-        discovery.groups().flat_map(|group| group.recommended_resources()).map(|(resource, _)| resource.kind).collect();
+        discovery.groups().flat_map(ApiGroup::recommended_resources).map(|(resource, _)| resource.kind).collect();
     assert!(kinds.len() > 15, "{kinds:?}");
     for kind in kinds {
         let told = told.contains(&format!("{kind}s")) || kind.ends_with("Binding") && told.contains("their Bindings");
