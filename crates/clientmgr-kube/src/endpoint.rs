@@ -2,13 +2,11 @@
 //! connecting does that, and tells what is wrong.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use kube::Config;
-use kube::config::{Kubeconfig, KubeconfigError};
+use kube::config::Kubeconfig;
 
-use crate::KubeconfigProblem;
 use crate::connect::Lane;
 
 /// How to reach a cluster and as whom. Cheap to clone.
@@ -51,7 +49,7 @@ pub(crate) enum Source {
 impl Endpoint {
     /// The endpoint that `context` of `kubeconfig` names. Keeps only what belongs to the context.
     ///
-    /// Relative paths are taken as they are; [`read_kubeconfig`] and kube's own functions that read a file make them
+    /// Relative paths are taken as they are; [`read_kubeconfig`](crate::read_kubeconfig) and kube's own functions that read a file make them
     /// absolute.
     pub fn from_kubeconfig(kubeconfig: &Kubeconfig, context: &str) -> Self {
         let name = context.to_owned();
@@ -108,29 +106,4 @@ fn only(kubeconfig: &Kubeconfig, context: &str) -> Kubeconfig {
 /// The names of the contexts in `kubeconfig`, in its order.
 pub fn contexts(kubeconfig: &Kubeconfig) -> impl Iterator<Item = &str> {
     kubeconfig.contexts.iter().map(|named| named.name.as_str())
-}
-
-/// Reads the kubeconfigs that `KUBECONFIG` names, or else `~/.kube/config`, and merges them as kubectl does.
-///
-/// Blocks on the file system. Unlike kube's own [`Kubeconfig::read`] its errors never quote the file. What makes kube
-/// panic is an error as well: the panic is caught, so not in a program that is built with `panic = "abort"`.
-///
-/// # Errors
-///
-/// [`KubeconfigProblem`]; what is wrong *within* a context is told when the context is connected.
-pub fn read_kubeconfig() -> Result<Kubeconfig, KubeconfigProblem> {
-    guarded(Kubeconfig::read)
-}
-
-/// Reads the kubeconfig at `path`, as [`read_kubeconfig`] does.
-pub fn read_kubeconfig_from(path: impl AsRef<Path>) -> Result<Kubeconfig, KubeconfigProblem> {
-    guarded(|| Kubeconfig::read_from(path.as_ref()))
-}
-
-/// kube panics on a file in UTF-16 that ends within a character.
-fn guarded(read: impl FnOnce() -> Result<Kubeconfig, KubeconfigError>) -> Result<Kubeconfig, KubeconfigProblem> {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)) {
-        Ok(result) => result.map_err(KubeconfigProblem::from),
-        Err(_) => Err(KubeconfigProblem::Malformed { line: 0, column: 0 }),
-    }
 }

@@ -1,5 +1,5 @@
-//! The files that a kubeconfig names: looked at before anybody reads them, and named in errors only where the name is
-//! one. Blocks.
+//! Kubeconfigs and the files that they name: looked at before anybody reads them, and named in errors only where the name
+//! is one. Blocks.
 
 use std::fs;
 use std::io;
@@ -17,29 +17,59 @@ const STEP_LIMIT: usize = 255;
 /// How keys, certificates and tokens begin, plain and as Base64.
 const BEGINNINGS: [&str; 3] = ["-----BEGIN", "LS0t", "eyJ"];
 
-/// Whether `path` is of a regular file that is not far too large: a pipe would hang whoever reads it, and a device may
+/// Why a file is not to be read.
+pub(crate) enum Unfit {
+    Unreadable(io::Error),
+    NoRegularFile,
+    TooLarge(u64),
+}
+
+/// Whether `path` is of a regular file of at most `limit` bytes: a pipe would hang whoever reads it, and a device may
 /// never end.
-pub(crate) fn check(material: Material, path: &Path) -> Result<(), KubeconfigProblem> {
-    let metadata = fs::metadata(path).map_err(|source| unreadable(material, path, source))?;
+pub(crate) fn look_at(path: &Path, limit: u64) -> Result<(), Unfit> {
+    let metadata = fs::metadata(path).map_err(Unfit::Unreadable)?;
     if !metadata.is_file() {
-        return Err(named(material, path, KubeconfigProblem::NoRegularFile { material, path: path.to_owned() }));
+        return Err(Unfit::NoRegularFile);
     }
-    if metadata.len() > LIMIT {
-        let too_large = KubeconfigProblem::TooLarge { material, path: path.to_owned(), limit: LIMIT };
-        return Err(named(material, path, too_large));
+    if metadata.len() > limit { Err(Unfit::TooLarge(limit)) } else { Ok(()) }
+}
+
+impl Unfit {
+    /// What is wrong with the kubeconfig at `path`.
+    pub(crate) fn of_kubeconfig(self, path: &Path) -> KubeconfigProblem {
+        if is_value(path) {
+            return KubeconfigProblem::TextForPath;
+        }
+        let path = path.to_owned();
+        match self {
+            Self::Unreadable(source) => KubeconfigProblem::Unreadable { path, source: Arc::new(source) },
+            Self::NoRegularFile => KubeconfigProblem::NoRegularFile { material: Material::Kubeconfig, path },
+            Self::TooLarge(limit) => KubeconfigProblem::TooLarge { material: Material::Kubeconfig, path, limit },
+        }
     }
-    Ok(())
+
+    /// What is wrong with a file that a kubeconfig names.
+    fn of(self, material: Material, path: &Path) -> KubeconfigProblem {
+        if is_value(path) {
+            return KubeconfigProblem::ValueForPath { material };
+        }
+        let path = path.to_owned();
+        match self {
+            Self::Unreadable(source) => KubeconfigProblem::File { material, path, source: Arc::new(source) },
+            Self::NoRegularFile => KubeconfigProblem::NoRegularFile { material, path },
+            Self::TooLarge(limit) => KubeconfigProblem::TooLarge { material, path, limit },
+        }
+    }
+}
+
+/// Whether the file at `path`, which a kubeconfig names, can be read without harm.
+pub(crate) fn check(material: Material, path: &Path) -> Result<(), KubeconfigProblem> {
+    look_at(path, LIMIT).map_err(|unfit| unfit.of(material, path))
 }
 
 /// Why a file was not read.
 pub(crate) fn unreadable(material: Material, path: &Path, source: io::Error) -> KubeconfigProblem {
-    let source = Arc::new(source);
-    named(material, path, KubeconfigProblem::File { material, path: path.to_owned(), source })
-}
-
-/// `problem`, which quotes `path`, unless that is no path but the secret that belongs into the file.
-fn named(material: Material, path: &Path, problem: KubeconfigProblem) -> KubeconfigProblem {
-    if is_value(path) { KubeconfigProblem::ValueForPath { material } } else { problem }
+    Unfit::Unreadable(source).of(material, path)
 }
 
 /// Whether somebody put a value where its path belongs. Whoever read the kubeconfig may have made it absolute.

@@ -7,7 +7,7 @@ mod build;
 mod config;
 mod credential;
 mod deadline;
-mod files;
+pub(crate) mod files;
 mod identity;
 mod lane;
 mod plugin;
@@ -15,7 +15,7 @@ mod proof;
 mod renewal;
 mod token;
 mod translate;
-mod unset;
+pub(crate) mod unset;
 
 use std::time::Duration;
 

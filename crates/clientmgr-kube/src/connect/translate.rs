@@ -21,7 +21,7 @@ impl From<KubeconfigError> for KubeconfigProblem {
             KubeconfigError::ReadConfig(source, path) => Self::Unreadable { path, source: Arc::new(source) },
             KubeconfigError::Parse(error) => {
                 let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-                Self::Malformed { line, column }
+                Self::Malformed { path: None, line, column }
             }
             KubeconfigError::MissingClusterUrl => Self::NoServer,
             KubeconfigError::ParseClusterUrl(_) => Self::MalformedServer,

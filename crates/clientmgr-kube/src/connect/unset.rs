@@ -1,6 +1,8 @@
 //! Fields that are there and empty: to kubectl they are not there, and templates leave such behind.
 
-use kube::config::{AuthInfo, Cluster};
+use std::path::Path;
+
+use kube::config::{AuthInfo, Cluster, Kubeconfig};
 use secrecy::{ExposeSecret, SecretString};
 
 /// Takes the empty fields out of a cluster.
@@ -33,6 +35,17 @@ pub(crate) fn in_user(user: &mut AuthInfo) {
     unset_secret(&mut user.client_key_data);
     if has_other_credentials(user) {
         unset_secret(&mut user.token);
+    }
+}
+
+/// Takes out the paths that were empty before kube made them absolute: they became `directory`.
+pub(crate) fn made_absolute(kubeconfig: &mut Kubeconfig, directory: &Path) {
+    let clusters = kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut());
+    let users = kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut());
+    let in_clusters = clusters.map(|cluster| &mut cluster.certificate_authority);
+    let in_users = users.flat_map(|user| [&mut user.client_certificate, &mut user.client_key, &mut user.token_file]);
+    for field in in_clusters.chain(in_users) {
+        field.take_if(|path| Path::new(path) == directory);
     }
 }
 

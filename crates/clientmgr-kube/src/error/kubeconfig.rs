@@ -1,7 +1,8 @@
 //! [`KubeconfigProblem`]: what is wrong with a kubeconfig. Names what to mend, and quotes nothing that may be secret.
 
+use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What is wrong with a kubeconfig.
@@ -21,9 +22,15 @@ pub enum KubeconfigProblem {
     #[error("there is no KUBECONFIG in the environment and no home directory")]
     NoPath,
 
+    /// What should be the path of a kubeconfig is a kubeconfig, or another text. It is not quoted.
+    #[error("the path of the kubeconfig is none: it holds a text")]
+    TextForPath,
+
     /// The text is no kubeconfig.
-    #[error("the kubeconfig is not valid at line {line}, column {column}")]
+    #[error("the kubeconfig{} is not valid{}", Named(.path.as_deref()), At(*.line, *.column))]
     Malformed {
+        /// The file; none where the text is of no file.
+        path: Option<PathBuf>,
         /// The line, counted from 1; 0 where it is not known.
         line: u64,
         /// The column, counted from 1; 0 where it is not known.
@@ -212,6 +219,27 @@ pub enum KubeconfigProblem {
     },
 }
 
+/// How the name of a file reads, if there is one.
+struct Named<'a>(Option<&'a Path>);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |path| write!(f, " {path:?}"))
+    }
+}
+
+/// How a place in a text reads, if it is known.
+struct At(u64, u64);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(0, _) => Ok(()),
+            Self(line, column) => write!(f, " at line {line}, column {column}"),
+        }
+    }
+}
+
 /// What a file or value of a kubeconfig holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -224,6 +252,8 @@ pub enum Material {
     ClientKey,
     /// `tokenFile`.
     TokenFile,
+    /// A kubeconfig itself.
+    Kubeconfig,
 }
 
 impl Material {
@@ -234,6 +264,7 @@ impl Material {
             Self::ClientCertificate => "client-certificate",
             Self::ClientKey => "client-key",
             Self::TokenFile => "tokenFile",
+            Self::Kubeconfig => "KUBECONFIG",
         }
     }
 
@@ -244,17 +275,19 @@ impl Material {
             Self::ClientCertificate => "client-certificate-data",
             Self::ClientKey => "client-key-data",
             Self::TokenFile => "token",
+            Self::Kubeconfig => "a file",
         }
     }
 }
 
-impl std::fmt::Display for Material {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::CertificateAuthority => "certificate authority",
             Self::ClientCertificate => "client certificate",
             Self::ClientKey => "client key",
             Self::TokenFile => "token file",
+            Self::Kubeconfig => "kubeconfig",
         })
     }
 }

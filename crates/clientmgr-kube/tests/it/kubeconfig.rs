@@ -3,9 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clientmgr_kube::kube::config::{AuthInfo, AuthProviderConfig, Kubeconfig};
-use clientmgr_kube::{
-    ClusterStatus, ConnectFailure, KubeconfigProblem, Material, Proof, TokenProblem, read_kubeconfig_from,
-};
+use clientmgr_kube::{ClusterStatus, ConnectFailure, KubeconfigProblem, Material, Proof, TokenProblem};
 
 use crate::support::{connect, fleet_with, kubeconfig, kubeconfig_of, problem, server};
 
@@ -289,23 +287,6 @@ async fn one_wrong_context_does_not_concern_the_others() {
     let outcomes = fleet.connect_all().await;
     let connected: Vec<_> = outcomes.iter().map(|(key, outcome)| (key.to_string(), outcome.is_ok())).collect();
     assert_eq!(connected, [("east".to_owned(), false), ("good".to_owned(), true)]);
-}
-
-#[test]
-fn a_file_that_is_no_kubeconfig_is_an_error_that_does_not_quote_it() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("config");
-    std::fs::write(&path, "users:\n- name: me\n  user: { token: sesame, sesame").unwrap();
-    let problem = read_kubeconfig_from(&path).unwrap_err();
-    assert!(matches!(problem, KubeconfigProblem::Malformed { line: 1.., .. }), "{problem:?}");
-    assert!(!crate::support::everything(&problem).contains("sesame"));
-
-    // UTF-16 that ends within a character.
-    std::fs::write(&path, [0xFF, 0xFE, b'a']).unwrap();
-    assert!(matches!(read_kubeconfig_from(&path), Err(KubeconfigProblem::Malformed { .. })));
-
-    let missing = read_kubeconfig_from(directory.path().join("missing")).unwrap_err();
-    assert!(matches!(&missing, KubeconfigProblem::Unreadable { path, .. } if path.ends_with("missing")), "{missing:?}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod fleet_check;
 mod hanging;
 mod identity;
 mod kubeconfig;
+mod kubeconfig_files;
 mod laws;
 mod oidc;
 mod plugin;
