@@ -275,7 +275,7 @@ mod tests {
             bearer.renew(Ok((token("second"), bearer.expires)), bearer.renewed);
             bearer.accept(&token("second"));
             bearer.refuse(&token("second"));
-            let ages = [Duration::ZERO, pause - Duration::from_millis(1), pause];
+            let ages = [Duration::ZERO, pause.saturating_sub(Duration::from_millis(1)), pause];
             assert_eq!(ages.map(|age| due_after(&bearer, age)), [Due::No, Due::No, Due::Now]);
         }
     }
