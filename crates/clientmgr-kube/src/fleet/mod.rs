@@ -52,7 +52,7 @@ use crate::{ConnectError, ConnectFailure, Endpoint};
 /// [`connect`](Self::connect), [`connect_all`](Self::connect_all), [`reconnect`](Self::reconnect) and
 /// [`check`](Self::check) need a Tokio runtime with time and I/O enabled. Where there is none, or one without time,
 /// they end in [`ConnectFailure::NoRuntime`] (by a panic of Tokio's that is caught, so not in a program that is built
-/// with `panic = "abort"`). Whether it has I/O cannot be asked, and where it has none Tokio panics at the first request.
+/// with `panic = "abort"`). Whether it has I/O cannot be asked; where it has none, Tokio panics at the first request.
 /// Everything else works anywhere.
 ///
 /// # Cancel safety
