@@ -71,7 +71,9 @@ mod tests {
 
     #[test]
     fn an_empty_token_stays_only_where_it_is_all_there_is() {
-        let table: [(fn(&mut AuthInfo), bool); 7] = [
+        type Edit = fn(&mut AuthInfo);
+
+        let table: [(Edit, bool); 7] = [
             (|_| (), true),
             (|user| user.username = Some(String::new()), true),
             (|user| user.username = Some("me".into()), false),

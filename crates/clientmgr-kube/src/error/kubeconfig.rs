@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What is wrong with a kubeconfig.
@@ -27,7 +27,7 @@ pub enum KubeconfigProblem {
     TextForPath,
 
     /// The text is no kubeconfig.
-    #[error("the kubeconfig{} is not valid{}", Named(.path.as_deref()), At(*.line, *.column))]
+    #[error("the kubeconfig{} is not valid{}", Named(.path.as_ref()), At(*.line, *.column))]
     Malformed {
         /// The file; none where the text is of no file.
         path: Option<PathBuf>,
@@ -220,11 +220,11 @@ pub enum KubeconfigProblem {
 }
 
 /// How the name of a file reads, if there is one.
-struct Named<'a>(Option<&'a Path>);
+struct Named<'a, T>(Option<&'a T>);
 
-impl fmt::Display for Named<'_> {
+impl<T: fmt::Debug> fmt::Display for Named<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |path| write!(f, " {path:?}"))
+        self.0.map_or(Ok(()), |name| write!(f, " {name:?}"))
     }
 }
 

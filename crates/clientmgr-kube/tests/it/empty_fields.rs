@@ -24,21 +24,17 @@ fn with_cluster(server: &ApiServer, edit: impl FnOnce(&mut Cluster)) -> Kubeconf
     kubeconfig
 }
 
-fn empty() -> Option<String> {
-    Some(String::new())
-}
-
 #[tokio::test]
 async fn an_empty_token_gives_way_to_other_credentials() {
     let server = server("east").await;
     let alice = server.issue_certificate("alice", std::time::Duration::from_secs(3600)).unwrap();
     let user = AuthInfo {
         token: Some("".into()),
-        token_file: empty(),
-        username: empty(),
+        token_file: Some(String::new()),
+        username: Some(String::new()),
         password: Some("".into()),
-        impersonate: empty(),
-        client_certificate: empty(),
+        impersonate: Some(String::new()),
+        client_certificate: Some(String::new()),
         client_certificate_data: Some(STANDARD.encode(alice.certificate_pem().unwrap())),
         client_key_data: Some(STANDARD.encode(alice.key_pem().unwrap()).into()),
         ..AuthInfo::default()
@@ -52,9 +48,9 @@ async fn an_empty_certificate_gives_way_to_a_token() {
     let bob = server.issue_token("bob");
     let user = AuthInfo {
         token: Some(bob.token().unwrap().into()),
-        client_certificate_data: empty(),
+        client_certificate_data: Some(String::new()),
         client_key_data: Some("".into()),
-        client_key: empty(),
+        client_key: Some(String::new()),
         ..AuthInfo::default()
     };
     assert_eq!(user_of(&kubeconfig_of(&server, user)).await, "bob");
@@ -67,7 +63,7 @@ async fn empty_embedded_material_gives_way_to_a_file() {
     let path = directory.path().join("ca");
     std::fs::write(&path, server.ca_pem()).unwrap();
     let kubeconfig = with_cluster(&server, |cluster| {
-        cluster.certificate_authority_data = empty();
+        cluster.certificate_authority_data = Some(String::new());
         cluster.certificate_authority = Some(path.to_str().unwrap().into());
     });
     user_of(&kubeconfig).await;
@@ -77,9 +73,9 @@ async fn empty_embedded_material_gives_way_to_a_file() {
 async fn an_empty_server_name_or_proxy_is_none() {
     let server = server("east").await;
     let kubeconfig = with_cluster(&server, |cluster| {
-        cluster.tls_server_name = empty();
-        cluster.proxy_url = empty();
-        cluster.certificate_authority = empty();
+        cluster.tls_server_name = Some(String::new());
+        cluster.proxy_url = Some(String::new());
+        cluster.certificate_authority = Some(String::new());
     });
     user_of(&kubeconfig).await;
 }

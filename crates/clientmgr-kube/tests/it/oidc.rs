@@ -5,7 +5,7 @@ use clientmgr_kube::{AuthProviderProblem, ConnectFailure};
 
 use crate::support::{connect, everything, kubeconfig_of, server};
 
-/// What connecting with an OpenID Connect provider of this configuration fails with.
+/// What connecting with a provider of this configuration fails with.
 async fn problem(config: &[(&str, &str)]) -> AuthProviderProblem {
     let server = server("east").await;
     let config = config.iter().map(|(field, value)| ((*field).into(), (*value).into())).collect();

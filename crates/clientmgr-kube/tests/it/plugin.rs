@@ -211,13 +211,11 @@ async fn a_token_that_never_ends_may_say_so() {
 /// Aliases of aliases: a few hundred bytes that keep a reader of YAML busy for a while.
 #[tokio::test]
 async fn reading_what_a_plugin_printed_delays_nobody() {
-    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
-        + &('b'..='k')
-            .map(|it| {
-                let last = char::from(it as u8 - 1);
-                format!("{it}: &{it} [{}]\n", vec![format!("*{last}"); 9].join(","))
-            })
-            .collect::<String>();
+    let mut lines = vec!["a: &a [x,x,x,x,x,x,x,x,x]".to_owned()];
+    for (last, next) in ('a'..='j').zip('b'..) {
+        lines.push(format!("{next}: &{next} [{}]", [format!("*{last}").as_str(); 9].join(",")));
+    }
+    let bomb = lines.join("\n");
     let reading = plugin_problem(script(&format!("printf '%s' '{bomb}'")));
     let mut reading = std::pin::pin!(reading);
     let (begun, mut longest) = (std::time::Instant::now(), Duration::ZERO);

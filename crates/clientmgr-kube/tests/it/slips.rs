@@ -83,13 +83,15 @@ async fn a_command_with_a_blank_in_its_name_is_run() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_plugin_that_no_wait_helps_needs_another_configuration() {
-    let plugin = |edit: fn(&mut ExecConfig)| {
+    type Edit = fn(&mut ExecConfig);
+
+    let plugin = |edit: Edit| {
         let (api_version, command) = (Some("client.authentication.k8s.io/v1".into()), Some("/bin/sh".into()));
         let mut exec = ExecConfig { api_version, command, ..ExecConfig::default() };
         edit(&mut exec);
         failure(|_, user| user.exec = Some(exec))
     };
-    let table: [(fn(&mut ExecConfig), bool); 9] = [
+    let table: [(Edit, bool); 9] = [
         (|exec| exec.command = None, true),
         (|exec| exec.api_version = None, true),
         (|exec| exec.interactive_mode = Some(kube::config::ExecInteractiveMode::Always), true),
