@@ -135,7 +135,7 @@ pub enum KubeconfigProblem {
     },
 
     /// A key, a certificate or a token stands where the path of a file with it belongs. It is not quoted.
-    #[error("{} holds the {material} itself where a path belongs: give it as {}", .material.path_field(), .material.value_field())]
+    #[error("{} holds the value itself where a path belongs: give it as {}", .material.path_field(), .material.value_field())]
     ValueForPath {
         /// What it is.
         material: Material,

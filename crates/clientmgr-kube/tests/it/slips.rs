@@ -45,8 +45,7 @@ async fn a_secret_in_the_place_of_a_path_is_not_quoted() {
 #[tokio::test]
 async fn the_field_that_a_secret_belongs_into_is_told() {
     let error = failure(|_, user| user.client_key = Some("LS0tsesame".into())).await;
-    let expected =
-        "cluster east: client-key holds the client key itself where a path belongs: give it as client-key-data";
+    let expected = "cluster east: client-key holds the value itself where a path belongs: give it as client-key-data";
     assert_eq!(error.to_string(), expected);
 }
 
