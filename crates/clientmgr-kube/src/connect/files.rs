@@ -92,10 +92,10 @@ mod tests {
         let values = [
             "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n",
             "-----BEGIN PRIVATE KEY----- MIIE -----END PRIVATE KEY-----",
-            "/home/me/.kube/-----BEGIN PRIVATE KEY-----",
+            "/etc/kube/-----BEGIN PRIVATE KEY-----",
             "LS0tLS1CRUdJTi",
             " LS0tLS1CRUdJTi",
-            "/home/me/.kube/LS0tLS1CRUdJTi/BQ==",
+            "/etc/kube/LS0tLS1CRUdJTi/BQ==",
             "eyJhbGciOiJSUzI1NiJ9.e30.c2ln",
             "C:\\Users\\me\\eyJhbGciOiJSUzI1NiJ9.e30.c2ln",
             "two\nlines",

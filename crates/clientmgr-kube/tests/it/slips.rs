@@ -17,7 +17,7 @@ async fn failure(edit: impl FnOnce(&mut Cluster, &mut AuthInfo)) -> ConnectError
 async fn a_secret_in_the_place_of_a_path_is_not_quoted() {
     let secrets = [
         "eyJhbGciOiJSUzI1NiJ9.sesame.sesame".to_owned(),
-        "/home/me/.kube/eyJhbGciOiJSUzI1NiJ9.sesame.sesame".to_owned(),
+        "/etc/kube/eyJhbGciOiJSUzI1NiJ9.sesame.sesame".to_owned(),
         "-----BEGIN PRIVATE KEY-----\nsesame\n-----END PRIVATE KEY-----\n".to_owned(),
         "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t/sesame".to_owned(),
         "sesame\nsesame".to_owned(),
