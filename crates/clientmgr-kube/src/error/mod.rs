@@ -201,7 +201,7 @@ pub enum ConnectFailure {
     /// that lasts nothing more is started for this cluster.
     #[error("building the client took longer than {deadline:?}")]
     BuildHangs {
-        /// How long was waited.
+        /// The deadline as it was set. Other steps of the attempt may have taken their part of it.
         deadline: Duration,
     },
 

@@ -60,7 +60,7 @@ pub enum PluginProblem {
     TimedOut {
         /// The command.
         command: String,
-        /// How long was waited.
+        /// The deadline as it was set. Other steps of the attempt may have taken their part of it.
         deadline: Duration,
     },
 
