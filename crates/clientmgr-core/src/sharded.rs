@@ -4,9 +4,15 @@
 //! must not call back into the map, run foreign code or block. What must not live here: any meaning of the values.
 
 use std::hash::Hash;
+#[cfg(not(clientmgr_shuttle))]
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
+use crossbeam_utils::CachePadded;
 #[cfg(not(clientmgr_shuttle))]
 use dashmap::{DashMap, Entry};
+#[cfg(clientmgr_shuttle)]
+use shuttle::sync::atomic::AtomicU64;
 #[cfg(clientmgr_shuttle)]
 use shuttle_dashmap::{DashMap, Entry};
 
@@ -36,6 +42,8 @@ type Map<K, V> = DashMap<K, V>;
 
 pub(crate) struct ShardedMap<K, V> {
     map: Map<K, V>,
+    /// Counts the edits, each within its lock. In a line of its own: every call reads it, and few write it.
+    version: CachePadded<AtomicU64>,
 }
 
 impl<K: Key, V: Vacant> ShardedMap<K, V> {
@@ -44,7 +52,18 @@ impl<K: Key, V: Vacant> ShardedMap<K, V> {
         let map = Map::with_hasher_and_shard_amount(foldhash::fast::RandomState::default(), shards as usize);
         #[cfg(clientmgr_shuttle)]
         let map = Map::with_shard_amount(shards as usize);
-        Self { map }
+        Self { map, version: CachePadded::new(AtomicU64::new(0)) }
+    }
+
+    /// Another one after every edit. What was read after a version was taken is true as long as it stays.
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// To be called within the lock, before anything is changed.
+    fn count_edit(&self) {
+        self.version.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Reads the value of `key`, if there is one, under its shard's read lock. Allocates nothing.
@@ -63,7 +82,9 @@ impl<K: Key, V: Vacant> ShardedMap<K, V> {
     /// Edits the value of `key` under its shard's write lock. A missing value is edited as a vacant one; a value that
     /// is vacant afterwards is not kept.
     pub(crate) fn edit<T>(&self, key: &K, edit: impl FnOnce(&mut V) -> T) -> T {
-        match self.map.entry(key.clone()) {
+        let entry = self.map.entry(key.clone());
+        self.count_edit();
+        match entry {
             Entry::Occupied(mut entry) => {
                 let edited = edit(entry.get_mut());
                 if entry.get().is_vacant() {
@@ -84,12 +105,17 @@ impl<K: Key, V: Vacant> ShardedMap<K, V> {
 
     /// Takes the value of `key` out.
     pub(crate) fn remove(&self, key: &K) -> Option<V> {
-        self.map.remove(key).map(|(_, value)| value)
+        let counted = |_: &K, _: &V| {
+            self.count_edit();
+            true
+        };
+        self.map.remove_if(key, counted).map(|(_, value)| value)
     }
 
     /// Edits every value, one shard at a time, and keeps those that are not vacant afterwards.
     pub(crate) fn edit_all(&self, mut edit: impl FnMut(&mut V)) {
         self.map.retain(|_, value| {
+            self.count_edit();
             edit(value);
             !value.is_vacant()
         });
@@ -136,6 +162,23 @@ mod tests {
         map.edit(&"b", |value| *value = 2);
         map.edit_all(|value| *value -= 1);
         assert_eq!((read(&map, "a"), read(&map, "b"), map.len()), (0, 1, 1));
+    }
+
+    #[test]
+    fn every_edit_makes_another_version_and_no_look_does() {
+        let map = ShardedMap::<&str, u32>::new(Shards::Few);
+        let mut versions = vec![map.version()];
+        map.edit(&"a", |value| *value = 1);
+        versions.push(map.version());
+        map.edit(&"a", |value| *value = 2);
+        versions.push(map.version());
+        map.edit_all(|value| *value += 1);
+        versions.push(map.version());
+        map.remove(&"a");
+        versions.push(map.version());
+        assert!(versions.is_sorted_by(|one, next| one < next), "{versions:?}");
+        assert_eq!((read(&map, "a"), map.len(), map.remove(&"a")), (0, 0, None));
+        assert_eq!(map.version(), versions[4]);
     }
 
     #[test]
