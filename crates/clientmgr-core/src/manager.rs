@@ -3,8 +3,6 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
 
 use crate::ledger::{Ledger, Request};
 use crate::rules::{self, Admission, Refresh};
@@ -123,13 +121,14 @@ impl<P: ClientProvider, O: Key> ClientManager<P, O> {
         let mut request = self.ledger.request(object, key);
         let mut asking = self.provider.connection(key);
         // Most providers answer from memory. Only a request that really waits takes a ticket where an entry stands.
-        let answer = match poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await {
-            Poll::Ready(answer) => answer,
-            Poll::Pending => {
+        let answer = poll_fn(|context| {
+            let polled = asking.as_mut().poll(context);
+            if polled.is_pending() {
                 request.waits();
-                later(asking).await
             }
-        };
+            polled
+        })
+        .await;
         settle(request, key, observed, answer)
     }
 
@@ -159,17 +158,6 @@ impl<P: ClientProvider, O: Key> fmt::Debug for ClientManager<P, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientManager").field("objects", &self.objects()).finish_non_exhaustive()
     }
-}
-
-/// The output of a future that was polled just now and was pending: it wakes the task, so it is not polled again before.
-async fn later<F: Future + Unpin>(mut polled: F) -> F::Output {
-    let mut just_polled = true;
-    poll_fn(
-        |context| {
-            if std::mem::take(&mut just_polled) { Poll::Pending } else { Pin::new(&mut polled).poll(context) }
-        },
-    )
-    .await
 }
 
 /// Judges the provider's answer and remembers what follows from it.
