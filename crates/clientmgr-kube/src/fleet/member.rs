@@ -41,11 +41,15 @@ impl Kept {
 pub(crate) struct Member {
     key: NamespacedName,
     standing: RwLock<Standing>,
-    /// Ends attempts and checks whose endpoint was replaced, or whose cluster was removed.
-    interrupt: watch::Sender<()>,
+    /// The first endpoint that is still good, or [`NO_ENDPOINT`]. Ends attempts and checks that began under one before.
+    /// Told after the state, so it may come when work under the new endpoint has begun: that goes on.
+    good_from: watch::Sender<u64>,
     /// Who may make a connection. Holds the last outcome, for those who waited meanwhile.
     turn: Turn<Option<Outcome>>,
 }
+
+/// Past the number of every endpoint: the cluster was removed.
+const NO_ENDPOINT: u64 = u64::MAX;
 
 /// What changes together: an attempt in `state` always goes to `endpoint`.
 struct Standing {
@@ -103,7 +107,7 @@ impl Member {
         Self {
             key,
             standing: RwLock::new(Standing { state: State::Idle, endpoint, endpoints: 1, attempts: 0 }),
-            interrupt: watch::Sender::new(()),
+            good_from: watch::Sender::new(1),
             turn: Turn::new(None),
         }
     }
@@ -114,8 +118,12 @@ impl Member {
 
     /// Reads the state. `read` runs under its lock.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&State<Line, Kept>) -> T) -> T {
+        self.look(|standing| read(&standing.state))
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Standing) -> T) -> T {
         // A panic under this lock can only come from a clone of a client; what is in it is whole even then.
-        read(&self.standing.read().unwrap_or_else(PoisonError::into_inner).state)
+        look(&self.standing.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn edit<T>(&self, edit: impl FnOnce(&mut Standing) -> T) -> T {
@@ -158,20 +166,28 @@ impl Member {
     ///
     /// The endpoint, if the cluster was removed: then its member is not to be used again.
     pub(crate) fn replace_endpoint(&self, endpoint: Endpoint) -> Result<(), Endpoint> {
-        let _old = self.edit(|standing| {
+        let (_old, number) = self.edit(|standing| {
             if matches!(standing.state, State::Removed) {
                 return Err(endpoint);
             }
             standing.endpoints += 1;
-            Ok((std::mem::replace(&mut standing.endpoint, endpoint), standing.tell(Event::Redirected)))
+            let old = (std::mem::replace(&mut standing.endpoint, endpoint), standing.tell(Event::Redirected));
+            Ok((old, standing.endpoints))
         })?;
-        self.interrupt.send_replace(());
+        self.interrupt_before(number);
         Ok(())
+    }
+
+    /// Ends attempts and checks that began under an endpoint before this one. Not to be called under the lock: what is
+    /// woken may be dropped at once, and gives its attempt up.
+    pub(super) fn interrupt_before(&self, endpoint: u64) {
+        // Of two that replace an endpoint at once, the first may come here last.
+        self.good_from.send_if_modified(|good_from| std::mem::replace(good_from, endpoint.max(*good_from)) < endpoint);
     }
 
     pub(crate) fn remove(&self) {
         self.tell(Event::Removed);
-        self.interrupt.send_replace(());
+        self.interrupt_before(NO_ENDPOINT);
     }
 
     /// The connection that will do without anything being made.
@@ -191,16 +207,17 @@ impl Member {
             // The attempt may have failed and what it was to replace be in order.
             return outcome.result.clone().or_else(|error| self.suiting(want).ok_or(error));
         }
-        // Subscribed before the endpoint is read, so no interruption is missed.
-        let mut interrupt = self.interrupt.subscribe();
         let (attempt, endpoint, number) = match self.edit(|standing| self.begin(standing, want)) {
             Task::Make { attempt, endpoint, number } => (attempt, endpoint, number),
             Task::Nothing(result) => return result,
         };
         // From here on the attempt is under way, and dropping this future gives it up.
         let under_way = UnderWay { member: self, attempt };
-        let made = self.unless(&mut interrupt, self.make(&endpoint, number, means)).await.flatten();
-        let result = self.conclude(attempt, made, means, &mut interrupt).await;
+        let result = match self.unless_replaced(number, self.make(&endpoint, number, means)).await {
+            Ok(made) => self.conclude(attempt, number, made, means).await,
+            // Given up below: that it was interrupted is no failure of the cluster.
+            Err(interruption) => Err(interruption),
+        };
         drop(under_way);
         // An interrupted attempt says nothing to those who asked after the interruption.
         let interrupted = result.as_ref().is_err_and(ConnectError::is_interruption);
@@ -240,9 +257,9 @@ impl Member {
     async fn conclude(
         &self,
         attempt: u64,
+        number: u64,
         made: Result<Served<Line>, ConnectError>,
         means: &Means<'_>,
-        interrupt: &mut watch::Receiver<()>,
     ) -> Result<ConnectedAt, ConnectError> {
         match made {
             Ok(made) => {
@@ -257,7 +274,7 @@ impl Member {
                 Effect::Late { .. } => Err(self.interrupted()),
                 Effect::Check { revision } => {
                     // What this finds is told to the machine; the answer to the caller stays the first failure.
-                    match self.check_connection(revision, means, interrupt).await {
+                    match self.check_connection(revision, number, means).await {
                         Err(interruption) if interruption.is_interruption() => Err(interruption),
                         _ => Err(error),
                     }
@@ -267,13 +284,12 @@ impl Member {
         }
     }
 
-    /// Does `work`, unless the cluster is removed or its endpoint replaced before it is done.
-    async fn unless<T>(
-        &self,
-        interrupt: &mut watch::Receiver<()>,
-        work: impl Future<Output = T>,
-    ) -> Result<T, ConnectError> {
-        match select(pin!(work), pin!(interrupt.changed())).await {
+    /// Does `work`, which began under the endpoint of this number, unless that is replaced or the cluster removed
+    /// before it is done.
+    async fn unless_replaced<T>(&self, number: u64, work: impl Future<Output = T>) -> Result<T, ConnectError> {
+        let mut good_from = self.good_from.subscribe();
+        let replaced = async { drop(good_from.wait_for(|good_from| *good_from > number).await) };
+        match select(pin!(work), pin!(replaced)).await {
             Either::Left((done, _)) => Ok(done),
             Either::Right(_) => Err(self.interrupted()),
         }
@@ -294,10 +310,10 @@ impl Member {
 
     /// Checks the standing connection, or connects where there is none.
     pub(crate) async fn check(&self, means: &Means<'_>) -> Result<ConnectedAt, ConnectError> {
-        // Subscribed before the connection is read, so no interruption is missed.
-        let mut interrupt = self.interrupt.subscribe();
-        match self.read(|state| state.checkable().map(|served| served.revision)) {
-            Some(revision) => self.check_connection(revision, means, &mut interrupt).await,
+        // The endpoint may be a later one than that of the connection, which is served until there is another.
+        let checkable = self.look(|standing| Some((standing.state.checkable()?.revision, standing.endpoints)));
+        match checkable {
+            Some((revision, number)) => self.check_connection(revision, number, means).await,
             None => self.connect(Want::Any, means).await,
         }
     }
@@ -305,8 +321,8 @@ impl Member {
     async fn check_connection(
         &self,
         revision: ConnectedAt,
+        number: u64,
         means: &Means<'_>,
-        interrupt: &mut watch::Receiver<()>,
     ) -> Result<ConnectedAt, ConnectError> {
         let line = self.read(|state| {
             state.checkable().filter(|served| served.revision == revision).map(|served| served.client.clone())
@@ -314,7 +330,8 @@ impl Member {
         self.require_runtime()?;
         // Between this and the decision to check it another one took its place.
         let Some(line) = line else { return self.overtaken(self.read(State::revision)) };
-        let proven = self.unless(interrupt, means.connector.prove(&self.key, &line, means.request_deadline)).await?;
+        let proven =
+            self.unless_replaced(number, means.connector.prove(&self.key, &line, means.request_deadline)).await?;
         let (effect, _retired) = self.edit(|standing| {
             let endpoint = standing.endpoints;
             standing.tell(match &proven {

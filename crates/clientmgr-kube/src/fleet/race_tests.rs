@@ -258,6 +258,44 @@ async fn an_attempt_that_fails_as_it_is_interrupted_tells_of_the_interruption() 
 }
 
 #[tokio::test]
+async fn an_interruption_that_comes_late_does_not_concern_an_attempt_to_the_new_endpoint() {
+    let mut stage = Stage::new();
+    let (fleet, east) = stage.parts();
+    let member = fleet.inner.roster.find(&east).unwrap();
+    stage.upsert();
+    let mut connecting = pin!(fleet.connect(&east));
+    begin(connecting.as_mut());
+    let opening = stage.open();
+
+    // As from whoever replaced the first endpoint by the second and got no further until now.
+    member.interrupt_before(2);
+    begin(connecting.as_mut());
+    opening.succeed();
+    let revision = end(connecting).unwrap();
+    assert_eq!(stage.served(), Some(revision));
+
+    let mut reconnecting = pin!(fleet.reconnect(&east));
+    begin(reconnecting.as_mut());
+    let _unanswered = stage.open();
+    member.interrupt_before(3);
+    member.interrupt_before(2);
+    end(reconnecting).unwrap_err();
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_interrupted_leaves_no_failure_behind() {
+    let mut stage = Stage::new();
+    let (fleet, east) = stage.parts();
+    let mut connecting = pin!(fleet.connect(&east));
+    begin(connecting.as_mut());
+    let _unanswered = stage.open();
+    // Even where the state has not been told.
+    fleet.inner.roster.find(&east).unwrap().interrupt_before(2);
+    assert!(matches!(end(connecting).unwrap_err().failure(), ConnectFailure::Superseded));
+    assert!(matches!(fleet.status(&east), Some(super::ClusterStatus::Idle)));
+}
+
+#[tokio::test]
 async fn a_cluster_that_is_removed_and_added_again_has_nothing_to_do_with_the_attempt_under_way() {
     let mut stage = Stage::new();
     let (fleet, east) = stage.parts();
