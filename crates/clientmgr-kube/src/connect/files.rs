@@ -1,5 +1,5 @@
 //! Kubeconfigs and the files that they name: looked at before anybody reads them, and named in errors only where the name
-//! is one. Blocks.
+//! is one; that of a key or a token only where such a file is there. Blocks.
 
 use std::fs;
 use std::io;
@@ -14,8 +14,11 @@ pub(crate) const LIMIT: u64 = 1024 * 1024;
 /// The longest name that the usual file systems take for one step of a path.
 const STEP_LIMIT: usize = 255;
 
-/// How keys, certificates and tokens begin, plain and as Base64.
-const BEGINNINGS: [&str; 3] = ["-----BEGIN", "LS0t", "eyJ"];
+/// The longest path that the usual systems take.
+const PATH_LIMIT: usize = 4096;
+
+/// How keys, certificates and tokens begin: plain, as Base64, and without the lines around them.
+const BEGINNINGS: [&str; 4] = ["-----BEGIN", "LS0t", "eyJ", "MII"];
 
 /// Why a file is not to be read.
 pub(crate) enum Unfit {
@@ -55,6 +58,10 @@ impl Unfit {
         }
         let path = path.to_owned();
         match self {
+            // It may be the value itself: not every token has a shape to know it by. The system's errors hold no path.
+            Self::Unreadable(source) if material.is_secret() && !path.exists() => {
+                KubeconfigProblem::NoFile { material, source: Arc::new(source) }
+            }
             Self::Unreadable(source) => KubeconfigProblem::File { material, path, source: Arc::new(source) },
             Self::NoRegularFile => KubeconfigProblem::NoRegularFile { material, path },
             Self::TooLarge(limit) => KubeconfigProblem::TooLarge { material, path, limit },
@@ -75,7 +82,8 @@ pub(crate) fn unreadable(material: Material, path: &Path, source: io::Error) -> 
 /// Whether somebody put a value where its path belongs. Whoever read the kubeconfig may have made it absolute.
 fn is_value(path: &Path) -> bool {
     let text = path.to_string_lossy();
-    text.contains(char::is_control)
+    text.len() > PATH_LIMIT
+        || text.contains(char::is_control)
         || text.split(['/', '\\']).any(|step| {
             step.len() > STEP_LIMIT || BEGINNINGS.iter().any(|beginning| step.trim_start().starts_with(beginning))
         })
@@ -85,7 +93,7 @@ fn is_value(path: &Path) -> bool {
 mod tests {
     use std::path::Path;
 
-    use super::{STEP_LIMIT, is_value};
+    use super::{PATH_LIMIT, STEP_LIMIT, is_value};
 
     #[test]
     fn a_value_is_told_from_a_path() {
@@ -98,9 +106,12 @@ mod tests {
             "/etc/kube/LS0tLS1CRUdJTi/BQ==",
             "eyJhbGciOiJSUzI1NiJ9.e30.c2ln",
             "C:\\Users\\me\\eyJhbGciOiJSUzI1NiJ9.e30.c2ln",
+            "MIIEvQIBADANBgkq/hkiG9w0BAQEFAASC",
+            "/etc/kube/MIIEvQIBADANBgkq/hkiG9w0BAQEFAASC",
             "two\nlines",
             "nul\0nul",
             &"x".repeat(STEP_LIMIT + 1),
+            &"x/".repeat(PATH_LIMIT / 2 + 1),
         ];
         for value in values {
             assert!(is_value(Path::new(value)), "{value:?}");
@@ -114,6 +125,7 @@ mod tests {
             "../keyJ/client.key",
             &"x".repeat(STEP_LIMIT),
             &"directory/".repeat(100),
+            &"x/".repeat(PATH_LIMIT / 2),
         ];
         for path in paths {
             assert!(!is_value(Path::new(path)), "{path:?}");

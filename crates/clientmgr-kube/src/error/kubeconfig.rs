@@ -134,6 +134,16 @@ pub enum KubeconfigProblem {
         source: Arc<io::Error>,
     },
 
+    /// There is no such file, or nobody can tell. The path is not quoted, since what stands there may be the key or the
+    /// token itself.
+    #[error("the file that {} names cannot be found", .material.path_field())]
+    NoFile {
+        /// What it should hold: a key or a token.
+        material: Material,
+        /// Why not.
+        source: Arc<io::Error>,
+    },
+
     /// A key, a certificate or a token stands where the path of a file with it belongs. It is not quoted.
     #[error("{} holds the value itself where a path belongs: give it as {}", .material.path_field(), .material.value_field())]
     ValueForPath {
@@ -257,6 +267,11 @@ pub enum Material {
 }
 
 impl Material {
+    /// Whether the value must not be told to anybody.
+    pub(crate) fn is_secret(self) -> bool {
+        matches!(self, Self::ClientKey | Self::TokenFile)
+    }
+
     /// The field of a kubeconfig that holds a path.
     fn path_field(self) -> &'static str {
         match self {

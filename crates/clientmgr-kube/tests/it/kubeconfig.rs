@@ -154,8 +154,6 @@ async fn a_missing_file_is_an_error_that_names_it() {
     let table = [
         (kubeconfig(|cluster, _| cluster.certificate_authority = nowhere()), Material::CertificateAuthority),
         (user(|user| user.client_certificate = nowhere()), Material::ClientCertificate),
-        (user(|user| user.client_key = nowhere()), Material::ClientKey),
-        (user(|user| user.token_file = nowhere()), Material::TokenFile),
     ];
     for (kubeconfig, expected) in table {
         let problem = problem(&kubeconfig).await;
@@ -164,6 +162,20 @@ async fn a_missing_file_is_an_error_that_names_it() {
                 if *material == expected && path.ends_with("at-all")),
             "{problem:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_missing_file_of_a_key_or_a_token_is_an_error_that_names_the_field() {
+    let nowhere = || Some("/nowhere/at-all".to_owned());
+    let table = [
+        (user(|user| user.client_key = nowhere()), Material::ClientKey, "client-key"),
+        (user(|user| user.token_file = nowhere()), Material::TokenFile, "tokenFile"),
+    ];
+    for (kubeconfig, expected, field) in table {
+        let problem = problem(&kubeconfig).await;
+        assert!(matches!(&problem, KubeconfigProblem::NoFile { material, .. } if *material == expected), "{problem:?}");
+        assert_eq!(problem.to_string(), format!("the file that {field} names cannot be found"));
     }
 }
 

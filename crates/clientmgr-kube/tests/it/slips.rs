@@ -20,8 +20,10 @@ async fn a_secret_in_the_place_of_a_path_is_not_quoted() {
         "/etc/kube/eyJhbGciOiJSUzI1NiJ9.sesame.sesame".to_owned(),
         "-----BEGIN PRIVATE KEY-----\nsesame\n-----END PRIVATE KEY-----\n".to_owned(),
         "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t/sesame".to_owned(),
+        "MIIEvQIBADANBgkq/hkiG9w0BAQEFAASC/sesame".to_owned(),
         "sesame\nsesame".to_owned(),
         "sesame".repeat(100),
+        "sesame/".repeat(1000),
     ];
     for secret in &secrets {
         let path = || Some(secret.clone());
@@ -35,6 +37,24 @@ async fn a_secret_in_the_place_of_a_path_is_not_quoted() {
             assert!(error.needs_other_configuration());
             assert!(
                 matches!(error.failure(), ConnectFailure::Kubeconfig(KubeconfigProblem::ValueForPath { material })
+                    if *material == expected),
+                "{error:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_or_a_token_without_a_shape_in_the_place_of_a_path_is_not_quoted() {
+    for secret in ["kubeconfig-u-abc:sesamesesame", "/etc/kube/kubeconfig-u-abc:sesamesesame", "/dev/null/sesame"] {
+        let path = || Some(secret.to_owned());
+        let table = [
+            (failure(|_, user| user.token_file = path()).await, Material::TokenFile),
+            (failure(|_, user| user.client_key = path()).await, Material::ClientKey),
+        ];
+        for (error, expected) in table {
+            assert!(
+                matches!(error.failure(), ConnectFailure::Kubeconfig(KubeconfigProblem::NoFile { material, .. })
                     if *material == expected),
                 "{error:?}"
             );
