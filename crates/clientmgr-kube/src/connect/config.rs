@@ -137,8 +137,14 @@ fn take_credentials(user: &mut AuthInfo) -> Result<Credentials, ConnectFailure> 
     }
     match exec {
         Some(exec) => Ok(Credentials::Plugin(Box::new(exec))),
+        // kube sends no name without a password: it would be nobody's request.
+        None if user.username.is_some() && !has_certificate(user) => Err(KubeconfigProblem::NoPassword.into()),
         None => Ok(Credentials::InConfig),
     }
+}
+
+fn has_certificate(user: &AuthInfo) -> bool {
+    user.client_certificate.is_some() || user.client_certificate_data.is_some()
 }
 
 fn fixed(token: &SecretString) -> Result<Token, KubeconfigProblem> {

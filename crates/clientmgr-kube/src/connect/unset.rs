@@ -50,8 +50,9 @@ pub(crate) fn made_absolute(kubeconfig: &mut Kubeconfig, directory: &Path) {
 }
 
 fn has_other_credentials(user: &AuthInfo) -> bool {
-    let texts = [&user.username, &user.token_file, &user.client_certificate, &user.client_certificate_data];
-    texts.iter().any(|field| field.is_some()) || user.exec.is_some() || user.auth_provider.is_some()
+    let texts = [&user.token_file, &user.client_certificate, &user.client_certificate_data];
+    let password = user.username.is_some() && user.password.is_some();
+    password || texts.iter().any(|field| field.is_some()) || user.exec.is_some() || user.auth_provider.is_some()
 }
 
 /// Takes out a text that is empty.
@@ -73,10 +74,11 @@ mod tests {
     fn an_empty_token_stays_only_where_it_is_all_there_is() {
         type Edit = fn(&mut AuthInfo);
 
-        let table: [(Edit, bool); 7] = [
+        let table: [(Edit, bool); 8] = [
             (|_| (), true),
             (|user| user.username = Some(String::new()), true),
-            (|user| user.username = Some("me".into()), false),
+            (|user| user.username = Some("me".into()), true),
+            (|user| (user.username, user.password) = (Some("me".into()), Some("sesame".into())), false),
             (|user| user.token_file = Some("/token".into()), false),
             (|user| user.client_certificate = Some("/certificate".into()), false),
             (|user| user.exec = Some(kube::config::ExecConfig::default()), false),

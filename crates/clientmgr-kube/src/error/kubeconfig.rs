@@ -205,6 +205,10 @@ pub enum KubeconfigProblem {
     #[error("the client certificate is not an X.509 certificate of a supported kind: it takes version 3")]
     CertificateKind,
 
+    /// The user has a name and nothing to prove it by. It is not connected as nobody.
+    #[error("the user has a username and no password")]
+    NoPassword,
+
     /// The bearer token cannot be sent.
     #[error("the token cannot be used")]
     Token(#[from] TokenProblem),

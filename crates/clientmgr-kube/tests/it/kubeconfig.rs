@@ -179,6 +179,15 @@ async fn a_missing_file_of_a_key_or_a_token_is_an_error_that_names_the_field() {
     }
 }
 
+#[tokio::test]
+async fn a_username_without_a_password_makes_nobody_anonymous() {
+    let named = || Some("me".to_owned());
+    let found = problem(&user(|user| user.username = named())).await;
+    assert!(matches!(found, KubeconfigProblem::NoPassword), "{found:?}");
+    let found = problem(&user(|user| (user.username, user.token) = (named(), Some("".into())))).await;
+    assert!(matches!(found, KubeconfigProblem::Token(TokenProblem::Empty)), "{found:?}");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_device_or_a_directory_is_not_read() {
