@@ -62,14 +62,24 @@ pub(crate) async fn run(exec: &ExecConfig, deadline: impl Into<Deadline>) -> Res
     let printed = tokio::time::timeout(deadline.left(), output(exec, name)).await.map_err(|_| timed_out())??;
     let document = match Document::from_json(&printed) {
         Some(document) => Some(document),
-        // A thread of its own, for a piece of work that ends by itself, if late.
-        None => match Lane::new().run(deadline, move || Document::from_yaml(&printed)).await {
+        None => match apart(deadline, move || Document::from_yaml(&printed)).await {
             Err(ConnectFailure::BuildHangs { .. }) => return Err(timed_out().into()),
             read => read?,
         },
     };
     let document = document.ok_or_else(|| PluginProblem::NoCredential { command: name.to_owned() })?;
     Ok(document.into_issued(name, exec.api_version.as_deref())?)
+}
+
+/// Reads on a thread of its own: a piece of work that ends by itself, if late. What its reader panics at is no document.
+async fn apart<T: Send + 'static>(
+    deadline: Deadline,
+    read: impl FnOnce() -> Option<T> + Send + 'static,
+) -> Result<Option<T>, ConnectFailure> {
+    match Lane::new().run(deadline, read).await {
+        Err(ConnectFailure::BuildPanicked) => Ok(None),
+        read => read,
+    }
 }
 
 async fn output(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, PluginProblem> {
@@ -125,4 +135,18 @@ fn command(exec: &ExecConfig, name: &str, version: &str) -> Command {
     // What a plugin says on its way may hold a credential, so it goes nowhere.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Deadline, apart};
+
+    #[tokio::test]
+    async fn what_its_reader_panics_at_is_no_document() {
+        let deadline = Deadline::within(Duration::from_secs(20));
+        let read = apart::<()>(deadline, || std::panic::resume_unwind(Box::new("on purpose"))).await;
+        assert!(matches!(read, Ok(None)), "{read:?}");
+    }
 }
