@@ -59,7 +59,8 @@ impl Endpoint {
 
     /// The endpoint of a ready configuration: the one inside a cluster, say.
     ///
-    /// Its timeouts, its retries and its `User-Agent` give way to the fleet's.
+    /// Its `connect_timeout`, its `read_timeout`, its retries and its `User-Agent` give way to the fleet's. Its
+    /// `write_timeout` stays.
     pub fn from_config(config: Config) -> Self {
         Self::new(Source::Config(Box::new(config)))
     }
