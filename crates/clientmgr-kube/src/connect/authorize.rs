@@ -162,6 +162,11 @@ async fn renew(origin: Origin, lane: Arc<Lane>) -> Renewed {
 }
 
 /// Sends a request with this token.
+///
+/// Requests share `inner`, and a service keeps the waker of the last that found it not ready: were it ever to make one
+/// wait, the others might not be woken. What kube builds below never does: hyper's client is always ready, and the
+/// layers around it ask it and hold nothing back. A layer below that limits what is under way (of concurrency or rate,
+/// a buffer) would need a service for each request.
 async fn send<S, R>(
     inner: &Mutex<S>,
     mut request: Request<Body>,
@@ -197,6 +202,8 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Response<R>, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        // No call uses this readiness, `send` asks for its own. It reserves nothing, since what is below is always
+        // ready; it is asked for so that an error of what is below is told here.
         lock(&self.inner).poll_ready(context).map_err(Into::into)
     }
 
