@@ -222,8 +222,8 @@ impl Fleet {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the check up. One that is kept and not polled is in the way of others: [poll it or
-    /// drop it](Self#cancel-safety).
+    /// Dropping the future gives the check up. One that is kept and not polled is in the way of others only where it
+    /// connects: then [poll it or drop it](Self#cancel-safety).
     pub async fn check(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
         self.find(cluster)?.check(&self.inner.means()).await
     }
