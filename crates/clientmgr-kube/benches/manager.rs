@@ -248,7 +248,7 @@ fn verdict(rows: &[Row]) -> &'static str {
     } else if outcomes.all(|outcome| outcome == Outcome::Holds) {
         "the budget of kube::Client holds"
     } else {
-        "the budget of kube::Client holds as far as this machine can tell: two threads gain what the floor gains from them"
+        "whether the budget of kube::Client holds cannot be told from this run: two threads of the floor fell short too"
     }
 }
 
