@@ -8,7 +8,6 @@ use std::hash::Hash;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-use crossbeam_utils::CachePadded;
 #[cfg(not(clientmgr_shuttle))]
 use dashmap::{DashMap, Entry};
 #[cfg(clientmgr_shuttle)]
@@ -42,8 +41,8 @@ type Map<K, V> = DashMap<K, V>;
 
 pub(crate) struct ShardedMap<K, V> {
     map: Map<K, V>,
-    /// Counts the edits, each within its lock. In a line of its own: every call reads it, and few write it.
-    version: CachePadded<AtomicU64>,
+    /// Counts the edits, each within its lock.
+    version: AtomicU64,
 }
 
 impl<K: Key, V: Vacant> ShardedMap<K, V> {
@@ -52,7 +51,7 @@ impl<K: Key, V: Vacant> ShardedMap<K, V> {
         let map = Map::with_hasher_and_shard_amount(foldhash::fast::RandomState::default(), shards as usize);
         #[cfg(clientmgr_shuttle)]
         let map = Map::with_shard_amount(shards as usize);
-        Self { map, version: CachePadded::new(AtomicU64::new(0)) }
+        Self { map, version: AtomicU64::new(0) }
     }
 
     /// Another one after every edit. What was read after a version was taken is true as long as it stays.

@@ -4,21 +4,16 @@ use std::borrow::Borrow;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crossbeam_utils::CachePadded;
-
 use crate::Key;
 use crate::sharded::{ShardedMap, Shards, Vacant};
 
 /// A use of a cluster's one shared key.
-///
-/// The key is read by every call for an object of its cluster. It has its cache lines to itself: in one with a client's
-/// reference count, which every call writes, it cost two threads a quarter of their speed.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Interned<K>(Arc<CachePadded<K>>);
+pub(crate) struct Interned<K>(Arc<K>);
 
 impl<K> Interned<K> {
     pub(super) fn new(key: K) -> Self {
-        Self(Arc::new(CachePadded::new(key)))
+        Self(Arc::new(key))
     }
 }
 
@@ -100,7 +95,7 @@ impl<K: Key> Clusters<K> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Clusters, Interned};
+    use super::Clusters;
 
     #[test]
     fn equal_keys_share_one_copy() {
@@ -110,13 +105,6 @@ mod tests {
         assert!(Arc::ptr_eq(&first.0, &second.0));
         assert!(!Arc::ptr_eq(&first.0, &clusters.intern(&"west".to_owned()).0));
         assert_eq!(clusters.len(), 2);
-    }
-
-    #[test]
-    fn a_key_shares_its_cache_line_with_nothing() {
-        const LINE: usize = 64;
-        let key = Interned::new("east");
-        assert!(align_of_val(&*key.0) >= LINE && size_of_val(&*key.0).is_multiple_of(LINE));
     }
 
     #[test]
