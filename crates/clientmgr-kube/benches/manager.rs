@@ -8,11 +8,12 @@
 
 #[path = "support/cores.rs"]
 mod cores;
+#[path = "support/fleet.rs"]
+mod fleet;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::cell::RefCell;
-use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use criterion::{BenchmarkId, Criterion, SamplingMode};
 use serde::Serialize;
 
 use cores::Cores;
-use support::{Client, Floor, Managed, Object, OneLock, Subject, clusters, objects};
+use support::{Connected, Floor, Managed, Object, OneLock, Provider, Source, Subject, objects};
 
 /// Object counts that are measured.
 const SIZES: [usize; 3] = [100, 10_000, 1_000_000];
@@ -31,11 +32,9 @@ const SIZES: [usize; 3] = [100, 10_000, 1_000_000];
 const OVER_FLOOR_AT_MOST: f64 = 1.3;
 const TWO_THREADS_AT_LEAST: f64 = 1.7;
 
-/// How much of the floor's gain from a second thread counts as the same.
-const AS_THE_FLOOR: f64 = 0.95;
-
-/// The clients that are measured. The budget is that of the first, which is the one this crate is for; the second takes
-/// next to no time to clone and so shows what the manager adds as large as it can be.
+/// The clients that are measured. The budget is that of the first, a `kube::Client` that a fleet hands out, which is what
+/// this crate is for. The second comes from the floor's own map and takes next to no time to clone, and so shows what
+/// the manager adds as large as it can be.
 const CLIENTS: [&str; 2] = ["kube-client", "bare-handle"];
 
 /// What is compared, standing side by side.
@@ -78,26 +77,9 @@ struct Row {
     two_threads_of_floor: Option<f64>,
 }
 
-/// What a row tells of the budget.
-#[derive(PartialEq)]
-enum Outcome {
-    Holds,
-    Broken,
-    /// Two threads fell short, and so did the floor, as much: the machine did not let any code do better.
-    Untold,
-}
-
 impl Row {
-    fn outcome(&self) -> Outcome {
-        let on_two = self.two_threads.zip(self.two_threads_of_floor);
-        match on_two {
-            _ if self.over_floor > OVER_FLOOR_AT_MOST => Outcome::Broken,
-            Some((times, floor)) if times < TWO_THREADS_AT_LEAST => {
-                let as_the_floor = floor < TWO_THREADS_AT_LEAST && times >= AS_THE_FLOOR * floor;
-                if as_the_floor { Outcome::Untold } else { Outcome::Broken }
-            }
-            _ => Outcome::Holds,
-        }
+    fn holds(&self) -> bool {
+        self.over_floor <= OVER_FLOOR_AT_MOST && self.two_threads.is_none_or(|times| times >= TWO_THREADS_AT_LEAST)
     }
 }
 
@@ -182,23 +164,23 @@ impl Subjects<'_> {
     }
 }
 
-fn measure_all<C: Client>(
+fn measure_all<P: Source>(
     criterion: &mut Criterion,
     cores: &Cores,
-    client_name: &'static str,
-    client: &impl Fn() -> C,
+    client: &'static str,
+    provider: &P,
+    connected: &Connected<P::Client>,
 ) -> Vec<Row> {
-    let clusters = clusters();
     let mut rows = Vec::new();
     for size in SIZES {
         let objects = objects(size);
         let subjects = Subjects {
-            manager: &Managed::standing(&clusters, &objects, client),
-            floor: &Floor::standing(&clusters, &objects, client),
-            one_lock: &OneLock::standing(&clusters, &objects, client),
+            manager: &Managed::standing(provider, &connected.clusters, &objects),
+            floor: &Floor::standing(connected, &objects),
+            one_lock: &OneLock::standing(connected, &objects),
             objects: &objects,
         };
-        rows.extend([1, 2].into_iter().filter_map(|threads| subjects.measure(criterion, cores, client_name, threads)));
+        rows.extend([1, 2].into_iter().filter_map(|threads| subjects.measure(criterion, cores, client, threads)));
     }
     rows
 }
@@ -240,15 +222,13 @@ fn table(rows: &[Row]) -> String {
 
 /// Whether the budget holds. For whoever reads it: on a busy machine nothing else can be told from a timing.
 fn verdict(rows: &[Row]) -> &'static str {
-    let mut outcomes = rows.iter().filter(|row| row.client == CLIENTS[0]).map(Row::outcome);
-    if outcomes.clone().count() < 2 * SIZES.len() {
+    let mut budget = rows.iter().filter(|row| row.client == CLIENTS[0]);
+    if budget.clone().count() < 2 * SIZES.len() {
         "whether the budget of kube::Client holds cannot be told: not all of it was measured"
-    } else if outcomes.clone().any(|outcome| outcome == Outcome::Broken) {
-        "the budget of kube::Client does NOT hold in this run; was the machine busy?"
-    } else if outcomes.all(|outcome| outcome == Outcome::Holds) {
+    } else if budget.all(Row::holds) {
         "the budget of kube::Client holds"
     } else {
-        "whether the budget of kube::Client holds cannot be told from this run: two threads of the floor fell short too"
+        "the budget of kube::Client does NOT hold in this run; was the machine busy?"
     }
 }
 
@@ -278,13 +258,11 @@ fn main() {
         .measurement_time(Duration::from_secs(5))
         .without_plots()
         .configure_from_args();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without I/O starts");
-    let _inside = runtime.enter();
     let cores = Cores::of_this_machine();
-    let nothing =
-        tower::service_fn(|_| std::future::pending::<Result<http::Response<kube::client::Body>, Infallible>>());
-    let mut rows = measure_all(&mut criterion, &cores, CLIENTS[0], &|| kube::Client::new(nothing, "default"));
-    rows.extend(measure_all(&mut criterion, &cores, CLIENTS[1], &|| Arc::<str>::from("client")));
+    let fleet = fleet::Connections::new();
+    let mut rows = measure_all(&mut criterion, &cores, CLIENTS[0], &fleet.fleet, &fleet.connected);
+    let handles = Connected::handles(|| Arc::<str>::from("client"));
+    rows.extend(measure_all(&mut criterion, &cores, CLIENTS[1], &Provider::of(&handles), &handles));
     criterion.final_summary();
     if std::env::args().any(|argument| argument == "--bench") {
         report(&rows, &cores);

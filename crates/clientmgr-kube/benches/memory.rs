@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 
-use support::{Floor, Managed, OneLock, Subject, Uid, clusters, objects};
+use support::{Connected, Floor, Managed, OneLock, Provider, Subject, Uid, objects};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
@@ -34,20 +34,19 @@ fn bytes_an_object<T>(key: usize, build: impl FnOnce() -> T) -> (usize, T) {
 
 #[expect(clippy::print_stdout, reason = "a bench reports to whoever runs it")]
 fn main() {
-    let (clusters, objects) = (clusters(), objects(OBJECTS));
+    let (connected, objects) = (Connected::handles(|| Handle::from("client")), objects(OBJECTS));
+    let provider = &Provider::of(&connected);
     let (bytes, managed) =
-        bytes_an_object(size_of::<Uid>(), || Managed::standing(&clusters, &objects, || Handle::from("client")));
+        bytes_an_object(size_of::<Uid>(), || Managed::standing(provider, &connected.clusters, &objects));
     let (refresh, ()) = counted(|| managed.refresh(&objects[7]));
     let (client, ()) = counted(|| managed.client(&objects[7]));
     let (forgotten, ()) = counted(|| objects.iter().for_each(|object| managed.manager.forget(&object.uid)));
     assert_eq!(managed.manager.objects(), 0);
     drop(managed);
-    let (floor_bytes, floor) =
-        bytes_an_object(size_of::<Uid>(), || Floor::standing(&clusters, &objects, || Handle::from("client")));
+    let (floor_bytes, floor) = bytes_an_object(size_of::<Uid>(), || Floor::standing(&connected, &objects));
     let (floor_call, ()) = counted(|| floor.call(&objects[7]));
     drop(floor);
-    let (one_lock_bytes, one_lock) =
-        bytes_an_object(0, || OneLock::standing(&clusters, &objects, || Handle::from("client")));
+    let (one_lock_bytes, one_lock) = bytes_an_object(0, || OneLock::standing(&connected, &objects));
     let (one_lock_call, ()) = counted(|| one_lock.call(&objects[7]));
 
     println!("allocations of a call   refresh {} (0)   client {} (≤ 1)", refresh.allocations, client.allocations);

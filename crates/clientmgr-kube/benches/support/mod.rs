@@ -1,5 +1,5 @@
-//! What both benches share: objects and clusters, a provider over a map, the floor, and a manager of the Go original's
-//! shape. Generic in the client: a `kube::Client`, which takes a while to clone, or a bare handle.
+//! What both benches share: objects and clusters, the floor, and a manager of the Go original's shape. Generic in the
+//! provider: a fleet, whose `kube::Client`s take a while to clone, or a map of bare handles.
 #![expect(unreachable_pub, reason = "shared by two bench binaries")]
 
 use std::collections::HashMap;
@@ -52,28 +52,48 @@ pub fn objects(count: usize) -> Vec<Object> {
     (0..count).map(&mut object).collect()
 }
 
-pub fn clusters() -> Vec<ObservedCluster> {
-    (0..CLUSTERS)
-        .map(|index| ObservedCluster {
-            key: NamespacedName::new("fleet", &format!("cluster-{index}")),
-            revision: Some(ConnectedAt::now()),
+/// The keys of all clusters.
+pub fn keys() -> impl Iterator<Item = NamespacedName> {
+    (0..CLUSTERS).map(|index| NamespacedName::new("fleet", &format!("cluster-{index}")))
+}
+
+/// Clusters that are connected: what a cluster object tells of each, and the client there is.
+pub struct Connected<C> {
+    pub clusters: Vec<ObservedCluster>,
+    clients: Vec<C>,
+}
+
+impl<C: Client> Connected<C> {
+    pub fn of(clusters: impl IntoIterator<Item = (NamespacedName, Held<C>)>) -> Self {
+        let told = |(key, held): (_, Held<C>)| (ObservedCluster { key, revision: Some(held.revision) }, held.client);
+        let (clusters, clients) = clusters.into_iter().map(told).unzip();
+        Self { clusters, clients }
+    }
+
+    pub fn handles(client: impl Fn() -> C) -> Self {
+        Self::of(keys().map(|key| (key, Connection { client: client(), revision: ConnectedAt::now() })))
+    }
+
+    fn held(&self) -> impl Iterator<Item = (&NamespacedName, Held<C>)> {
+        self.clusters.iter().zip(&self.clients).map(|(cluster, client)| {
+            let revision = cluster.revision.expect("all are connected");
+            (&cluster.key, Connection { client: client.clone(), revision })
         })
-        .collect()
+    }
 }
 
 /// What can be measured: a client.
 pub trait Client: Clone + Send + Sync + 'static {}
 impl<C: Clone + Send + Sync + 'static> Client for C {}
 
-/// Answers from a map, as a fleet does.
+/// The least that a provider must do: read a map.
 pub struct Provider<C>(Map<NamespacedName, Held<C>>);
 
 impl<C: Client> Provider<C> {
-    fn of(clusters: &[ObservedCluster], client: impl Fn() -> C) -> Self {
+    pub fn of(connected: &Connected<C>) -> Self {
         let connections = map();
-        for cluster in clusters {
-            let revision = cluster.revision.expect("all are connected");
-            connections.insert(cluster.key.clone(), Connection { client: client(), revision });
+        for (key, held) in connected.held() {
+            connections.insert(key.clone(), held);
         }
         Self(connections)
     }
@@ -90,15 +110,19 @@ impl<C: Client> ClientProvider for Provider<C> {
     }
 }
 
+/// A provider of what can be measured.
+pub trait Source: ClientProvider<Key = NamespacedName, Revision = ConnectedAt, Client: Client> {}
+impl<P: ClientProvider<Key = NamespacedName, Revision = ConnectedAt, Client: Client>> Source for P {}
+
 /// The subject of the benches: `refresh` and `client`.
-pub struct Managed<'a, C: Client> {
-    pub manager: ClientManager<Provider<C>, Uid>,
+pub struct Managed<'a, P: Source> {
+    pub manager: ClientManager<P, Uid>,
     clusters: &'a [ObservedCluster],
 }
 
-impl<'a, C: Client> Managed<'a, C> {
-    pub fn standing(clusters: &'a [ObservedCluster], objects: &[Object], client: impl Fn() -> C) -> Self {
-        let subject = Self { manager: ClientManager::new(Provider::of(clusters, client)), clusters };
+impl<'a, P: Source> Managed<'a, P> {
+    pub fn standing(provider: P, clusters: &'a [ObservedCluster], objects: &[Object]) -> Self {
+        let subject = Self { manager: ClientManager::new(provider), clusters };
         for object in objects {
             subject.call(object);
         }
@@ -116,14 +140,14 @@ impl<'a, C: Client> Managed<'a, C> {
     }
 }
 
-impl<C: Client> Subject for Managed<'_, C> {
+impl<P: Source> Subject for Managed<'_, P> {
     fn call(&self, object: &Object) {
         self.refresh(object);
         self.client(object);
     }
 }
 
-/// The least that a manager must do: read its own map and the provider's, box a future, clone the client.
+/// The least that a manager and a provider must do: read a map each, box a future, clone the client.
 pub struct Floor<'a, C: Client> {
     held: Map<Uid, u64>,
     provider: Provider<C>,
@@ -131,12 +155,12 @@ pub struct Floor<'a, C: Client> {
 }
 
 impl<'a, C: Client> Floor<'a, C> {
-    pub fn standing(clusters: &'a [ObservedCluster], objects: &[Object], client: impl Fn() -> C) -> Self {
+    pub fn standing(connected: &'a Connected<C>, objects: &[Object]) -> Self {
         let held = map();
         for object in objects {
             held.insert(object.uid, 0);
         }
-        Self { held, provider: Provider::of(clusters, client), clusters }
+        Self { held, provider: Provider::of(connected), clusters: &connected.clusters }
     }
 }
 
@@ -156,13 +180,9 @@ pub struct OneLock<'a, C: Client> {
 }
 
 impl<'a, C: Client> OneLock<'a, C> {
-    pub fn standing(clusters: &'a [ObservedCluster], objects: &[Object], client: impl Fn() -> C) -> Self {
-        let connection = |cluster: &ObservedCluster| {
-            let revision = cluster.revision.expect("all are connected");
-            (cluster.key.to_string(), Connection { client: client(), revision })
-        };
-        let provider = Mutex::new(clusters.iter().map(connection).collect());
-        let subject = Self { held: Mutex::default(), provider, clusters };
+    pub fn standing(connected: &'a Connected<C>, objects: &[Object]) -> Self {
+        let provider = connected.held().map(|(key, held)| (key.to_string(), held)).collect();
+        let subject = Self { held: Mutex::default(), provider: Mutex::new(provider), clusters: &connected.clusters };
         for object in objects {
             subject.call(object);
         }

@@ -1,14 +1,15 @@
 //! One cluster of a fleet: the shell around its state machine. Runs the I/O that the machine asks for and tells it
 //! what came of it.
 //!
-//! Readers take the state's lock for the time of a clone. Writers queue for the turn, which is held while a connection
-//! is made; whoever waited for it shares what was made meanwhile. What must not live here: decisions.
+//! Readers see the state that was published last, without a lock. Writers queue for the turn, which is held while a
+//! connection is made; whoever waited for it shares what was made meanwhile. What must not live here: decisions.
 
 use std::panic::catch_unwind;
 use std::pin::pin;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use clientmgr_core::{Cause, ConnectedAt, Connection, NamespacedName, ProviderError};
 use futures::future::{Either, select};
 use kube::Client;
@@ -38,9 +39,13 @@ impl Kept {
     }
 }
 
+type Seen = Arc<State<Line, Kept>>;
+
 pub(crate) struct Member {
     key: NamespacedName,
-    standing: RwLock<Standing>,
+    /// What readers see: the state in `standing`, published before its lock is let go.
+    seen: ArcSwap<State<Line, Kept>>,
+    standing: Mutex<Standing>,
     /// The first endpoint that is still good, or [`NO_ENDPOINT`]. Ends attempts and checks that began under one before.
     /// Told after the state, so it may come when work under the new endpoint has begun: that goes on.
     good_from: watch::Sender<u64>,
@@ -53,7 +58,7 @@ const NO_ENDPOINT: u64 = u64::MAX;
 
 /// What changes together: an attempt in `state` always goes to `endpoint`.
 struct Standing {
-    state: State<Line, Kept>,
+    state: Seen,
     endpoint: Endpoint,
     /// Counts the endpoints.
     endpoints: u64,
@@ -76,8 +81,8 @@ impl Standing {
     /// What is retired is to be dropped after the lock.
     #[must_use = "drop what is retired after the lock"]
     fn tell(&mut self, event: Event<Line, Kept>) -> (Effect, Option<Served<Line>>) {
-        let Step { next, effect, retired } = std::mem::replace(&mut self.state, State::Removed).step(event);
-        self.state = next;
+        let Step { next, effect, retired } = State::clone(&self.state).step(event);
+        self.state = Arc::new(next);
         (effect, retired)
     }
 }
@@ -104,9 +109,11 @@ pub(crate) struct Means<'a> {
 
 impl Member {
     pub(crate) fn new(key: NamespacedName, endpoint: Endpoint) -> Self {
+        let state = Arc::new(State::Idle);
         Self {
             key,
-            standing: RwLock::new(Standing { state: State::Idle, endpoint, endpoints: 1, attempts: 0 }),
+            seen: ArcSwap::new(Arc::clone(&state)),
+            standing: Mutex::new(Standing { state, endpoint, endpoints: 1, attempts: 0 }),
             good_from: watch::Sender::new(1),
             turn: Turn::new(None),
         }
@@ -116,18 +123,19 @@ impl Member {
         &self.key
     }
 
-    /// Reads the state. `read` runs under its lock.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(&State<Line, Kept>) -> T) -> T {
-        self.look(|standing| read(&standing.state))
-    }
-
-    fn look<T>(&self, look: impl FnOnce(&Standing) -> T) -> T {
-        // A panic under this lock can only come from a clone of a client; what is in it is whole even then.
-        look(&self.standing.read().unwrap_or_else(PoisonError::into_inner))
+    /// The state, as it was published last. Never waits.
+    pub(crate) fn state(&self) -> Guard<Seen> {
+        self.seen.load()
     }
 
     fn edit<T>(&self, edit: impl FnOnce(&mut Standing) -> T) -> T {
-        edit(&mut self.standing.write().unwrap_or_else(PoisonError::into_inner))
+        // A panic under this lock can only come from a clone of a client; what is in it is whole even then.
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let edited = edit(&mut standing);
+        let _replaced = self.seen.swap(Arc::clone(&standing.state));
+        // Before what was replaced, whose drop may be that of a client and take its time.
+        drop(standing);
+        edited
     }
 
     fn tell(&self, event: Event<Line, Kept>) -> Effect {
@@ -141,7 +149,7 @@ impl Member {
 
     /// What readers are told.
     pub(crate) fn connection(&self, retry: Duration) -> Result<Connection<Client, ConnectedAt>, ProviderError> {
-        self.read(|state| match state {
+        match &**self.state() {
             State::Connected { current } | State::Replacing { current, .. } => {
                 Ok(Connection { client: current.client.client.clone(), revision: current.revision })
             }
@@ -152,7 +160,7 @@ impl Member {
             State::Idle => Err(self.waiting(ConnectFailure::NotConnected, retry)),
             State::Connecting { .. } => Err(self.waiting(ConnectFailure::Connecting, retry)),
             State::Removed => Err(ProviderError::NotFound),
-        })
+        }
     }
 
     fn waiting(&self, failure: ConnectFailure, retry: Duration) -> ProviderError {
@@ -167,7 +175,7 @@ impl Member {
     /// The endpoint, if the cluster was removed: then its member is not to be used again.
     pub(crate) fn replace_endpoint(&self, endpoint: Endpoint) -> Result<(), Endpoint> {
         let (_old, number) = self.edit(|standing| {
-            if matches!(standing.state, State::Removed) {
+            if matches!(*standing.state, State::Removed) {
                 return Err(endpoint);
             }
             standing.endpoints += 1;
@@ -297,7 +305,7 @@ impl Member {
 
     /// What became of an attempt or a check that something else overtook.
     fn interrupted(&self) -> ConnectError {
-        let removed = self.read(|state| matches!(state, State::Removed));
+        let removed = matches!(**self.state(), State::Removed);
         self.failure(if removed { ConnectFailure::Removed } else { ConnectFailure::Superseded })
     }
 
@@ -311,7 +319,7 @@ impl Member {
     /// Checks the standing connection, or connects where there is none.
     pub(crate) async fn check(&self, means: &Means<'_>) -> Result<ConnectedAt, ConnectError> {
         // The endpoint may be a later one than that of the connection, which is served until there is another.
-        let checkable = self.look(|standing| Some((standing.state.checkable()?.revision, standing.endpoints)));
+        let checkable = self.edit(|standing| Some((standing.state.checkable()?.revision, standing.endpoints)));
         match checkable {
             Some((revision, number)) => self.check_connection(revision, number, means).await,
             None => self.connect(Want::Any, means).await,
@@ -324,12 +332,13 @@ impl Member {
         number: u64,
         means: &Means<'_>,
     ) -> Result<ConnectedAt, ConnectError> {
-        let line = self.read(|state| {
+        let line = {
+            let state = self.state();
             state.checkable().filter(|served| served.revision == revision).map(|served| served.client.clone())
-        });
+        };
         self.require_runtime()?;
         // Between this and the decision to check it another one took its place.
-        let Some(line) = line else { return self.overtaken(self.read(State::revision)) };
+        let Some(line) = line else { return self.overtaken(self.state().revision()) };
         let proven =
             self.unless_replaced(number, means.connector.prove(&self.key, &line, means.request_deadline)).await?;
         let (effect, _retired) = self.edit(|standing| {
@@ -376,5 +385,26 @@ impl Drop for UnderWay<'_> {
 impl std::fmt::Debug for Member {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Member").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clientmgr_core::NamespacedName;
+    use kube::config::Kubeconfig;
+
+    use super::{Effect, Event, Member, State, Want};
+    use crate::Endpoint;
+
+    #[test]
+    fn who_reads_waits_for_no_lock_and_sees_a_change_once_it_is_done() {
+        let endpoint = Endpoint::from_kubeconfig(&Kubeconfig::default(), "east");
+        let member = Member::new(NamespacedName::cluster_scoped("east"), endpoint);
+        member.edit(|standing| {
+            let (effect, _) = standing.tell(Event::Wanted { want: Want::Any, attempt: 1, endpoint: 1 });
+            assert_eq!(effect, Effect::Connect);
+            assert!(matches!(**member.state(), State::Idle));
+        });
+        assert!(matches!(**member.state(), State::Connecting { attempt: 1 }));
     }
 }

@@ -5,6 +5,8 @@ mod member;
 #[cfg(test)]
 mod race_tests;
 mod roster;
+#[cfg(test)]
+mod stage;
 mod state;
 
 use std::fmt;
@@ -230,7 +232,7 @@ impl Fleet {
 
     /// Where a cluster stands; none where there is no such cluster.
     pub fn status(&self, cluster: &NamespacedName) -> Option<ClusterStatus> {
-        self.inner.roster.find(cluster).map(|member| member.read(ClusterStatus::of))
+        self.inner.roster.read(cluster, |member| Some(ClusterStatus::of(&member?.state())))
     }
 
     /// The clusters of the fleet, sorted.
@@ -251,8 +253,8 @@ impl ClientProvider for Fleet {
     type Revision = ConnectedAt;
 
     async fn connection(&self, cluster: &NamespacedName) -> Result<Connection<Client, ConnectedAt>, ProviderError> {
-        let member = self.inner.roster.find(cluster).ok_or(ProviderError::NotFound)?;
-        member.connection(self.inner.retry)
+        let retry = self.inner.retry;
+        self.inner.roster.read(cluster, |member| member.ok_or(ProviderError::NotFound)?.connection(retry))
     }
 }
 
