@@ -6,46 +6,23 @@
 
 use std::panic::catch_unwind;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
-use clientmgr_core::{Cause, ConnectedAt, Connection, NamespacedName, ProviderError};
+use arc_swap::Guard;
+use clientmgr_core::{ConnectedAt, Connection, NamespacedName, ProviderError};
 use futures::future::{Either, select};
 use kube::Client;
 use tokio::sync::{Mutex as Turn, watch};
 
-use super::state::{Effect, Event, Served, State, Step, Want};
-use crate::connect::{Connector, Proof};
+use super::standing::{ClusterState, Facts, Kept, Line, Standing};
+use super::state::{Effect, Event, Served, State, Want};
+use crate::connect::Connector;
 use crate::{ConnectError, ConnectFailure, Endpoint};
-
-/// A client and what it proved.
-#[derive(Clone)]
-pub(crate) struct Line {
-    pub(crate) client: Client,
-    pub(crate) proof: Proof,
-}
-
-/// A failure as it is kept: once for those who asked, once as the source that readers are given.
-#[derive(Clone, Debug)]
-pub(crate) struct Kept {
-    pub(crate) error: ConnectError,
-    cause: Cause,
-}
-
-impl Kept {
-    fn new(error: ConnectError) -> Self {
-        Self { cause: Cause::new(error.clone()), error }
-    }
-}
-
-type Seen = Arc<State<Line, Kept>>;
 
 pub(crate) struct Member {
     key: NamespacedName,
-    /// What readers see: the state in `standing`, published before its lock is let go.
-    seen: ArcSwap<State<Line, Kept>>,
-    standing: Mutex<Standing>,
+    standing: Standing,
     /// The first endpoint that is still good, or [`NO_ENDPOINT`]. Ends attempts and checks that began under one before.
     /// Told after the state, so it may come when work under the new endpoint has begun: that goes on.
     good_from: watch::Sender<u64>,
@@ -55,37 +32,6 @@ pub(crate) struct Member {
 
 /// Past the number of every endpoint: the cluster was removed.
 const NO_ENDPOINT: u64 = u64::MAX;
-
-/// What changes together: an attempt in `state` always goes to `endpoint`.
-struct Standing {
-    state: Seen,
-    endpoint: Endpoint,
-    /// Counts the endpoints.
-    endpoints: u64,
-    /// Counts the attempts.
-    attempts: u64,
-}
-
-impl Standing {
-    /// The first attempt whose outcome is shared by whoever asks now.
-    fn shared_from(&self, want: Want) -> u64 {
-        let next = self.attempts + 1;
-        match want {
-            // An attempt under way is as good as one that begins now.
-            Want::Any => self.state.attempt().unwrap_or(next),
-            // It may have read its credentials before they changed, and that they did is why one asks.
-            Want::New => next,
-        }
-    }
-
-    /// What is retired is to be dropped after the lock.
-    #[must_use = "drop what is retired after the lock"]
-    fn tell(&mut self, event: Event<Line, Kept>) -> (Effect, Option<Served<Line>>) {
-        let Step { next, effect, retired } = State::clone(&self.state).step(event);
-        self.state = Arc::new(next);
-        (effect, retired)
-    }
-}
 
 /// What a writer does once it has the turn.
 enum Task {
@@ -109,37 +55,20 @@ pub(crate) struct Means<'a> {
 
 impl Member {
     pub(crate) fn new(key: NamespacedName, endpoint: Endpoint) -> Self {
-        let state = Arc::new(State::Idle);
-        Self {
-            key,
-            seen: ArcSwap::new(Arc::clone(&state)),
-            standing: Mutex::new(Standing { state, endpoint, endpoints: 1, attempts: 0 }),
-            good_from: watch::Sender::new(1),
-            turn: Turn::new(None),
-        }
+        Self { key, standing: Standing::new(endpoint), good_from: watch::Sender::new(1), turn: Turn::new(None) }
     }
 
     pub(crate) fn key(&self) -> &NamespacedName {
         &self.key
     }
 
-    /// The state, as it was published last. Never waits.
-    pub(crate) fn state(&self) -> Guard<Seen> {
-        self.seen.load()
-    }
-
-    fn edit<T>(&self, edit: impl FnOnce(&mut Standing) -> T) -> T {
-        // A panic under this lock can only come from a clone of a client; what is in it is whole even then.
-        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        let edited = edit(&mut standing);
-        let _replaced = self.seen.swap(Arc::clone(&standing.state));
-        // Before what was replaced, whose drop may be that of a client and take its time.
-        drop(standing);
-        edited
+    /// The state that was published last. Never waits.
+    pub(crate) fn state(&self) -> Guard<Arc<ClusterState>> {
+        self.standing.state()
     }
 
     fn tell(&self, event: Event<Line, Kept>) -> Effect {
-        let (effect, _retired) = self.edit(|standing| standing.tell(event));
+        let (effect, _retired) = self.standing.edit(|facts| facts.tell(event));
         effect
     }
 
@@ -174,13 +103,13 @@ impl Member {
     ///
     /// The endpoint, if the cluster was removed: then its member is not to be used again.
     pub(crate) fn replace_endpoint(&self, endpoint: Endpoint) -> Result<(), Endpoint> {
-        let (_old, number) = self.edit(|standing| {
-            if matches!(*standing.state, State::Removed) {
+        let (_old, number) = self.standing.edit(|facts| {
+            if matches!(*facts.state, State::Removed) {
                 return Err(endpoint);
             }
-            standing.endpoints += 1;
-            let old = (std::mem::replace(&mut standing.endpoint, endpoint), standing.tell(Event::Redirected));
-            Ok((old, standing.endpoints))
+            facts.endpoints += 1;
+            let old = (std::mem::replace(&mut facts.endpoint, endpoint), facts.tell(Event::Redirected));
+            Ok((old, facts.endpoints))
         })?;
         self.interrupt_before(number);
         Ok(())
@@ -200,7 +129,7 @@ impl Member {
 
     /// The connection that will do without anything being made.
     fn suiting(&self, want: Want) -> Option<ConnectedAt> {
-        self.edit(|standing| standing.state.suiting(want, standing.endpoints))
+        self.standing.edit(|facts| facts.state.suiting(want, facts.endpoints))
     }
 
     /// Makes a connection if one is wanted, or shares the one that was made while this call waited for its turn.
@@ -209,13 +138,13 @@ impl Member {
         if let Some(revision) = self.suiting(want) {
             return Ok(revision);
         }
-        let shared_from = self.edit(|standing| standing.shared_from(want));
+        let shared_from = self.standing.edit(|facts| facts.shared_from(want));
         let mut turn = self.turn.lock().await;
         if let Some(outcome) = turn.as_ref().filter(|outcome| outcome.attempt >= shared_from) {
             // The attempt may have failed and what it was to replace be in order.
             return outcome.result.clone().or_else(|error| self.suiting(want).ok_or(error));
         }
-        let (attempt, endpoint, number) = match self.edit(|standing| self.begin(standing, want)) {
+        let (attempt, endpoint, number) = match self.standing.edit(|facts| self.begin(facts, want)) {
             Task::Make { attempt, endpoint, number } => (attempt, endpoint, number),
             Task::Nothing(result) => return result,
         };
@@ -233,12 +162,12 @@ impl Member {
         result
     }
 
-    fn begin(&self, standing: &mut Standing, want: Want) -> Task {
-        standing.attempts += 1;
-        let (attempt, number) = (standing.attempts, standing.endpoints);
-        let (effect, _nothing) = standing.tell(Event::Wanted { want, attempt, endpoint: number });
+    fn begin(&self, facts: &mut Facts, want: Want) -> Task {
+        facts.attempts += 1;
+        let (attempt, number) = (facts.attempts, facts.endpoints);
+        let (effect, _nothing) = facts.tell(Event::Wanted { want, attempt, endpoint: number });
         match effect {
-            Effect::Connect => Task::Make { attempt, endpoint: standing.endpoint.clone(), number },
+            Effect::Connect => Task::Make { attempt, endpoint: facts.endpoint.clone(), number },
             Effect::Standing { revision } => Task::Nothing(Ok(revision)),
             Effect::Gone => Task::Nothing(Err(self.failure(ConnectFailure::Removed))),
             // Whoever has the turn is alone, so nothing is under way; the rest answers other events.
@@ -319,7 +248,7 @@ impl Member {
     /// Checks the standing connection, or connects where there is none.
     pub(crate) async fn check(&self, means: &Means<'_>) -> Result<ConnectedAt, ConnectError> {
         // The endpoint may be a later one than that of the connection, which is served until there is another.
-        let checkable = self.edit(|standing| Some((standing.state.checkable()?.revision, standing.endpoints)));
+        let checkable = self.standing.edit(|facts| Some((facts.state.checkable()?.revision, facts.endpoints)));
         match checkable {
             Some((revision, number)) => self.check_connection(revision, number, means).await,
             None => self.connect(Want::Any, means).await,
@@ -341,9 +270,9 @@ impl Member {
         let Some(line) = line else { return self.overtaken(self.state().revision()) };
         let proven =
             self.unless_replaced(number, means.connector.prove(&self.key, &line, means.request_deadline)).await?;
-        let (effect, _retired) = self.edit(|standing| {
-            let endpoint = standing.endpoints;
-            standing.tell(match &proven {
+        let (effect, _retired) = self.standing.edit(|facts| {
+            let endpoint = facts.endpoints;
+            facts.tell(match &proven {
                 Ok(_) => Event::Passed { revision },
                 Err(error) if is_turned_away(error) => {
                     Event::TurnedAway { revision, endpoint, error: Kept::new(error.clone()) }
@@ -385,26 +314,5 @@ impl Drop for UnderWay<'_> {
 impl std::fmt::Debug for Member {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Member").field("key", &self.key).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clientmgr_core::NamespacedName;
-    use kube::config::Kubeconfig;
-
-    use super::{Effect, Event, Member, State, Want};
-    use crate::Endpoint;
-
-    #[test]
-    fn who_reads_waits_for_no_lock_and_sees_a_change_once_it_is_done() {
-        let endpoint = Endpoint::from_kubeconfig(&Kubeconfig::default(), "east");
-        let member = Member::new(NamespacedName::cluster_scoped("east"), endpoint);
-        member.edit(|standing| {
-            let (effect, _) = standing.tell(Event::Wanted { want: Want::Any, attempt: 1, endpoint: 1 });
-            assert_eq!(effect, Effect::Connect);
-            assert!(matches!(**member.state(), State::Idle));
-        });
-        assert!(matches!(**member.state(), State::Connecting { attempt: 1 }));
     }
 }

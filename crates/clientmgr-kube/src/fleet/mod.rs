@@ -7,6 +7,7 @@ mod race_tests;
 mod roster;
 #[cfg(test)]
 mod stage;
+mod standing;
 mod state;
 
 use std::fmt;
@@ -20,9 +21,10 @@ use kube::config::Kubeconfig;
 use tokio::sync::Semaphore;
 
 pub use self::builder::FleetBuilder;
-pub(crate) use self::member::Line;
 use self::member::{Means, Member};
 use self::roster::Roster;
+use self::standing::ClusterState;
+pub(crate) use self::standing::Line;
 use self::state::{State, Want};
 use crate::connect::{Connector, Proof};
 use crate::{ConnectError, ConnectFailure, Endpoint};
@@ -287,7 +289,7 @@ pub enum ClusterStatus {
 }
 
 impl ClusterStatus {
-    fn of(state: &State<Line, member::Kept>) -> Self {
+    fn of(state: &ClusterState) -> Self {
         match state {
             State::Connected { current } | State::Replacing { current, .. } => {
                 Self::Connected { connected_at: current.revision, proof: current.client.proof.clone() }
