@@ -47,7 +47,8 @@ impl Cores {
         }
     }
 
-    fn are_given_up(&self) -> bool {
+    /// Whether what was measured on two threads was not measured on two cores.
+    pub fn are_given_up(&self) -> bool {
         self.ids.len() < 2 || self.waited.get() > PATIENCE
     }
 
@@ -66,7 +67,8 @@ impl Cores {
         }
     }
 
-    /// How long `work`, which is told its thread's number, takes on `threads` threads at once: the slowest of them.
+    /// How long `work`, which is told its thread's number, takes on `threads` threads at once: from when the first begins
+    /// until the last is done. A thread that has no processor yet is waited for.
     pub fn time(&self, threads: usize, work: impl Fn(usize) + Sync) -> Duration {
         let start = &Barrier::new(threads);
         let (ids, work) = (&*self.ids, &work);
@@ -78,11 +80,15 @@ impl Cores {
             start.wait();
             let begun = Instant::now();
             work(thread);
-            begun.elapsed()
+            (begun, Instant::now())
         };
         thread::scope(|scope| {
             let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || timed(thread))).collect();
-            workers.into_iter().map(|worker| worker.join().expect("no work panics")).max().expect("there is a thread")
+            let times = workers.into_iter().map(|worker| worker.join().expect("no work panics"));
+            let whole =
+                times.reduce(|(begun, done), (also_begun, also_done)| (begun.min(also_begun), done.max(also_done)));
+            let (begun, done) = whole.expect("there is a thread");
+            done - begun
         })
     }
 

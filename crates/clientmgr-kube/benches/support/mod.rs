@@ -60,7 +60,7 @@ pub fn keys() -> impl Iterator<Item = NamespacedName> {
 /// Clusters that are connected: what a cluster object tells of each, and the client there is.
 pub struct Connected<C> {
     pub clusters: Vec<ObservedCluster>,
-    clients: Vec<C>,
+    pub clients: Vec<C>,
 }
 
 impl<C: Client> Connected<C> {
@@ -86,7 +86,7 @@ impl<C: Client> Connected<C> {
 pub trait Client: Clone + Send + Sync + 'static {}
 impl<C: Clone + Send + Sync + 'static> Client for C {}
 
-/// The least that a provider must do: read a map.
+/// The least that a provider must do, as most would write it: read a concurrent map.
 pub struct Provider<C>(Map<NamespacedName, Held<C>>);
 
 impl<C: Client> Provider<C> {
@@ -147,7 +147,8 @@ impl<P: Source> Subject for Managed<'_, P> {
     }
 }
 
-/// The least that a manager and a provider must do: read a map each, box a future, clone the client.
+/// The least that a manager and a provider must do, as most would write it: read a concurrent map each, box a future,
+/// clone the client.
 pub struct Floor<'a, C: Client> {
     held: Map<Uid, u64>,
     provider: Provider<C>,

@@ -86,7 +86,7 @@ impl FleetBuilder {
 
     pub(crate) fn build_with(self, connector: Box<dyn Connector>) -> Fleet {
         let inner = Inner {
-            roster: Roster::new(),
+            roster: Roster::default(),
             connector,
             permits: Semaphore::new(self.concurrency),
             deadline: self.deadline,

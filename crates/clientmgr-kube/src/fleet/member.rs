@@ -1,15 +1,13 @@
 //! One cluster of a fleet: the shell around its state machine. Runs the I/O that the machine asks for and tells it
 //! what came of it.
 //!
-//! Readers see the state that was published last, without a lock. Writers queue for the turn, which is held while a
-//! connection is made; whoever waited for it shares what was made meanwhile. What must not live here: decisions.
+//! Readers take a lock for the time of a clone. Writers queue for the turn, which is held while a connection is made;
+//! whoever waited for it shares what was made meanwhile. What must not live here: decisions.
 
 use std::panic::catch_unwind;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::Guard;
 use clientmgr_core::{ConnectedAt, Connection, NamespacedName, ProviderError};
 use futures::future::{Either, select};
 use kube::Client;
@@ -62,9 +60,9 @@ impl Member {
         &self.key
     }
 
-    /// The state that was published last. Never waits.
-    pub(crate) fn state(&self) -> Guard<Arc<ClusterState>> {
-        self.standing.state()
+    /// Reads the state. `read` runs under its lock.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&ClusterState) -> T) -> T {
+        self.standing.look(|facts| read(&facts.state))
     }
 
     fn tell(&self, event: Event<Line, Kept>) -> Effect {
@@ -78,7 +76,7 @@ impl Member {
 
     /// What readers are told.
     pub(crate) fn connection(&self, retry: Duration) -> Result<Connection<Client, ConnectedAt>, ProviderError> {
-        match &**self.state() {
+        self.read(|state| match state {
             State::Connected { current } | State::Replacing { current, .. } => {
                 Ok(Connection { client: current.client.client.clone(), revision: current.revision })
             }
@@ -89,7 +87,7 @@ impl Member {
             State::Idle => Err(self.waiting(ConnectFailure::NotConnected, retry)),
             State::Connecting { .. } => Err(self.waiting(ConnectFailure::Connecting, retry)),
             State::Removed => Err(ProviderError::NotFound),
-        }
+        })
     }
 
     fn waiting(&self, failure: ConnectFailure, retry: Duration) -> ProviderError {
@@ -97,22 +95,14 @@ impl Member {
     }
 
     /// Puts another endpoint in place. What is being connected to the old one is given up; what is connected to it is
-    /// served until there is something better.
-    ///
-    /// # Errors
-    ///
-    /// The endpoint, if the cluster was removed: then its member is not to be used again.
-    pub(crate) fn replace_endpoint(&self, endpoint: Endpoint) -> Result<(), Endpoint> {
+    /// served until there is something better. A cluster that was removed stays as it is: nobody connects it any more.
+    pub(crate) fn replace_endpoint(&self, endpoint: Endpoint) {
         let (_old, number) = self.standing.edit(|facts| {
-            if matches!(*facts.state, State::Removed) {
-                return Err(endpoint);
-            }
             facts.endpoints += 1;
             let old = (std::mem::replace(&mut facts.endpoint, endpoint), facts.tell(Event::Redirected));
-            Ok((old, facts.endpoints))
-        })?;
+            (old, facts.endpoints)
+        });
         self.interrupt_before(number);
-        Ok(())
     }
 
     /// Ends attempts and checks that began under an endpoint before this one. Not to be called under the lock: what is
@@ -129,7 +119,7 @@ impl Member {
 
     /// The connection that will do without anything being made.
     fn suiting(&self, want: Want) -> Option<ConnectedAt> {
-        self.standing.edit(|facts| facts.state.suiting(want, facts.endpoints))
+        self.standing.look(|facts| facts.state.suiting(want, facts.endpoints))
     }
 
     /// Makes a connection if one is wanted, or shares the one that was made while this call waited for its turn.
@@ -138,7 +128,7 @@ impl Member {
         if let Some(revision) = self.suiting(want) {
             return Ok(revision);
         }
-        let shared_from = self.standing.edit(|facts| facts.shared_from(want));
+        let shared_from = self.standing.look(|facts| facts.shared_from(want));
         let mut turn = self.turn.lock().await;
         if let Some(outcome) = turn.as_ref().filter(|outcome| outcome.attempt >= shared_from) {
             // The attempt may have failed and what it was to replace be in order.
@@ -234,7 +224,7 @@ impl Member {
 
     /// What became of an attempt or a check that something else overtook.
     fn interrupted(&self) -> ConnectError {
-        let removed = matches!(**self.state(), State::Removed);
+        let removed = self.read(|state| matches!(state, State::Removed));
         self.failure(if removed { ConnectFailure::Removed } else { ConnectFailure::Superseded })
     }
 
@@ -248,7 +238,7 @@ impl Member {
     /// Checks the standing connection, or connects where there is none.
     pub(crate) async fn check(&self, means: &Means<'_>) -> Result<ConnectedAt, ConnectError> {
         // The endpoint may be a later one than that of the connection, which is served until there is another.
-        let checkable = self.standing.edit(|facts| Some((facts.state.checkable()?.revision, facts.endpoints)));
+        let checkable = self.standing.look(|facts| Some((facts.state.checkable()?.revision, facts.endpoints)));
         match checkable {
             Some((revision, number)) => self.check_connection(revision, number, means).await,
             None => self.connect(Want::Any, means).await,
@@ -261,13 +251,12 @@ impl Member {
         number: u64,
         means: &Means<'_>,
     ) -> Result<ConnectedAt, ConnectError> {
-        let line = {
-            let state = self.state();
+        let line = self.read(|state| {
             state.checkable().filter(|served| served.revision == revision).map(|served| served.client.clone())
-        };
+        });
         self.require_runtime()?;
         // Between this and the decision to check it another one took its place.
-        let Some(line) = line else { return self.overtaken(self.state().revision()) };
+        let Some(line) = line else { return self.overtaken(self.read(State::revision)) };
         let proven =
             self.unless_replaced(number, means.connector.prove(&self.key, &line, means.request_deadline)).await?;
         let (effect, _retired) = self.standing.edit(|facts| {

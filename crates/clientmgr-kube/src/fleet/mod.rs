@@ -234,7 +234,7 @@ impl Fleet {
 
     /// Where a cluster stands; none where there is no such cluster.
     pub fn status(&self, cluster: &NamespacedName) -> Option<ClusterStatus> {
-        self.inner.roster.read(cluster, |member| Some(ClusterStatus::of(&member?.state())))
+        self.inner.roster.read(cluster, |member| Some(member?.read(ClusterStatus::of)))
     }
 
     /// The clusters of the fleet, sorted.

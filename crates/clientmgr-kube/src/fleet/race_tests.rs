@@ -19,6 +19,17 @@ async fn a_connect_of_a_connected_cluster_does_not_wait_for_a_reconnect() {
 }
 
 #[tokio::test]
+async fn what_failed_its_check_is_not_served_even_while_another_connection_is_made() {
+    let (mut stage, _) = Stage::failing();
+    assert_eq!(stage.served(), None);
+    let (fleet, east) = stage.parts();
+    let mut connecting = pin!(fleet.connect(&east));
+    begin(connecting.as_mut());
+    let _unanswered = stage.open();
+    assert_eq!(stage.served(), None);
+}
+
+#[tokio::test]
 async fn a_connect_that_waited_for_an_attempt_that_failed_takes_what_is_served_by_then() {
     let (mut stage, first) = Stage::failing();
     let (fleet, east) = stage.parts();

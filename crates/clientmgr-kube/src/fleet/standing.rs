@@ -1,9 +1,10 @@
-//! Where a cluster stands: written under a lock, read without one. What must not live here: I/O, decisions.
+//! Where a cluster stands: its state, and what changes with it, behind a lock that readers take for the time of a clone.
+//! What must not live here: I/O, decisions.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 
-use arc_swap::{ArcSwap, Guard};
 use clientmgr_core::Cause;
+use crossbeam_utils::sync::ShardedLock;
 use kube::Client;
 
 use super::state::{Effect, Event, Served, State, Step, Want};
@@ -34,7 +35,7 @@ impl Kept {
 
 /// What changes together: an attempt in `state` always goes to `endpoint`.
 pub(super) struct Facts {
-    pub(super) state: Arc<ClusterState>,
+    pub(super) state: ClusterState,
     pub(super) endpoint: Endpoint,
     /// Counts the endpoints.
     pub(super) endpoints: u64,
@@ -57,60 +58,29 @@ impl Facts {
     /// What is retired is to be dropped after the lock.
     #[must_use = "drop what is retired after the lock"]
     pub(super) fn tell(&mut self, event: Event<Line, Kept>) -> (Effect, Option<Served<Line>>) {
-        let Step { next, effect, retired } = State::clone(&self.state).step(event);
-        self.state = Arc::new(next);
+        let Step { next, effect, retired } = std::mem::replace(&mut self.state, State::Removed).step(event);
+        self.state = next;
         (effect, retired)
     }
 }
 
-/// The facts of one cluster.
+/// The facts of one cluster. Readers on different threads have a lock each, so that none waits for another's cache line;
+/// who writes takes them all.
 pub(super) struct Standing {
-    /// The state in `facts`, put here before their lock is let go.
-    published: ArcSwap<ClusterState>,
-    facts: Mutex<Facts>,
+    facts: ShardedLock<Facts>,
 }
 
 impl Standing {
     pub(super) fn new(endpoint: Endpoint) -> Self {
-        let state = Arc::new(State::Idle);
-        Self {
-            published: ArcSwap::new(Arc::clone(&state)),
-            facts: Mutex::new(Facts { state, endpoint, endpoints: 1, attempts: 0 }),
-        }
+        Self { facts: ShardedLock::new(Facts { state: State::Idle, endpoint, endpoints: 1, attempts: 0 }) }
     }
 
-    /// The state that was published last. Never waits.
-    pub(super) fn state(&self) -> Guard<Arc<ClusterState>> {
-        self.published.load()
-    }
-
-    /// Looks at the facts, edits them, or both. What comes of it is published.
-    pub(super) fn edit<T>(&self, edit: impl FnOnce(&mut Facts) -> T) -> T {
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Facts) -> T) -> T {
         // A panic under this lock can only come from a clone of a client; what is in it is whole even then.
-        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-        let edited = edit(&mut facts);
-        let _replaced = self.published.swap(Arc::clone(&facts.state));
-        // Before what was replaced, whose drop may be that of a client and take its time.
-        drop(facts);
-        edited
+        look(&self.facts.read().unwrap_or_else(PoisonError::into_inner))
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use kube::config::Kubeconfig;
-
-    use super::{Effect, Event, Standing, State, Want};
-    use crate::Endpoint;
-
-    #[test]
-    fn who_reads_waits_for_no_lock_and_sees_a_change_once_it_is_done() {
-        let standing = Standing::new(Endpoint::from_kubeconfig(&Kubeconfig::default(), "east"));
-        standing.edit(|facts| {
-            let (effect, _) = facts.tell(Event::Wanted { want: Want::Any, attempt: 1, endpoint: 1 });
-            assert_eq!(effect, Effect::Connect);
-            assert!(matches!(**standing.state(), State::Idle));
-        });
-        assert!(matches!(**standing.state(), State::Connecting { attempt: 1 }));
+    pub(super) fn edit<T>(&self, edit: impl FnOnce(&mut Facts) -> T) -> T {
+        edit(&mut self.facts.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
