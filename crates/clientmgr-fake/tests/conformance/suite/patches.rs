@@ -19,6 +19,8 @@ tests![
     a_json_patch_that_does_not_fit_is_refused,
     a_json_patch_must_be_a_list_of_operations,
     a_strategic_patch_merges_lists_by_their_key,
+    a_strategic_patch_brings_its_own_order,
+    finalizers_merge_in_the_order_of_the_patch,
     a_strategic_patch_can_remove_an_item,
     a_custom_resource_takes_no_strategic_patch,
     a_patch_of_an_unknown_kind_is_refused,
@@ -137,9 +139,26 @@ async fn a_strategic_patch_merges_lists_by_their_key(case: Case) {
     let path = with_containers(&case).await;
     let patch = of_containers(&json!([{"name": "b", "image": "three"}]));
     let after = case.patch(&path, "strategic-merge", &patch).await.expect(200);
-    let mut found = images(&after);
-    found.sort_unstable();
-    assert_eq!(found, [("a", "one"), ("b", "three")]);
+    assert_eq!(images(&after), [("a", "one"), ("b", "three")]);
+}
+
+async fn a_strategic_patch_brings_its_own_order(case: Case) {
+    let path = with_containers(&case).await;
+    let new = of_containers(&json!([{"name": "z", "image": "three"}]));
+    let after = case.patch(&path, "strategic-merge", &new).await.expect(200);
+    assert_eq!(images(&after), [("z", "three"), ("a", "one"), ("b", "two")], "a new item cannot be compared");
+    let turned = of_containers(&json!([{"name": "b", "image": "two"}, {"name": "z", "image": "three"}]));
+    let after = case.patch(&path, "strategic-merge", &turned).await.expect(200);
+    assert_eq!(images(&after), [("a", "one"), ("b", "two"), ("z", "three")]);
+}
+
+async fn finalizers_merge_in_the_order_of_the_patch(case: Case) {
+    let mut made = config_map("a", "1");
+    made["metadata"]["finalizers"] = json!(["example.com/b"]);
+    case.post(&case.maps(), &made).await.expect(201);
+    let patch = json!({"metadata": {"finalizers": ["example.com/c", "example.com/a"]}});
+    let after = case.patch(&format!("{}/a", case.maps()), "strategic-merge", &patch).await.expect(200);
+    assert_eq!(after["metadata"]["finalizers"], json!(["example.com/c", "example.com/a", "example.com/b"]));
 }
 
 async fn a_strategic_patch_can_remove_an_item(case: Case) {

@@ -117,62 +117,71 @@ fn places(list: &[Value], shape: &Shape) -> HashMap<String, usize> {
     places
 }
 
+/// Lays the list `patch` over `list`, which takes on the order of the patch.
 fn merge_list(list: &mut Vec<Value>, patch: &[Value], schema: &Schema) -> Result<(), Status> {
-    let keys = match &schema.shape {
-        Shape::Granular | Shape::Atomic => {
-            *list = patch.to_vec();
-            return Ok(());
-        }
+    match &schema.shape {
+        Shape::Granular | Shape::Atomic => *list = patch.to_vec(),
         Shape::Set => {
+            let before = list.clone();
             let mut known = places(list, &schema.shape);
             for item in patch {
                 if known.insert(item.to_string(), list.len()).is_none() {
                     list.push(item.clone());
                 }
             }
-            return Ok(());
+            reorder(list, &before, patch, &schema.shape);
         }
-        Shape::Keyed(keys) => keys,
+        Shape::Keyed(keys) => {
+            let key = keys.first().map(|(key, _)| key.as_str()).unwrap_or_default();
+            merge_keyed(list, patch, key, schema)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is deleted goes first, so that an item of the same key may come in its place.
+fn merge_keyed(list: &mut Vec<Value>, patch: &[Value], key: &str, schema: &Schema) -> Result<(), Status> {
+    let known_as = |item: &Value| {
+        identity(item, &schema.shape)
+            .ok_or_else(|| Status::bad_request(format!("map: {item} does not contain declared merge key: {key}")))
     };
-    let mut items = Vec::with_capacity(patch.len());
+    let (mut wanted, mut deleted) = (Vec::with_capacity(patch.len()), HashSet::new());
+    let mut replaced = false;
     for item in patch {
         let Value::Object(fields) = item else {
             return Err(Status::bad_request("the patch has a list of another type than the object"));
         };
-        items.push((item, fields, directive(fields)?));
-    }
-    if items.iter().any(|(_, _, directive)| matches!(directive, Directive::Replace)) {
-        list.clear();
-    }
-    let mut known = places(list, &schema.shape);
-    let mut deleted = HashSet::new();
-    for (item, fields, directive) in items {
-        let Some(identity) = identity(item, &schema.shape) else {
-            if matches!(directive, Directive::Replace) {
-                continue;
-            }
-            let key = keys.first().map(|(key, _)| key.as_str()).unwrap_or_default();
-            return Err(Status::bad_request(format!("map: {item} does not contain declared merge key: {key}")));
-        };
-        match (directive, known.get(&identity).copied()) {
-            (Directive::Delete, _) => {
-                deleted.insert(identity);
-            }
-            (Directive::Replace, _) => list.push(without_directives(fields)),
-            (Directive::Merge, Some(at)) => merge(&mut list[at], item, schema.item())?,
-            (Directive::Merge, None) => {
-                let mut new = Value::Null;
-                merge(&mut new, item, schema.item())?;
-                known.insert(identity, list.len());
-                list.push(new);
+        match directive(fields)? {
+            Directive::Merge => wanted.push(item.clone()),
+            Directive::Replace => replaced = true,
+            Directive::Delete => {
+                deleted.insert(known_as(item)?);
             }
         }
     }
+    if replaced {
+        list.clear();
+    }
     list.retain(|item| identity(item, &schema.shape).is_none_or(|identity| !deleted.contains(&identity)));
+    let before = list.clone();
+    let mut known = places(list, &schema.shape);
+    for item in &wanted {
+        let identity = known_as(item)?;
+        if let Some(&at) = known.get(&identity) {
+            merge(&mut list[at], item, schema.item())?;
+        } else {
+            let mut new = Value::Null;
+            merge(&mut new, item, schema.item())?;
+            known.insert(identity, list.len());
+            list.push(new);
+        }
+    }
+    reorder(list, &before, &wanted, &schema.shape);
     Ok(())
 }
 
-/// Brings listed items into the wanted order; items only the server knows stay before what they were before.
+/// Brings listed items into the wanted order. Items that are not listed keep theirs, and stay before those they were
+/// before; where the two cannot be compared, because one is new, the listed item comes first.
 fn reorder(list: &mut Vec<Value>, before: &[Value], order: &[Value], shape: &Shape) {
     let (wanted, origins) = (places(order, shape), places(before, shape));
     let in_places = |places: &HashMap<String, usize>, item: &Value| {
@@ -223,8 +232,58 @@ mod tests {
                 json!({"metadata": {"finalizers": ["a/a", "b/b"]}}),
                 &json!({"metadata": {"finalizers": ["c/c"], "$deleteFromPrimitiveList/finalizers": ["a/a"]}}),
             ),
-            json!({"metadata": {"finalizers": ["b/b", "c/c"]}})
+            json!({"metadata": {"finalizers": ["c/c", "b/b"]}})
         );
+    }
+
+    /// What becomes of a pod's finalizers, and of containers of the same names.
+    fn orders(live: &[&str], patch: &Value) -> [Vec<String>; 2] {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let of = |list: &Value, name: fn(&Value) -> &Value| -> Vec<String> {
+            list.as_array().unwrap().iter().map(|item| text(name(item))).collect()
+        };
+        let keyed = |names: &Value| -> Value {
+            let names = names.as_array().unwrap();
+            names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>().into()
+        };
+        let fields = patch.as_object().unwrap();
+        let spec: Map<String, Value> =
+            fields.iter().map(|(field, list)| (field.replace("finalizers", "containers"), keyed(list))).collect();
+        let pod = json!({"metadata": {"finalizers": live}, "spec": {"containers": keyed(&json!(live))}});
+        let after = merged(pod, &json!({"metadata": patch, "spec": spec}));
+        [of(&after["metadata"]["finalizers"], |item| item), of(&after["spec"]["containers"], |item| &item["name"])]
+    }
+
+    #[test]
+    fn a_merged_list_has_the_order_of_the_patch_with_the_others_where_they_were() {
+        let order = "$setElementOrder/finalizers";
+        for (live, patch, after) in [
+            (vec!["c"], json!({"finalizers": ["z"]}), vec!["z", "c"]),
+            (vec!["a", "b", "c"], json!({"finalizers": ["c"]}), vec!["a", "b", "c"]),
+            (vec!["a", "b", "c"], json!({"finalizers": ["b"]}), vec!["a", "b", "c"]),
+            (vec!["a", "b", "c"], json!({"finalizers": ["b", "z"]}), vec!["a", "b", "z", "c"]),
+            (vec!["a", "b", "c"], json!({"finalizers": ["z", "b"]}), vec!["z", "a", "b", "c"]),
+            (vec!["a", "b", "c"], json!({"finalizers": ["c", "a"]}), vec!["b", "c", "a"]),
+            (vec!["a", "b", "c"], json!({"finalizers": ["y", "c", "z", "a"]}), vec!["y", "b", "c", "z", "a"]),
+            (vec![], json!({"finalizers": ["z", "a"]}), vec!["z", "a"]),
+            (vec!["a", "b"], json!({"finalizers": []}), vec!["a", "b"]),
+            (vec!["a", "b"], json!({"finalizers": ["z"], order: ["b", "z"]}), vec!["a", "b", "z"]),
+            (vec!["a", "b"], json!({order: ["b", "a"]}), vec!["b", "a"]),
+            (vec!["a", "b", "c"], json!({order: ["c", "a"]}), vec!["b", "c", "a"]),
+        ] {
+            assert_eq!(orders(&live, &patch), [after.clone(), after], "{live:?} and {patch}");
+        }
+    }
+
+    #[test]
+    fn a_deleted_item_may_come_back_anew_and_a_replacing_list_is_what_it_says() {
+        let pod = json!({"spec": {"containers": [{"name": "a", "image": "1", "tty": true}, {"name": "b"}]}});
+        let anew = json!([{"name": "a", "image": "2"}, {"name": "a", "$patch": "delete"}]);
+        let after = merged(pod.clone(), &json!({"spec": {"containers": anew}}));
+        assert_eq!(after["spec"]["containers"], json!([{"name": "a", "image": "2"}, {"name": "b"}]));
+        let instead = json!([{"name": "z"}, {"$patch": "replace"}, {"name": "y"}, {"name": "x", "$patch": "replace"}]);
+        let after = merged(pod, &json!({"spec": {"containers": instead}}));
+        assert_eq!(after["spec"]["containers"], json!([{"name": "z"}, {"name": "y"}]));
     }
 
     #[test]
