@@ -59,6 +59,9 @@ use crate::{ConnectError, ConnectFailure, Endpoint};
 /// with `panic = "abort"`). Whether it has I/O cannot be asked; where it has none, Tokio panics at the first request.
 /// Everything else works anywhere.
 ///
+/// A connection lives on the runtime that it was made on. When that is gone its client fails, and [`check`](Self::check)
+/// notices.
+///
 /// # Cancel safety
 ///
 /// Dropping the future of any method gives up what it was doing and leaves the cluster as it was before.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::{Fault, Requests};
+use tokio::runtime::Runtime;
 
 use crate::support::{fleet_of, key, served, server, unavailable};
 
@@ -44,4 +45,20 @@ async fn a_cluster_that_is_out_of_service_does_not_come_back_by_being_too_busy()
     assert_eq!(unavailable(&fleet, &key("east")).await.retry_after(), Some(ASKED));
     standing.lift();
     assert_eq!(fleet.check(&key("east")).await.unwrap(), first);
+}
+
+#[test]
+fn a_connection_whose_runtime_is_gone_fails_its_check_and_is_replaced_by_a_connect() {
+    let of_server = Runtime::new().unwrap();
+    let server = of_server.block_on(server("east"));
+    let fleet = fleet_of(&[&server]);
+    let first = Runtime::new().unwrap().block_on(fleet.connect(&key("east"))).unwrap();
+
+    of_server.block_on(async {
+        fleet.check(&key("east")).await.unwrap_err();
+        unavailable(&fleet, &key("east")).await;
+        let second = fleet.connect(&key("east")).await.unwrap();
+        assert!(second > first);
+        assert_eq!(fleet.check(&key("east")).await.unwrap(), second);
+    });
 }
