@@ -1,7 +1,7 @@
 //! What core types do beyond metadata: the few defaults and checks that tests of controllers meet.
 //!
 //! Deliberately short. Other fields of core types are kept as they were sent, neither defaulted nor pruned
-//! nor validated.
+//! nor validated; but none is null.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
@@ -29,12 +29,7 @@ pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), Status> {
             return refuse(field, &format!("v1.{}{field}", kind.kind));
         }
     }
-    let maps: &[&str] = match kind.kind.as_str() {
-        "ConfigMap" => &["data", "binaryData"],
-        "Secret" => &["data", "stringData"],
-        _ => &[],
-    };
-    for field in maps {
+    for field in data_fields(kind) {
         match &object[*field] {
             Value::Null => {}
             Value::Object(map) if map.values().all(|value| value.is_string() || value.is_null()) => {
@@ -50,11 +45,49 @@ pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), Status> {
     Ok(())
 }
 
+/// The maps that hold what the object is for.
+fn data_fields(kind: &Kind) -> &'static [&'static str] {
+    match kind.kind.as_str() {
+        "ConfigMap" => &["data", "binaryData"],
+        "Secret" => &["data", "stringData"],
+        _ => &[],
+    }
+}
+
+/// Drops what a typed object would not be written out with: nulls, and empty data.
+fn omit_empty(kind: &Kind, object: &mut Value) {
+    // The schemas in a definition hold JSON of any kind, where null may mean something.
+    if kind.kind == "CustomResourceDefinition" {
+        return;
+    }
+    for field in data_fields(kind) {
+        let Some(Value::Object(data)) = object.get_mut(*field) else { continue };
+        if data.is_empty() {
+            object[*field] = Value::Null;
+        } else {
+            data.values_mut().filter(|value| value.is_null()).for_each(|value| *value = "".into());
+        }
+    }
+    drop_nulls(object);
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
 /// Defaults, and fields that are written one way and read another.
 pub(crate) fn fill_in(kind: &Kind, object: &mut Value, new: bool) {
     if kind.custom {
         return;
     }
+    omit_empty(kind, object);
     match kind.kind.as_str() {
         "CustomResourceDefinition" => super::crd::fill_in(object),
         "Namespace" => {

@@ -2,7 +2,10 @@
 //!
 //! Pure data. Who owns a set is `managed_fields`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use serde_json::{Map, Value, json};
 
@@ -114,6 +117,18 @@ impl Fields {
         fields
     }
 
+    /// A value with all that is in it, as one who adds or removes it owns it.
+    fn whole(value: &Value, schema: &Schema) -> Self {
+        let mut fields = Self::of(value, schema);
+        fields.mark_all();
+        fields
+    }
+
+    fn mark_all(&mut self) {
+        self.here = true;
+        self.children.values_mut().for_each(Self::mark_all);
+    }
+
     fn add(&mut self, value: &Value, schema: &Schema) {
         match (value, &schema.shape) {
             (_, Shape::Atomic) => self.here = true,
@@ -121,6 +136,7 @@ impl Fields {
                 for (name, value) in map {
                     let child = self.child(format!("f:{name}"));
                     child.add(value, schema.field(name));
+                    // What has no children is a leaf already, and in the set.
                     child.here |= !schema.declares(name);
                 }
             }
@@ -168,9 +184,15 @@ fn compare(old: &Value, new: &Value, schema: &Schema, changed: &mut Fields, remo
     if old == new {
         return;
     }
+    // Null is an empty map or list, whichever the other one is.
+    let (old, new) = match (old, new) {
+        (Value::Null, filled) => (empty_like(filled).unwrap_or(old), new),
+        (filled, Value::Null) => (old, empty_like(filled).unwrap_or(new)),
+        both => both,
+    };
     let (before, after): (BTreeMap<String, (&Value, &Schema)>, BTreeMap<_, _>) = match (old, new, &schema.shape) {
         (Value::Object(old), Value::Object(new), shape) if *shape != Shape::Atomic => {
-            (fields_of(old, schema), fields_of(new, schema))
+            (fields_of(old, new, schema), fields_of(new, old, schema))
         }
         (Value::Array(old), Value::Array(new), shape @ (Shape::Keyed(_) | Shape::Set)) => {
             let item = schema.item();
@@ -184,11 +206,6 @@ fn compare(old: &Value, new: &Value, schema: &Schema, changed: &mut Fields, remo
     };
     let steps: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     for step in steps {
-        let whole = |value: &Value, schema: &Schema| {
-            let mut fields = Fields::of(value, schema);
-            fields.here = true;
-            fields
-        };
         match (before.get(step), after.get(step)) {
             (Some((old, _)), Some((new, schema))) => {
                 let (mut inner_changed, mut inner_removed) = (Fields::default(), Fields::default());
@@ -200,18 +217,35 @@ fn compare(old: &Value, new: &Value, schema: &Schema, changed: &mut Fields, remo
                 }
             }
             (None, Some((new, schema))) => {
-                changed.children.insert(step.clone(), whole(new, schema));
+                changed.children.insert(step.clone(), Fields::whole(new, schema));
             }
             (Some((old, schema)), None) => {
-                removed.children.insert(step.clone(), whole(old, schema));
+                removed.children.insert(step.clone(), Fields::whole(old, schema));
             }
             (None, None) => {}
         }
     }
 }
 
-fn fields_of<'a>(map: &'a Map<String, Value>, schema: &'a Schema) -> BTreeMap<String, (&'a Value, &'a Schema)> {
-    map.iter().map(|(name, value)| (format!("f:{name}"), (value, schema.field(name)))).collect()
+/// The fields of a map, and empty ones in place of those that are always there and that only the other map has.
+fn fields_of<'a>(
+    map: &'a Map<String, Value>,
+    other: &'a Map<String, Value>,
+    schema: &'a Schema,
+) -> BTreeMap<String, (&'a Value, &'a Schema)> {
+    let implied = other.iter().filter(|(name, _)| !map.contains_key(*name) && schema.has_always(name));
+    let implied = implied.filter_map(|(name, value)| Some((name, empty_like(value)?)));
+    map.iter().chain(implied).map(|(name, value)| (format!("f:{name}"), (value, schema.field(name)))).collect()
+}
+
+fn empty_like(value: &Value) -> Option<&'static Value> {
+    static EMPTY_MAP: LazyLock<Value> = LazyLock::new(|| json!({}));
+    static EMPTY_LIST: Value = Value::Array(Vec::new());
+    match value {
+        Value::Object(_) => Some(&EMPTY_MAP),
+        Value::Array(_) => Some(&EMPTY_LIST),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -253,6 +287,48 @@ mod tests {
             difference.removed.paths(),
             [".spec.b", ".status.conditions[type=\"U\"]", ".status.conditions[type=\"U\"].type"]
         );
+    }
+
+    #[test]
+    fn an_applied_map_is_not_owned_itself_but_an_added_one_is() {
+        let core = Schema::of_core("Deployment");
+        let container = "k:{\"name\":\"a\"}";
+        let object = json!({"spec": {
+            "strategy": {"rollingUpdate": {"maxSurge": 1}},
+            "template": {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "1"}}}]}},
+        }});
+        assert_eq!(
+            Fields::of(&object, &core).to_json(),
+            json!({"f:spec": {
+                "f:strategy": {"f:rollingUpdate": {"f:maxSurge": {}}},
+                "f:template": {"f:spec": {"f:containers": {
+                    container: {".": {}, "f:name": {}, "f:resources": {"f:limits": {"f:cpu": {}}}},
+                }}},
+            }})
+        );
+        let added = Difference::between(&json!({}), &object, &core);
+        let mut whole = json!({"f:spec": {
+            "f:strategy": {"f:rollingUpdate": {".": {}, "f:maxSurge": {}}},
+            "f:template": {"f:spec": {"f:containers": {
+                container: {".": {}, "f:name": {}, "f:resources": {".": {}, "f:limits": {".": {}, "f:cpu": {}}}},
+            }}},
+        }});
+        assert_eq!(added.changed.to_json(), whole, "some structs are always there, and are never added");
+        assert_eq!(Difference::between(&object, &json!({}), &core).removed.to_json(), whole);
+        whole =
+            json!({"f:spec": {".": {}, "f:a": {".": {}, "f:b": {}}}, "f:metadata": {"f:labels": {".": {}, "f:a": {}}}});
+        let custom = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"a": {"b": 1}}});
+        assert_eq!(Difference::between(&json!({}), &custom, &schema()).changed.to_json(), whole);
+    }
+
+    #[test]
+    fn a_map_that_became_null_lost_its_entries_and_not_itself() {
+        let (old, new) = (json!({"data": {"a": "1"}}), json!({"data": null}));
+        let core = Schema::of_core("ConfigMap");
+        let difference = Difference::between(&old, &new, &core);
+        assert_eq!((difference.changed.paths(), difference.removed.paths()), (vec![], vec![".data.a".to_owned()]));
+        let difference = Difference::between(&new, &old, &core);
+        assert_eq!((difference.changed.paths(), difference.removed.paths()), (vec![".data.a".to_owned()], vec![]));
     }
 
     #[test]

@@ -29,14 +29,46 @@ pub(crate) enum Shape {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Schema {
     pub(crate) shape: Shape,
-    /// A declared field, as opposed to an entry of a free map.
-    declared: bool,
+    of: Types,
     fields: BTreeMap<String, Schema>,
     items: Option<Box<Schema>>,
 }
 
+/// Whose node it is: what is known of fields that no table and no schema names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Types {
+    /// A custom resource's: they are entries of free maps.
+    #[default]
+    Custom,
+    /// A custom resource itself.
+    CustomRoot,
+    /// A core type's: they are fields of structs, for no core type has a map of maps.
+    Core,
+}
+
 /// Everything that is not declared: maps merge, lists are replaced.
 static FREE: LazyLock<Schema> = LazyLock::new(Schema::default);
+static FREE_OF_CORE: LazyLock<Schema> = LazyLock::new(|| Schema { of: Types::Core, ..Schema::default() });
+
+/// Fields of core types that are written out even when they are empty, so that no write adds or removes them.
+const ALWAYS_THERE: [&str; 16] = [
+    "metadata",
+    "spec",
+    "status",
+    "template",
+    "strategy",
+    "containers",
+    "resources",
+    "involvedObject",
+    "source",
+    "regarding",
+    "deprecatedSource",
+    "loadBalancer",
+    "nodeInfo",
+    "daemonEndpoints",
+    "names",
+    "acceptedNames",
+];
 
 /// `path rule` lines: `path[]` steps into a list's items, a rule is `set`, `atomic`, or the keys of the list.
 const META: &[(&str, &str)] = &[
@@ -70,7 +102,7 @@ const CONTAINER: &[(&str, &str)] = &[
 impl Schema {
     /// The schema of a core kind.
     pub(crate) fn of_core(kind: &str) -> Arc<Self> {
-        let mut root = Self::default();
+        let mut root = Self { of: Types::Core, ..Self::default() };
         root.add_all("", META);
         let rules: &[(&str, &str)] = match kind {
             "Pod" => &[("status.conditions", "type"), ("status.podIPs", "ip")],
@@ -103,14 +135,16 @@ impl Schema {
     }
 
     fn add_all(&mut self, prefix: &str, rules: &[(&str, &str)]) {
+        let of = if self.of == Types::Core { Types::Core } else { Types::Custom };
         for (path, rule) in rules {
             let mut node = &mut *self;
             for step in format!("{prefix}{path}").split('.') {
                 let (field, into_items) = step.strip_suffix("[]").map_or((step, false), |field| (field, true));
                 node = node.fields.entry(field.to_owned()).or_default();
-                node.declared = true;
+                node.of = of;
                 if into_items {
                     node = node.items.get_or_insert_default();
+                    node.of = of;
                 }
             }
             node.shape = match *rule {
@@ -132,6 +166,7 @@ impl Schema {
     /// The schema of a custom resource, read off the `x-kubernetes-*` extensions of its `OpenAPI` schema.
     pub(crate) fn of_custom(openapi: Option<&Value>) -> Arc<Self> {
         let mut root = openapi.map(Self::from_openapi).unwrap_or_default();
+        root.of = Types::CustomRoot;
         root.fields.remove("metadata");
         root.add_all("", META);
         Arc::new(root)
@@ -159,11 +194,11 @@ impl Schema {
         let fields = openapi.get("properties").and_then(Value::as_object);
         Self {
             shape,
-            declared: false,
+            of: Types::Custom,
             fields: fields
                 .into_iter()
                 .flatten()
-                .map(|(name, field)| (name.clone(), Self { declared: true, ..Self::from_openapi(field) }))
+                .map(|(name, field)| (name.clone(), Self::from_openapi(field)))
                 .collect(),
             items: items
                 .or_else(|| openapi.get("additionalProperties"))
@@ -174,17 +209,36 @@ impl Schema {
 
     /// The node below a field or map key.
     pub(crate) fn field(&self, name: &str) -> &Self {
-        self.fields.get(name).or(self.items.as_deref()).unwrap_or(&FREE)
+        self.fields.get(name).or(self.items.as_deref()).unwrap_or(self.free())
     }
 
     /// The node of a list's items.
     pub(crate) fn item(&self) -> &Self {
-        self.items.as_deref().unwrap_or(&FREE)
+        self.items.as_deref().unwrap_or(self.free())
     }
 
-    /// Whether `name` is a declared field here, so that owning what is below does not mean owning it.
+    fn free(&self) -> &'static Self {
+        if self.is_core() { &FREE_OF_CORE } else { &FREE }
+    }
+
+    /// Whether it is of a core type, which is written out without the fields that are empty.
+    pub(crate) fn is_core(&self) -> bool {
+        self.of == Types::Core
+    }
+
+    /// Whether a map or list called `name` is a declared field here, so that owning what is below does not mean
+    /// owning it.
     pub(crate) fn declares(&self, name: &str) -> bool {
-        self.fields.contains_key(name)
+        self.is_core() || self.fields.contains_key(name)
+    }
+
+    /// Whether a map or list called `name` is there even when it is empty.
+    pub(crate) fn has_always(&self, name: &str) -> bool {
+        match self.of {
+            Types::Custom => false,
+            Types::CustomRoot => name == "metadata",
+            Types::Core => ALWAYS_THERE.contains(&name),
+        }
     }
 }
 

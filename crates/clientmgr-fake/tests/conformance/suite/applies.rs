@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     answer::{fields, message, reasons},
     case::Case,
-    fixtures::{managers, rv, widget, widget_status},
+    fixtures::{config_map, deployment, managers, rv, widget, widget_status},
     test::tests,
 };
 
@@ -28,6 +28,9 @@ tests![
     only_an_apply_can_force,
     an_apply_may_be_yaml,
     containers_of_several_managers_merge,
+    who_applies_data_owns_its_entries,
+    data_goes_with_its_last_entry,
+    a_map_in_a_spec_goes_with_its_last_entry,
 ];
 
 fn sized(size: i32) -> Value {
@@ -193,7 +196,7 @@ async fn an_apply_may_be_yaml(case: Case) {
 
 async fn containers_of_several_managers_merge(case: Case) {
     let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", case.namespace());
-    let first = crate::fixtures::deployment("d", &json!([{"name": "a", "image": "one"}]));
+    let first = deployment("d", &json!([{"name": "a", "image": "one"}]));
     case.apply(&path, "one", "", &first).await.expect(201);
     let sidecar = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
@@ -203,4 +206,50 @@ async fn containers_of_several_managers_merge(case: Case) {
     let containers = both.pointer("/spec/template/spec/containers").and_then(Value::as_array);
     assert_eq!(containers.map(Vec::len), Some(2));
     assert_eq!(both["metadata"]["generation"], 2);
+}
+
+fn applied_map(data: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data})
+}
+
+/// What a manager owns, or null.
+fn owned_by<'a>(object: &'a Value, manager: &str) -> &'a Value {
+    let entries = object["metadata"]["managedFields"].as_array();
+    let entry = entries.into_iter().flatten().find(|entry| entry["manager"] == manager);
+    entry.map_or(&Value::Null, |entry| &entry["fieldsV1"])
+}
+
+async fn who_applies_data_owns_its_entries(case: Case) {
+    let path = format!("{}/a", case.maps());
+    let made = case.apply(&path, "one", "", &applied_map(&json!({"a": "1"}))).await.expect(201);
+    assert_eq!(owned_by(&made, "one"), &json!({"f:data": {"f:a": {}}}));
+    let empty = case.apply(&path, "two", "", &applied_map(&json!({}))).await.expect(200);
+    assert_eq!(owned_by(&empty, "two"), &json!({"f:data": {}}), "who has no entries to say owns the map");
+    let mut written = config_map("b", "1");
+    written["metadata"]["labels"] = json!({"x": "y"});
+    let made = case.post(&format!("{}?fieldManager=three", case.maps()), &written).await.expect(201);
+    let whole = json!({"f:data": {".": {}, "f:key": {}}, "f:metadata": {"f:labels": {".": {}, "f:x": {}}}});
+    assert_eq!(owned_by(&made, "three"), &whole, "who writes a map that was not there owns all of it");
+}
+
+async fn data_goes_with_its_last_entry(case: Case) {
+    let path = format!("{}/a", case.maps());
+    case.apply(&path, "one", "", &applied_map(&json!({"a": "1"}))).await.expect(201);
+    let taken = case.apply(&path, "two", "&force=true", &applied_map(&json!({"a": "2"}))).await.expect(200);
+    assert_eq!(managers(&taken), ["two Apply -"], "nothing is left to the first");
+    let nothing = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    let left = case.apply(&path, "two", "", &nothing).await.expect(200);
+    assert!(left.get("data").is_none(), "{left}");
+    assert_eq!(case.get(&path).await.expect(200), left);
+}
+
+async fn a_map_in_a_spec_goes_with_its_last_entry(case: Case) {
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", case.namespace());
+    let limited = json!([{"name": "a", "image": "one", "resources": {"limits": {"cpu": "1"}}}]);
+    let made = case.apply(&path, "one", "", &deployment("d", &limited)).await.expect(201);
+    let containers = &owned_by(&made, "one")["f:spec"]["f:template"]["f:spec"]["f:containers"];
+    assert_eq!(containers["k:{\"name\":\"a\"}"]["f:resources"], json!({"f:limits": {"f:cpu": {}}}));
+    let free = json!([{"name": "a", "image": "one"}]);
+    let left = case.apply(&path, "one", "", &deployment("d", &free)).await.expect(200);
+    assert!(left.pointer("/spec/template/spec/containers/0/resources/limits").is_none(), "{left}");
 }

@@ -176,7 +176,8 @@ fn merge(value: &mut Value, wanted: &Value, schema: &Schema) {
     }
 }
 
-/// Removes what is `dropped` and not `kept`.
+/// Removes what is `dropped` and not `kept`. What of a core type has nothing left in it becomes null, and is not
+/// written out.
 fn prune(value: &mut Value, dropped: &Fields, kept: &Fields, schema: &Schema) {
     let nothing = Fields::default();
     match value {
@@ -185,7 +186,11 @@ fn prune(value: &mut Value, dropped: &Fields, kept: &Fields, schema: &Schema) {
                 let Some(name) = step.strip_prefix("f:") else { continue };
                 let still = kept.children.get(step);
                 if let Some(inner) = map.get_mut(name) {
+                    let filled = !is_empty(inner);
                     prune(inner, dropped, still.unwrap_or(&nothing), schema.field(name));
+                    if filled && is_empty(inner) && schema.is_core() && !schema.has_always(name) {
+                        *inner = Value::Null;
+                    }
                 }
                 if dropped.here && still.is_none() {
                     map.remove(name);
@@ -202,5 +207,13 @@ fn prune(value: &mut Value, dropped: &Fields, kept: &Fields, schema: &Schema) {
             });
         }
         _ => {}
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
     }
 }

@@ -221,6 +221,24 @@ fn secrets_take_plain_text_and_give_base64() {
 }
 
 #[test]
+fn nulls_and_empty_data_of_core_types_are_not_kept() {
+    let api = Api::new();
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let empty = json!({"metadata": {"name": "a"}, "data": {}, "binaryData": null, "immutable": null});
+    let made = post(&api, maps, &empty).expect(201);
+    assert!(["data", "binaryData", "immutable"].iter().all(|field| made.get(field).is_none()), "{made}");
+    let mut filled = made.clone();
+    filled["data"] = json!({"key": null});
+    assert_eq!(put(&api, &format!("{maps}/a"), &filled).expect(200)["data"], json!({"key": ""}));
+    let emptied = patch(&api, &format!("{maps}/a"), "merge", &json!({"data": {"key": null}})).expect(200);
+    assert!(emptied.get("data").is_none(), "{emptied}");
+    assert_eq!(get(&api, &format!("{maps}/a")).expect(200), emptied);
+    let spec = json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "me", "renewTime": null}});
+    let made = post(&api, "/apis/coordination.k8s.io/v1/namespaces/default/leases", &spec).expect(201);
+    assert_eq!(made["spec"], json!({"holderIdentity": "me"}));
+}
+
+#[test]
 fn events_are_one_storage_with_two_faces() {
     let api = Api::new();
     let event = json!({
