@@ -4,6 +4,7 @@
 //! nor validated; but none is null.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -42,7 +43,34 @@ pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), Status> {
             _ => return refuse(field, "map[string]string"),
         }
     }
+    let numbers: &[&str] = if kind.kind == "Lease" { &["leaseDurationSeconds", "leaseTransitions"] } else { &[] };
+    for field in numbers {
+        let value = &object["spec"][*field];
+        if !value.is_null() && value.as_i64().is_none_or(|number| i32::try_from(number).is_err()) {
+            return refuse(&format!("spec.{field}"), "int32");
+        }
+    }
+    let times: &[&str] = match kind.kind.as_str() {
+        "Lease" => &["/spec/acquireTime", "/spec/renewTime"],
+        "Event" => &["/eventTime", "/series/lastObservedTime"],
+        _ => &[],
+    };
+    let mut said = times.iter().filter_map(|field| object.pointer(field)).filter(|value| !value.is_null());
+    if let Some(time) = said.find(|value| !value.as_str().is_some_and(is_micro_time)) {
+        let name = &kind.kind;
+        return Err(Status::bad_request(format!(
+            "{name} in version \"v1\" cannot be handled as a {name}: parsing time {time} as \
+             \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {time}"
+        )));
+    }
     Ok(())
+}
+
+/// Whether it is a time with six digits after the second: a `MicroTime` has neither more nor fewer.
+fn is_micro_time(text: &str) -> bool {
+    let Some((_, fraction)) = text.split_once('.') else { return false };
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    digits == 6 && text.contains('T') && text.parse::<Timestamp>().is_ok()
 }
 
 /// The maps that hold what the object is for.
@@ -155,10 +183,43 @@ pub(crate) fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<
     if kind.is("apiextensions.k8s.io", "customresourcedefinitions") {
         return super::crd::problems(object, old);
     }
-    let mut causes = Vec::new();
-    if kind.custom || !matches!(kind.kind.as_str(), "ConfigMap" | "Secret") {
-        return causes;
+    match kind.kind.as_str() {
+        _ if kind.custom => Vec::new(),
+        "ConfigMap" | "Secret" => data_problems(kind, object, old),
+        "Event" => event_problems(object),
+        "Lease" => lease_problems(object),
+        _ => Vec::new(),
     }
+}
+
+/// An event stands beside what it is about. One of the newer form, which has a time of its own, need not.
+fn event_problems(object: &Value) -> Vec<Cause> {
+    let (namespace, about) = (meta::text(object, "namespace"), &object["involvedObject"]["namespace"]);
+    let about = about.as_str().unwrap_or_default();
+    let fine = match (object["eventTime"].is_null(), about) {
+        (true, "") => namespace == "default",
+        (true, about) => about == namespace,
+        (false, "") => matches!(namespace, "default" | "kube-system"),
+        (false, _) => true,
+    };
+    let cause = || Cause::invalid("involvedObject.namespace", about, "does not match event.namespace");
+    if fine { Vec::new() } else { vec![cause()] }
+}
+
+fn lease_problems(object: &Value) -> Vec<Cause> {
+    let least = [
+        ("leaseDurationSeconds", 1, "must be greater than 0"),
+        ("leaseTransitions", 0, "must be greater than or equal to 0"),
+    ];
+    let wrong = least.into_iter().filter_map(|(field, least, rule)| {
+        let number = object["spec"][field].as_i64().filter(|number| *number < least)?;
+        Some(Cause::invalid_raw(format!("spec.{field}"), &number.to_string(), rule))
+    });
+    wrong.collect()
+}
+
+fn data_problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let mut causes = Vec::new();
     let fine = |key: &str| {
         !key.is_empty()
             && key.len() <= 253
@@ -193,4 +254,48 @@ pub(crate) fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<
         causes.push(Cause::invalid("type", shown, "field is immutable"));
     }
     causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_micro_time_has_six_digits_after_the_second() {
+        for (text, expected) in [
+            ("2026-01-01T00:00:00.000000Z", true),
+            ("2026-01-01T00:00:00.123456+01:00", true),
+            ("2026-01-01T00:00:00.123Z", false),
+            ("2026-01-01T00:00:00.123456789Z", false),
+            ("2026-01-01T00:00:00Z", false),
+            ("2026-01-01 00:00:00.000000Z", false),
+            ("2026-13-01T00:00:00.000000Z", false),
+            ("2026-01-01T00:00:00.000000", false),
+            ("soon", false),
+            ("", false),
+        ] {
+            assert_eq!(is_micro_time(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_beside_its_object_unless_it_has_a_time_of_its_own() {
+        for (namespace, about, timed, fine) in [
+            ("a", "a", false, true),
+            ("a", "b", false, false),
+            ("a", "", false, false),
+            ("default", "", false, true),
+            ("kube-system", "", false, false),
+            ("a", "b", true, true),
+            ("a", "", true, false),
+            ("default", "", true, true),
+            ("kube-system", "", true, true),
+        ] {
+            let mut event = json!({"metadata": {"namespace": namespace}, "involvedObject": {"namespace": about}});
+            if timed {
+                event["eventTime"] = "2026-01-01T00:00:00.000000Z".into();
+            }
+            assert_eq!(event_problems(&event).is_empty(), fine, "{namespace} {about} {timed}");
+        }
+    }
 }

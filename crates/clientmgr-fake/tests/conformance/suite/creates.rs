@@ -1,6 +1,6 @@
 //! Creating objects, and what the server adds to them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     answer::{fields, message, reasons},
@@ -26,6 +26,9 @@ tests![
     a_key_is_text_or_bytes_and_not_both,
     an_object_has_one_controller,
     plain_text_of_a_secret_is_kept_encoded,
+    nulls_and_empty_data_are_not_kept,
+    a_lease_has_a_duration_and_times,
+    an_event_stands_beside_its_object,
     yaml_is_read_too,
     generation_starts_at_one,
     a_recreated_object_is_another_object,
@@ -164,6 +167,60 @@ async fn plain_text_of_a_secret_is_kept_encoded(case: Case) {
     let made = case.post(&case.core("secrets"), &wanted).await.expect(201);
     assert_eq!((&made["data"], &made["type"]), (&json!({"password": "aHVudGVyMg=="}), &json!("Opaque")));
     assert!(made["stringData"].is_null());
+}
+
+async fn nulls_and_empty_data_are_not_kept(case: Case) {
+    let empty = json!({"metadata": {"name": "a"}, "data": {}, "binaryData": null, "immutable": null});
+    let made = case.post(&case.maps(), &empty).await.expect(201);
+    assert!(["data", "binaryData", "immutable"].iter().all(|field| made.get(field).is_none()), "{made}");
+    assert_eq!(case.get(&format!("{}/a", case.maps())).await.expect(200), made);
+}
+
+async fn a_lease_has_a_duration_and_times(case: Case) {
+    let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", case.namespace());
+    let lease = |name: &str, spec: &Value| json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec});
+    for (field, number) in [("leaseDurationSeconds", -1), ("leaseDurationSeconds", 0), ("leaseTransitions", -1)] {
+        let status = case.post(&leases, &lease("l", &json!({field: number}))).await.refused(422, "Invalid");
+        assert_eq!(fields(&status), [format!("spec.{field}")]);
+    }
+    for unreadable in [
+        json!({"leaseDurationSeconds": "15"}),
+        json!({"renewTime": "soon"}),
+        json!({"renewTime": 1}),
+        json!({"renewTime": "2026-01-01T00:00:00Z"}),
+        json!({"acquireTime": "2026-01-01T00:00:00.000Z"}),
+    ] {
+        case.post(&leases, &lease("l", &unreadable)).await.refused(400, "BadRequest");
+    }
+    let fine = json!({
+        "leaseDurationSeconds": 1, "leaseTransitions": 0,
+        "acquireTime": "2026-01-01T00:00:00.000000Z", "renewTime": "2026-01-01T02:00:00.000000+01:00",
+    });
+    case.post(&leases, &lease("l", &fine)).await.expect(201);
+}
+
+async fn an_event_stands_beside_its_object(case: Case) {
+    let events = format!("/api/v1/namespaces/{}/events", case.namespace());
+    let about = |name: &str, namespace: &str| {
+        let object = json!({"kind": "Pod", "name": "p", "namespace": namespace});
+        json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name}, "involvedObject": object})
+    };
+    for elsewhere in ["default", ""] {
+        let status = case.post(&events, &about("e", elsewhere)).await.refused(422, "Invalid");
+        assert_eq!(fields(&status), ["involvedObject.namespace"]);
+    }
+    case.post(&events, &about("e", case.namespace())).await.expect(201);
+    let mut timed = about("f", "default");
+    for (field, said) in [
+        ("eventTime", "2026-01-01T00:00:00.000000Z"),
+        ("reportingComponent", "example.com/conformance"),
+        ("reportingInstance", "conformance-0"),
+        ("action", "Test"),
+        ("reason", "Tested"),
+    ] {
+        timed[field] = said.into();
+    }
+    case.post(&events, &timed).await.expect(201);
 }
 
 async fn yaml_is_read_too(case: Case) {
