@@ -77,6 +77,7 @@
 //! | HTTP/1.1 only | HTTP/2 too |
 //! | an idle connection and a slow head have [one limit](ApiServerBuilder::head_timeout) | 90 s idle, 32 s for a head |
 //! | schemas of core types: unknown fields are kept, most fields are neither defaulted nor validated | enforced |
+//! | empty maps and lists of core types are kept as sent, except metadata and the data of ConfigMaps and Secrets | left out |
 //! | schemas of custom resources are stored and not enforced; unknown fields are kept, defaults not filled in | enforced, unknown fields pruned, defaults filled in |
 //! | `fieldValidation` finds the unknown fields of custom resources | those of core types and fields given twice too |
 //! | versions of a custom resource differ in `apiVersion` only | conversion webhooks |
@@ -84,7 +85,8 @@
 //! | definitions are established when the request that made them is answered | a moment later |
 //! | a resource version of the future is refused at once | after three seconds |
 //! | the history is ten thousand changes of each kind | five minutes |
-//! | protobuf answers, most protobuf bodies, `scale`, `log`, `exec`, … are refused | served |
+//! | who accepts YAML or protobuf only gets a 406; YAML bodies are read | written too |
+//! | most protobuf bodies, `/openapi/v2`, `scale`, `log`, `exec`, … are refused | served |
 
 mod access;
 mod api;

@@ -18,6 +18,7 @@
 //! | what | here |
 //! |---|---|
 //! | schemas of core types | unknown fields are kept, most fields are neither defaulted nor validated |
+//! | empty maps and lists of core types | kept as sent, except metadata and the data of ConfigMaps and Secrets |
 //! | schemas of custom resources | stored, and read for how lists merge; not enforced, nothing pruned or defaulted |
 //! | `fieldValidation` | finds unknown fields of custom resources; none of core types, and no fields given twice |
 //! | conversion webhooks | refused; versions differ in `apiVersion` only |
@@ -28,7 +29,8 @@
 //! | history | ten thousand changes of each kind, whatever their age |
 //! | items of core lists | carry `kind` and `apiVersion`, which a real server leaves out |
 //! | protobuf | read for some of the types `kubectl create` sends in it, the others refused; never written |
-//! | YAML answers, `scale`, `log`, `exec`, … | refused |
+//! | YAML | read; never written: 406 for who accepts nothing else |
+//! | `/openapi/v2`, `scale`, `log`, `exec`, … | refused |
 
 mod columns;
 mod core_rules;

@@ -1,8 +1,7 @@
 //! `OpenAPI` documents, as far as clients need them to send a patch.
 //!
 //! They name every operation and its `fieldValidation` parameter, and carry the schemas of custom
-//! resources; core types are open objects. The version 2 document exists in protobuf only for kubectl, and
-//! is refused in that form.
+//! resources; core types are open objects. The version 2 document is left out.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -19,7 +18,7 @@ use super::{
 pub(crate) fn answer(store: &Store, path: &str) -> Option<Result<Response<Bytes>, Status>> {
     let path = path.strip_prefix("/openapi/")?;
     let value = match path.split('/').collect::<Vec<_>>().as_slice() {
-        ["v2"] => return Some(Err(Status::not_acceptable("only /openapi/v3 is served"))),
+        ["v2"] => return Some(Err(Status::not_implemented("the path /openapi/v2, only /openapi/v3"))),
         ["v3"] => index(store),
         ["v3", "api", version] => document(store, "", version)?,
         ["v3", "apis", group, version] => document(store, group, version)?,
