@@ -30,6 +30,7 @@ tests![
     containers_of_several_managers_merge,
     who_applies_data_owns_its_entries,
     data_goes_with_its_last_entry,
+    to_apply_null_takes_nothing_from_others,
     a_map_in_a_spec_goes_with_its_last_entry,
 ];
 
@@ -241,6 +242,15 @@ async fn data_goes_with_its_last_entry(case: Case) {
     let left = case.apply(&path, "two", "", &nothing).await.expect(200);
     assert!(left.get("data").is_none(), "{left}");
     assert_eq!(case.get(&path).await.expect(200), left);
+}
+
+async fn to_apply_null_takes_nothing_from_others(case: Case) {
+    let path = format!("{}/a", case.maps());
+    case.apply(&path, "one", "", &applied_map(&json!({"a": "1"}))).await.expect(201);
+    let after = case.apply(&path, "two", "", &applied_map(&Value::Null)).await.expect(200);
+    assert_eq!((&after["data"], owned_by(&after, "two")), (&json!({"a": "1"}), &json!({"f:data": {}})));
+    let none = case.apply(&path, "one", "", &applied_map(&Value::Null)).await.expect(200);
+    assert!(none.get("data").is_none(), "{none}");
 }
 
 async fn a_map_in_a_spec_goes_with_its_last_entry(case: Case) {

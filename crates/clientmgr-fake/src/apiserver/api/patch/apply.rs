@@ -146,6 +146,9 @@ fn describe(entry: &Value) -> String {
 /// Lays `wanted` over `value`.
 fn merge(value: &mut Value, wanted: &Value, schema: &Schema) {
     match (value, wanted, &schema.shape) {
+        // To say nothing about what merges is no wish to remove what others said.
+        (Value::Object(_), Value::Null, Shape::Granular)
+        | (Value::Array(_), Value::Null, Shape::Keyed(_) | Shape::Set) => {}
         (Value::Object(value), Value::Object(wanted), shape) if *shape != Shape::Atomic => {
             for (name, wanted) in wanted {
                 match value.get_mut(name) {
