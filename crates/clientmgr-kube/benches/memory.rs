@@ -41,7 +41,7 @@ fn allocations_over_a_fleet(object: &Object) -> usize {
     let managed = Managed::standing(&fleet.fleet, &fleet.connected.clusters, slice::from_ref(object));
     let (client, ()) = counted(|| managed.client(object));
     let (clone, _) = counted(|| fleet.connected.clients[object.cluster].clone());
-    client.allocations - clone.allocations
+    client.allocations.checked_sub(clone.allocations).expect("a call clones the client")
 }
 
 #[expect(clippy::print_stdout, reason = "a bench reports to whoever runs it")]

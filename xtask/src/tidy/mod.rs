@@ -86,7 +86,7 @@ fn check_texts(texts: &Texts, root: &str) -> Vec<Violation> {
         violations.extend(waits::check(source));
         violations.extend(words::check_comments(source));
     }
-    violations.extend(rust::check_maps(&sources));
+    violations.extend(rust::check_guarded(&sources));
     violations
 }
 

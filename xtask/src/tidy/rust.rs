@@ -31,18 +31,24 @@ pub(super) fn check(source: &Source<'_>) -> Vec<Violation> {
     violations
 }
 
-/// One file of a crate uses dashmap, so that its guards are easily seen not to leave it.
-pub(super) fn check_maps(sources: &[Source<'_>]) -> Vec<Violation> {
+/// One file of a crate uses each of these, so that its guards are easily seen not to leave it.
+const GUARDED: [&str; 2] = ["dashmap", "ShardedLock"];
+
+pub(super) fn check_guarded(sources: &[Source<'_>]) -> Vec<Violation> {
+    GUARDED.into_iter().flat_map(|guarded| check_users(sources, guarded)).collect()
+}
+
+fn check_users(sources: &[Source<'_>], guarded: &str) -> Vec<Violation> {
     let mut by_crate: BTreeMap<&str, Vec<(&str, usize)>> = BTreeMap::new();
     for source in sources {
-        let first = lines_with(&source.code, |line| has_word(line, "dashmap")).next();
+        let first = lines_with(&source.code, |line| has_word(line, guarded)).next();
         if let (Some(directory), Some(line)) = (source.crate_of_src(), first) {
             by_crate.entry(directory).or_default().push((source.path, line));
         }
     }
     let surplus = by_crate.values().flat_map(|users| {
         let [(first, _), rest @ ..] = users.as_slice() else { return Vec::new() };
-        let message = format!("use the map of {first}: one file of a crate imports dashmap");
+        let message = format!("use what {first} offers: one file of a crate imports {guarded}");
         rest.iter().map(|(path, line)| Violation::new(*path, *line, message.clone())).collect()
     });
     surplus.collect()
@@ -60,7 +66,7 @@ fn squeezed(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Source, check, check_maps};
+    use super::{Source, check, check_guarded};
 
     /// The lines at which a module with this text breaks a rule.
     fn found(path: &str, text: &str) -> Vec<usize> {
@@ -110,17 +116,19 @@ mod tests {
     }
 
     #[test]
-    fn one_file_of_a_crate_uses_dashmap() {
+    fn one_file_of_a_crate_uses_dashmap_and_one_a_sharded_lock() {
         let sources = [
             Source::new("crates/a/src/map.rs", "use dashmap::DashMap;"),
             Source::new("crates/a/src/other.rs", "\nlet map = dashmap::DashMap::new();"),
             Source::new("crates/a/src/shuttle.rs", "use shuttle_dashmap::DashMap; // not dashmap"),
             Source::new("crates/a/benches/floor.rs", "use dashmap::DashMap;"),
             Source::new("crates/b/src/map.rs", "use dashmap::DashMap;"),
+            Source::new("crates/b/src/shared.rs", "use crossbeam_utils::sync::ShardedLock;"),
+            Source::new("crates/b/src/late.rs", "fn f(lock: &ShardedLock<u8>) {}"),
         ];
-        let violations = check_maps(&sources);
-        let [violation] = &violations[..] else { panic!("{violations:?}") };
-        assert_eq!((violation.path.as_str(), violation.line), ("crates/a/src/other.rs", 2));
-        assert!(violation.message.contains("crates/a/src/map.rs"));
+        let violations = check_guarded(&sources);
+        let found: Vec<_> = violations.iter().map(|it| (it.path.as_str(), it.line)).collect();
+        assert_eq!(found, [("crates/a/src/other.rs", 2), ("crates/b/src/late.rs", 1)]);
+        assert!(violations[0].message.contains("crates/a/src/map.rs"));
     }
 }

@@ -41,7 +41,7 @@ impl Cores {
     /// How the machine bore up.
     pub fn report(&self) -> String {
         if self.are_given_up() {
-            "gave up to wait for two cores with a common cache".to_owned()
+            "gave up waiting for two cores with a common cache".to_owned()
         } else {
             format!("waited {:.0} s in all for two cores with a common cache", self.waited.get().as_secs_f64())
         }

@@ -1,7 +1,7 @@
 //! One cluster of a fleet: the shell around its state machine. Runs the I/O that the machine asks for and tells it
 //! what came of it.
 //!
-//! Readers take a lock for the time of a clone. Writers queue for the turn, which is held while a connection is made;
+//! Readers take the lock of its standing for the time of a clone. Writers queue for the turn, which is held while a connection is made;
 //! whoever waited for it shares what was made meanwhile. What must not live here: decisions.
 
 use std::panic::catch_unwind;
@@ -13,14 +13,15 @@ use futures::future::{Either, select};
 use kube::Client;
 use tokio::sync::{Mutex as Turn, watch};
 
-use super::standing::{ClusterState, Facts, Kept, Line, Standing};
+use super::shared::Shared;
+use super::standing::{ClusterState, Kept, Line, Standing};
 use super::state::{Effect, Event, Served, State, Want};
 use crate::connect::Connector;
 use crate::{ConnectError, ConnectFailure, Endpoint};
 
 pub(crate) struct Member {
     key: NamespacedName,
-    standing: Standing,
+    standing: Shared<Standing>,
     /// The first endpoint that is still good, or [`NO_ENDPOINT`]. Ends attempts and checks that began under one before.
     /// Told after the state, so it may come when work under the new endpoint has begun: that goes on.
     good_from: watch::Sender<u64>,
@@ -53,7 +54,12 @@ pub(crate) struct Means<'a> {
 
 impl Member {
     pub(crate) fn new(key: NamespacedName, endpoint: Endpoint) -> Self {
-        Self { key, standing: Standing::new(endpoint), good_from: watch::Sender::new(1), turn: Turn::new(None) }
+        Self {
+            key,
+            standing: Shared::new(Standing::new(endpoint)),
+            good_from: watch::Sender::new(1),
+            turn: Turn::new(None),
+        }
     }
 
     pub(crate) fn key(&self) -> &NamespacedName {
@@ -62,11 +68,11 @@ impl Member {
 
     /// Reads the state. `read` runs under its lock.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&ClusterState) -> T) -> T {
-        self.standing.look(|facts| read(&facts.state))
+        self.standing.read(|standing| read(&standing.state))
     }
 
     fn tell(&self, event: Event<Line, Kept>) -> Effect {
-        let (effect, _retired) = self.standing.edit(|facts| facts.tell(event));
+        let (effect, _retired) = self.standing.write(|standing| standing.tell(event));
         effect
     }
 
@@ -97,10 +103,10 @@ impl Member {
     /// Puts another endpoint in place. What is being connected to the old one is given up; what is connected to it is
     /// served until there is something better. A cluster that was removed stays as it is: nobody connects it any more.
     pub(crate) fn replace_endpoint(&self, endpoint: Endpoint) {
-        let (_old, number) = self.standing.edit(|facts| {
-            facts.endpoints += 1;
-            let old = (std::mem::replace(&mut facts.endpoint, endpoint), facts.tell(Event::Redirected));
-            (old, facts.endpoints)
+        let (_old, number) = self.standing.write(|standing| {
+            standing.endpoints += 1;
+            let old = (std::mem::replace(&mut standing.endpoint, endpoint), standing.tell(Event::Redirected));
+            (old, standing.endpoints)
         });
         self.interrupt_before(number);
     }
@@ -119,7 +125,7 @@ impl Member {
 
     /// The connection that will do without anything being made.
     fn suiting(&self, want: Want) -> Option<ConnectedAt> {
-        self.standing.look(|facts| facts.state.suiting(want, facts.endpoints))
+        self.standing.read(|standing| standing.state.suiting(want, standing.endpoints))
     }
 
     /// Makes a connection if one is wanted, or shares the one that was made while this call waited for its turn.
@@ -128,13 +134,13 @@ impl Member {
         if let Some(revision) = self.suiting(want) {
             return Ok(revision);
         }
-        let shared_from = self.standing.look(|facts| facts.shared_from(want));
+        let shared_from = self.standing.read(|standing| standing.shared_from(want));
         let mut turn = self.turn.lock().await;
         if let Some(outcome) = turn.as_ref().filter(|outcome| outcome.attempt >= shared_from) {
             // The attempt may have failed and what it was to replace be in order.
             return outcome.result.clone().or_else(|error| self.suiting(want).ok_or(error));
         }
-        let (attempt, endpoint, number) = match self.standing.edit(|facts| self.begin(facts, want)) {
+        let (attempt, endpoint, number) = match self.standing.write(|standing| self.begin(standing, want)) {
             Task::Make { attempt, endpoint, number } => (attempt, endpoint, number),
             Task::Nothing(result) => return result,
         };
@@ -152,12 +158,12 @@ impl Member {
         result
     }
 
-    fn begin(&self, facts: &mut Facts, want: Want) -> Task {
-        facts.attempts += 1;
-        let (attempt, number) = (facts.attempts, facts.endpoints);
-        let (effect, _nothing) = facts.tell(Event::Wanted { want, attempt, endpoint: number });
+    fn begin(&self, standing: &mut Standing, want: Want) -> Task {
+        standing.attempts += 1;
+        let (attempt, number) = (standing.attempts, standing.endpoints);
+        let (effect, _nothing) = standing.tell(Event::Wanted { want, attempt, endpoint: number });
         match effect {
-            Effect::Connect => Task::Make { attempt, endpoint: facts.endpoint.clone(), number },
+            Effect::Connect => Task::Make { attempt, endpoint: standing.endpoint.clone(), number },
             Effect::Standing { revision } => Task::Nothing(Ok(revision)),
             Effect::Gone => Task::Nothing(Err(self.failure(ConnectFailure::Removed))),
             // Whoever has the turn is alone, so nothing is under way; the rest answers other events.
@@ -238,7 +244,7 @@ impl Member {
     /// Checks the standing connection, or connects where there is none.
     pub(crate) async fn check(&self, means: &Means<'_>) -> Result<ConnectedAt, ConnectError> {
         // The endpoint may be a later one than that of the connection, which is served until there is another.
-        let checkable = self.standing.look(|facts| Some((facts.state.checkable()?.revision, facts.endpoints)));
+        let checkable = self.standing.read(|standing| Some((standing.state.checkable()?.revision, standing.endpoints)));
         match checkable {
             Some((revision, number)) => self.check_connection(revision, number, means).await,
             None => self.connect(Want::Any, means).await,
@@ -259,9 +265,9 @@ impl Member {
         let Some(line) = line else { return self.overtaken(self.read(State::revision)) };
         let proven =
             self.unless_replaced(number, means.connector.prove(&self.key, &line, means.request_deadline)).await?;
-        let (effect, _retired) = self.standing.edit(|facts| {
-            let endpoint = facts.endpoints;
-            facts.tell(match &proven {
+        let (effect, _retired) = self.standing.write(|standing| {
+            let endpoint = standing.endpoints;
+            standing.tell(match &proven {
                 Ok(_) => Event::Passed { revision },
                 Err(error) if is_turned_away(error) => {
                     Event::TurnedAway { revision, endpoint, error: Kept::new(error.clone()) }

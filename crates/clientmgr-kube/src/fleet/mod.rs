@@ -5,6 +5,7 @@ mod member;
 #[cfg(test)]
 mod race_tests;
 mod roster;
+mod shared;
 #[cfg(test)]
 mod stage;
 mod standing;

@@ -1,71 +1,62 @@
-//! The clusters of a fleet by key, behind a lock that readers take for the time of a look.
+//! The clusters of a fleet by key.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use clientmgr_core::NamespacedName;
-use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 use foldhash::fast::RandomState;
 
 use super::member::Member;
+use super::shared::Shared;
 use crate::Endpoint;
 
-type Members = HashMap<NamespacedName, Arc<Member>, RandomState>;
-
-/// Readers on different threads have a lock each, so that none waits for another's cache line; who writes takes them all.
 #[derive(Default)]
 pub(crate) struct Roster {
-    members: ShardedLock<Members>,
+    members: Shared<HashMap<NamespacedName, Arc<Member>, RandomState>>,
 }
 
 impl Roster {
-    // Under this lock nothing runs that can panic, but for what a map does by itself.
-    fn members(&self) -> ShardedLockReadGuard<'_, Members> {
-        self.members.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn members_mut(&self) -> ShardedLockWriteGuard<'_, Members> {
-        self.members.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads the member of `key`, if there is one. `read` runs under the lock.
+    /// Reads the member of `key`, if there is one. `read` runs under the lock, and may take the member's: nothing that
+    /// holds a member's lock comes here.
     pub(crate) fn read<T>(&self, key: &NamespacedName, read: impl FnOnce(Option<&Member>) -> T) -> T {
-        read(self.members().get(key).map(|member| &**member))
+        self.members.read(|members| read(members.get(key).map(|member| &**member)))
     }
 
     pub(crate) fn find(&self, key: &NamespacedName) -> Option<Arc<Member>> {
-        self.members().get(key).cloned()
+        self.members.read(|members| members.get(key).cloned())
     }
 
     /// Adds a member, or gives the one that is there another endpoint.
     pub(crate) fn upsert(&self, key: NamespacedName, endpoint: Endpoint) {
-        let standing = match self.members_mut().entry(key) {
-            Entry::Occupied(entry) => Arc::clone(entry.get()),
+        let occupied = self.members.write(|members| match members.entry(key) {
+            Entry::Occupied(entry) => Some((Arc::clone(entry.get()), endpoint)),
             Entry::Vacant(entry) => {
                 let member = Member::new(entry.key().clone(), endpoint);
                 entry.insert(Arc::new(member));
-                return;
+                None
             }
-        };
+        });
         // Outside of the lock, because this takes the member's and wakes tasks. Where the member is removed meanwhile,
         // this call came first.
-        standing.replace_endpoint(endpoint);
+        if let Some((standing, endpoint)) = occupied {
+            standing.replace_endpoint(endpoint);
+        }
     }
 
     pub(crate) fn remove(&self, key: &NamespacedName) -> Option<Arc<Member>> {
-        self.members_mut().remove(key)
+        self.members.write(|members| members.remove(key))
     }
 
     /// All members, in the order of their keys.
     pub(crate) fn all(&self) -> Vec<Arc<Member>> {
-        let mut members: Vec<_> = self.members().values().map(Arc::clone).collect();
+        let mut members: Vec<_> = self.members.read(|members| members.values().map(Arc::clone).collect());
         members.sort_unstable_by(|a, b| a.key().cmp(b.key()));
         members
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.members().len()
+        self.members.read(HashMap::len)
     }
 }
 
@@ -120,6 +111,8 @@ mod tests {
                 }
             });
             for _ in 0..2_000 {
+                let found = roster.read(&east, |member| member.map(|member| member.read(State::clone)));
+                assert!(!matches!(found, Some(State::Removed)));
                 if let Some(member) = roster.remove(&east) {
                     member.remove();
                 }

@@ -1,10 +1,6 @@
-//! Where a cluster stands: its state, and what changes with it, behind a lock that readers take for the time of a clone.
-//! What must not live here: I/O, decisions.
-
-use std::sync::PoisonError;
+//! Where a cluster stands: its state, and what changes with it. What must not live here: I/O, decisions.
 
 use clientmgr_core::Cause;
-use crossbeam_utils::sync::ShardedLock;
 use kube::Client;
 
 use super::state::{Effect, Event, Served, State, Step, Want};
@@ -34,7 +30,7 @@ impl Kept {
 }
 
 /// What changes together: an attempt in `state` always goes to `endpoint`.
-pub(super) struct Facts {
+pub(super) struct Standing {
     pub(super) state: ClusterState,
     pub(super) endpoint: Endpoint,
     /// Counts the endpoints.
@@ -43,7 +39,11 @@ pub(super) struct Facts {
     pub(super) attempts: u64,
 }
 
-impl Facts {
+impl Standing {
+    pub(super) fn new(endpoint: Endpoint) -> Self {
+        Self { state: State::Idle, endpoint, endpoints: 1, attempts: 0 }
+    }
+
     /// The first attempt whose outcome is shared by whoever asks now.
     pub(super) fn shared_from(&self, want: Want) -> u64 {
         let next = self.attempts + 1;
@@ -61,26 +61,5 @@ impl Facts {
         let Step { next, effect, retired } = std::mem::replace(&mut self.state, State::Removed).step(event);
         self.state = next;
         (effect, retired)
-    }
-}
-
-/// The facts of one cluster. Readers on different threads have a lock each, so that none waits for another's cache line;
-/// who writes takes them all.
-pub(super) struct Standing {
-    facts: ShardedLock<Facts>,
-}
-
-impl Standing {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self { facts: ShardedLock::new(Facts { state: State::Idle, endpoint, endpoints: 1, attempts: 0 }) }
-    }
-
-    pub(super) fn look<T>(&self, look: impl FnOnce(&Facts) -> T) -> T {
-        // A panic under this lock can only come from a clone of a client; what is in it is whole even then.
-        look(&self.facts.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn edit<T>(&self, edit: impl FnOnce(&mut Facts) -> T) -> T {
-        edit(&mut self.facts.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
