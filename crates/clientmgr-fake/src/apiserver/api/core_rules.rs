@@ -1,13 +1,14 @@
 //! What core types do beyond metadata: the few defaults and checks that tests of controllers meet.
 //!
 //! Deliberately short. Other fields of core types are kept as they were sent, neither defaulted nor pruned
-//! nor validated; but none is null.
+//! nor validated. Nulls are dropped, except in a `CustomResourceDefinition`, whose schemas may mean them.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
+    event_rules,
     kinds::Kind,
     meta,
     status::{Cause, Status},
@@ -69,8 +70,15 @@ pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), Status> {
 /// Whether it is a time with six digits after the second: a `MicroTime` has neither more nor fewer.
 fn is_micro_time(text: &str) -> bool {
     let Some((_, fraction)) = text.split_once('.') else { return false };
-    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
-    digits == 6 && text.contains('T') && text.parse::<Timestamp>().is_ok()
+    let zone = fraction.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    let zoned = match zone.as_bytes() {
+        b"Z" => true,
+        [b'+' | b'-', h1, h2, b':', m1, m2] => [h1, h2, m1, m2].into_iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    // There is no leap second in Go.
+    let leaps = text.get(17..19) == Some("60");
+    fraction.len() - zone.len() == 6 && zoned && !leaps && text.contains('T') && text.parse::<Timestamp>().is_ok()
 }
 
 /// The maps that hold what the object is for.
@@ -186,24 +194,10 @@ pub(crate) fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<
     match kind.kind.as_str() {
         _ if kind.custom => Vec::new(),
         "ConfigMap" | "Secret" => data_problems(kind, object, old),
-        "Event" => event_problems(object),
+        "Event" => event_rules::problems(kind, object, old),
         "Lease" => lease_problems(object),
         _ => Vec::new(),
     }
-}
-
-/// An event stands beside what it is about. One of the newer form, which has a time of its own, need not.
-fn event_problems(object: &Value) -> Vec<Cause> {
-    let (namespace, about) = (meta::text(object, "namespace"), &object["involvedObject"]["namespace"]);
-    let about = about.as_str().unwrap_or_default();
-    let fine = match (object["eventTime"].is_null(), about) {
-        (true, "") => namespace == "default",
-        (true, about) => about == namespace,
-        (false, "") => matches!(namespace, "default" | "kube-system"),
-        (false, _) => true,
-    };
-    let cause = || Cause::invalid("involvedObject.namespace", about, "does not match event.namespace");
-    if fine { Vec::new() } else { vec![cause()] }
 }
 
 fn lease_problems(object: &Value) -> Vec<Cause> {
@@ -265,6 +259,13 @@ mod tests {
         for (text, expected) in [
             ("2026-01-01T00:00:00.000000Z", true),
             ("2026-01-01T00:00:00.123456+01:00", true),
+            ("2026-01-01T00:00:00.123456-01:30", true),
+            ("2026-01-01T00:00:00.123456+01", false),
+            ("2026-01-01T00:00:00.123456+0100", false),
+            ("2026-01-01T00:00:00.123456+01:00:00", false),
+            ("2026-01-01T00:00:00.123456+01:00[Europe/Paris]", false),
+            ("2026-01-01T00:00:00.123456z", false),
+            ("2026-06-30T23:59:60.000000Z", false),
             ("2026-01-01T00:00:00.123Z", false),
             ("2026-01-01T00:00:00.123456789Z", false),
             ("2026-01-01T00:00:00Z", false),
@@ -275,27 +276,6 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_micro_time(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn an_event_is_beside_its_object_unless_it_has_a_time_of_its_own() {
-        for (namespace, about, timed, fine) in [
-            ("a", "a", false, true),
-            ("a", "b", false, false),
-            ("a", "", false, false),
-            ("default", "", false, true),
-            ("kube-system", "", false, false),
-            ("a", "b", true, true),
-            ("a", "", true, false),
-            ("default", "", true, true),
-            ("kube-system", "", true, true),
-        ] {
-            let mut event = json!({"metadata": {"namespace": namespace}, "involvedObject": {"namespace": about}});
-            if timed {
-                event["eventTime"] = "2026-01-01T00:00:00.000000Z".into();
-            }
-            assert_eq!(event_problems(&event).is_empty(), fine, "{namespace} {about} {timed}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! There are no sockets here, no TLS, no credentials and no faults: those are the shell around it.
 //!
 //! - `route`, `query`, `negotiate`, `protobuf`: what is asked, in which form
-//! - `kinds`, `crd`, `schema`, `fields`, `core_rules`, `meta`: what is served and what is valid
+//! - `kinds`, `crd`, `schema`, `fields`, `core_rules`, `event_rules`, `meta`: what is served and what is valid
 //! - `store`: what there is; `write`, `delete`, `patch`, `managed_fields`, `field_set`: how it changes
 //! - `list`, `watch`, `view`, `table`, `columns`: how it is shown
 //! - `discovery`, `openapi`: what clients ask first
@@ -37,6 +37,7 @@ mod core_rules;
 mod crd;
 mod delete;
 mod discovery;
+mod event_rules;
 mod field_set;
 mod fields;
 mod kinds;

@@ -29,6 +29,8 @@ tests![
     nulls_and_empty_data_are_not_kept,
     a_lease_has_a_duration_and_times,
     an_event_stands_beside_its_object,
+    an_event_with_a_time_says_who_what_and_why,
+    an_event_is_counted_and_not_changed,
     yaml_is_read_too,
     generation_starts_at_one,
     a_recreated_object_is_another_object,
@@ -210,7 +212,11 @@ async fn an_event_stands_beside_its_object(case: Case) {
         assert_eq!(fields(&status), ["involvedObject.namespace"]);
     }
     case.post(&events, &about("e", case.namespace())).await.expect(201);
-    let mut timed = about("f", "default");
+    case.post(&events, &timed(about("f", "default"))).await.expect(201);
+}
+
+/// With a time of its own, as core/v1 spells it, and all such an event must say.
+fn timed(mut event: Value) -> Value {
     for (field, said) in [
         ("eventTime", "2026-01-01T00:00:00.000000Z"),
         ("reportingComponent", "example.com/conformance"),
@@ -218,9 +224,53 @@ async fn an_event_stands_beside_its_object(case: Case) {
         ("action", "Test"),
         ("reason", "Tested"),
     ] {
-        timed[field] = said.into();
+        event[field] = said.into();
     }
-    case.post(&events, &timed).await.expect(201);
+    event
+}
+
+async fn an_event_with_a_time_says_who_what_and_why(case: Case) {
+    let object = json!({"kind": "Pod", "name": "p", "namespace": case.namespace()});
+    let old = timed(json!({"metadata": {"name": "old"}, "involvedObject": object}));
+    let mut new = timed(json!({"metadata": {"name": "new"}, "regarding": object, "type": "Normal"}));
+    let fields_of_new = new.as_object_mut().expect("it is a map");
+    fields_of_new.remove("reportingComponent");
+    fields_of_new.insert("reportingController".to_owned(), "example.com/conformance".into());
+    for (api, event, required) in [
+        ("/api/v1", old, ["reportingComponent", "reportingInstance", "action", "reason"].as_slice()),
+        (
+            "/apis/events.k8s.io/v1",
+            new,
+            &["reportingController", "reportingInstance", "action", "reason", "eventTime", "type"],
+        ),
+    ] {
+        let events = format!("{api}/namespaces/{}/events", case.namespace());
+        for missing in required {
+            let mut event = event.clone();
+            event.as_object_mut().expect("it is a map").remove(*missing);
+            let status = case.post(&events, &event).await.refused(422, "Invalid");
+            // Which of its two names the reporter is called by depends on the server's version.
+            let named = |field: &&str| {
+                field == missing || missing.starts_with("reportingCo") && field.starts_with("reportingCo")
+            };
+            assert!(!fields(&status).is_empty() && fields(&status).iter().all(named), "{missing}: {status}");
+        }
+        case.post(&events, &event).await.expect(201);
+    }
+}
+
+async fn an_event_is_counted_and_not_changed(case: Case) {
+    let object = json!({"kind": "Pod", "name": "p", "namespace": case.namespace()});
+    let old = timed(json!({"metadata": {"name": "e"}, "involvedObject": object, "type": "Normal"}));
+    case.post(&format!("/api/v1/namespaces/{}/events", case.namespace()), &old).await.expect(201);
+    let event = format!("/apis/events.k8s.io/v1/namespaces/{}/events/e", case.namespace());
+    let status = case.patch(&event, "merge", &json!({"action": "Change"})).await.refused(422, "Invalid");
+    assert_eq!(fields(&status), ["action"]);
+    let series = |count: i32| json!({"series": {"count": count, "lastObservedTime": "2026-01-01T00:00:01.000000Z"}});
+    let status = case.patch(&event, "merge", &series(1)).await.refused(422, "Invalid");
+    assert_eq!(fields(&status), ["series.count"]);
+    let counted = case.patch(&event, "merge", &series(2)).await.expect(200);
+    assert_eq!(counted["series"]["count"], 2);
 }
 
 async fn yaml_is_read_too(case: Case) {

@@ -243,7 +243,8 @@ fn events_are_one_storage_with_two_faces() {
     let api = Api::new();
     let event = json!({
         "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"}, "note": "hello",
-        "regarding": {"kind": "Pod", "name": "p"}, "reason": "Why", "type": "Normal",
+        "regarding": {"kind": "Pod", "name": "p"}, "reason": "Why", "type": "Normal", "action": "Test",
+        "eventTime": "2026-01-01T00:00:00.000000Z", "reportingController": "it", "reportingInstance": "it-0",
     });
     let made = post(&api, "/apis/events.k8s.io/v1/namespaces/default/events", &event).expect(201);
     assert_eq!((&made["apiVersion"], &made["note"]), (&json!("events.k8s.io/v1"), &json!("hello")));
