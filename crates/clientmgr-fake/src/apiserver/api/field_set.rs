@@ -322,6 +322,46 @@ mod tests {
     }
 
     #[test]
+    fn a_reference_is_owned_and_changed_as_a_whole() {
+        let (name, uid) = ("k:{\"name\":\"a\"}", "k:{\"uid\":\"a\"}");
+        let reference = |other: &str| json!({"name": "a", "uid": "a", "other": other});
+        type Place = fn(Value) -> Value;
+        let cases: [(&str, Place, Value); 9] = [
+            ("Event", |to| json!({"involvedObject": to}), json!({"f:involvedObject": {}})),
+            ("Event", |to| json!({"regarding": to}), json!({"f:regarding": {}})),
+            ("Event", |to| json!({"related": to}), json!({"f:related": {}})),
+            ("RoleBinding", |to| json!({"roleRef": to}), json!({"f:roleRef": {}})),
+            ("ClusterRoleBinding", |to| json!({"roleRef": to}), json!({"f:roleRef": {}})),
+            ("ServiceAccount", |to| json!({"secrets": [to]}), json!({"f:secrets": {name: {}}})),
+            (
+                "ConfigMap",
+                |to| json!({"metadata": {"ownerReferences": [to]}}),
+                json!({"f:metadata": {"f:ownerReferences": {uid: {}}}}),
+            ),
+            (
+                "Pod",
+                |to| json!({"spec": {"volumes": [{"name": "a", "csi": {"nodePublishSecretRef": to}}]}}),
+                json!({"f:spec": {"f:volumes": {name: {"f:csi": {"f:nodePublishSecretRef": {}}}}}}),
+            ),
+            (
+                "Pod",
+                |to| {
+                    let env = json!([{"name": "a", "valueFrom": {"secretKeyRef": to}}]);
+                    json!({"spec": {"containers": [{"name": "a", "env": env}]}})
+                },
+                json!({"f:spec": {"f:containers": {name: {
+                    "f:env": {name: {"f:valueFrom": {"f:secretKeyRef": {}}}},
+                }}}}),
+            ),
+        ];
+        for (kind, place, changed) in cases {
+            let (old, new) = (place(reference("old")), place(reference("new")));
+            let difference = Difference::between(&old, &new, &Schema::of_core(kind));
+            assert_eq!((difference.changed.to_json(), difference.removed.to_json()), (changed, json!({})), "{new}");
+        }
+    }
+
+    #[test]
     fn a_map_that_became_null_lost_its_entries_and_not_itself() {
         let (old, new) = (json!({"data": {"a": "1"}}), json!({"data": null}));
         let core = Schema::of_core("ConfigMap");

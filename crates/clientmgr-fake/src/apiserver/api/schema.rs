@@ -42,7 +42,8 @@ enum Types {
     Custom,
     /// A custom resource itself.
     CustomRoot,
-    /// A core type's: they are fields of structs, for no core type has a map of maps.
+    /// A core type's: they are fields of structs, for no core type served here has a map of maps that is owned entry by
+    /// entry.
     Core,
 }
 
@@ -51,7 +52,9 @@ static FREE: LazyLock<Schema> = LazyLock::new(Schema::default);
 static FREE_OF_CORE: LazyLock<Schema> = LazyLock::new(|| Schema { of: Types::Core, ..Schema::default() });
 
 /// Fields of core types that are written out even when they are empty, so that no write adds or removes them.
-const ALWAYS_THERE: [&str; 16] = [
+/// A name stands for the field wherever it is: among the kinds served none is a struct in one place and left out in
+/// another. A kind that is added (`DaemonSet` with its `updateStrategy`, `CronJob` with its `jobTemplate`) adds here.
+const ALWAYS_THERE: [&str; 14] = [
     "metadata",
     "spec",
     "status",
@@ -59,9 +62,7 @@ const ALWAYS_THERE: [&str; 16] = [
     "strategy",
     "containers",
     "resources",
-    "involvedObject",
     "source",
-    "regarding",
     "deprecatedSource",
     "loadBalancer",
     "nodeInfo",
@@ -74,6 +75,7 @@ const ALWAYS_THERE: [&str; 16] = [
 const META: &[(&str, &str)] = &[
     ("metadata.finalizers", "set"),
     ("metadata.ownerReferences", "uid"),
+    ("metadata.ownerReferences[]", "atomic"),
     ("metadata.annotations", "map"),
     ("metadata.labels", "map"),
 ];
@@ -86,14 +88,30 @@ const POD: &[(&str, &str)] = &[
     ("imagePullSecrets", "name"),
     ("hostAliases", "ip"),
     ("topologySpreadConstraints", "topologyKey,whenUnsatisfiable"),
+    ("topologySpreadConstraints[].labelSelector", "atomic"),
     ("schedulingGates", "name"),
     ("resourceClaims", "name"),
     ("nodeSelector", "atomic"),
+    ("affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution", "atomic"),
+    ("volumes[].cephfs.secretRef", "atomic"),
+    ("volumes[].cinder.secretRef", "atomic"),
+    ("volumes[].csi.nodePublishSecretRef", "atomic"),
+    ("volumes[].ephemeral.volumeClaimTemplate.spec.dataSource", "atomic"),
+    ("volumes[].ephemeral.volumeClaimTemplate.spec.selector", "atomic"),
+    ("volumes[].flexVolume.secretRef", "atomic"),
+    ("volumes[].iscsi.secretRef", "atomic"),
+    ("volumes[].rbd.secretRef", "atomic"),
+    ("volumes[].scaleIO.secretRef", "atomic"),
+    ("volumes[].storageos.secretRef", "atomic"),
 ];
 
 const CONTAINER: &[(&str, &str)] = &[
     ("ports", "containerPort,protocol=TCP"),
     ("env", "name"),
+    ("env[].valueFrom.configMapKeyRef", "atomic"),
+    ("env[].valueFrom.fieldRef", "atomic"),
+    ("env[].valueFrom.resourceFieldRef", "atomic"),
+    ("env[].valueFrom.secretKeyRef", "atomic"),
     ("volumeMounts", "mountPath"),
     ("volumeDevices", "devicePath"),
     ("resources.claims", "name"),
@@ -112,7 +130,9 @@ impl Schema {
             }
             "Node" => &[("status.conditions", "type"), ("status.addresses", "type"), ("spec.podCIDRs", "set")],
             "Namespace" | "CustomResourceDefinition" => &[("status.conditions", "type")],
-            "ServiceAccount" => &[("secrets", "name")],
+            "ServiceAccount" => &[("secrets", "name"), ("secrets[]", "atomic")],
+            "Event" => &[("involvedObject", "atomic"), ("regarding", "atomic"), ("related", "atomic")],
+            "RoleBinding" | "ClusterRoleBinding" => &[("roleRef", "atomic")],
             _ => &[],
         };
         root.add_all("", rules);

@@ -32,6 +32,7 @@ tests![
     data_goes_with_its_last_entry,
     to_apply_null_takes_nothing_from_others,
     a_map_in_a_spec_goes_with_its_last_entry,
+    a_reference_is_owned_as_a_whole,
 ];
 
 fn sized(size: i32) -> Value {
@@ -262,4 +263,31 @@ async fn a_map_in_a_spec_goes_with_its_last_entry(case: Case) {
     let free = json!([{"name": "a", "image": "one"}]);
     let left = case.apply(&path, "one", "", &deployment("d", &free)).await.expect(200);
     assert!(left.pointer("/spec/template/spec/containers/0/resources/limits").is_none(), "{left}");
+}
+
+async fn a_reference_is_owned_as_a_whole(case: Case) {
+    let binding = |role: &str| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "b"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+        })
+    };
+    let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings/b", case.namespace());
+    let made = case.apply(&path, "one", "", &binding("a")).await.expect(201);
+    assert_eq!(owned_by(&made, "one"), &json!({"f:roleRef": {}}));
+    let status = case.apply(&path, "two", "", &binding("b")).await.refused(409, "Conflict");
+    assert_eq!(fields(&status), [".roleRef"]);
+    let event = json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"},
+        "involvedObject": {"kind": "Pod", "name": "p", "namespace": case.namespace()},
+    });
+    let path = format!("/api/v1/namespaces/{}/events/e", case.namespace());
+    let made = case.apply(&path, "one", "", &event).await.expect(201);
+    assert_eq!(owned_by(&made, "one"), &json!({"f:involvedObject": {}}));
+    let mut owned = applied_map(&json!({}));
+    owned["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "11111111-1111-1111-1111-111111111111"}]);
+    let made = case.apply(&format!("{}/a", case.maps()), "one", "", &owned).await.expect(201);
+    let item = "k:{\"uid\":\"11111111-1111-1111-1111-111111111111\"}";
+    assert_eq!(owned_by(&made, "one")["f:metadata"], json!({"f:ownerReferences": {item: {}}}));
 }
