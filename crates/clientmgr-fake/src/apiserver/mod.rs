@@ -85,7 +85,7 @@
 //! | definitions are established when the request that made them is answered | a moment later |
 //! | a resource version of the future is refused at once | after three seconds |
 //! | the history is ten thousand changes of each kind | five minutes |
-//! | who accepts YAML or protobuf only gets a 406; YAML bodies are read | written too |
+//! | answers are JSON: a client that accepts only YAML or protobuf gets a 406; YAML bodies are read | YAML and protobuf answers too |
 //! | most protobuf bodies, `/openapi/v2`, `scale`, `log`, `exec`, … are refused | served |
 
 mod access;

@@ -179,8 +179,8 @@ fn merge(value: &mut Value, wanted: &Value, schema: &Schema) {
     }
 }
 
-/// Removes what is `dropped` and not `kept`. What of a core type has nothing left in it becomes null, and is not
-/// written out.
+/// Removes what is `dropped` and not `kept`. A field of a core type that has nothing left in it becomes null, and is
+/// not written out.
 fn prune(value: &mut Value, dropped: &Fields, kept: &Fields, schema: &Schema) {
     let nothing = Fields::default();
     match value {
