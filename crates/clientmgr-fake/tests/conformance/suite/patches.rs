@@ -22,6 +22,7 @@ tests![
     a_strategic_patch_brings_its_own_order,
     finalizers_merge_in_the_order_of_the_patch,
     a_strategic_patch_can_remove_an_item,
+    a_strategic_patch_does_not_ask_for_what_it_does_unasked,
     a_custom_resource_takes_no_strategic_patch,
     a_patch_of_an_unknown_kind_is_refused,
     a_patched_object_must_be_valid,
@@ -166,6 +167,14 @@ async fn a_strategic_patch_can_remove_an_item(case: Case) {
     let patch = of_containers(&json!([{"name": "a", "$patch": "delete"}]));
     let after = case.patch(&path, "strategic-merge", &patch).await.expect(200);
     assert_eq!(images(&after), [("b", "two")]);
+}
+
+async fn a_strategic_patch_does_not_ask_for_what_it_does_unasked(case: Case) {
+    let path = with_containers(&case).await;
+    for patch in [of_containers(&json!([{"name": "a", "$patch": "merge"}])), json!({"$patch": "merge"})] {
+        let status = case.patch(&path, "strategic-merge", &patch).await.expect(500);
+        assert_eq!((&status["kind"], &status["status"]), (&json!("Status"), &json!("Failure")), "{status}");
+    }
 }
 
 async fn a_custom_resource_takes_no_strategic_patch(case: Case) {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::super::{
@@ -27,6 +28,8 @@ pub(super) fn merge(value: &mut Value, patch: &Value, schema: &Schema) -> Result
             *value = Value::Object(Map::new());
             return Ok(());
         }
+        // It is what happens unasked, and may not be asked for.
+        Directive::Merge if value.is_object() && patch.contains_key("$patch") => return Err(unknown("merge", patch)),
         Directive::Merge => {}
     }
     let map = super::super::meta::map_of(value);
@@ -37,6 +40,8 @@ pub(super) fn merge(value: &mut Value, patch: &Value, schema: &Schema) -> Result
             Value::Null => {
                 map.remove(name);
             }
+            // A directive is about what is there.
+            Value::Object(wanted) if !map.contains_key(name) && wanted.contains_key("$patch") => {}
             Value::Object(_) => merge(map.entry(name.clone()).or_insert(Value::Null), wanted, below)?,
             Value::Array(items) => {
                 let mut list = match map.remove(name) {
@@ -89,8 +94,17 @@ fn directive(patch: &Map<String, Value>) -> Result<Directive, Status> {
         None | Some(Some("merge")) => Ok(Directive::Merge),
         Some(Some("replace")) => Ok(Directive::Replace),
         Some(Some("delete")) => Ok(Directive::Delete),
-        Some(other) => Err(Status::bad_request(format!("Unknown patch type found: {}", other.unwrap_or_default()))),
+        Some(other) => Err(unknown(other.unwrap_or_default(), patch)),
     }
+}
+
+fn unknown(directive: &str, patch: &Map<String, Value>) -> Status {
+    failed(format!("unknown patch type: {directive} in map: {}", Value::Object(patch.clone())))
+}
+
+/// A patch that cannot be laid over the object is taken for a fault of the server, as a real one does.
+fn failed(message: impl Into<String>) -> Status {
+    Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message)
 }
 
 fn without_directives(patch: &Map<String, Value>) -> Value {
@@ -143,15 +157,19 @@ fn merge_list(list: &mut Vec<Value>, patch: &[Value], schema: &Schema) -> Result
 fn merge_keyed(list: &mut Vec<Value>, patch: &[Value], key: &str, schema: &Schema) -> Result<(), Status> {
     let known_as = |item: &Value| {
         identity(item, &schema.shape)
-            .ok_or_else(|| Status::bad_request(format!("map: {item} does not contain declared merge key: {key}")))
+            .ok_or_else(|| failed(format!("map: {item} does not contain declared merge key: {key}")))
     };
     let (mut wanted, mut deleted) = (Vec::with_capacity(patch.len()), HashSet::new());
     let mut replaced = false;
     for item in patch {
         let Value::Object(fields) = item else {
-            return Err(Status::bad_request("the patch has a list of another type than the object"));
+            return Err(failed("list element types are not identical"));
         };
         match directive(fields)? {
+            _ if list.is_empty() && fields.contains_key("$patch") => {}
+            Directive::Merge if fields.contains_key("$patch") => {
+                return Err(failed("merging lists cannot yet be specified in the patch"));
+            }
             Directive::Merge => wanted.push(item.clone()),
             Directive::Replace => replaced = true,
             Directive::Delete => {
@@ -308,9 +326,30 @@ mod tests {
     }
 
     #[test]
-    fn a_list_item_without_its_key_is_refused() {
-        let mut value = json!({});
-        let patch = json!({"spec": {"containers": [{"image": "x"}]}});
-        assert_eq!(merge(&mut value, &patch, &Schema::of_core("Pod")).unwrap_err().code(), 400);
+    fn a_directive_about_what_is_not_there_is_left_out_with_its_map() {
+        for directive in ["merge", "replace", "delete"] {
+            let told = json!({"name": "a", "$patch": directive});
+            let patch = json!({"spec": {"containers": [{"name": "b"}, told], "securityContext": told}});
+            assert_eq!(merged(json!({}), &patch), json!({"spec": {"containers": [{"name": "b"}]}}), "{directive}");
+        }
+    }
+
+    #[test]
+    fn a_patch_that_cannot_be_merged_is_a_fault_of_the_server() {
+        let with_item = |item: Value| json!({"spec": {"containers": [item]}});
+        for (patch, message) in [
+            (with_item(json!({"image": "x"})), "does not contain declared merge key: name"),
+            (with_item(json!({"$patch": "delete"})), "does not contain declared merge key: name"),
+            (with_item(json!("a")), "list element types are not identical"),
+            (with_item(json!({"name": "a", "$patch": "merge"})), "merging lists cannot yet be specified in the patch"),
+            (with_item(json!({"name": "a", "$patch": "mend"})), "unknown patch type: mend in map: "),
+            (json!({"spec": {"$patch": "merge", "hostname": "a"}}), "unknown patch type: merge in map: "),
+            (json!({"$patch": "merge"}), "unknown patch type: merge in map: "),
+        ] {
+            let mut pod = with_item(json!({"name": "a"}));
+            let status = merge(&mut pod, &patch, &Schema::of_core("Pod")).unwrap_err();
+            assert_eq!((status.code(), status.reason()), (500, ""), "{patch}");
+            assert!(status.message().contains(message), "{patch}: {}", status.message());
+        }
     }
 }
