@@ -323,9 +323,9 @@ mod tests {
 
     #[test]
     fn a_reference_is_owned_and_changed_as_a_whole() {
+        type Place = fn(Value) -> Value;
         let (name, uid) = ("k:{\"name\":\"a\"}", "k:{\"uid\":\"a\"}");
         let reference = |other: &str| json!({"name": "a", "uid": "a", "other": other});
-        type Place = fn(Value) -> Value;
         let cases: [(&str, Place, Value); 9] = [
             ("Event", |to| json!({"involvedObject": to}), json!({"f:involvedObject": {}})),
             ("Event", |to| json!({"regarding": to}), json!({"f:regarding": {}})),

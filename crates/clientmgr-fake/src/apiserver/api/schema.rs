@@ -52,8 +52,8 @@ static FREE: LazyLock<Schema> = LazyLock::new(Schema::default);
 static FREE_OF_CORE: LazyLock<Schema> = LazyLock::new(|| Schema { of: Types::Core, ..Schema::default() });
 
 /// Fields of core types that are written out even when they are empty, so that no write adds or removes them.
-/// A name stands for the field wherever it is: among the kinds served none is a struct in one place and left out in
-/// another. A kind that is added (`DaemonSet` with its `updateStrategy`, `CronJob` with its `jobTemplate`) adds here.
+/// Names are enough because they are unambiguous among the kinds served. Who adds a kind must come here: `DaemonSet` has an
+/// `updateStrategy` and `CronJob` a `jobTemplate`.
 const ALWAYS_THERE: [&str; 14] = [
     "metadata",
     "spec",
