@@ -3,6 +3,7 @@
 //! Works on stored form, and names fields as a real server does: by their internal names, which are those of
 //! core/v1 with one exception.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{kinds::Kind, meta, status::Cause};
@@ -115,12 +116,20 @@ fn series_problems(object: &Value) -> Vec<Cause> {
 /// The newer API counts an event and changes nothing else of it.
 fn changes(object: &Value, old: &Value) -> Vec<Cause> {
     let mut causes = if object["series"] == old["series"] { Vec::new() } else { series_problems(object) };
-    let differs = |field: &str| (is_set(&object[field]) || is_set(&old[field])) && object[field] != old[field];
+    let differs = |field: &str| {
+        let (new, old) = (&object[field], &old[field]);
+        (is_set(new) || is_set(old)) && new != old && (instant(new).is_none() || instant(new) != instant(old))
+    };
     for field in IMMUTABLE.into_iter().filter(|field| differs(field)) {
         let name = if field == "reportingComponent" { "reportingController" } else { field };
         causes.push(Cause::invalid_raw(name, &object[field].to_string(), "field is immutable"));
     }
     causes
+}
+
+/// A time that is written in another zone is the same time.
+fn instant(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
 }
 
 /// Whether a typed object would hold more than the zero of the field's type.
@@ -134,9 +143,10 @@ fn is_set(value: &Value) -> bool {
     }
 }
 
-const NOT_QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end \
-                             with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used \
-                             for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const NOT_QUALIFIED: &str = "\
+    name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric \
+    character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+    '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
 /// Whether it is a name, or a DNS subdomain, a slash and a name.
 fn is_qualified_name(text: &str) -> bool {
@@ -264,5 +274,7 @@ mod tests {
         assert!(changed("events.k8s.io", "series", counted).is_empty());
         assert_eq!(changed("events.k8s.io", "series", json!({"count": 2})), ["series.lastObservedTime"]);
         assert!(changed("events.k8s.io", "source", json!({})).is_empty());
+        assert!(changed("events.k8s.io", "eventTime", json!("2026-01-01T01:00:00.000000+01:00")).is_empty());
+        assert_eq!(changed("events.k8s.io", "eventTime", json!("2026-01-01T00:00:00.000001Z")), ["eventTime"]);
     }
 }
