@@ -85,6 +85,8 @@
 //! | definitions are established when the request that made them is answered | a moment later |
 //! | a resource version of the future is refused at once | after three seconds |
 //! | the history is ten thousand changes of each kind | five minutes |
+//! | `$setElementOrder` and `$retainKeys` of a patch are not checked against the rest of it | checked, and refused where they do not fit |
+//! | a field of a custom resource that applies have emptied stays as `{}` | may go |
 //! | answers are JSON: a client that accepts only YAML or protobuf gets a 406; YAML bodies are read | YAML and protobuf answers too |
 //! | most protobuf bodies, `/openapi/v2`, `scale`, `log`, `exec`, … are refused | served |
 
