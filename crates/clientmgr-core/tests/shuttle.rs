@@ -201,18 +201,25 @@ impl BoundState for Living {
     }
 }
 
+type States = BoundStates<Provider, u8, Living>;
+
+/// States of which none is built, and how many are living.
+fn nothing_built() -> (Arc<States>, Arc<AtomicUsize>) {
+    let provider = Provider { current: Mutex::new(1), at_once: true };
+    (Arc::new(BoundStates::new(provider)), Arc::new(AtomicUsize::new(0)))
+}
+
+fn get(states: &States, living: &Arc<AtomicUsize>) -> Option<Arc<Living>> {
+    let seen = ObservedCluster { key: 0, revision: Some(Ordered(1)) };
+    block_on(states.get_or_build(&0, &seen, async |_| Living::build(living))).ok()
+}
+
 /// A build that was under way when its object was forgotten may run beside the next: here, builds take no time.
 #[test]
 fn no_two_states_live_at_once_whoever_discards_and_forgets() {
     shuttle::check_random(
         || {
-            let provider = Provider { current: Mutex::new(1), at_once: true };
-            let states = Arc::new(BoundStates::<_, u8, Living>::new(provider));
-            let living = Arc::new(AtomicUsize::new(0));
-            let seen = || ObservedCluster { key: 0, revision: Some(Ordered(1)) };
-            let get = move |states: &BoundStates<Provider, u8, Living>, living: &Arc<AtomicUsize>| {
-                block_on(states.get_or_build(&0, &seen(), async |_| Living::build(living)))
-            };
+            let (states, living) = nothing_built();
             let standing = get(&states, &living).unwrap();
             let workers: Vec<_> = (0..3)
                 .map(|worker| {
@@ -239,13 +246,10 @@ fn no_two_states_live_at_once_whoever_discards_and_forgets() {
 fn a_first_state_survives_the_forgetting_of_other_clusters() {
     shuttle::check_random(
         || {
-            let provider = Provider { current: Mutex::new(1), at_once: true };
-            let states = Arc::new(BoundStates::<_, u8, Living>::new(provider));
-            let living = Arc::new(AtomicUsize::new(0));
-            let seen = || ObservedCluster { key: 0, revision: Some(Ordered(1)) };
+            let (states, living) = nothing_built();
             let first = thread::spawn({
                 let (states, living) = (Arc::clone(&states), Arc::clone(&living));
-                move || drop(block_on(states.get_or_build(&0, &seen(), async |_| Living::build(&living))))
+                move || drop(get(&states, &living))
             });
             let forgetting = thread::spawn({
                 let states = Arc::clone(&states);
@@ -255,7 +259,7 @@ fn a_first_state_survives_the_forgetting_of_other_clusters() {
             forgetting.join().unwrap();
             assert_eq!(states.objects(), 1);
             // A second build would be a second state.
-            drop(block_on(states.get_or_build(&0, &seen(), async |_| Living::build(&living))).unwrap());
+            drop(get(&states, &living).unwrap());
             states.forget(&0);
             assert_eq!((states.objects(), living.load(SeqCst)), (0, 0));
         },

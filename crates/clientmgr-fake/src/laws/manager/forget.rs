@@ -4,9 +4,21 @@ use std::pin::pin;
 
 use clientmgr_core::ClientError;
 
-use super::stage::{Stage, expect_client};
+use super::stage::{Cluster, Stage, expect_client};
 use crate::laws::polling::poll_once;
 use crate::laws::setup::{Manager, ManagerSetup, ProviderSetup};
+
+/// Has the object obtain clients of both clusters, and the other object one of the first. Hands out what was seen of the
+/// second.
+async fn hold_on_both<M: ManagerSetup>(stage: &Stage<M>) -> Cluster<M> {
+    stage.steering().connect(&stage.west).await;
+    let east = stage.observe(&stage.east).await;
+    let west = stage.observe(&stage.west).await;
+    stage.obtain(&east).await;
+    stage.obtain(&west).await;
+    stage.obtain_for(&stage.other_object, &east).await;
+    west
+}
 
 /// Of a forgotten object no trace remains, whatever it held: one with the same key starts from nothing.
 pub async fn a_forgotten_object_leaves_no_trace<M: ManagerSetup>(setup: M) {
@@ -49,12 +61,7 @@ pub async fn forgetting_an_object_keeps_the_others<M: ManagerSetup>(setup: M) {
 /// A forgotten cluster is forgotten for all objects, and for no other cluster.
 pub async fn a_forgotten_cluster_is_forgotten_for_all_objects<M: ManagerSetup>(setup: M) {
     let stage = Stage::new(setup).await;
-    stage.steering().connect(&stage.west).await;
-    let east = stage.observe(&stage.east).await;
-    let west = stage.observe(&stage.west).await;
-    stage.obtain(&east).await;
-    stage.obtain(&west).await;
-    stage.obtain_for(&stage.other_object, &east).await;
+    let west = hold_on_both(&stage).await;
     stage.manager().forget_cluster(&stage.east);
     assert_eq!(stage.manager().remembered(), 1, "only one object has anything on a cluster that was not forgotten");
 
@@ -69,12 +76,7 @@ pub async fn a_forgotten_cluster_is_forgotten_for_all_objects<M: ManagerSetup>(s
 /// An object that retains some clusters is forgotten on the others. That concerns no other object.
 pub async fn retaining_clusters_forgets_the_others<M: ManagerSetup>(setup: M) {
     let stage = Stage::new(setup).await;
-    stage.steering().connect(&stage.west).await;
-    let east = stage.observe(&stage.east).await;
-    let west = stage.observe(&stage.west).await;
-    stage.obtain(&east).await;
-    stage.obtain(&west).await;
-    stage.obtain_for(&stage.other_object, &east).await;
+    let west = hold_on_both(&stage).await;
     stage.manager().retain(&stage.object, |cluster| *cluster == stage.west);
     assert_eq!(stage.manager().remembered(), 2, "one object retained one cluster, and the other object all it has");
 
