@@ -81,12 +81,13 @@
 //! | schemas of custom resources are stored and not enforced; unknown fields are kept, defaults not filled in | enforced, unknown fields pruned, defaults filled in |
 //! | `fieldValidation` finds the unknown fields of custom resources | those of core types and fields given twice too |
 //! | versions of a custom resource differ in `apiVersion` only | conversion webhooks |
-//! | nothing collects garbage; a deleted namespace empties itself and goes at once | controllers do both, a while later |
+//! | nothing collects garbage, so foreground and orphaning deletes leave their finalizer; a deleted namespace empties itself and goes at once | controllers do both, a while later |
 //! | definitions are established when the request that made them is answered | a moment later |
 //! | a resource version of the future is refused at once | after three seconds |
 //! | the history is ten thousand changes of each kind | five minutes |
 //! | `$setElementOrder` and `$retainKeys` of a patch are not checked against the rest of it | checked, and refused where they do not fit |
 //! | a field of a custom resource that applies have emptied stays as `{}` | may go |
+//! | the items of core lists carry `kind` and `apiVersion` | left out |
 //! | answers are JSON: a client that accepts only YAML or protobuf gets a 406; YAML bodies are read | YAML and protobuf answers too |
 //! | most protobuf bodies, `/openapi/v2`, `scale`, `log`, `exec`, … are refused | served |
 

@@ -13,24 +13,7 @@
 //! **Architecture invariant:** every change goes through one lock of one store, and none of what is done
 //! under it can wait.
 //!
-//! # Knowingly different from a real server
-//!
-//! | what | here |
-//! |---|---|
-//! | schemas of core types | unknown fields are kept, most fields are neither defaulted nor validated |
-//! | empty maps and lists of core types | kept as sent, except metadata and the data of ConfigMaps and Secrets |
-//! | schemas of custom resources | stored, and read for how lists merge; not enforced, nothing pruned or defaulted |
-//! | `fieldValidation` | finds unknown fields of custom resources; none of core types, and no fields given twice |
-//! | conversion webhooks | refused; versions differ in `apiVersion` only |
-//! | garbage collection | none; foreground and orphaning deletes leave their finalizer, as without a controller manager |
-//! | namespace controller | built in: a deleted namespace empties itself and goes at once |
-//! | definitions | established in the answer to the request that made them, not a moment later |
-//! | a resource version of the future | refused at once instead of after three seconds |
-//! | history | ten thousand changes of each kind, whatever their age |
-//! | items of core lists | carry `kind` and `apiVersion`, which a real server leaves out |
-//! | protobuf | read for some of the types `kubectl create` sends in it, the others refused; never written |
-//! | YAML | read; never written: 406 for who accepts nothing else |
-//! | `/openapi/v2`, `scale`, `log`, `exec`, … | refused |
+//! What is knowingly different from a real server stands in the table of [`apiserver`](super).
 
 mod columns;
 mod core_rules;
