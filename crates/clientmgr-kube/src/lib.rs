@@ -9,27 +9,20 @@ pub use clientmgr_core::{
     NextStep, ObservedCluster, ProviderError, Refresh,
 };
 
+mod auth;
 mod bound;
 mod cluster;
-mod connect;
-mod endpoint;
+mod config;
 mod error;
-mod fleet;
-mod kubeconfig;
 mod manager;
 mod object;
 mod requeue;
+mod work;
 
 pub use self::bound::BoundStates;
 pub use self::cluster::{ClusterResource, from_micro_time, to_micro_time};
-pub use self::connect::Proof;
-pub use self::endpoint::{Endpoint, contexts};
-pub use self::error::{
-    AuthProviderProblem, ConnectError, ConnectFailure, KubeconfigProblem, Material, PluginProblem, TokenProblem,
-    TransportProblem, Unreached,
-};
-pub use self::fleet::{ClusterStatus, Fleet, FleetBuilder};
-pub use self::kubeconfig::{read_kubeconfig, read_kubeconfig_from};
+pub use self::config::{ClusterConfig, contexts, read_kubeconfig, read_kubeconfig_from};
+pub use self::error::{ConnectError, ConnectErrorKind};
 pub use self::manager::{AnyProvider, ClientManager};
 pub use self::object::ObjectKey;
 pub use self::requeue::requeue_after;

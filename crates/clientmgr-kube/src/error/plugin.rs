@@ -1,18 +1,17 @@
-//! [`PluginProblem`]: why a credential plugin gave no credentials. Never quotes what the plugin printed, nor its
+//! [`PluginError`]: why a credential plugin gave no credentials. Never quotes what the plugin printed, nor its
 //! arguments.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TokenProblem;
+use super::TokenError;
 
 /// Why a credential plugin (`exec` in a kubeconfig) gave no credentials.
 ///
 /// What the plugin printed is not kept, because it may hold a credential. Run the command by hand to see it.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PluginProblem {
+pub(crate) enum PluginError {
     /// The kubeconfig names no command.
     #[error("the credential plugin has no command")]
     NoCommand,
@@ -116,11 +115,11 @@ pub enum PluginProblem {
         /// The command.
         command: String,
         /// Why not.
-        source: TokenProblem,
+        source: TokenError,
     },
 }
 
-impl PluginProblem {
+impl PluginError {
     /// Whether nothing but another configuration helps. A plugin that is missing can be installed, and one that fails
     /// may do so for a while.
     pub(super) fn needs_other_configuration(&self) -> bool {

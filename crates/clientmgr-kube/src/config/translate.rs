@@ -8,9 +8,9 @@ use kube::client::AuthError;
 use kube::config::{KubeconfigError, LoadDataError};
 
 use super::files;
-use crate::{AuthProviderProblem, ConnectFailure, KubeconfigProblem, Material, TransportProblem};
+use crate::error::{AuthProviderError, ConfigError, CredentialFile, Failure, TransportError};
 
-impl From<KubeconfigError> for KubeconfigProblem {
+impl From<KubeconfigError> for ConfigError {
     fn from(error: KubeconfigError) -> Self {
         match error {
             KubeconfigError::CurrentContextNotSet => Self::NoContext { context: String::new() },
@@ -25,10 +25,10 @@ impl From<KubeconfigError> for KubeconfigProblem {
             }
             KubeconfigError::MissingClusterUrl => Self::NoServer,
             KubeconfigError::ParseClusterUrl(_) => Self::MalformedServer,
-            KubeconfigError::LoadCertificateAuthority(error) => material(Material::CertificateAuthority, error),
-            KubeconfigError::LoadClientCertificate(error) => material(Material::ClientCertificate, error),
-            KubeconfigError::LoadClientKey(error) => material(Material::ClientKey, error),
-            KubeconfigError::ParseCertificates(_) => Self::Pem { material: Material::CertificateAuthority },
+            KubeconfigError::LoadCertificateAuthority(error) => material(CredentialFile::CertificateAuthority, error),
+            KubeconfigError::LoadClientCertificate(error) => material(CredentialFile::ClientCertificate, error),
+            KubeconfigError::LoadClientKey(error) => material(CredentialFile::ClientKey, error),
+            KubeconfigError::ParseCertificates(_) => Self::Pem { material: CredentialFile::CertificateAuthority },
             #[cfg(any(feature = "http-proxy", feature = "socks5"))]
             KubeconfigError::ParseNoProxy(_) => Self::MalformedNoProxy,
             // The proxy's URL, and `NO_PROXY` where another crate enabled kube's proxy features.
@@ -37,84 +37,84 @@ impl From<KubeconfigError> for KubeconfigProblem {
     }
 }
 
-fn material(material: Material, error: LoadDataError) -> KubeconfigProblem {
+fn material(material: CredentialFile, error: LoadDataError) -> ConfigError {
     match error {
-        LoadDataError::DecodeBase64(_) => KubeconfigProblem::Base64 { material },
+        LoadDataError::DecodeBase64(_) => ConfigError::Base64 { material },
         LoadDataError::ReadFile(source, path) => files::unreadable(material, &path, source),
-        LoadDataError::NoBase64DataOrFile => KubeconfigProblem::Missing { material },
+        LoadDataError::NoBase64DataOrFile => ConfigError::Missing { material },
     }
 }
 
 /// Why kube built no client.
-pub(crate) fn building(error: kube::Error) -> ConnectFailure {
+pub(crate) fn building(error: kube::Error) -> Failure {
     match error {
         kube::Error::ProxyProtocolUnsupported { proxy_url } => {
             let scheme = proxy_url.scheme_str().unwrap_or_default().to_owned();
-            KubeconfigProblem::UnsupportedProxy { scheme }.into()
+            ConfigError::UnsupportedProxy { scheme }.into()
         }
         kube::Error::ProxyProtocolDisabled { protocol_feature, .. } => {
             // kube names its own feature; this crate's has the same name.
             let feature = protocol_feature.strip_prefix("kube/").unwrap_or(protocol_feature);
-            KubeconfigProblem::ProxyFeature { feature }.into()
+            ConfigError::ProxyFeature { feature }.into()
         }
-        kube::Error::Auth(error) => AuthProviderProblem::from(&error).into(),
-        kube::Error::HttpError(_) => KubeconfigProblem::Impersonation.into(),
-        kube::Error::TlsRequired => ConnectFailure::NoTlsStack,
-        kube::Error::InferKubeconfig(error) => KubeconfigProblem::from(error).into(),
+        kube::Error::Auth(error) => AuthProviderError::from(&error).into(),
+        kube::Error::HttpError(_) => ConfigError::Impersonation.into(),
+        kube::Error::TlsRequired => Failure::NoTlsStack,
+        kube::Error::InferKubeconfig(error) => ConfigError::from(error).into(),
         #[cfg(feature = "rustls-tls")]
         kube::Error::RustlsTls(error) => rustls(&error).into(),
         #[cfg(feature = "openssl-tls")]
-        kube::Error::OpensslTls(_) => KubeconfigProblem::Pem { material: Material::ClientCertificate }.into(),
-        _ => ConnectFailure::Refused,
+        kube::Error::OpensslTls(_) => ConfigError::Pem { material: CredentialFile::ClientCertificate }.into(),
+        _ => Failure::Refused,
     }
 }
 
 /// Why a request got no answer.
-pub(crate) fn unanswered(error: kube::Error) -> ConnectFailure {
+pub(crate) fn unanswered(error: kube::Error) -> Failure {
     match error {
-        kube::Error::Service(error) => match error.downcast::<ConnectFailure>() {
+        kube::Error::Service(error) => match error.downcast::<Failure>() {
             // The token could not be renewed.
             Ok(failure) => *failure,
             Err(error) => cut_off(error),
         },
         kube::Error::HyperError(error) => cut_off(error.into()),
-        kube::Error::Auth(error) => AuthProviderProblem::from(&error).into(),
-        _ => ConnectFailure::Refused,
+        kube::Error::Auth(error) => AuthProviderError::from(&error).into(),
+        _ => Failure::Refused,
     }
 }
 
 /// Why the way to an answer ended. kube renews the tokens of authentication providers on that way, and whatever fails
 /// then may quote them.
-pub(crate) fn cut_off(error: Box<dyn Error + Send + Sync>) -> ConnectFailure {
+pub(crate) fn cut_off(error: Box<dyn Error + Send + Sync>) -> Failure {
     let outermost: &(dyn Error + 'static) = &*error;
     let mut chain = std::iter::successors(Some(outermost), |error| (*error).source());
     match chain.find_map(|error| error.downcast_ref::<AuthError>()) {
-        Some(error) => AuthProviderProblem::from(error).into(),
-        None => TransportProblem::new(error).into(),
+        Some(error) => AuthProviderError::from(error).into(),
+        None => TransportError::new(error).into(),
     }
 }
 
 #[cfg(feature = "rustls-tls")]
-fn rustls(error: &kube::client::RustlsTlsError) -> KubeconfigProblem {
+fn rustls(error: &kube::client::RustlsTlsError) -> ConfigError {
     use kube::client::RustlsTlsError as Tls;
     use rustls::{CertificateError, InconsistentKeys};
 
     match error {
         Tls::InvalidPrivateKey(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            KubeconfigProblem::KeyMismatch
+            ConfigError::KeyMismatch
         }
         // rustls reads the certificate to see whether the key fits, so it may be the certificate that is wrong.
         Tls::InvalidIdentityPem(_)
         | Tls::MissingCertificate
         | Tls::InvalidPrivateKey(rustls::Error::InvalidCertificate(CertificateError::BadEncoding)) => {
-            KubeconfigProblem::Pem { material: Material::ClientCertificate }
+            ConfigError::Pem { material: CredentialFile::ClientCertificate }
         }
-        Tls::InvalidPrivateKey(rustls::Error::InvalidCertificate(_)) => KubeconfigProblem::CertificateKind,
+        Tls::InvalidPrivateKey(rustls::Error::InvalidCertificate(_)) => ConfigError::CertificateKind,
         Tls::MissingPrivateKey | Tls::InvalidPrivateKey(_) | Tls::UnknownPrivateKeyFormat => {
-            KubeconfigProblem::Pem { material: Material::ClientKey }
+            ConfigError::Pem { material: CredentialFile::ClientKey }
         }
-        Tls::AddRootCertificate(_) => KubeconfigProblem::Pem { material: Material::CertificateAuthority },
-        Tls::NoValidNativeRootCA(_) => KubeconfigProblem::NoTrust,
-        Tls::InvalidServerName(_) => KubeconfigProblem::TlsServerName,
+        Tls::AddRootCertificate(_) => ConfigError::Pem { material: CredentialFile::CertificateAuthority },
+        Tls::NoValidNativeRootCA(_) => ConfigError::NoTrust,
+        Tls::InvalidServerName(_) => ConfigError::TlsServerName,
     }
 }

@@ -5,41 +5,41 @@ use http::Uri;
 use http::uri::Authority;
 use kube::Config;
 
-use crate::KubeconfigProblem;
+use crate::error::ConfigError;
 
 /// The longest name of a host, and the longest part between its dots.
 const HOST_LIMIT: usize = 253;
 const LABEL_LIMIT: usize = 63;
 
 /// What of a server's URL is lost when it is parsed.
-pub(crate) fn check_text(server: &str) -> Result<(), KubeconfigProblem> {
-    if server.contains('#') { Err(KubeconfigProblem::ServerQuery) } else { Ok(()) }
+pub(crate) fn check_text(server: &str) -> Result<(), ConfigError> {
+    if server.contains('#') { Err(ConfigError::ServerQuery) } else { Ok(()) }
 }
 
 /// Whether the server and the proxy of `config` are such as can be spoken to.
-pub(crate) fn check(config: &Config) -> Result<(), KubeconfigProblem> {
+pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     let server = &config.cluster_url;
     let Some((scheme, authority)) = server.scheme_str().zip(server.authority()) else {
-        return Err(KubeconfigProblem::MalformedServer);
+        return Err(ConfigError::MalformedServer);
     };
     if !matches!(scheme, "https" | "http") {
-        return Err(KubeconfigProblem::UnsupportedScheme { scheme: scheme.to_owned() });
+        return Err(ConfigError::UnsupportedScheme { scheme: scheme.to_owned() });
     }
     if !has_host_and_port(authority) {
-        return Err(KubeconfigProblem::MalformedServer);
+        return Err(ConfigError::MalformedServer);
     }
     // It would be part of every trace of a request, and API servers know no passwords.
     if authority.as_str().contains('@') {
-        return Err(KubeconfigProblem::ServerCredentials);
+        return Err(ConfigError::ServerCredentials);
     }
     if server.query().is_some() {
-        return Err(KubeconfigProblem::ServerQuery);
+        return Err(ConfigError::ServerQuery);
     }
     if !is_host(authority.host()) || (scheme == "https" && config.tls_server_name.is_none() && !has_tls_name(server)) {
-        return Err(KubeconfigProblem::ServerHost);
+        return Err(ConfigError::ServerHost);
     }
     match config.proxy_url.as_ref().and_then(Uri::authority) {
-        Some(proxy) if !has_host_and_port(proxy) => Err(KubeconfigProblem::MalformedProxy),
+        Some(proxy) if !has_host_and_port(proxy) => Err(ConfigError::MalformedProxy),
         _ => Ok(()),
     }
 }
@@ -84,7 +84,7 @@ mod tests {
     use kube::Config;
 
     use super::{check, check_text};
-    use crate::KubeconfigProblem as Problem;
+    use crate::error::ConfigError as Problem;
 
     fn server(url: &str) -> Result<(), Problem> {
         check_text(url)?;

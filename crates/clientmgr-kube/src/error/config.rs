@@ -1,14 +1,15 @@
-//! [`KubeconfigProblem`]: what is wrong with a kubeconfig. Names what to mend, and quotes nothing that may be secret.
+//! [`ConfigError`]: what is wrong with a kubeconfig. Names what to mend, and quotes nothing that may be secret.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::ConnectErrorKind;
+
 /// What is wrong with a kubeconfig.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KubeconfigProblem {
+pub(crate) enum ConfigError {
     /// The file could not be read.
     #[error("the kubeconfig {path:?} cannot be read")]
     Unreadable {
@@ -127,7 +128,7 @@ pub enum KubeconfigProblem {
     #[error("the {material} cannot be read from {path:?}")]
     File {
         /// What it should hold.
-        material: Material,
+        material: CredentialFile,
         /// The file.
         path: PathBuf,
         /// Why not.
@@ -139,7 +140,7 @@ pub enum KubeconfigProblem {
     #[error("the file that {} names cannot be found", .material.path_field())]
     NoFile {
         /// What it should hold: a key or a token.
-        material: Material,
+        material: CredentialFile,
         /// Why not.
         source: Arc<io::Error>,
     },
@@ -148,14 +149,14 @@ pub enum KubeconfigProblem {
     #[error("{} holds the value itself where a path belongs: give it as {}", .material.path_field(), .material.value_field())]
     ValueForPath {
         /// What it is.
-        material: Material,
+        material: CredentialFile,
     },
 
     /// The path is of a device, a pipe or a directory.
     #[error("the {material} at {path:?} is no regular file")]
     NoRegularFile {
         /// What it should hold.
-        material: Material,
+        material: CredentialFile,
         /// The path.
         path: PathBuf,
     },
@@ -164,7 +165,7 @@ pub enum KubeconfigProblem {
     #[error("the {material} at {path:?} is larger than {limit} bytes")]
     TooLarge {
         /// What it should hold.
-        material: Material,
+        material: CredentialFile,
         /// The file.
         path: PathBuf,
         /// What is read at most.
@@ -175,21 +176,21 @@ pub enum KubeconfigProblem {
     #[error("the {material} is not valid Base64")]
     Base64 {
         /// What it should hold.
-        material: Material,
+        material: CredentialFile,
     },
 
     /// The value is missing, while its counterpart is there.
     #[error("there is no {material}, though its counterpart is given")]
     Missing {
         /// What is missing.
-        material: Material,
+        material: CredentialFile,
     },
 
     /// The value is not PEM, or holds nothing of the kind, or something that cannot be used.
     #[error("the {material} holds no usable PEM")]
     Pem {
         /// What it should hold.
-        material: Material,
+        material: CredentialFile,
     },
 
     /// The client key belongs to another certificate. Told with the feature `rustls-tls`.
@@ -211,7 +212,7 @@ pub enum KubeconfigProblem {
 
     /// The bearer token cannot be sent.
     #[error("the token cannot be used")]
-    Token(#[from] TokenProblem),
+    Token(#[from] TokenError),
 
     /// The name to expect in the server's certificate is no name.
     #[error("tls-server-name is not a host name")]
@@ -231,6 +232,25 @@ pub enum KubeconfigProblem {
         /// The provider.
         name: String,
     },
+}
+
+impl ConfigError {
+    pub(super) fn kind(&self) -> ConnectErrorKind {
+        match self {
+            // It may be there in a moment: a Secret that is being mounted, say.
+            Self::File { .. } | Self::NoFile { .. } | Self::Token(_) => ConnectErrorKind::NoCredentials,
+            _ => ConnectErrorKind::InvalidConfig,
+        }
+    }
+
+    pub(super) fn field(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether trying again without a change fails again.
+    pub(super) fn needs_other_config(&self) -> bool {
+        !matches!(self, Self::File { .. } | Self::NoFile { .. } | Self::Token(_))
+    }
 }
 
 /// How the name of a file reads, if there is one.
@@ -256,8 +276,7 @@ impl fmt::Display for At {
 
 /// What a file or value of a kubeconfig holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Material {
+pub(crate) enum CredentialFile {
     /// `certificate-authority`.
     CertificateAuthority,
     /// `client-certificate`.
@@ -270,7 +289,7 @@ pub enum Material {
     Kubeconfig,
 }
 
-impl Material {
+impl CredentialFile {
     /// Whether the value must not be told to anybody.
     pub(crate) fn is_secret(self) -> bool {
         matches!(self, Self::ClientKey | Self::TokenFile)
@@ -299,7 +318,7 @@ impl Material {
     }
 }
 
-impl fmt::Display for Material {
+impl fmt::Display for CredentialFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::CertificateAuthority => "certificate authority",
@@ -313,8 +332,7 @@ impl fmt::Display for Material {
 
 /// Why a bearer token cannot be sent. White space around a token is no trouble: it is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TokenProblem {
+pub(crate) enum TokenError {
     /// There is nothing in it.
     #[error("the token is empty")]
     Empty,

@@ -9,8 +9,8 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 
-use super::translate;
-use crate::ConnectFailure;
+use crate::config::translate;
+use crate::error::Failure;
 
 /// What is read at most of an answer.
 const ANSWER_LIMIT: usize = 256 * 1024;
@@ -50,17 +50,17 @@ enum Verdict {
     Proven(Proof),
     /// This does not settle it: ask for the version.
     AskForVersion,
-    Failed(ConnectFailure),
+    Failed(Failure),
 }
 
 /// Asks the API of `client` who it takes us for; each request has the deadline.
 ///
 /// `/version` and the health endpoints are open to anybody, so they prove nothing of the credentials.
-pub(crate) async fn prove(client: &Client, deadline: Duration) -> Result<Proof, ConnectFailure> {
+pub(crate) async fn prove(client: &Client, deadline: Duration) -> Result<Proof, Failure> {
     for asked in [Asked::Review, Asked::Version] {
         let answer = match tokio::time::timeout(deadline, ask(client, asked)).await {
             Ok(answer) => answer?,
-            Err(_) => return Err(ConnectFailure::DeadlinePassed { deadline }),
+            Err(_) => return Err(Failure::DeadlinePassed { deadline }),
         };
         match judge(asked, &answer) {
             Verdict::Proven(proof) => return Ok(proof),
@@ -68,10 +68,10 @@ pub(crate) async fn prove(client: &Client, deadline: Duration) -> Result<Proof, 
             Verdict::AskForVersion => {}
         }
     }
-    Err(ConnectFailure::NotKubernetes)
+    Err(Failure::NotKubernetes { path: asked.path() })
 }
 
-async fn ask(client: &Client, asked: Asked) -> Result<Answer, ConnectFailure> {
+async fn ask(client: &Client, asked: Asked) -> Result<Answer, Failure> {
     let (method, path, body) = match asked {
         Asked::Review => {
             (Method::POST, "/apis/authentication.k8s.io/v1/selfsubjectreviews", REVIEW.as_bytes().to_vec())
@@ -97,7 +97,7 @@ struct Answer {
 }
 
 impl Answer {
-    async fn read(response: Response<Body>) -> Result<Self, ConnectFailure> {
+    async fn read(response: Response<Body>) -> Result<Self, Failure> {
         let (head, body) = response.into_parts();
         let retry_after = head.headers.get(RETRY_AFTER).and_then(delay);
         let body = match Limited::new(body, ANSWER_LIMIT).collect().await {
@@ -123,18 +123,18 @@ fn delay(value: &HeaderValue) -> Option<Duration> {
 fn judge(asked: Asked, answer: &Answer) -> Verdict {
     let field = |pointer: &str| answer.body.as_ref()?.pointer(pointer)?.as_str();
     match (asked, answer.status) {
-        (_, 401) => Verdict::Failed(ConnectFailure::Unauthorized),
+        (_, 401) => Verdict::Failed(Failure::Unauthorized),
         (Asked::Review, 200..=299) => match field("/status/userInfo/username") {
             Some(user) => Verdict::Proven(Proof::Credentials { user: user.to_owned() }),
-            None => Verdict::Failed(ConnectFailure::NotKubernetes),
+            None => Verdict::Failed(Failure::NotKubernetes { path: asked.path() }),
         },
         // 404: the API is older than the question. 405: it knows the path for something else. 403: not for this user.
         (Asked::Review, 403..=405) => Verdict::AskForVersion,
         (Asked::Version, 200..=299) if field("/gitVersion").is_some() => Verdict::Proven(Proof::Api),
-        (Asked::Version, 200..=299) => Verdict::Failed(ConnectFailure::NotKubernetes),
+        (Asked::Version, 200..=299) => Verdict::Failed(Failure::NotKubernetes { path: asked.path() }),
         // The user may not do this either, but it is the API that says so: the connection is fine.
         (Asked::Version, 403) if answer.is_of_kubernetes() => Verdict::Proven(Proof::Api),
-        (_, status) => Verdict::Failed(ConnectFailure::Status { status, retry_after: answer.retry_after }),
+        (_, status) => Verdict::Failed(Failure::Status { status, retry_after: answer.retry_after }),
     }
 }
 

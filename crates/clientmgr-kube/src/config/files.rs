@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{KubeconfigProblem, Material};
+use crate::error::{ConfigError, CredentialFile};
 
 /// What is read at most from a file that a kubeconfig names.
 pub(crate) const LIMIT: u64 = 1024 * 1024;
@@ -39,43 +39,43 @@ pub(crate) fn look_at(path: &Path, limit: u64) -> Result<(), Unfit> {
 
 impl Unfit {
     /// What is wrong with the kubeconfig at `path`.
-    pub(crate) fn of_kubeconfig(self, path: &Path) -> KubeconfigProblem {
+    pub(crate) fn of_kubeconfig(self, path: &Path) -> ConfigError {
         if is_value(path) {
-            return KubeconfigProblem::TextForPath;
+            return ConfigError::TextForPath;
         }
         let path = path.to_owned();
         match self {
-            Self::Unreadable(source) => KubeconfigProblem::Unreadable { path, source: Arc::new(source) },
-            Self::NoRegularFile => KubeconfigProblem::NoRegularFile { material: Material::Kubeconfig, path },
-            Self::TooLarge(limit) => KubeconfigProblem::TooLarge { material: Material::Kubeconfig, path, limit },
+            Self::Unreadable(source) => ConfigError::Unreadable { path, source: Arc::new(source) },
+            Self::NoRegularFile => ConfigError::NoRegularFile { material: CredentialFile::Kubeconfig, path },
+            Self::TooLarge(limit) => ConfigError::TooLarge { material: CredentialFile::Kubeconfig, path, limit },
         }
     }
 
     /// What is wrong with a file that a kubeconfig names.
-    fn of(self, material: Material, path: &Path) -> KubeconfigProblem {
+    fn of(self, material: CredentialFile, path: &Path) -> ConfigError {
         if is_value(path) {
-            return KubeconfigProblem::ValueForPath { material };
+            return ConfigError::ValueForPath { material };
         }
         let path = path.to_owned();
         match self {
             // It may be the value itself: not every token has a shape to know it by. The system's errors hold no path.
             Self::Unreadable(source) if material.is_secret() && !path.exists() => {
-                KubeconfigProblem::NoFile { material, source: Arc::new(source) }
+                ConfigError::NoFile { material, source: Arc::new(source) }
             }
-            Self::Unreadable(source) => KubeconfigProblem::File { material, path, source: Arc::new(source) },
-            Self::NoRegularFile => KubeconfigProblem::NoRegularFile { material, path },
-            Self::TooLarge(limit) => KubeconfigProblem::TooLarge { material, path, limit },
+            Self::Unreadable(source) => ConfigError::File { material, path, source: Arc::new(source) },
+            Self::NoRegularFile => ConfigError::NoRegularFile { material, path },
+            Self::TooLarge(limit) => ConfigError::TooLarge { material, path, limit },
         }
     }
 }
 
 /// Whether the file at `path`, which a kubeconfig names, can be read without harm.
-pub(crate) fn check(material: Material, path: &Path) -> Result<(), KubeconfigProblem> {
+pub(crate) fn check(material: CredentialFile, path: &Path) -> Result<(), ConfigError> {
     look_at(path, LIMIT).map_err(|unfit| unfit.of(material, path))
 }
 
 /// Why a file was not read.
-pub(crate) fn unreadable(material: Material, path: &Path, source: io::Error) -> KubeconfigProblem {
+pub(crate) fn unreadable(material: CredentialFile, path: &Path, source: io::Error) -> ConfigError {
     Unfit::Unreadable(source).of(material, path)
 }
 

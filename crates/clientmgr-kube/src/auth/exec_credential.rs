@@ -6,9 +6,9 @@ use kube::config::Kubeconfig;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::plugin::{Identity, Issued};
+use super::exec::{Identity, Issued};
 use super::token::Token;
-use crate::PluginProblem;
+use crate::error::PluginError;
 
 /// What a plugin printed, as far as it is known to be an object.
 pub(crate) struct Document(Kubeconfig);
@@ -26,15 +26,15 @@ impl Document {
     }
 
     /// What the plugin named `command`, asked for `version`, issued.
-    pub(crate) fn into_issued(self, command: &str, version: Option<&str>) -> Result<Issued, PluginProblem> {
+    pub(crate) fn into_issued(self, command: &str, version: Option<&str>) -> Result<Issued, PluginError> {
         let named = || command.to_owned();
-        let garbage = || PluginProblem::Garbage { command: named() };
+        let garbage = || PluginError::Garbage { command: named() };
         let Kubeconfig { kind, api_version, other, .. } = self.0;
         if kind.as_deref() != Some("ExecCredential") {
-            return Err(PluginProblem::NoCredential { command: named() });
+            return Err(PluginError::NoCredential { command: named() });
         }
         if api_version.as_deref() != version {
-            return Err(PluginProblem::OtherVersion { command: named() });
+            return Err(PluginError::OtherVersion { command: named() });
         }
         let text = |field: &str| match other.get("status").and_then(|status| status.get(field)) {
             None | Some(Value::Null) => Ok(None),
@@ -43,14 +43,14 @@ impl Document {
             Some(_) => Err(garbage()),
         };
         let token = text("token")?.map(|token| Token::new(&SecretString::from(token))).transpose();
-        let token = token.map_err(|source| PluginProblem::Token { command: named(), source })?;
+        let token = token.map_err(|source| PluginError::Token { command: named(), source })?;
         let identity = match (text("clientCertificateData")?, text("clientKeyData")?) {
             (Some(certificate), Some(key)) => Some(Identity::new(certificate, key)),
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => return Err(garbage()),
         };
         let expires = match text("expirationTimestamp")? {
-            Some(text) => Some(time(text).ok_or_else(|| PluginProblem::NoTime { command: named() })?),
+            Some(text) => Some(time(text).ok_or_else(|| PluginError::NoTime { command: named() })?),
             None => None,
         };
         if token.is_none() && identity.is_none() {

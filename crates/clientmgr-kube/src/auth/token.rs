@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::TokenProblem;
+use crate::error::TokenError;
 
 /// A bearer token, as the value of an `Authorization` header that is marked as sensitive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,18 +14,18 @@ impl Token {
     ///
     /// White space around it is cut off: a block scalar in YAML and most editors leave a newline behind, and no token
     /// begins or ends with one. kubectl does so for token files; for embedded tokens it fails on each request.
-    pub(crate) fn new(text: &SecretString) -> Result<Self, TokenProblem> {
+    pub(crate) fn new(text: &SecretString) -> Result<Self, TokenError> {
         let text = text.expose_secret().trim();
         if text.is_empty() {
-            return Err(TokenProblem::Empty);
+            return Err(TokenError::Empty);
         }
         if !text.is_ascii() {
-            return Err(TokenProblem::NotAscii);
+            return Err(TokenError::NotAscii);
         }
         let header = SecretString::from(format!("Bearer {text}"));
         let mut value = match HeaderValue::from_str(header.expose_secret()) {
             Ok(value) if text.bytes().all(|byte| byte.is_ascii_graphic()) => value,
-            _ => return Err(TokenProblem::Unprintable),
+            _ => return Err(TokenError::Unprintable),
         };
         value.set_sensitive(true);
         Ok(Self(value))
@@ -41,9 +41,9 @@ mod tests {
     use secrecy::SecretString;
 
     use super::Token;
-    use crate::TokenProblem;
+    use crate::error::TokenError;
 
-    fn token(text: &str) -> Result<Token, TokenProblem> {
+    fn token(text: &str) -> Result<Token, TokenError> {
         Token::new(&SecretString::from(text))
     }
 
@@ -57,14 +57,14 @@ mod tests {
     #[test]
     fn a_token_that_cannot_be_sent_is_refused() {
         let table = [
-            ("", TokenProblem::Empty),
-            (" \n", TokenProblem::Empty),
-            ("a\nb", TokenProblem::Unprintable),
-            ("a b", TokenProblem::Unprintable),
-            ("a\tb", TokenProblem::Unprintable),
-            ("a\0b", TokenProblem::Unprintable),
-            ("a\u{7f}b", TokenProblem::Unprintable),
-            ("schlüssel", TokenProblem::NotAscii),
+            ("", TokenError::Empty),
+            (" \n", TokenError::Empty),
+            ("a\nb", TokenError::Unprintable),
+            ("a b", TokenError::Unprintable),
+            ("a\tb", TokenError::Unprintable),
+            ("a\0b", TokenError::Unprintable),
+            ("a\u{7f}b", TokenError::Unprintable),
+            ("schlüssel", TokenError::NotAscii),
         ];
         for (text, problem) in table {
             assert_eq!(token(text), Err(problem), "{text:?}");

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use kube::config::Kubeconfig;
 
-use crate::KubeconfigProblem;
-use crate::connect::{files, unset};
+use super::{files, normalize};
+use crate::error::ConfigError;
 
 /// What is read at most of a kubeconfig: enough for thousands of clusters with certificates.
 const LIMIT: u64 = 64 * 1024 * 1024;
@@ -22,12 +22,12 @@ const LIMIT: u64 = 64 * 1024 * 1024;
 ///
 /// # Errors
 ///
-/// [`KubeconfigProblem`]; what is wrong *within* a context is told when the context is connected.
-pub fn read_kubeconfig() -> Result<Kubeconfig, KubeconfigProblem> {
+/// [`ConfigError`]; what is wrong *within* a context is told when the context is connected.
+pub fn read_kubeconfig() -> Result<Kubeconfig, ConfigError> {
     let named = std::env::var_os("KUBECONFIG").unwrap_or_default();
     let paths: Vec<_> = std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty()).collect();
     if paths.is_empty() {
-        let home = std::env::home_dir().ok_or(KubeconfigProblem::NoPath)?;
+        let home = std::env::home_dir().ok_or(ConfigError::NoPath)?;
         return read_kubeconfig_from(home.join(".kube").join("config"));
     }
     merged(&paths)
@@ -38,24 +38,24 @@ pub fn read_kubeconfig() -> Result<Kubeconfig, KubeconfigProblem> {
 /// # Errors
 ///
 /// As those of [`read_kubeconfig`].
-pub fn read_kubeconfig_from(path: impl AsRef<Path>) -> Result<Kubeconfig, KubeconfigProblem> {
+pub fn read_kubeconfig_from(path: impl AsRef<Path>) -> Result<Kubeconfig, ConfigError> {
     let path = path.as_ref();
     files::look_at(path, LIMIT).map_err(|unfit| unfit.of_kubeconfig(path))?;
     // kube panics on a file in UTF-16 that ends within a character.
-    let read = catch_unwind(AssertUnwindSafe(|| Kubeconfig::read_from(path).map_err(KubeconfigProblem::from)));
-    let malformed = KubeconfigProblem::Malformed { path: None, line: 0, column: 0 };
+    let read = catch_unwind(AssertUnwindSafe(|| Kubeconfig::read_from(path).map_err(ConfigError::from)));
+    let malformed = ConfigError::Malformed { path: None, line: 0, column: 0 };
     let mut kubeconfig = read.unwrap_or(Err(malformed)).map_err(|problem| match problem {
-        KubeconfigProblem::Malformed { line, column, .. } => {
-            KubeconfigProblem::Malformed { path: Some(path.to_owned()), line, column }
+        ConfigError::Malformed { line, column, .. } => {
+            ConfigError::Malformed { path: Some(path.to_owned()), line, column }
         }
         other => other,
     })?;
-    unset::made_absolute(&mut kubeconfig, path.parent().unwrap_or(Path::new("")));
+    normalize::made_absolute(&mut kubeconfig, path.parent().unwrap_or(Path::new("")));
     Ok(kubeconfig)
 }
 
 /// The first to tell something wins. Those that are missing are left out, unless all are.
-fn merged(paths: &[PathBuf]) -> Result<Kubeconfig, KubeconfigProblem> {
+fn merged(paths: &[PathBuf]) -> Result<Kubeconfig, ConfigError> {
     let mut whole: Option<Kubeconfig> = None;
     let mut missing = None;
     for path in paths {
@@ -65,11 +65,11 @@ fn merged(paths: &[PathBuf]) -> Result<Kubeconfig, KubeconfigProblem> {
             Err(problem) => return Err(problem),
         }
     }
-    whole.ok_or(missing.unwrap_or(KubeconfigProblem::NoPath))
+    whole.ok_or(missing.unwrap_or(ConfigError::NoPath))
 }
 
-fn is_missing(problem: &KubeconfigProblem) -> bool {
-    matches!(problem, KubeconfigProblem::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound)
+fn is_missing(problem: &ConfigError) -> bool {
+    matches!(problem, ConfigError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
 #[cfg(test)]
@@ -79,8 +79,8 @@ mod tests {
     use tempfile::TempDir;
 
     use super::merged;
-    use crate::KubeconfigProblem as Problem;
     use crate::contexts;
+    use crate::error::ConfigError as Problem;
 
     /// A directory with the kubeconfigs `a`, `b` and `broken`, and nothing at `c` and `d`.
     fn directory() -> TempDir {

@@ -12,12 +12,12 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::deadline::Deadline;
-use crate::ConnectFailure;
+use crate::error::Failure;
 
 /// Where one endpoint's blocking work runs.
-pub(crate) struct Lane(Arc<Semaphore>);
+pub(crate) struct BlockingWorker(Arc<Semaphore>);
 
-impl Lane {
+impl BlockingWorker {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Semaphore::new(1)))
     }
@@ -31,10 +31,10 @@ impl Lane {
         &self,
         deadline: impl Into<Deadline>,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ConnectFailure> {
+    ) -> Result<T, Failure> {
         let deadline = deadline.into();
-        let hangs = ConnectFailure::BuildHangs { deadline: deadline.limit() };
-        let runtime = Handle::try_current().map_err(|_| ConnectFailure::NoRuntime)?;
+        let hangs = Failure::BlockingHangs { deadline: deadline.limit() };
+        let runtime = Handle::try_current().map_err(|_| Failure::NoRuntime)?;
         // Not by the sum of now and the deadline, which would be too much for a deadline that is meant as none.
         timeout(deadline.left(), self.run_to_its_end(runtime, work)).await.unwrap_or(Err(hangs))
     }
@@ -43,8 +43,8 @@ impl Lane {
         &self,
         runtime: Handle,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ConnectFailure> {
-        let place = Arc::clone(&self.0).acquire_owned().await.map_err(|_closed| ConnectFailure::NoThread)?;
+    ) -> Result<T, Failure> {
+        let place = Arc::clone(&self.0).acquire_owned().await.map_err(|_closed| Failure::NoThread)?;
         let (answer, answered) = oneshot::channel();
         let body = move || {
             let result = {
@@ -57,10 +57,10 @@ impl Lane {
             // Nobody listens where the caller gave up.
             let _ = answer.send(result);
         };
-        thread::Builder::new().name("clientmgr-connect".into()).spawn(body).map_err(|_| ConnectFailure::NoThread)?;
+        thread::Builder::new().name("clientmgr-connect".into()).spawn(body).map_err(|_| Failure::NoThread)?;
         match answered.await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(_)) | Err(_) => Err(ConnectFailure::BuildPanicked),
+            Ok(Err(_)) | Err(_) => Err(Failure::BlockingPanicked),
         }
     }
 }
@@ -70,41 +70,41 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::{Deadline, Lane};
-    use crate::ConnectFailure;
+    use super::{BlockingWorker, Deadline};
+    use crate::error::Failure;
 
     const PATIENCE: Duration = Duration::from_secs(20);
     const SOON: Duration = Duration::from_millis(50);
 
     #[tokio::test]
     async fn work_runs_within_the_runtime_and_returns_its_value() {
-        let inside = Lane::new().run(PATIENCE, || tokio::runtime::Handle::try_current().is_ok()).await;
+        let inside = BlockingWorker::new().run(PATIENCE, || tokio::runtime::Handle::try_current().is_ok()).await;
         assert!(inside.unwrap());
     }
 
     #[tokio::test]
     async fn a_deadline_may_be_as_far_away_as_a_duration_can_tell() {
-        assert_eq!(Lane::new().run(Duration::MAX, || 7).await.unwrap(), 7);
+        assert_eq!(BlockingWorker::new().run(Duration::MAX, || 7).await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_frees_the_lane() {
-        let lane = Lane::new();
+        let lane = BlockingWorker::new();
         let panicked = lane.run(PATIENCE, || std::panic::resume_unwind(Box::new("on purpose"))).await;
-        assert!(matches!(panicked, Err::<(), _>(ConnectFailure::BuildPanicked)));
+        assert!(matches!(panicked, Err::<(), _>(Failure::BlockingPanicked)));
         assert_eq!(lane.run(PATIENCE, || 7).await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn work_that_hangs_is_abandoned_and_nothing_is_started_beside_it() {
-        let lane = Lane::new();
+        let lane = BlockingWorker::new();
         let (end, ended) = mpsc::channel::<()>();
         let hung = lane.run(SOON, move || ended.recv()).await;
-        assert!(matches!(hung, Err(ConnectFailure::BuildHangs { deadline: SOON })));
+        assert!(matches!(hung, Err(Failure::BlockingHangs { deadline: SOON })));
 
         let (started, starts) = mpsc::channel();
         let refused = lane.run(Deadline::within(SOON), move || started.send(())).await;
-        assert!(matches!(refused, Err(ConnectFailure::BuildHangs { deadline: SOON })));
+        assert!(matches!(refused, Err(Failure::BlockingHangs { deadline: SOON })));
         assert!(starts.try_recv().is_err(), "a second thread beside the one that hangs");
 
         drop(end);
@@ -113,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_of_a_caller_that_gave_up_is_waited_for() {
-        let lane = Lane::new();
+        let lane = BlockingWorker::new();
         let (end, ended) = mpsc::channel::<()>();
         let (began, begins) = tokio::sync::oneshot::channel();
         {
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn without_a_runtime_nothing_is_started() {
-        let outcome = futures::executor::block_on(Lane::new().run(PATIENCE, || 7));
-        assert!(matches!(outcome, Err(ConnectFailure::NoRuntime)));
+        let outcome = futures::executor::block_on(BlockingWorker::new().run(PATIENCE, || 7));
+        assert!(matches!(outcome, Err(Failure::NoRuntime)));
     }
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use kube::config::AuthInfo;
 use secrecy::ExposeSecret;
 
-use crate::{ConnectFailure, KubeconfigProblem, Material};
+use crate::error::{ConfigError, CredentialFile, Failure};
 
 /// What marks an encrypted key, in PKCS#8 and before it.
 const MARKS: [&[u8]; 2] = [b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED"];
@@ -24,11 +24,11 @@ pub(crate) fn is_key_encrypted(user: &AuthInfo) -> bool {
 }
 
 /// Says of an identity that was refused that its key is encrypted.
-pub(crate) fn blame_encryption(failure: ConnectFailure) -> ConnectFailure {
+pub(crate) fn blame_encryption(failure: Failure) -> Failure {
     match failure {
-        ConnectFailure::Kubeconfig(KubeconfigProblem::Pem {
-            material: Material::ClientKey | Material::ClientCertificate,
-        }) => KubeconfigProblem::EncryptedKey.into(),
+        Failure::Config(ConfigError::Pem {
+            material: CredentialFile::ClientKey | CredentialFile::ClientCertificate,
+        }) => ConfigError::EncryptedKey.into(),
         other => other,
     }
 }

@@ -13,11 +13,11 @@ use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use super::credential::Document;
-use super::deadline::Deadline;
-use super::lane::Lane;
+use super::exec_credential::Document;
 use super::token::Token;
-use crate::{ConnectFailure, PluginProblem};
+use crate::error::{Failure, PluginError};
+use crate::work::BlockingWorker;
+use crate::work::Deadline;
 
 /// What is read at most of what a plugin prints.
 const OUTPUT_LIMIT: u64 = 1024 * 1024;
@@ -55,19 +55,19 @@ impl Identity {
 /// # Cancel safety
 ///
 /// Dropping the future kills the plugin.
-pub(crate) async fn run(exec: &ExecConfig, deadline: impl Into<Deadline>) -> Result<Issued, ConnectFailure> {
+pub(crate) async fn run(exec: &ExecConfig, deadline: impl Into<Deadline>) -> Result<Issued, Failure> {
     let deadline = deadline.into();
-    let name = exec.command.as_deref().filter(|command| !command.is_empty()).ok_or(PluginProblem::NoCommand)?;
-    let timed_out = || PluginProblem::TimedOut { command: name.to_owned(), deadline: deadline.limit() };
+    let name = exec.command.as_deref().filter(|command| !command.is_empty()).ok_or(PluginError::NoCommand)?;
+    let timed_out = || PluginError::TimedOut { command: name.to_owned(), deadline: deadline.limit() };
     let printed = tokio::time::timeout(deadline.left(), output(exec, name)).await.map_err(|_| timed_out())??;
     let document = match Document::from_json(&printed) {
         Some(document) => Some(document),
         None => match apart(deadline, move || Document::from_yaml(&printed)).await {
-            Err(ConnectFailure::BuildHangs { .. }) => return Err(timed_out().into()),
+            Err(Failure::BlockingHangs { .. }) => return Err(timed_out().into()),
             read => read?,
         },
     };
-    let document = document.ok_or_else(|| PluginProblem::NoCredential { command: name.to_owned() })?;
+    let document = document.ok_or_else(|| PluginError::NoCredential { command: name.to_owned() })?;
     Ok(document.into_issued(name, exec.api_version.as_deref())?)
 }
 
@@ -75,25 +75,25 @@ pub(crate) async fn run(exec: &ExecConfig, deadline: impl Into<Deadline>) -> Res
 async fn apart<T: Send + 'static>(
     deadline: Deadline,
     read: impl FnOnce() -> Option<T> + Send + 'static,
-) -> Result<Option<T>, ConnectFailure> {
-    match Lane::new().run(deadline, read).await {
-        Err(ConnectFailure::BuildPanicked) => Ok(None),
+) -> Result<Option<T>, Failure> {
+    match BlockingWorker::new().run(deadline, read).await {
+        Err(Failure::BlockingPanicked) => Ok(None),
         read => read,
     }
 }
 
-async fn output(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, PluginProblem> {
+async fn output(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, PluginError> {
     // Until it has started nobody knows that this is a command and no line of a shell, whose arguments may be secret.
     let named = || first_word(name).to_owned();
     let version = exec.api_version.as_deref().filter(|version| VERSIONS.contains(version));
-    let version = version.ok_or_else(|| PluginProblem::ApiVersion { command: named() })?;
+    let version = version.ok_or_else(|| PluginError::ApiVersion { command: named() })?;
     if exec.interactive_mode == Some(ExecInteractiveMode::Always) {
-        return Err(PluginProblem::NeedsTerminal { command: named() });
+        return Err(PluginError::NeedsTerminal { command: named() });
     }
     let not_started = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::NotFound if named() != name => PluginProblem::CommandLine { command: named() },
-        std::io::ErrorKind::NotFound => PluginProblem::NotInstalled { command: named() },
-        _ => PluginProblem::NotStarted { command: named(), source: source.into() },
+        std::io::ErrorKind::NotFound if named() != name => PluginError::CommandLine { command: named() },
+        std::io::ErrorKind::NotFound => PluginError::NotInstalled { command: named() },
+        _ => PluginError::NotStarted { command: named(), source: source.into() },
     };
     let mut child = command(exec, name, version).spawn().map_err(not_started)?;
     let named = || name.to_owned();
@@ -102,11 +102,11 @@ async fn output(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, PluginProblem>
         stdout.take(OUTPUT_LIMIT + 1).read_to_end(&mut printed).await.map_err(not_started)?;
     }
     if printed.len() as u64 > OUTPUT_LIMIT {
-        return Err(PluginProblem::TooMuchOutput { command: named(), limit: OUTPUT_LIMIT });
+        return Err(PluginError::TooMuchOutput { command: named(), limit: OUTPUT_LIMIT });
     }
     let status = child.wait().await.map_err(not_started)?;
     if !status.success() {
-        return Err(PluginProblem::Failed { command: named(), code: status.code() });
+        return Err(PluginError::Failed { command: named(), code: status.code() });
     }
     Ok(printed)
 }

@@ -1,4 +1,4 @@
-//! [`Endpoint`]: how to reach a cluster and as whom, as it stands in a kubeconfig. Nothing is read or checked here:
+//! [`ClusterConfig`]: how to reach a cluster and as whom, as it stands in a kubeconfig. Nothing is read or checked here:
 //! connecting does that, and tells what is wrong.
 
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kube::Config;
 use kube::config::Kubeconfig;
 
-use crate::connect::Lane;
+use crate::work::BlockingWorker;
 
 /// How to reach a cluster and as whom. Cheap to clone.
 ///
@@ -17,7 +17,7 @@ use crate::connect::Lane;
 /// # Example
 ///
 /// ```
-/// use clientmgr_kube::{Endpoint, contexts, kube::config::Kubeconfig};
+/// use clientmgr_kube::{ClusterConfig, contexts, kube::config::Kubeconfig};
 ///
 /// let kubeconfig = Kubeconfig::from_yaml(
 ///     "
@@ -26,16 +26,16 @@ use crate::connect::Lane;
 ///     users: [{ name: me, user: { token: not-told-to-anybody } }]
 ///     ",
 /// )?;
-/// let endpoints: Vec<_> = contexts(&kubeconfig).map(|name| Endpoint::from_kubeconfig(&kubeconfig, name)).collect();
-/// assert_eq!(format!("{endpoints:?}"), r#"[Endpoint { context: "east" }]"#);
+/// let endpoints: Vec<_> = contexts(&kubeconfig).map(|name| ClusterConfig::from_kubeconfig(&kubeconfig, name)).collect();
+/// assert_eq!(format!("{endpoints:?}"), r#"[ClusterConfig { context: "east" }]"#);
 /// # Ok::<_, clientmgr_kube::kube::config::KubeconfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct Endpoint(Arc<Inner>);
+pub struct ClusterConfig(Arc<Inner>);
 
 struct Inner {
     source: Source,
-    lane: Lane,
+    lane: BlockingWorker,
 }
 
 /// Where an endpoint's configuration comes from.
@@ -46,7 +46,7 @@ pub(crate) enum Source {
     Config(Box<Config>),
 }
 
-impl Endpoint {
+impl ClusterConfig {
     /// The endpoint that `context` of `kubeconfig` names. Keeps only what belongs to the context.
     ///
     /// Relative paths are taken as they are; [`read_kubeconfig`](crate::read_kubeconfig) and kube's own functions that read a file make them
@@ -66,7 +66,7 @@ impl Endpoint {
     }
 
     fn new(source: Source) -> Self {
-        Self(Arc::new(Inner { source, lane: Lane::new() }))
+        Self(Arc::new(Inner { source, lane: BlockingWorker::new() }))
     }
 
     pub(crate) fn source(&self) -> &Source {
@@ -74,15 +74,15 @@ impl Endpoint {
     }
 
     /// Where this endpoint's blocking work runs, one piece at a time.
-    pub(crate) fn lane(&self) -> &Lane {
+    pub(crate) fn lane(&self) -> &BlockingWorker {
         &self.0.lane
     }
 }
 
-impl fmt::Debug for Endpoint {
+impl fmt::Debug for ClusterConfig {
     /// The context's name; never what it holds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut endpoint = f.debug_struct("Endpoint");
+        let mut endpoint = f.debug_struct("ClusterConfig");
         match &self.0.source {
             Source::Context { name, .. } => endpoint.field("context", name).finish(),
             Source::Config(_) => endpoint.finish_non_exhaustive(),

@@ -1,0 +1,9 @@
+//! Credentials: tokens, and the plugins that issue them. What must not live here: when they are renewed (the member's
+//! state machine decides that) and how they are sent (the transport does that).
+
+mod exec;
+mod exec_credential;
+mod token;
+
+pub(crate) use self::exec::{Identity, Issued, run};
+pub(crate) use self::token::Token;

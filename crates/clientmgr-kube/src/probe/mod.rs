@@ -1,0 +1,3 @@
+//! Asking a server who it is and whom it takes us for.
+
+mod verify;
