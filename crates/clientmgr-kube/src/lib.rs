@@ -14,6 +14,7 @@ mod bound;
 mod cluster;
 mod config;
 mod error;
+mod fleet;
 mod manager;
 mod object;
 mod requeue;
