@@ -22,7 +22,10 @@ mod work;
 
 pub use self::bound::BoundStates;
 pub use self::cluster::{ClusterResource, from_micro_time, to_micro_time};
-pub use self::config::{ClusterConfig, contexts, read_kubeconfig, read_kubeconfig_from};
+pub use self::config::{
+    ClusterConfig, ClusterIdentity, Incarnation, InvalidIdentity, Policy, contexts, read_kubeconfig,
+    read_kubeconfig_from,
+};
 pub use self::error::{ConnectError, ConnectErrorKind};
 pub use self::manager::{AnyProvider, ClientManager};
 pub use self::object::ObjectKey;

@@ -3,7 +3,6 @@
 
 use http::Uri;
 use http::uri::Authority;
-use kube::Config;
 
 use crate::error::ConfigError;
 
@@ -11,14 +10,18 @@ use crate::error::ConfigError;
 const HOST_LIMIT: usize = 253;
 const LABEL_LIMIT: usize = 63;
 
-/// What of a server's URL is lost when it is parsed.
-pub(crate) fn check_text(server: &str) -> Result<(), ConfigError> {
-    if server.contains('#') { Err(ConfigError::ServerQuery) } else { Ok(()) }
+/// Parses the URL of a server. `tls_name` is the name to expect in its certificate, if not its host.
+pub(crate) fn server(text: &str, tls_name: Option<&str>) -> Result<Uri, ConfigError> {
+    // Parsing drops a fragment.
+    if text.contains('#') {
+        return Err(ConfigError::ServerQuery);
+    }
+    let server = text.parse().map_err(|_| ConfigError::MalformedServer)?;
+    check_server(&server, tls_name)?;
+    Ok(server)
 }
 
-/// Whether the server and the proxy of `config` are such as can be spoken to.
-pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
-    let server = &config.cluster_url;
+fn check_server(server: &Uri, tls_name: Option<&str>) -> Result<(), ConfigError> {
     let Some((scheme, authority)) = server.scheme_str().zip(server.authority()) else {
         return Err(ConfigError::MalformedServer);
     };
@@ -35,12 +38,27 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     if server.query().is_some() {
         return Err(ConfigError::ServerQuery);
     }
-    if !is_host(authority.host()) || (scheme == "https" && config.tls_server_name.is_none() && !has_tls_name(server)) {
-        return Err(ConfigError::ServerHost);
-    }
-    match config.proxy_url.as_ref().and_then(Uri::authority) {
-        Some(proxy) if !has_host_and_port(proxy) => Err(ConfigError::MalformedProxy),
+    match tls_name {
+        Some(name) if !is_tls_name(name) => Err(ConfigError::TlsServerName),
+        None if scheme == "https" && !is_tls_name(authority.host()) => Err(ConfigError::ServerHost),
+        _ if !is_host(authority.host()) => Err(ConfigError::ServerHost),
         _ => Ok(()),
+    }
+}
+
+/// Parses the URL of a proxy.
+pub(crate) fn proxy(text: &str) -> Result<Uri, ConfigError> {
+    let proxy: Uri = text.parse().map_err(|_| ConfigError::MalformedProxy)?;
+    let needs = |feature, is_enabled| if is_enabled { Ok(()) } else { Err(ConfigError::ProxyFeature { feature }) };
+    let scheme = proxy.scheme_str().unwrap_or_default();
+    match scheme {
+        "socks5" => needs("socks5", cfg!(feature = "socks5")),
+        "http" | "https" => needs("http-proxy", cfg!(feature = "http-proxy")),
+        _ => Err(ConfigError::UnsupportedProxy { scheme: scheme.to_owned() }),
+    }?;
+    match proxy.authority() {
+        Some(authority) if has_host_and_port(authority) => Ok(proxy),
+        _ => Err(ConfigError::MalformedProxy),
     }
 }
 
@@ -65,30 +83,27 @@ fn is_host(host: &str) -> bool {
         || (host.len() <= HOST_LIMIT && host.split('.').all(|label| (1..=LABEL_LIMIT).contains(&label.len())))
 }
 
-/// Whether the host can be expected in a certificate.
+/// Whether `name` can be expected in a certificate.
 #[cfg(feature = "rustls-tls")]
-fn has_tls_name(server: &Uri) -> bool {
-    let host = server.host().unwrap_or_default();
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    rustls::pki_types::ServerName::try_from(host).is_ok()
+fn is_tls_name(name: &str) -> bool {
+    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    rustls::pki_types::ServerName::try_from(name).is_ok()
 }
 
 #[cfg(not(feature = "rustls-tls"))]
-fn has_tls_name(_server: &Uri) -> bool {
+fn is_tls_name(_name: &str) -> bool {
     true
 }
 
 #[cfg(test)]
 mod tests {
     use http::Uri;
-    use kube::Config;
 
-    use super::{check, check_text};
+    use super::proxy;
     use crate::error::ConfigError as Problem;
 
-    fn server(url: &str) -> Result<(), Problem> {
-        check_text(url)?;
-        check(&Config::new(url.parse().map_err(|_| Problem::MalformedServer)?))
+    fn server(url: &str) -> Result<Uri, Problem> {
+        super::server(url, None)
     }
 
     #[test]
@@ -111,18 +126,29 @@ mod tests {
 
     #[test]
     fn a_port_that_is_none_is_not_taken_for_the_usual_one() {
-        let mut config = Config::new(Uri::from_static("https://east.example.com"));
         for port in ["", "0", "00", "65536", "99999999999", "+443", "-1", "x", "1x"] {
             for host in ["127.0.0.1", "[::1]", "me@127.0.0.1"] {
                 let url = format!("https://{host}:{port}");
                 assert!(matches!(server(&url), Err(Problem::MalformedServer)), "{url}: {:?}", server(&url));
-                let Ok(proxy) = format!("http://{host}:{port}").parse() else { continue };
-                config.proxy_url = Some(proxy);
-                assert!(matches!(check(&config), Err(Problem::MalformedProxy)), "{:?}", config.proxy_url);
+                assert!(is_malformed_proxy(&format!("http://{host}:{port}")), "{host}:{port}");
             }
         }
-        config.proxy_url = Some(Uri::from_static("http://me:secret@proxy.example.com:8080"));
-        assert!(check(&config).is_ok(), "a proxy may have a password");
+    }
+
+    #[test]
+    fn a_proxy_is_a_url_of_a_known_scheme() {
+        assert!(matches!(proxy("gopher://proxy:70"), Err(Problem::UnsupportedProxy { .. })));
+        assert!(matches!(proxy("proxy:8080"), Err(Problem::UnsupportedProxy { .. })));
+        assert!(is_malformed_proxy("http://a b"));
+        assert!(proxy("http://me:secret@proxy.example.com:8080").is_ok() || !cfg!(feature = "http-proxy"));
+    }
+
+    /// Without the feature, that is what is wrong with every proxy.
+    fn is_malformed_proxy(url: &str) -> bool {
+        match proxy(url) {
+            Err(Problem::ProxyFeature { .. }) => !cfg!(feature = "http-proxy"),
+            refused => matches!(refused, Err(Problem::MalformedProxy)),
+        }
     }
 
     #[test]
@@ -158,9 +184,8 @@ mod tests {
         #[cfg(feature = "rustls-tls")]
         for url in ["https://-:1", "https://1.1.1.1.1", "https://[fe80::1%25lo]:1"] {
             assert!(matches!(server(url), Err(Problem::ServerHost)), "{url}: {:?}", server(url));
-            let mut config = Config::new(url.parse().unwrap());
-            config.tls_server_name = Some("east.example.com".into());
-            assert!(check(&config).is_ok(), "{url} is not what is looked for in the certificate");
+            assert!(super::server(url, Some("east.example.com")).is_ok(), "{url} is not looked for in the certificate");
+            assert!(matches!(super::server(url, Some("not a name")), Err(Problem::TlsServerName)), "{url}");
         }
     }
 }

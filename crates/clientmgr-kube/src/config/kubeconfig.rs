@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use kube::config::Kubeconfig;
 
 use super::{files, normalize};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConnectError};
 
 /// What is read at most of a kubeconfig: enough for thousands of clusters with certificates.
 const LIMIT: u64 = 64 * 1024 * 1024;
@@ -22,15 +22,16 @@ const LIMIT: u64 = 64 * 1024 * 1024;
 ///
 /// # Errors
 ///
-/// [`ConfigError`]; what is wrong *within* a context is told when the context is connected.
-pub fn read_kubeconfig() -> Result<Kubeconfig, ConfigError> {
+/// The file cannot be read or is no kubeconfig. What is wrong with one of its contexts shows in
+/// [`ClusterConfig::validate`](crate::ClusterConfig::validate) and when that context is connected.
+pub fn read_kubeconfig() -> Result<Kubeconfig, ConnectError> {
     let named = std::env::var_os("KUBECONFIG").unwrap_or_default();
     let paths: Vec<_> = std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty()).collect();
     if paths.is_empty() {
-        let home = std::env::home_dir().ok_or(ConfigError::NoPath)?;
+        let home = std::env::home_dir().ok_or_else(|| ConnectError::without_cluster(ConfigError::NoPath))?;
         return read_kubeconfig_from(home.join(".kube").join("config"));
     }
-    merged(&paths)
+    merged(&paths).map_err(ConnectError::without_cluster)
 }
 
 /// Reads the kubeconfig at `path`, as [`read_kubeconfig`] does.
@@ -38,8 +39,11 @@ pub fn read_kubeconfig() -> Result<Kubeconfig, ConfigError> {
 /// # Errors
 ///
 /// As those of [`read_kubeconfig`].
-pub fn read_kubeconfig_from(path: impl AsRef<Path>) -> Result<Kubeconfig, ConfigError> {
-    let path = path.as_ref();
+pub fn read_kubeconfig_from(path: impl AsRef<Path>) -> Result<Kubeconfig, ConnectError> {
+    read_from(path.as_ref()).map_err(ConnectError::without_cluster)
+}
+
+fn read_from(path: &Path) -> Result<Kubeconfig, ConfigError> {
     files::look_at(path, LIMIT).map_err(|unfit| unfit.of_kubeconfig(path))?;
     // kube panics on a file in UTF-16 that ends within a character.
     let read = catch_unwind(AssertUnwindSafe(|| Kubeconfig::read_from(path).map_err(ConfigError::from)));
@@ -54,12 +58,26 @@ pub fn read_kubeconfig_from(path: impl AsRef<Path>) -> Result<Kubeconfig, Config
     Ok(kubeconfig)
 }
 
+/// The largest kubeconfig that is read from a Secret. A Secret holds no more anyway.
+const SECRET_LIMIT: u64 = 1024 * 1024;
+
+/// Parses the kubeconfig in a Secret.
+pub(super) fn from_secret(text: &[u8]) -> Result<Kubeconfig, ConfigError> {
+    if text.len() as u64 > SECRET_LIMIT {
+        return Err(ConfigError::LargeKubeconfig { limit: SECRET_LIMIT });
+    }
+    let malformed = || ConfigError::Malformed { path: None, line: 0, column: 0 };
+    let text = std::str::from_utf8(text).map_err(|_| malformed())?;
+    let parsed = catch_unwind(AssertUnwindSafe(|| Kubeconfig::from_yaml(text).map_err(ConfigError::from)));
+    parsed.unwrap_or_else(|_| Err(malformed()))
+}
+
 /// The first to tell something wins. Those that are missing are left out, unless all are.
 fn merged(paths: &[PathBuf]) -> Result<Kubeconfig, ConfigError> {
     let mut whole: Option<Kubeconfig> = None;
     let mut missing = None;
     for path in paths {
-        match read_kubeconfig_from(path) {
+        match read_from(path) {
             Ok(part) => whole = Some(whole.unwrap_or_default().merge(part)?),
             Err(problem) if is_missing(&problem) => missing = missing.or(Some(problem)),
             Err(problem) => return Err(problem),

@@ -1,163 +1,197 @@
-//! From an endpoint to kube's configuration, with everything checked that would make kube panic, hang, or fail where
-//! nobody can tell why. Reads files, so it runs on a lane.
+//! From a configuration to what a transport is built from. Reads files, so it blocks: it runs on a blocking worker.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use kube::Config;
-use kube::config::{AuthInfo, ExecConfig, KubeConfigOptions, Kubeconfig};
-use secrecy::SecretString;
+use kube::config::{AuthInfo, Cluster, ExecAuthCluster, ExecConfig};
+use secrecy::{ExposeSecret, SecretString};
 
-use super::address;
-use super::cluster_config::Source;
-use super::files;
-use super::normalize;
-use crate::auth::Token;
-use crate::error::{AuthProviderError, ConfigError, CredentialFile, Failure};
+use super::cluster_config::{ClusterConfig, Source};
+use super::credentials::{self, Method};
+use super::environment::Environment;
+use super::field::Places;
+use super::selection::Selection;
+use super::validate::{self, Checked};
+use super::{address, materials};
+use crate::auth::{Identity, Token};
+use crate::error::{ConfigError, CredentialFile, Failure};
 
-/// A configuration that is fit to build a client from, and the credentials that are not left to kube.
+/// The name that client-go reserves for what a cluster tells its credential plugin.
+const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
+
+/// What a transport is built from.
 pub(crate) struct Loaded {
+    /// Server, certificate authority, proxy, impersonation and the like. Its `auth_info` holds no token, certificate or
+    /// plugin: only what kube's own authorization layer sends stays, which is a password or an authentication provider.
     pub(crate) config: Config,
+    pub(crate) client_cert: Option<Identity>,
     pub(crate) credentials: Credentials,
+    /// The files that were read, or will be. When one changes, load again.
+    pub(crate) files: Vec<PathBuf>,
+    places: Places,
 }
 
-/// What a client authorizes itself by.
+/// How requests are authorized, beside a client certificate.
 pub(crate) enum Credentials {
-    /// A client certificate, a password, an authentication provider, or nothing: kube sees to it.
-    InConfig,
-    /// A fixed token.
+    /// By nothing.
+    None,
+    /// By a fixed token.
     Token(Token),
-    /// A token in a file, which is read again from time to time.
+    /// By the token in a file, as it was when it was read.
     TokenFile { path: PathBuf, token: Token },
-    /// A credential plugin.
-    Plugin(Box<ExecConfig>),
+    /// By what a credential plugin issues.
+    Exec(Box<ExecConfig>),
+    /// By what kube's own layer adds: a password, or an authentication provider.
+    Kube,
 }
 
-/// Loads `source`. Blocks.
-pub(crate) fn load(source: &Source) -> Result<Loaded, Failure> {
-    let mut config = match source {
-        Source::Context { name, kubeconfig } => from_context(name, kubeconfig)?,
-        Source::Config(config) => (**config).clone(),
-    };
-    normalize::in_user(&mut config.auth_info);
-    normalize::unset(&mut config.tls_server_name);
-    address::check(&config)?;
-    if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
-        // kube takes any text for a bundle without certificates, and then trusts nobody.
-        return Err(ConfigError::Pem { material: CredentialFile::CertificateAuthority }.into());
+impl Loaded {
+    /// Adds to `failure`, which came of using this, the path of the field that it is about.
+    pub(crate) fn locate(&self, failure: Failure) -> Failure {
+        self.places.locate(failure)
     }
-    check_identity_files(&config.auth_info)?;
-    let credentials = take_credentials(&mut config.auth_info)?;
-    Ok(Loaded { config, credentials })
 }
 
-fn from_context(context: &str, kubeconfig: &Kubeconfig) -> Result<Config, Failure> {
-    let named = kubeconfig.contexts.iter().find_map(|named| named.context.as_ref());
-    let Some(inner) = named else {
-        return Err(ConfigError::NoContext { context: context.to_owned() }.into());
+/// Loads `config`: checks it, and reads the files that it names. Blocks.
+pub(crate) fn load(config: &ClusterConfig) -> Result<Loaded, Failure> {
+    load_in(config, &Environment::of_process())
+}
+
+fn load_in(config: &ClusterConfig, environment: &Environment) -> Result<Loaded, Failure> {
+    let checked = validate::check(config)?;
+    let places = checked.places;
+    read(config, &checked, environment).map_err(|error| places.locate_config(error))
+}
+
+fn read(config: &ClusterConfig, checked: &Checked<'_>, environment: &Environment) -> Result<Loaded, ConfigError> {
+    let Checked { cluster, user, places } = checked;
+    let mut files = Vec::new();
+    let bundle = materials::value_or_file(
+        CredentialFile::CertificateAuthority,
+        cluster.certificate_authority_data.as_deref(),
+        cluster.certificate_authority.as_ref(),
+        &mut files,
+    )?;
+    let client_cert = client_cert(user, &mut files)?;
+    let credentials = match credentials::method(user)? {
+        Method::None => Credentials::None,
+        Method::Kube => Credentials::Kube,
+        Method::Token(token) => Credentials::Token(token),
+        Method::TokenFile { path, fallback } => {
+            let path = PathBuf::from(path);
+            files.push(path.clone());
+            let token = read_token(&path).or_else(|error| fallback.ok_or(error))?;
+            Credentials::TokenFile { path, token }
+        }
+        Method::Exec(exec) => Credentials::Exec(Box::new(for_plugin(exec, cluster, bundle.as_deref()))),
     };
-    let cluster = kubeconfig.clusters.iter().find_map(|named| named.cluster.as_ref());
-    let Some(cluster) = cluster else {
-        let (context, cluster) = (context.to_owned(), inner.cluster.clone());
-        return Err(ConfigError::NoCluster { context, cluster }.into());
+
+    let mut loaded = match config.source() {
+        Source::Config(config) => Config::clone(config),
+        Source::Selection(selection) => {
+            let uses_environment = config.policy().permits(crate::error::Permission::ProxyFromEnvironment);
+            let environment = uses_environment.then_some(environment);
+            of_selection(selection, cluster, environment, &mut files)?
+        }
     };
-    address::check_text(cluster.server.as_deref().unwrap_or_default())?;
-    // kube, as kubectl, goes on without credentials, and the server is blamed for what is a slip of the pen.
-    match &inner.user {
-        None => return Err(ConfigError::NoUser { context: context.to_owned() }.into()),
-        Some(user) if user.is_empty() => {
-            return Err(ConfigError::NoUser { context: context.to_owned() }.into());
-        }
-        Some(user) if kubeconfig.auth_infos.is_empty() => {
-            let (context, user) = (context.to_owned(), user.clone());
-            return Err(ConfigError::UnknownUser { context, user }.into());
-        }
-        Some(_) => {}
+    if let Some(bundle) = &bundle {
+        loaded.root_cert = Some(materials::certificates(bundle)?);
+    } else if loaded.root_cert.as_ref().is_some_and(Vec::is_empty) {
+        // A configuration with a bundle of no certificates would trust nobody.
+        return Err(ConfigError::Pem { material: CredentialFile::CertificateAuthority });
     }
-    let mut kubeconfig = kubeconfig.clone();
-    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
-        normalize::in_cluster(cluster);
-        if let (Some(path), None) = (&cluster.certificate_authority, &cluster.certificate_authority_data) {
-            files::check(CredentialFile::CertificateAuthority, Path::new(path))?;
-        }
+    loaded.root_cert_file = None;
+    loaded.tls_server_name.clone_from(&cluster.tls_server_name);
+    if let Some(namespace) = config.default_namespace() {
+        namespace.clone_into(&mut loaded.default_namespace);
     }
-    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    let loading = Config::from_custom_kubeconfig(kubeconfig, &options);
-    // It is `async` and yet awaits nothing.
-    let config = futures::executor::block_on(loading).map_err(ConfigError::from)?;
+    loaded.auth_info = left_to_kube(user, &credentials);
+    Ok(Loaded { config: loaded, client_cert, credentials, files, places: *places })
+}
+
+/// Returns kube's configuration of what a kubeconfig says of a cluster.
+fn of_selection(
+    selection: &Selection,
+    cluster: &Cluster,
+    environment: Option<&Environment>,
+    files: &mut Vec<PathBuf>,
+) -> Result<Config, ConfigError> {
+    let server = cluster.server.as_deref().ok_or(ConfigError::NoServer)?;
+    let mut config = Config::new(address::server(server, cluster.tls_server_name.as_deref())?);
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or_default();
+    config.disable_compression = cluster.disable_compression.unwrap_or_default();
+    config.proxy_url = match (&cluster.proxy_url, environment) {
+        (Some(proxy), _) => Some(address::proxy(proxy)?),
+        (None, Some(environment)) => environment.proxy_for(&config.cluster_url)?,
+        (None, None) => None,
+    };
+    let namespace = selection.context.as_ref().and_then(|context| context.namespace.clone());
+    let namespace = namespace.or_else(|| {
+        let path = selection.namespace_file.clone()?;
+        let namespace = fs::read_to_string(&path).ok()?;
+        files.push(path);
+        Some(namespace.trim().to_owned())
+    });
+    if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
+        config.default_namespace = namespace;
+    }
     Ok(config)
 }
 
-fn check_identity_files(user: &AuthInfo) -> Result<(), ConfigError> {
-    if let (Some(path), None) = (&user.client_certificate, &user.client_certificate_data) {
-        files::check(CredentialFile::ClientCertificate, Path::new(path))?;
-    }
-    if let (Some(path), None) = (&user.client_key, &user.client_key_data) {
-        files::check(CredentialFile::ClientKey, Path::new(path))?;
-    }
-    Ok(())
+fn client_cert(user: &AuthInfo, files: &mut Vec<PathBuf>) -> Result<Option<Identity>, ConfigError> {
+    let (data, file) = (user.client_certificate_data.as_deref(), user.client_certificate.as_ref());
+    let certificate = materials::value_or_file(CredentialFile::ClientCertificate, data, file, files)?;
+    let (data, file) = (user.client_key_data.as_ref().map(SecretString::expose_secret), user.client_key.as_ref());
+    let key = materials::value_or_file(CredentialFile::ClientKey, data, file, files)?;
+    let Some((certificate, key)) = certificate.zip(key) else { return Ok(None) };
+    let (certificate, key) = (materials::client_certificate(certificate)?, materials::client_key(key)?);
+    Ok(Some(Identity::new(&certificate, key.expose_secret())))
 }
 
-/// Takes out of `user` what kube would handle in a way that panics, hangs or goes wrong: tokens and plugins.
-///
-/// The order in which the kinds of credentials take precedence is kube's.
-fn take_credentials(user: &mut AuthInfo) -> Result<Credentials, Failure> {
-    let token = user.token.take();
-    let token_file = user.token_file.take();
-    let exec = user.exec.take();
-    if let Some(provider) = &user.auth_provider {
-        let name = provider.name.clone();
-        return match name.as_str() {
-            "oidc" => {
-                let token = provider.config.get("id-token").filter(|token| !token.is_empty());
-                let token = SecretString::from(token.ok_or(AuthProviderError::NoToken)?.as_str());
-                if cfg!(feature = "oidc") {
-                    return Ok(Credentials::InConfig);
-                }
-                // Without the feature kube sends the token as it stands.
-                user.auth_provider = None;
-                Ok(Credentials::Token(fixed(&token)?))
+/// Returns the plugin's configuration with what it asked to be told about the cluster.
+fn for_plugin(exec: &ExecConfig, cluster: &Cluster, bundle: Option<&[u8]>) -> ExecConfig {
+    let mut exec = exec.clone();
+    if exec.provide_cluster_info && exec.cluster.is_none() {
+        let extensions = cluster.extensions.iter().flatten();
+        let config =
+            extensions.filter(|named| named.name == EXEC_EXTENSION).map(|named| named.extension.clone()).next();
+        exec.cluster = Some(ExecAuthCluster {
+            server: cluster.server.clone(),
+            insecure_skip_tls_verify: cluster.insecure_skip_tls_verify,
+            certificate_authority_data: bundle.map(<[u8]>::to_vec),
+            proxy_url: cluster.proxy_url.clone(),
+            tls_server_name: cluster.tls_server_name.clone(),
+            config,
+        });
+    }
+    exec
+}
+
+/// Returns what kube's own layers send of `user`.
+fn left_to_kube(user: &AuthInfo, credentials: &Credentials) -> AuthInfo {
+    let mut left = AuthInfo {
+        impersonate: user.impersonate.clone(),
+        impersonate_uid: user.impersonate_uid.clone(),
+        impersonate_groups: user.impersonate_groups.clone(),
+        impersonate_user_extra: user.impersonate_user_extra.clone(),
+        ..AuthInfo::default()
+    };
+    if matches!(credentials, Credentials::Kube) {
+        match (&user.username, &user.password) {
+            (Some(username), Some(password)) => {
+                left.username = Some(username.clone());
+                left.password = Some(password.clone());
             }
-            // With a command it runs as a plugin does, and without a deadline.
-            "gcp" if cfg!(feature = "oauth") && !provider.config.contains_key("cmd-path") => Ok(Credentials::InConfig),
-            _ => Err(ConfigError::AuthProvider { name }.into()),
-        };
+            _ => left.auth_provider.clone_from(&user.auth_provider),
+        }
     }
-    if user.username.is_some() && user.password.is_some() {
-        return Ok(Credentials::InConfig);
-    }
-    if let Some(token) = token {
-        return Ok(Credentials::Token(fixed(&token)?));
-    }
-    if let Some(path) = token_file {
-        let path = PathBuf::from(path);
-        let token = read_token(&path)?;
-        return Ok(Credentials::TokenFile { path, token });
-    }
-    match exec {
-        Some(exec) => Ok(Credentials::Plugin(Box::new(exec))),
-        // kube sends no name without a password: it would be nobody's request.
-        None if user.username.is_some() && !has_certificate(user) => Err(ConfigError::NoPassword.into()),
-        None => Ok(Credentials::InConfig),
-    }
-}
-
-fn has_certificate(user: &AuthInfo) -> bool {
-    user.client_certificate.is_some() || user.client_certificate_data.is_some()
-}
-
-fn fixed(token: &SecretString) -> Result<Token, ConfigError> {
-    Ok(Token::new(token)?)
+    left
 }
 
 /// Reads a token from a file. Blocks.
 pub(crate) fn read_token(path: &Path) -> Result<Token, ConfigError> {
-    let material = CredentialFile::TokenFile;
-    files::check(material, path)?;
-    let mut text = String::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(files::LIMIT).read_to_string(&mut text))
-        .map_err(|source| files::unreadable(material, path, source))?;
-    Ok(Token::new(&SecretString::from(text))?)
+    let text = materials::read(CredentialFile::TokenFile, path)?;
+    let text = SecretString::from(String::from_utf8_lossy(&text).into_owned());
+    credentials::token("tokenFile", &text)
 }

@@ -3,13 +3,25 @@
 
 mod address;
 mod cluster_config;
-mod encrypted_key;
+mod credentials;
+mod environment;
+mod field;
 mod files;
+mod fingerprint;
+mod identity;
 mod kubeconfig;
 mod load;
+mod materials;
 mod normalize;
+mod policy;
+mod selection;
+mod service_account;
 pub(crate) mod translate;
+mod validate;
 
 pub use self::cluster_config::{ClusterConfig, contexts};
+pub(crate) use self::fingerprint::Fingerprint;
+pub use self::identity::{ClusterIdentity, Incarnation, InvalidIdentity};
 pub use self::kubeconfig::{read_kubeconfig, read_kubeconfig_from};
 pub(crate) use self::load::{Credentials, Loaded, load};
+pub use self::policy::Policy;

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 /// Takes the empty fields out of a cluster.
 pub(crate) fn in_cluster(cluster: &mut Cluster) {
     for field in [
+        &mut cluster.server,
         &mut cluster.certificate_authority,
         &mut cluster.certificate_authority_data,
         &mut cluster.proxy_url,
@@ -33,6 +34,9 @@ pub(crate) fn in_user(user: &mut AuthInfo) {
         unset(field);
     }
     unset_secret(&mut user.client_key_data);
+    unset_secret(&mut user.password);
+    user.impersonate_groups.take_if(|groups| groups.is_empty());
+    user.impersonate_user_extra.take_if(|extra| extra.is_empty());
     if has_other_credentials(user) {
         unset_secret(&mut user.token);
     }
@@ -56,7 +60,7 @@ fn has_other_credentials(user: &AuthInfo) -> bool {
 }
 
 /// Takes out a text that is empty.
-pub(crate) fn unset(field: &mut Option<String>) {
+fn unset(field: &mut Option<String>) {
     field.take_if(|text| text.is_empty());
 }
 

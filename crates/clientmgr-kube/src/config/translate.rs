@@ -29,9 +29,7 @@ impl From<KubeconfigError> for ConfigError {
             KubeconfigError::LoadClientCertificate(error) => material(CredentialFile::ClientCertificate, error),
             KubeconfigError::LoadClientKey(error) => material(CredentialFile::ClientKey, error),
             KubeconfigError::ParseCertificates(_) => Self::Pem { material: CredentialFile::CertificateAuthority },
-            #[cfg(any(feature = "http-proxy", feature = "socks5"))]
-            KubeconfigError::ParseNoProxy(_) => Self::MalformedNoProxy,
-            // The proxy's URL, and `NO_PROXY` where another crate enabled kube's proxy features.
+            // The proxy's URL, and `NO_PROXY`.
             _ => Self::MalformedProxy,
         }
     }
@@ -58,7 +56,7 @@ pub(crate) fn building(error: kube::Error) -> Failure {
             ConfigError::ProxyFeature { feature }.into()
         }
         kube::Error::Auth(error) => AuthProviderError::from(&error).into(),
-        kube::Error::HttpError(_) => ConfigError::Impersonation.into(),
+        kube::Error::HttpError(_) => ConfigError::Impersonation { field: "as" }.into(),
         kube::Error::TlsRequired => Failure::NoTlsStack,
         kube::Error::InferKubeconfig(error) => ConfigError::from(error).into(),
         #[cfg(feature = "rustls-tls")]

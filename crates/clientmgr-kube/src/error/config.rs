@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::ConnectErrorKind;
+use super::{About, ConnectErrorKind, Field, Permission};
 
 /// What is wrong with a kubeconfig.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -41,6 +41,53 @@ pub(crate) enum ConfigError {
     /// The files that `KUBECONFIG` names differ in kind or version.
     #[error("the kubeconfigs to merge are not of one kind and version")]
     Unmergeable,
+
+    /// The kubeconfig is larger than one from a Secret may be.
+    #[error("the kubeconfig is larger than {limit} bytes")]
+    LargeKubeconfig {
+        /// How large it may be.
+        limit: u64,
+    },
+
+    /// The kubeconfig is of another kind or version.
+    #[error("{found:?} is not supported: it takes {expected:?}")]
+    Version {
+        /// `apiVersion` or `kind`.
+        field: &'static str,
+        /// What it is.
+        found: String,
+        /// What it takes.
+        expected: &'static str,
+    },
+
+    /// The program does not run in a Pod.
+    #[error("the program does not run in a cluster: {variable} is not set to the API server's address")]
+    NotInCluster {
+        /// The variable that is missing or wrong.
+        variable: &'static str,
+    },
+
+    /// The policy denies a field.
+    #[error("{permission}")]
+    Denied {
+        /// What is denied.
+        permission: Permission,
+        /// The field that needs it.
+        field: Field,
+    },
+
+    /// Which context is meant is open.
+    #[error("the kubeconfig has no current-context: set it, or name a context")]
+    NoCurrentContext,
+
+    /// Two entries have the same name. kubectl refuses the whole kubeconfig.
+    #[error("the kubeconfig has more than one {entry} named {name:?}: rename or remove one")]
+    Duplicate {
+        /// What it has twice.
+        entry: Entry,
+        /// The name.
+        name: String,
+    },
 
     /// There is no such context.
     #[error("the kubeconfig has no context {context:?}")]
@@ -101,14 +148,16 @@ pub(crate) enum ConfigError {
         scheme: String,
     },
 
-    /// The proxy is no URL, or what should be its port is none. It comes from the kubeconfig, or from `HTTPS_PROXY` in
-    /// the environment.
+    /// The proxy is no URL, or what should be its port is none.
     #[error("the proxy is not a URL with a host and, if any, a port from 1 to 65535")]
     MalformedProxy,
 
-    /// `NO_PROXY` in the environment is not understood.
-    #[error("NO_PROXY in the environment is not understood")]
-    MalformedNoProxy,
+    /// The proxy that the environment names is no URL, or what should be its port is none.
+    #[error("{variable} in the environment is not a URL with a host and, if any, a port from 1 to 65535")]
+    ProxyVariable {
+        /// The variable.
+        variable: &'static str,
+    },
 
     /// The proxy speaks a protocol that is not supported.
     #[error("the proxy's scheme {scheme:?} is not supported")]
@@ -137,7 +186,7 @@ pub(crate) enum ConfigError {
 
     /// There is no such file, or nobody can tell. The path is not quoted, since what stands there may be the key or the
     /// token itself.
-    #[error("the file that {} names cannot be found", .material.path_field())]
+    #[error("the file that {} names cannot be found", .material.path_name())]
     NoFile {
         /// What it should hold: a key or a token.
         material: CredentialFile,
@@ -146,7 +195,7 @@ pub(crate) enum ConfigError {
     },
 
     /// A key, a certificate or a token stands where the path of a file with it belongs. It is not quoted.
-    #[error("{} holds the value itself where a path belongs: give it as {}", .material.path_field(), .material.value_field())]
+    #[error("{} holds the value itself where a path belongs: give it as {}", .material.path_name(), .material.value_name())]
     ValueForPath {
         /// What it is.
         material: CredentialFile,
@@ -179,6 +228,17 @@ pub(crate) enum ConfigError {
         material: CredentialFile,
     },
 
+    /// The value is embedded and in a file. kubectl refuses this too.
+    #[error("the {material} is given twice, as {} and as {}: remove one", .material.value_name(), .material.path_name())]
+    ValueAndFile {
+        /// What is given twice.
+        material: CredentialFile,
+    },
+
+    /// The certificate authority would be ignored. kubectl refuses this too.
+    #[error("a certificate authority is given, and the server's certificate is not to be verified: remove one of them")]
+    InsecureWithAuthority,
+
     /// The value is missing, while its counterpart is there.
     #[error("there is no {material}, though its counterpart is given")]
     Missing {
@@ -210,9 +270,31 @@ pub(crate) enum ConfigError {
     #[error("the user has a username and no password")]
     NoPassword,
 
+    /// The user has a password and no name.
+    #[error("the user has a password and no username")]
+    NoUsername,
+
+    /// kubectl refuses this too: which of the two the server would look at is open.
+    #[error("the user has a username and a token: remove one of them")]
+    SeveralCredentials,
+
     /// The bearer token cannot be sent.
     #[error("the token cannot be used")]
-    Token(#[from] TokenError),
+    Token {
+        /// `token`, `tokenFile` or the field of an authentication provider.
+        field: &'static str,
+        /// Why not.
+        source: TokenError,
+    },
+
+    /// The credential plugin cannot be run as it is configured.
+    #[error("{problem}")]
+    Exec {
+        /// `exec`, or a field of it.
+        field: &'static str,
+        /// What is wrong.
+        problem: ExecProblem,
+    },
 
     /// The name to expect in the server's certificate is no name.
     #[error("tls-server-name is not a host name")]
@@ -224,7 +306,21 @@ pub(crate) enum ConfigError {
 
     /// An impersonated user, group, UID or extra cannot be sent in a header.
     #[error("what is to be impersonated cannot be sent in a header")]
-    Impersonation,
+    Impersonation {
+        /// The field.
+        field: &'static str,
+    },
+
+    /// A group, UID or extra is to be impersonated without a user. API servers refuse that.
+    #[error("only a user can be impersonated with it: set `as`")]
+    ImpersonationWithoutUser {
+        /// The field.
+        field: &'static str,
+    },
+
+    /// The authentication provider `oidc` needs one to begin with, also where it can be renewed.
+    #[error("the authentication provider has no id-token: log in, or use a credential plugin (exec)")]
+    NoIdToken,
 
     /// The authentication provider is not supported: it was removed from Kubernetes, or needs a feature of this crate.
     #[error("the authentication provider {name:?} is not supported: use a credential plugin (exec)")]
@@ -238,18 +334,67 @@ impl ConfigError {
     pub(super) fn kind(&self) -> ConnectErrorKind {
         match self {
             // It may be there in a moment: a Secret that is being mounted, say.
-            Self::File { .. } | Self::NoFile { .. } | Self::Token(_) => ConnectErrorKind::NoCredentials,
+            Self::File { .. } | Self::NoFile { .. } | Self::Token { .. } => ConnectErrorKind::NoCredentials,
+            Self::Denied { .. } => ConnectErrorKind::DeniedByPolicy,
             _ => ConnectErrorKind::InvalidConfig,
         }
     }
 
-    pub(super) fn field(&self) -> Option<&str> {
-        None
+    /// Returns what the error is about, where that is one field of a kubeconfig.
+    pub(crate) fn about(&self) -> Option<About> {
+        let field = match self {
+            Self::Denied { field, .. } => *field,
+            Self::Version { field, .. } => Field::Top(field),
+            Self::NoCurrentContext => Field::Top("current-context"),
+            Self::Duplicate { entry, .. } => entry.field(),
+            Self::NoCluster { .. } => Field::ContextEntry("context.cluster"),
+            Self::NoUser { .. } | Self::UnknownUser { .. } => Field::ContextEntry("context.user"),
+            Self::NoServer
+            | Self::MalformedServer
+            | Self::ServerCredentials
+            | Self::ServerQuery
+            | Self::ServerHost
+            | Self::UnsupportedScheme { .. } => Field::Cluster("server"),
+            Self::MalformedProxy | Self::UnsupportedProxy { .. } | Self::ProxyFeature { .. } => {
+                Field::Cluster("proxy-url")
+            }
+            Self::InsecureWithAuthority => Field::Cluster("insecure-skip-tls-verify"),
+            Self::TlsServerName => Field::Cluster("tls-server-name"),
+            Self::ValueForPath { material }
+            | Self::NoFile { material, .. }
+            | Self::NoRegularFile { material, .. }
+            | Self::TooLarge { material, .. }
+            | Self::File { material, .. } => material.path_field()?,
+            Self::Missing { material } => material.value_field()?,
+            Self::ValueAndFile { material } => material.value_field()?,
+            Self::Base64 { material } | Self::Pem { material } => return Some(About::Material(*material)),
+            Self::KeyMismatch | Self::EncryptedKey => return Some(About::Material(CredentialFile::ClientKey)),
+            Self::CertificateKind => return Some(About::Material(CredentialFile::ClientCertificate)),
+            Self::NoPassword => Field::User("username"),
+            Self::NoUsername => Field::User("password"),
+            Self::SeveralCredentials => Field::User("username"),
+            Self::Token { field, .. } => Field::User(field),
+            Self::Exec { field, .. } => Field::User(field),
+            Self::Impersonation { field } | Self::ImpersonationWithoutUser { field } => Field::User(field),
+            Self::AuthProvider { .. } => Field::User("auth-provider.name"),
+            Self::NoIdToken => Field::User("auth-provider.config.id-token"),
+            Self::Unreadable { .. }
+            | Self::NoPath
+            | Self::TextForPath
+            | Self::Malformed { .. }
+            | Self::LargeKubeconfig { .. }
+            | Self::Unmergeable
+            | Self::NoContext { .. }
+            | Self::ProxyVariable { .. }
+            | Self::NotInCluster { .. }
+            | Self::NoTrust => return None,
+        };
+        Some(About::Field(field))
     }
 
     /// Whether trying again without a change fails again.
     pub(super) fn needs_other_config(&self) -> bool {
-        !matches!(self, Self::File { .. } | Self::NoFile { .. } | Self::Token(_))
+        self.kind() != ConnectErrorKind::NoCredentials
     }
 }
 
@@ -295,8 +440,8 @@ impl CredentialFile {
         matches!(self, Self::ClientKey | Self::TokenFile)
     }
 
-    /// The field of a kubeconfig that holds a path.
-    fn path_field(self) -> &'static str {
+    /// Returns the name of the field that holds a path.
+    fn path_name(self) -> &'static str {
         match self {
             Self::CertificateAuthority => "certificate-authority",
             Self::ClientCertificate => "client-certificate",
@@ -306,14 +451,32 @@ impl CredentialFile {
         }
     }
 
-    /// The field that holds the value itself.
-    fn value_field(self) -> &'static str {
+    /// Returns the name of the field that holds the value itself.
+    fn value_name(self) -> &'static str {
         match self {
             Self::CertificateAuthority => "certificate-authority-data",
             Self::ClientCertificate => "client-certificate-data",
             Self::ClientKey => "client-key-data",
             Self::TokenFile => "token",
             Self::Kubeconfig => "a file",
+        }
+    }
+
+    /// Returns the field that holds a path, unless that is no field of a kubeconfig.
+    pub(crate) fn path_field(self) -> Option<Field> {
+        self.field(self.path_name())
+    }
+
+    /// Returns the field that holds the value itself, unless that is no field of a kubeconfig.
+    pub(crate) fn value_field(self) -> Option<Field> {
+        self.field(self.value_name())
+    }
+
+    fn field(self, name: &'static str) -> Option<Field> {
+        match self {
+            Self::CertificateAuthority => Some(Field::Cluster(name)),
+            Self::ClientCertificate | Self::ClientKey | Self::TokenFile => Some(Field::User(name)),
+            Self::Kubeconfig => None,
         }
     }
 }
@@ -328,6 +491,61 @@ impl fmt::Display for CredentialFile {
             Self::Kubeconfig => "kubeconfig",
         })
     }
+}
+
+/// A kind of entry of a kubeconfig.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Context,
+    Cluster,
+    User,
+}
+
+impl Entry {
+    fn field(self) -> Field {
+        match self {
+            Self::Context => Field::ContextEntry("name"),
+            Self::Cluster => Field::ClusterEntry("name"),
+            Self::User => Field::UserEntry("name"),
+        }
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Context => "context",
+            Self::Cluster => "cluster",
+            Self::User => "user",
+        })
+    }
+}
+
+/// What is wrong with the configuration of a credential plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ExecProblem {
+    #[error("a credential plugin needs a command")]
+    NoCommand,
+
+    #[error("a credential plugin needs an apiVersion: client.authentication.k8s.io/v1")]
+    NoVersion,
+
+    #[error("the apiVersion is not supported: use client.authentication.k8s.io/v1, or v1beta1 of it")]
+    Version,
+
+    /// As kubectl. `v1beta1` has a default.
+    #[error("a credential plugin needs an interactiveMode: Never or IfAvailable")]
+    NoMode,
+
+    #[error("the credential plugin asks for a terminal, which there is none of: use the interactiveMode Never")]
+    NeedsTerminal,
+
+    #[error("an environment variable of a credential plugin needs a name and a value")]
+    Variable,
+
+    /// kubectl refuses this too.
+    #[error("the user has a credential plugin and an authentication provider: remove one of them")]
+    AndAuthProvider,
 }
 
 /// Why a bearer token cannot be sent. White space around a token is no trouble: it is cut off.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AuthProviderError, ConfigError, ConnectErrorKind, PluginError, TransportError, Unreachable};
+use super::{AuthProviderError, ConfigError, ConnectErrorKind, FieldError, PluginError, TransportError, Unreachable};
 
 /// What went wrong while a cluster was connected, probed or served.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -33,6 +33,10 @@ pub(crate) enum Failure {
 
     #[error(transparent)]
     Config(#[from] ConfigError),
+
+    /// As `Config`, with the path of the field.
+    #[error(transparent)]
+    Field(#[from] FieldError),
 
     #[error(transparent)]
     Plugin(#[from] PluginError),
@@ -86,6 +90,7 @@ impl Failure {
             | Self::BlockingPanicked
             | Self::NoThread => Kind::Environment,
             Self::Config(error) => error.kind(),
+            Self::Field(error) => error.error().kind(),
             Self::Refused => Kind::InvalidConfig,
             Self::Plugin(PluginError::TimedOut { .. }) | Self::BlockingHangs { .. } | Self::DeadlinePassed { .. } => {
                 Kind::Timeout
@@ -105,7 +110,7 @@ impl Failure {
 
     pub(crate) fn field(&self) -> Option<&str> {
         match self {
-            Self::Config(error) => error.field(),
+            Self::Field(error) => Some(error.path()),
             _ => None,
         }
     }
@@ -121,6 +126,7 @@ impl Failure {
     pub(crate) fn needs_other_config(&self) -> bool {
         match self {
             Self::Config(error) => error.needs_other_config(),
+            Self::Field(error) => error.error().needs_other_config(),
             Self::NoCryptoProvider | Self::NoTlsStack | Self::Refused => true,
             Self::Plugin(error) => error.needs_other_configuration(),
             Self::AuthProvider(error) => error.needs_other_configuration(),

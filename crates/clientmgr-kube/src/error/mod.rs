@@ -3,7 +3,9 @@
 //! What must not live here: a secret. Errors of kube that may quote a credential are translated, never kept as source.
 
 mod config;
+mod denied;
 mod failure;
+mod field;
 mod plugin;
 mod provider;
 mod transport;
@@ -15,8 +17,10 @@ use std::time::Duration;
 
 use clientmgr_core::{Cause, NamespacedName, ProviderError};
 
-pub(crate) use self::config::{ConfigError, CredentialFile, TokenError};
+pub(crate) use self::config::{ConfigError, CredentialFile, Entry, ExecProblem, TokenError};
+pub(crate) use self::denied::Permission;
 pub(crate) use self::failure::Failure;
+pub(crate) use self::field::{About, Field, FieldError};
 pub(crate) use self::plugin::PluginError;
 pub(crate) use self::provider::AuthProviderError;
 pub(crate) use self::transport::{TransportError, Unreachable};
