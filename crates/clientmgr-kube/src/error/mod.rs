@@ -99,6 +99,14 @@ impl ConnectError {
         Self(Arc::new(Inner { cluster: None, failure: failure.into() }))
     }
 
+    /// The same error, about `cluster` where it was about none.
+    pub(crate) fn of_cluster(&self, cluster: &NamespacedName) -> Self {
+        match &self.0.cluster {
+            Some(_) => self.clone(),
+            None => Self::new(cluster.clone(), self.0.failure.clone()),
+        }
+    }
+
     /// Returns what kind of failure this is.
     pub fn kind(&self) -> ConnectErrorKind {
         self.0.failure.kind()

@@ -1,2 +1,17 @@
-//! The fleet.
+//! [`Fleet`]: the connections to many clusters, behind one handle. One task for each cluster keeps its connection.
+
+mod builder;
+mod clock;
+mod connector;
+mod events;
+mod handle;
+mod handles;
 mod member;
+mod registry;
+mod shared;
+mod snapshot;
+
+pub use self::builder::FleetBuilder;
+pub use self::events::{ClusterChanges, Events};
+pub use self::handle::Fleet;
+pub use self::snapshot::{ClusterSnapshot, ConnectionState};
