@@ -158,11 +158,10 @@ impl Fleet {
     /// Removes a cluster and fences its handle. Returns whether there was one.
     pub fn remove(&self, cluster: &NamespacedName) -> bool {
         let removed = self.inner.registry.remove(cluster);
-        if let Some(member) = &removed {
-            member.send(Message::Removed);
+        if removed {
             self.inner.context.events.changed(cluster);
         }
-        removed.is_some()
+        removed
     }
 
     /// Returns a client of `cluster`, for programs that need no staleness rules. Waits for the first connection, within

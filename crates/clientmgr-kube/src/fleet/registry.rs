@@ -26,6 +26,9 @@ pub(super) struct Registry {
 #[derive(Default)]
 struct Clusters {
     members: HashMap<NamespacedName, Arc<Member>, RandomState>,
+    /// Members that were removed and whose task may not have ended yet. A successor waits for it: else the fence of the
+    /// old one might be pulled on a handle that the new one serves.
+    leaving: HashMap<NamespacedName, Arc<Member>, RandomState>,
     is_shut_down: bool,
 }
 
@@ -45,7 +48,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Member {
     /// A cluster whose task runs on the fleet's runtime; without a runtime it is unavailable.
-    fn start(key: NamespacedName, config: ClusterConfig, context: &Arc<Context>) -> Self {
+    fn start(
+        key: NamespacedName,
+        config: ClusterConfig,
+        context: &Arc<Context>,
+        predecessor: Option<Arc<Self>>,
+    ) -> Self {
         let (mailbox, messages) = mpsc::unbounded_channel();
         let runtime = context.runtime();
         let failure = if runtime.is_some() { Failure::Connecting } else { Failure::NoRuntime };
@@ -53,7 +61,12 @@ impl Member {
         let task = runtime.map(|runtime| {
             let (context, published) = (Arc::clone(context), Arc::clone(&published));
             let task = Task::new(key.clone(), config.clone(), context, published, mailbox.downgrade());
-            runtime.spawn(task.run(messages))
+            runtime.spawn(async move {
+                if let Some(predecessor) = predecessor {
+                    predecessor.join().await;
+                }
+                task.run(messages).await;
+            })
         });
         Self { key, published, config: Mutex::new(config), mailbox, task: Mutex::new(task) }
     }
@@ -103,6 +116,10 @@ impl Member {
         let _ = self.mailbox.send(message);
     }
 
+    fn has_ended(&self) -> bool {
+        lock(&self.task).as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits until the task has ended.
     async fn join(&self) {
         let task = lock(&self.task).take();
@@ -139,7 +156,8 @@ impl Registry {
             }
             // Somebody may have added it meanwhile.
             if !clusters.members.get(&key).is_some_and(|member| member.configure(config)) {
-                let member = Member::start(key.clone(), config.clone(), context);
+                let predecessor = clusters.leaving.remove(&key);
+                let member = Member::start(key.clone(), config.clone(), context, predecessor);
                 clusters.members.insert(key, Arc::new(member));
             }
             true
@@ -149,8 +167,15 @@ impl Registry {
         }
     }
 
-    pub(super) fn remove(&self, key: &NamespacedName) -> Option<Arc<Member>> {
-        self.clusters.write(|clusters| clusters.members.remove(key))
+    /// Removes a cluster; its task fences the handle and ends. Returns whether there was one.
+    pub(super) fn remove(&self, key: &NamespacedName) -> bool {
+        self.clusters.write(|clusters| {
+            clusters.leaving.retain(|_, member| !member.has_ended());
+            let Some(member) = clusters.members.remove(key) else { return false };
+            member.send(Message::Removed);
+            clusters.leaving.insert(key.clone(), member);
+            true
+        })
     }
 
     /// All members, in the order of their keys.
@@ -166,14 +191,14 @@ impl Registry {
 
     /// Ends the tasks of all members and waits for them. From now on nothing can be added.
     pub(super) async fn shut_down(&self) {
-        let members = self.clusters.write(|clusters| {
+        let (members, leaving) = self.clusters.write(|clusters| {
             clusters.is_shut_down = true;
-            std::mem::take(&mut clusters.members)
+            (std::mem::take(&mut clusters.members), std::mem::take(&mut clusters.leaving))
         });
         for member in members.values() {
             member.send(Message::ShutDown);
         }
-        for member in members.values() {
+        for member in members.values().chain(leaving.values()) {
             member.join().await;
         }
     }
