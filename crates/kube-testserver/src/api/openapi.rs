@@ -64,7 +64,7 @@ fn document(store: &Store, group: &str, version: &str) -> Option<Value> {
         return None;
     }
     Some(json!({
-        "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.36.0-clientmgr"},
+        "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.36.0-testserver"},
         "paths": paths, "components": {"schemas": schemas},
     }))
 }

@@ -1,16 +1,15 @@
 //! The in-process API server's life: started, stopped, started again, replaced, shut down, with and without a
 //! socket, and whatever is thrown at its port.
-#![cfg(feature = "apiserver")]
 
 use std::{collections::BTreeMap, error::Error, net::SocketAddr, time::Duration};
 
-use clientmgr_fake::apiserver::{ApiServer, DeclareError, EndReason, Logged, Replacement, Requests, StartError};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
     Api, Client, CustomResourceExt as _,
     api::{ListParams, PostParams, WatchParams},
 };
+use kube_testserver::{ApiServer, DeclareError, EndReason, Logged, Replacement, Requests, StartError};
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -62,7 +62,7 @@ pub(crate) fn answer(store: &Store, path: &str, headers: &HeaderMap) -> Option<R
 
 fn version() -> Value {
     json!({
-        "major": "1", "minor": "36", "gitVersion": "v1.36.0-clientmgr", "gitCommit": "", "gitTreeState": "",
+        "major": "1", "minor": "36", "gitVersion": "v1.36.0-testserver", "gitCommit": "", "gitTreeState": "",
         "buildDate": "", "goVersion": "", "compiler": "rustc",
         "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
     })

@@ -129,7 +129,7 @@ enum Stage {
 /// Which records of the log are meant: [`Requests`], and how far they have got.
 ///
 /// ```
-/// use clientmgr_fake::apiserver::{Logged, Requests};
+/// use kube_testserver::{Logged, Requests};
 ///
 /// let refused = Logged::from(Requests::to("configmaps")).status(401);
 /// let watch_over = Logged::from(Requests::any().verb("watch")).ended();

@@ -13,7 +13,7 @@
 //! **Architecture invariant:** every change goes through one lock of one store, and none of what is done
 //! under it can wait.
 //!
-//! What is knowingly different from a real server stands in the table of [`apiserver`](super).
+//! What is knowingly different from a real server stands in the table of [the crate](crate).
 
 mod columns;
 mod core_rules;

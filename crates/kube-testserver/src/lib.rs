@@ -14,7 +14,7 @@
 //! same for a real server; one that would need a second opinion of what Kubernetes means stays a 501.
 //!
 //! ```
-//! use clientmgr_fake::apiserver::{ApiServer, Fault, Logged, Requests};
+//! use kube_testserver::{ApiServer, Fault, Logged, Requests};
 //! use k8s_openapi::api::core::v1::ConfigMap;
 //! use kube::{Api, api::PostParams};
 //! use std::time::Duration;

@@ -1,7 +1,6 @@
 //! Credentials are rotated while a controller runs: with a client that takes new ones it goes on and nothing fails; with
 //! one that cannot, the failure is typed and the log shows that nothing was done with what was refused.
 //! `docs/testing-your-controller.md` tells the story.
-#![cfg(feature = "apiserver")]
 
 mod greeter;
 
@@ -12,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use clientmgr_fake::apiserver::{ApiServer, EndReason, Logged, Requests};
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client, ResourceExt as _, api::PostParams, client::Body};
+use kube_testserver::{ApiServer, EndReason, Logged, Requests};
 use tower::Service;
 
 /// A transport whose client can be put in place of another while requests go through it.

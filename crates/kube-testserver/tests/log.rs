@@ -1,15 +1,14 @@
 //! The request log of the in-process API server: what is written down, and waiting for it.
-#![cfg(feature = "apiserver")]
 
 use std::{error::Error, time::Duration};
 
-use clientmgr_fake::apiserver::{ApiServer, EndReason, Fingerprint, Logged, Replacement, Requests};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client,
     api::{ListParams, WatchParams},
 };
+use kube_testserver::{ApiServer, EndReason, Fingerprint, Logged, Replacement, Requests};
 
 type Outcome = Result<(), Box<dyn Error>>;
 

@@ -22,7 +22,7 @@ use super::{
 /// lifted, unless said otherwise:
 ///
 /// ```
-/// use clientmgr_fake::apiserver::{Fault, Requests};
+/// use kube_testserver::{Fault, Requests};
 ///
 /// let twice = Fault::Unavailable.times(2);
 /// let alice_cannot_list = Fault::Forbidden.on(Requests::any().user("alice").verb("list"));

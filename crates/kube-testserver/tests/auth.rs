@@ -1,15 +1,14 @@
 //! Who gets into the in-process API server and what they may do there, with kube's own client on real TLS.
-#![cfg(feature = "apiserver")]
 
 use std::{error::Error, time::Duration};
 
-use clientmgr_fake::apiserver::{Anonymous, ApiServer, CertificateError, Credential, Requests, User};
 use k8s_openapi::api::{authentication::v1::SelfSubjectReview, core::v1::ConfigMap};
 use kube::{
     Api, Client,
     api::{ListParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
+use kube_testserver::{Anonymous, ApiServer, CertificateError, Credential, Requests, User};
 
 type Outcome = Result<(), Box<dyn Error>>;
 

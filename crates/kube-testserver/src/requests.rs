@@ -9,7 +9,7 @@ use super::api::route::RequestInfo;
 /// resource is a plural such as `configmaps`, with a subresource `pods/status`, and `*` is any.
 ///
 /// ```
-/// use clientmgr_fake::apiserver::Requests;
+/// use kube_testserver::Requests;
 ///
 /// let everything = Requests::any();
 /// let watches_of_alice = Requests::to("configmaps").verb("watch").user("alice");

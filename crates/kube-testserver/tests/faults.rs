@@ -1,15 +1,14 @@
 //! Every fault of the in-process API server, as kube's own client meets it.
-#![cfg(feature = "apiserver")]
 
 use std::{error::Error, time::Duration};
 
-use clientmgr_fake::apiserver::{ApiServer, ConnectionFault, EndReason, Fault, Logged, NeedsTls, Requests};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client,
     api::{ListParams, PostParams, WatchEvent, WatchParams},
 };
+use kube_testserver::{ApiServer, ConnectionFault, EndReason, Fault, Logged, NeedsTls, Requests};
 
 type Outcome = Result<(), Box<dyn Error>>;
 

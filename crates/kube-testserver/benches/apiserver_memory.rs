@@ -6,9 +6,9 @@ mod support;
 
 use std::error::Error;
 
-use clientmgr_fake::apiserver::ApiServer;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, api::PostParams};
+use kube_testserver::ApiServer;
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 

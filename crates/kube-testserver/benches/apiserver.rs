@@ -13,13 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clientmgr_fake::apiserver::ApiServer;
 use futures::{StreamExt as _, future::try_join_all};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client,
     api::{ListParams, Patch, PatchParams, PostParams, WatchParams},
 };
+use kube_testserver::ApiServer;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{ApiServer, CertificateError, Credential, Requests, StartError, User};
+use kube_testserver::{ApiServer, CertificateError, Credential, Requests, StartError, User};
 
 use super::{ADMIN, MASTERS, OUTSIDER, OUTSIDER_GROUP, OUTSIDER_UID};
 

@@ -282,7 +282,7 @@ impl Status {
 
     /// What this double leaves out, said aloud: a real server would have answered.
     pub(crate) fn not_implemented(what: impl std::fmt::Display) -> Self {
-        let message = format!("clientmgr's in-process API server does not do this: {what}");
+        let message = format!("kube-testserver does not do this: {what}");
         Self::failure(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
 

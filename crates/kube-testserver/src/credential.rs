@@ -10,7 +10,7 @@ use super::tls::Issued;
 /// Who a request is made as.
 ///
 /// ```
-/// use clientmgr_fake::apiserver::User;
+/// use kube_testserver::User;
 ///
 /// let user = User::new("alice").group("developers");
 /// assert_eq!(user.name(), "alice");
