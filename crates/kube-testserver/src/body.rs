@@ -5,11 +5,13 @@ use std::{
     fmt,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures::{Stream, future::BoxFuture};
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -56,8 +58,11 @@ struct Streaming {
 struct CutOff {
     half: Option<Bytes>,
     promised: u64,
-    paused: bool,
+    pause: Option<Pin<Box<Sleep>>>,
 }
+
+/// How long a half body has to be sent before it breaks off.
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl ResponseBody {
     pub(crate) fn whole(body: Bytes) -> Self {
@@ -66,7 +71,7 @@ impl ResponseBody {
 
     /// Promises all of `body`, delivers half of it.
     pub(crate) fn cut(body: &Bytes) -> Self {
-        Self(Kind::Cut(CutOff { half: Some(body.slice(..body.len() / 2)), promised: body.len() as u64, paused: false }))
+        Self(Kind::Cut(CutOff { half: Some(body.slice(..body.len() / 2)), promised: body.len() as u64, pause: None }))
     }
 
     pub(crate) fn watch(
@@ -127,15 +132,14 @@ impl Open {
 }
 
 impl CutOff {
-    fn poll(&mut self, cx: &Context<'_>) -> Polled {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
         if let Some(half) = self.half.take().filter(|half| !half.is_empty()) {
             return data(half);
         }
-        if !std::mem::replace(&mut self.paused, true) {
-            // An error now would overtake the first half: the connection writes it out only when it must wait.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
+        // An error now would overtake the first half: an HTTP/1.1 connection writes it out only when it must wait, and
+        // an HTTP/2 connection drops what a stream still has to send when the stream is reset.
+        let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(PAUSE)));
+        ready!(pause.as_mut().poll(cx));
         Poll::Ready(Some(Err(ConnectionCut)))
     }
 }
@@ -165,7 +169,7 @@ impl Body for ResponseBody {
                 match ready!(streaming.watch.as_mut().poll_next(cx)) {
                     Some(event) if streaming.truncate => {
                         streaming.open.entry.ended(EndReason::Fault);
-                        let half = CutOff { half: Some(event.slice(..event.len() / 2)), promised: 0, paused: false };
+                        let half = CutOff { half: Some(event.slice(..event.len() / 2)), promised: 0, pause: None };
                         self.0 = Kind::Cut(half);
                         self.poll_frame(cx)
                     }

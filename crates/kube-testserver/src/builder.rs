@@ -10,7 +10,7 @@ use super::{
     access::Anonymous,
     api::status::Status,
     credential::{Credential, User},
-    listen::Security,
+    listen::{Protocols, Security},
     server::{ApiServer, Loopback, NoSocket},
     state::{Core, Settings},
     tls::CertificateError,
@@ -84,6 +84,7 @@ impl Default for ApiServerBuilder {
             settings: Settings {
                 name: "fake".to_owned(),
                 security: Security::Tls,
+                protocols: Protocols::Http2AndHttp1,
                 anonymous: Anonymous::default(),
                 head_timeout: HEAD_TIMEOUT,
                 log_capacity: LOG_CAPACITY,
@@ -107,6 +108,13 @@ impl ApiServerBuilder {
         self
     }
 
+    /// Offers only HTTP/1.1 in the TLS handshake. The default offers HTTP/2 as well, and the client chooses. Over plain
+    /// HTTP the server speaks HTTP/1.1 in any case.
+    pub fn http1_only(mut self) -> Self {
+        self.settings.protocols = Protocols::Http1;
+        self
+    }
+
     /// Accepts this bearer token for this user, besides the administrator's.
     pub fn token(mut self, user: impl Into<User>, token: impl Into<String>) -> Self {
         self.tokens.push(Credential::from_token(user.into(), token.into()));
@@ -126,8 +134,8 @@ impl ApiServerBuilder {
         self
     }
 
-    /// How long a connection may take over the TLS handshake and over the head of each request before it is
-    /// closed; an idle connection is closed after this time too. The default is 90 seconds.
+    /// How long a connection may take over the TLS handshake and over the head of each HTTP/1.1 request before it
+    /// is closed; an idle HTTP/1.1 connection is closed after this time too. The default is 90 seconds.
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
         self.settings.head_timeout = timeout;
         self

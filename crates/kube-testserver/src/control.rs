@@ -127,10 +127,10 @@ impl<T> ApiServer<T> {
     /// # Errors
     /// If the new cluster cannot be made; then nothing has changed.
     pub fn replace(&self, replacement: Replacement) -> Result<(), StartError> {
-        let name = &self.core.settings.name;
+        let settings = &self.core.settings;
         self.core.replace(|old, declared| match replacement {
             Replacement::SameCa => old.sibling(declared),
-            Replacement::NewCa => Cluster::new(name, declared),
+            Replacement::NewCa => Cluster::new(settings, declared),
         })
     }
 
@@ -176,7 +176,7 @@ impl<T> ApiServer<T> {
         self.core.set_ready(ready);
     }
 
-    /// Cuts every connection, and every request under way with it. New ones are let in at once.
+    /// Closes every connection, and with it every request under way on it. New ones are let in at once.
     pub fn cut_connections(&self) {
         self.core.cut_connections();
     }
@@ -189,6 +189,15 @@ impl<T> ApiServer<T> {
 }
 
 impl ApiServer<Loopback> {
+    /// Makes every open connection silent, as behind a NAT that has dropped its flow: the server still accepts bytes,
+    /// but neither answers nor closes. New connections are served.
+    ///
+    /// A silent connection ends when its client closes it, or with [`cut_connections`](Self::cut_connections). The log
+    /// does not have the requests that are sent on it; those under way end with the connection.
+    pub fn silence_connections(&self) {
+        self.core.silence_connections();
+    }
+
     /// Makes connections fail before there is a request: see [`ConnectionFault`]. Connections that are open stay
     /// open; [`cut_connections`](Self::cut_connections) makes their clients connect anew.
     ///

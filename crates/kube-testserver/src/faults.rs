@@ -52,11 +52,14 @@ pub enum Fault {
     Delay(Duration),
     /// There is never an answer, and the connection stays open.
     NeverAnswer,
-    /// The connection is closed instead of an answer. A client may quietly try again on a new connection, so a
-    /// reset for a count of one can go unseen.
+    /// The request is reset instead of answered: over HTTP/2 its stream, over HTTP/1.1 its connection. A client may
+    /// quietly try again on a new connection, so a reset for a count of one can go unseen.
     Reset,
-    /// The answer breaks off: half of the body (of a watch: half of the first event), then the connection is
-    /// closed.
+    /// The connection is closed instead of an answer, and with it every other request on it. Over HTTP/1.1 this is a
+    /// [`Reset`](Self::Reset).
+    CloseConnection,
+    /// The answer breaks off: half of the body (of a watch: half of the first event), then the request is reset as by
+    /// [`Reset`](Self::Reset).
     CutBody,
     /// A watch is opened and delivers nothing, no bookmark either. Meets watches only.
     SilentWatch,
@@ -115,9 +118,13 @@ impl Fault {
                 let event = json!({"type": "ERROR", "object": status.to_value()});
                 return Some(raw_response(StatusCode::OK, "application/json", format!("{event}\n").into()));
             }
-            Self::Delay(_) | Self::NeverAnswer | Self::Reset | Self::CutBody | Self::SilentWatch | Self::EndedWatch => {
-                return None;
-            }
+            Self::Delay(_)
+            | Self::NeverAnswer
+            | Self::Reset
+            | Self::CloseConnection
+            | Self::CutBody
+            | Self::SilentWatch
+            | Self::EndedWatch => return None,
         };
         Some(status.to_response())
     }
@@ -232,6 +239,7 @@ mod tests {
             (Fault::Delay(second), true, true, true),
             (Fault::NeverAnswer, true, true, true),
             (Fault::Reset, true, true, true),
+            (Fault::CloseConnection, true, true, true),
             (Fault::CutBody, true, true, true),
             (Fault::SilentWatch, false, true, false),
             (Fault::EndedWatch, false, true, false),

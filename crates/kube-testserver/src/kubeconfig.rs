@@ -91,13 +91,13 @@ mod tests {
     use std::time::Duration;
 
     use super::{
-        super::{credential::User, tls::Authority},
+        super::{credential::User, listen::Protocols, tls::Authority},
         *,
     };
 
     #[test]
     fn text_and_type_say_the_same() {
-        let authority = Authority::new("test").expect("an authority");
+        let authority = Authority::new("test", Protocols::Http1).expect("an authority");
         let alice = User::new("system:alice \"x\"").group("g");
         let issued = authority.issue_client(&alice, Duration::from_secs(60)).expect("a certificate");
         for credential in [

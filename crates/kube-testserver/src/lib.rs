@@ -1,6 +1,6 @@
 //! A Kubernetes API server that runs inside the test process.
 //!
-//! Real HTTP/1.1 and TLS on a loopback port, or a bare tower service under a paused clock; several at once;
+//! Real HTTP/1.1, HTTP/2 and TLS on a loopback port, or a bare tower service under a paused clock; several at once;
 //! with tokens and client certificates that can expire and be revoked, with faults on demand, with another
 //! cluster put in its place, and with a log of every request and the credential that made it.
 //!
@@ -61,7 +61,7 @@
 //!   [rotated](ApiServer::rotate_token), [forbidden](ApiServer::forbid)
 //! - requests: [`Fault`], from a 401 to an answer that never comes
 //! - connections: [`ConnectionFault`], [`cut_connections`](ApiServer::cut_connections),
-//!   [`stop`](ApiServer::stop)
+//!   [`silence_connections`](ApiServer::silence_connections), [`stop`](ApiServer::stop)
 //! - watches: [ended](ApiServer::end_watches), silent, cut, [behind a compaction](ApiServer::compact)
 //! - the cluster itself: [not ready](ApiServer::set_ready), [replaced](ApiServer::replace)
 //!
@@ -74,8 +74,7 @@
 //! | a client certificate is one this server issued; its subject names the user's first group only | any certificate of the client authority |
 //! | impersonation is for `system:masters`; faults and the log know the one who impersonates | allowed by RBAC; audited as both |
 //! | no session is resumed: every connection is a full TLS handshake | sessions are resumed |
-//! | HTTP/1.1 only | HTTP/2 too |
-//! | an idle connection and a slow head have [one limit](ApiServerBuilder::head_timeout) | 90 s idle, 32 s for a head |
+//! | an idle connection and a slow head have [one limit](ApiServerBuilder::head_timeout); an idle HTTP/2 connection stays open | 90 s idle, 32 s for a head |
 //! | schemas of core types: unknown fields are kept, most fields are neither defaulted nor validated | enforced |
 //! | empty maps and lists of core types are kept as sent, except metadata and the data of ConfigMaps and Secrets | left out |
 //! | schemas of custom resources are stored and not enforced; unknown fields are kept, defaults not filled in | enforced, unknown fields pruned, defaults filled in |
@@ -112,6 +111,7 @@ mod rules;
 mod serve;
 mod server;
 mod service;
+mod silence;
 mod state;
 mod tls;
 mod watches;

@@ -1,9 +1,13 @@
-//! The socket: accepts connections, speaks TLS and HTTP/1.1 on them, and ends every task it started.
+//! The socket: accepts connections, speaks TLS and HTTP on them, and ends every task it started.
 //! What a request means is none of its business.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{
+    rt::Executor,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
@@ -16,12 +20,19 @@ use super::{
     credential::Fingerprint,
     faults::ConnectionFault,
     malformed, serve,
+    silence::Silenced,
     state::{Connection, Core},
     tls::Validity,
 };
 
 /// How long to wait before accepting again when the system would not give us a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// HTTP/2's name in a TLS handshake.
+const H2: &[u8] = b"h2";
+/// What a real server grants a connection: so many requests at once, and so many bytes of headers for each.
+const MOST_STREAMS: u32 = 100;
+const MOST_HEADER_BYTES: u32 = 1024 * 1024;
 
 /// What somebody is told who speaks plain HTTP to a TLS port.
 const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
@@ -31,6 +42,24 @@ const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP req
 pub(crate) enum Security {
     Tls,
     Plain,
+}
+
+/// The versions of HTTP that are offered in a TLS handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocols {
+    Http2AndHttp1,
+    Http1,
+}
+
+impl Protocols {
+    /// The names of the protocols, the preferred one first.
+    pub(crate) fn alpn(self) -> Vec<Vec<u8>> {
+        let names: &[&[u8]] = match self {
+            Self::Http2AndHttp1 => &[H2, b"http/1.1"],
+            Self::Http1 => &[b"http/1.1"],
+        };
+        names.iter().map(|name| name.to_vec()).collect()
+    }
 }
 
 /// A listener at work.
@@ -75,7 +104,7 @@ async fn accept(core: Arc<Core>, listener: TcpListener, stop: CancellationToken,
         };
         match accepted {
             Ok((stream, _)) => {
-                tasks.spawn(connection(Arc::clone(&core), stream));
+                tasks.spawn(connection(Arc::clone(&core), stream, tasks.clone()));
             }
             // Out of descriptors, or a peer that was gone before we looked: neither ends the server.
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -83,18 +112,18 @@ async fn accept(core: Arc<Core>, listener: TcpListener, stop: CancellationToken,
     }
 }
 
-async fn connection(core: Arc<Core>, stream: TcpStream) {
+async fn connection(core: Arc<Core>, stream: TcpStream, tasks: TaskTracker) {
     let Some(connection) = core.connect(None) else { return };
-    let cut = connection.tenancy.cut.clone();
+    let closed = connection.closed.clone();
     tokio::select! {
         biased;
-        () = cut.cancelled() => {}
-        () = talk(&core, connection, stream) => {}
+        () = closed.cancelled() => {}
+        () = talk(core, connection, stream, tasks) => {}
     }
 }
 
 /// Talks to one client until one side has had enough. Errors of the connection are the client's to see.
-async fn talk(core: &Core, connection: Connection, mut stream: TcpStream) {
+async fn talk(core: Arc<Core>, connection: Connection, mut stream: TcpStream, tasks: TaskTracker) {
     let fault = core.connection_faults.take(|rules| (!rules.is_empty()).then_some(0));
     let validity = match fault {
         Some(ConnectionFault::Closed) => return,
@@ -109,18 +138,31 @@ async fn talk(core: &Core, connection: Connection, mut stream: TcpStream) {
     // An event of a watch is a small write that somebody waits for.
     _ = stream.set_nodelay(true);
     match core.settings.security {
-        Security::Plain => converse(core, connection, stream).await,
+        Security::Plain => {
+            let stream = Silenced::new(stream, connection.tenancy.silent.clone());
+            serve_http1(core, connection, stream).await;
+        }
         Security::Tls => {
             let shaking = tokio::time::timeout(core.settings.head_timeout, shake(&connection, stream, validity));
-            if let Ok(Some(stream)) = shaking.await {
-                let certificate = peer_certificate(&stream);
-                converse(core, Connection { certificate, ..connection }, stream).await;
+            let Ok(Some(stream)) = shaking.await else { return };
+            let (_, session) = stream.get_ref();
+            let certificate = session.peer_certificates().and_then(|chain| chain.first());
+            let connection = Connection {
+                certificate: certificate.map(|certificate| Fingerprint::of_certificate(certificate)),
+                ..connection
+            };
+            if session.alpn_protocol() == Some(H2) {
+                serve_http2(core, connection, stream, tasks).await;
+            } else {
+                serve_http1(core, connection, stream).await;
             }
         }
     }
 }
 
-async fn shake(connection: &Connection, mut stream: TcpStream, validity: Validity) -> Option<TlsStream<TcpStream>> {
+type Tls = TlsStream<Silenced<TcpStream>>;
+
+async fn shake(connection: &Connection, mut stream: TcpStream, validity: Validity) -> Option<Tls> {
     let mut first = [0];
     stream.peek(&mut first).await.ok()?;
     if first[0].is_ascii_uppercase() {
@@ -133,30 +175,57 @@ async fn shake(connection: &Connection, mut stream: TcpStream, validity: Validit
         Validity::Good => Arc::clone(&pki.server),
         Validity::Expired => pki.authority.server_config(Validity::Expired).ok()?,
     };
+    let stream = Silenced::new(stream, connection.tenancy.silent.clone());
     TlsAcceptor::from(config).accept(stream).await.ok()
 }
 
-fn peer_certificate(stream: &TlsStream<TcpStream>) -> Option<Fingerprint> {
-    let (_, session) = stream.get_ref();
-    session.peer_certificates()?.first().map(|certificate| Fingerprint::of_certificate(certificate))
-}
+// The outcome of a connection is the client's to see: a broken request was answered 400, a broken connection is broken.
 
-async fn converse<S>(core: &Core, connection: Connection, stream: S)
+async fn serve_http1<S>(core: Arc<Core>, connection: Connection, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let connection = &connection;
+    let (core, connection) = (&*core, &connection);
     let service = service_fn(|request| async move {
         match malformed::refuse_host(&request) {
             Some(refusal) => Ok(refusal),
             None => serve::respond(core, connection, request).await,
         }
     });
-    // The outcome is the client's to see: a broken request was answered 400, a broken connection is broken.
     _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(core.settings.head_timeout)
         .max_headers(malformed::MOST_HEADERS)
         .serve_connection(TokioIo::new(stream), service)
         .await;
+}
+
+async fn serve_http2<S>(core: Arc<Core>, connection: Connection, stream: S, tasks: TaskTracker)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let connection = Arc::new(connection);
+    let service = service_fn(|request| {
+        let (core, connection) = (Arc::clone(&core), Arc::clone(&connection));
+        async move { serve::respond(&core, &connection, request).await }
+    });
+    _ = http2::Builder::new(Tracked(tasks))
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_header_list_size(MOST_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// Spawns the tasks of an HTTP/2 connection, one for each request, where the listener waits for them.
+#[derive(Clone)]
+struct Tracked(TaskTracker);
+
+impl<F> Executor<F> for Tracked
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
 }

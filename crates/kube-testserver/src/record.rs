@@ -47,7 +47,8 @@ pub struct RequestRecord {
     pub time: Timestamp,
     /// When its head arrived, since the server was made, on tokio's clock (which tests can pause).
     pub after: Duration,
-    /// The connection it came on. Each call of a socketless service is a connection of its own.
+    /// The connection it came on; over HTTP/2 many requests come on one. Each call of a socketless service is a
+    /// connection of its own.
     pub connection: u64,
     /// The UID of the cluster that was behind the address.
     pub cluster_uid: Arc<str>,
@@ -56,6 +57,8 @@ pub struct RequestRecord {
     pub user: Option<String>,
     /// Tells which credential was presented.
     pub fingerprint: Option<Fingerprint>,
+    /// The HTTP version, `HTTP/1.1` or `HTTP/2.0`.
+    pub http_version: http::Version,
     /// The HTTP method.
     pub method: http::Method,
     /// The query as sent, without the question mark.

@@ -34,7 +34,7 @@ const DISCARD_LIMIT: usize = 8 * BODY_LIMIT;
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
-/// Answers one request, or cuts the connection it came on.
+/// Answers one request, or breaks it off.
 pub(crate) async fn respond<B>(
     core: &Core,
     connection: &Connection,
@@ -62,18 +62,19 @@ where
         cluster_uid: Arc::clone(&tenancy.cluster.uid),
         identity: &identity,
         user,
+        http_version: parts.version,
         method: &parts.method,
         query: parts.uri.query(),
         info: &info,
     };
-    let mut entry = core.log.begin(&arrival, tenancy.cut.clone());
+    let mut entry = core.log.begin(&arrival, connection.closed.clone());
     let fault = core.faults.take(|rules| faults::choose(rules, &info, user)).map(|injection| injection.fault);
 
     let answer = async {
         match &fault {
             Some(Fault::Delay(delay)) => tokio::time::sleep(*delay).await,
             Some(Fault::NeverAnswer) => std::future::pending().await,
-            Some(Fault::Reset) => return None,
+            Some(Fault::Reset | Fault::CloseConnection) => return None,
             Some(fault) => {
                 if let Some(response) = fault.response(&info) {
                     return Some(Reply::Whole(response));
@@ -85,7 +86,7 @@ where
     };
     let reply = tokio::select! {
         biased;
-        () = tenancy.cut.cancelled() => {
+        () = connection.closed.cancelled() => {
             entry.ended(EndReason::ServerCut);
             return Err(ConnectionCut);
         }
@@ -93,6 +94,9 @@ where
     };
     let Some(reply) = reply else {
         entry.ended(EndReason::Fault);
+        if fault == Some(Fault::CloseConnection) {
+            connection.closed.cancel();
+        }
         return Err(ConnectionCut);
     };
 
@@ -109,7 +113,7 @@ where
     };
     decorate(&mut head.headers);
     entry.answered(head.status.as_u16());
-    let cut = tenancy.cut.clone();
+    let cut = connection.closed.clone();
     let body = match (watch, fault) {
         (Some(_), Some(Fault::SilentWatch)) => ResponseBody::silent(entry, cut),
         (Some(_), Some(Fault::EndedWatch)) => {

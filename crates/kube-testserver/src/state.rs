@@ -21,7 +21,7 @@ use super::{
     builder::{DeclareError, StartError},
     credential::{Credential, Fingerprint, User},
     faults::{ConnectionFault, Injection},
-    listen::Security,
+    listen::{Protocols, Security},
     log::Log,
     requests::Requests,
     rules::Rules,
@@ -47,8 +47,8 @@ pub(crate) struct Pki {
 }
 
 impl Pki {
-    pub(crate) fn new(name: &str) -> Result<Self, CertificateError> {
-        let authority = Authority::new(name)?;
+    fn new(settings: &Settings) -> Result<Self, CertificateError> {
+        let authority = Authority::new(&settings.name, settings.protocols)?;
         let server = authority.server_config(Validity::Good)?;
         Ok(Self { authority, server })
     }
@@ -56,11 +56,11 @@ impl Pki {
 
 impl Cluster {
     /// A cluster with its own authority and one administrator.
-    pub(crate) fn new(name: &str, declared: &[Value]) -> Result<Self, StartError> {
+    pub(crate) fn new(settings: &Settings, declared: &[Value]) -> Result<Self, StartError> {
         let admin = Credential::random_token(User::new("admin").group("system:masters"));
         let credentials = Arc::new(Credentials::default());
         credentials.accept(&admin, None, Instant::now());
-        Self::with(declared, credentials, Arc::new(Pki::new(name)?), admin)
+        Self::with(declared, credentials, Arc::new(Pki::new(settings)?), admin)
     }
 
     /// Another cluster that lets in whom this one does.
@@ -105,7 +105,10 @@ impl Cluster {
 #[derive(Debug, Clone)]
 pub(crate) struct Tenancy {
     pub(crate) cluster: Arc<Cluster>,
-    pub(crate) cut: CancellationToken,
+    /// Cancelled when every connection is closed.
+    cut: CancellationToken,
+    /// Cancelled when every connection goes silent.
+    pub(crate) silent: CancellationToken,
 }
 
 /// One connection, or one call of a socketless service.
@@ -114,6 +117,8 @@ pub(crate) struct Connection {
     pub(crate) id: u64,
     pub(crate) certificate: Option<Fingerprint>,
     pub(crate) tenancy: Tenancy,
+    /// Cancelled when the server closes this connection, alone or with all others.
+    pub(crate) closed: CancellationToken,
 }
 
 /// Settings that do not change while the server lives.
@@ -121,6 +126,7 @@ pub(crate) struct Connection {
 pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) security: Security,
+    pub(crate) protocols: Protocols,
     pub(crate) anonymous: Anonymous,
     pub(crate) head_timeout: Duration,
     pub(crate) log_capacity: usize,
@@ -154,8 +160,8 @@ struct Behind {
 impl Core {
     pub(crate) fn new(settings: Settings, declared: Vec<Value>) -> Result<Self, StartError> {
         let gone = CancellationToken::new();
-        let cluster = Arc::new(Cluster::new(&settings.name, &declared)?);
-        let tenancy = Tenancy { cluster, cut: gone.child_token() };
+        let cluster = Arc::new(Cluster::new(&settings, &declared)?);
+        let tenancy = Tenancy { cluster, cut: gone.child_token(), silent: CancellationToken::new() };
         Ok(Self {
             log: Arc::new(Log::new(settings.log_capacity)),
             settings,
@@ -185,13 +191,19 @@ impl Core {
         let tenancy = behind.tenancy.clone();
         drop(behind);
         let id = self.connections.fetch_add(1, Ordering::Relaxed);
-        Some(Connection { id, certificate, tenancy })
+        let closed = tenancy.cut.child_token();
+        Some(Connection { id, certificate, tenancy, closed })
     }
 
     /// Cuts every connection. Later ones are let in.
     pub(crate) fn cut_connections(&self) {
         let mut behind = self.behind();
         self.renew(&mut behind);
+    }
+
+    /// Makes every connection silent. Later ones are served.
+    pub(crate) fn silence_connections(&self) {
+        std::mem::take(&mut self.behind().tenancy.silent).cancel();
     }
 
     /// Cuts every connection and lets nobody in until [`open`](Self::open).
@@ -236,6 +248,7 @@ impl Core {
     }
 
     fn renew(&self, behind: &mut Behind) {
+        behind.tenancy.silent = CancellationToken::new();
         std::mem::replace(&mut behind.tenancy.cut, self.gone.child_token()).cancel();
     }
 

@@ -21,7 +21,7 @@ use rustls::{
     },
 };
 
-use super::{control::NeedsTls, credential::User};
+use super::{control::NeedsTls, credential::User, listen::Protocols};
 
 /// How long before its making a certificate is already valid, for clocks that disagree a little.
 const BACKDATE: Duration = Duration::from_secs(300);
@@ -62,6 +62,7 @@ pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
     provider: Arc<CryptoProvider>,
+    protocols: Protocols,
 }
 
 impl std::fmt::Debug for Authority {
@@ -71,14 +72,15 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// A new authority with a key of its own.
-    pub(crate) fn new(name: &str) -> Result<Self, CertificateError> {
+    /// A new authority with a key of its own, for a server that speaks `protocols`.
+    pub(crate) fn new(name: &str, protocols: Protocols) -> Result<Self, CertificateError> {
         let key = KeyPair::generate()?;
         let mut params = params(&format!("{name}-ca"), &[], LONG);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let pem = params.self_signed(&key)?.pem();
-        Ok(Self { issuer: Issuer::new(params, key), pem, provider: Arc::new(rustls::crypto::ring::default_provider()) })
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        Ok(Self { issuer: Issuer::new(params, key), pem, provider, protocols })
     }
 
     /// The authority's own certificate, for clients to trust.
@@ -116,7 +118,7 @@ impl Authority {
             .with_client_cert_verifier(Arc::new(AskForCertificate::new(&self.provider)))
             .with_single_cert(vec![certificate.der().clone()], key)
             .map_err(CertificateError::Refused)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = self.protocols.alpn();
         config.session_storage = Arc::new(Forgetful);
         config.send_tls13_tickets = 1;
         Ok(Arc::new(config))
