@@ -92,41 +92,33 @@
 
 mod access;
 mod api;
-mod auth;
-mod body;
-mod builder;
 mod control;
-mod credential;
-mod faults;
-mod health;
-mod impersonate;
-mod kubeconfig;
-mod listen;
-mod log;
-mod malformed;
-mod record;
-mod requests;
-mod review;
-mod rules;
-mod serve;
+mod error;
+mod pipeline;
+mod pki;
+mod registry;
 mod server;
-mod service;
-mod silence;
-mod state;
-mod tls;
-mod watches;
+mod transport;
+mod wire;
 
 pub use self::{
-    access::Anonymous,
-    body::{ConnectionCut, ResponseBody},
-    builder::{ApiServerBuilder, DeclareError, StartError},
-    control::{NeedsTls, Replacement},
-    credential::{Credential, Fingerprint, User},
-    faults::{ConnectionFault, ConnectionInjection, Fault, Injection},
-    record::{EndReason, Ended, Logged, Marker, RequestRecord},
-    requests::Requests,
-    rules::Standing,
-    server::{ApiServer, ClientError, Loopback, NoSocket},
-    service::{ApiService, ServiceError},
-    tls::CertificateError,
+    access::{
+        authz::Anonymous,
+        credential::{Credential, Fingerprint, User},
+    },
+    control::{
+        faults::{ConnectionFault, ConnectionInjection, Fault, Injection},
+        orders::Standing,
+        record::{EndReason, Ended, Logged, Marker, RequestRecord},
+        requests::Requests,
+    },
+    error::{ClientError, DeclareError, StartError},
+    pipeline::body::{ConnectionCut, ResponseBody},
+    pki::error::{CertificateError, NeedsTls},
+    server::{
+        actions::Replacement,
+        builder::ApiServerBuilder,
+        handle::{ApiServer, Loopback, NoSocket},
+    },
+    transport::socketless::{ApiService, ServiceError},
 };

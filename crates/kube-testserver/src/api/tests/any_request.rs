@@ -191,7 +191,7 @@ fn a_call() -> impl Strategy<Value = Call> {
 
 /// What holds of a store after any request.
 fn check_store(api: &Api, before: u64) {
-    let store = api.inner.read();
+    let store = api.shared.read();
     assert!(store.rv() >= before, "resource versions never go back");
     for kind in store.kinds() {
         let shelf = store.shelf(&kind.shelf).expect("what is served has a shelf");
@@ -205,7 +205,7 @@ fn check_store(api: &Api, before: u64) {
             assert!(!stored.uid.is_empty() && stored.rv <= store.rv());
             assert!(object["kind"].is_string() && object["apiVersion"].is_string());
             if !metadata["deletionTimestamp"].is_null() {
-                assert!(!super::super::delete::may_go(&object), "what may go is gone: {object}");
+                assert!(!crate::api::change::delete::may_go(&object), "what may go is gone: {object}");
             }
         }
     }

@@ -16,7 +16,10 @@ use futures::StreamExt as _;
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde_json::{Value, json};
 
-use super::{Api, Call, Caller, Reply, watch::Watch};
+use crate::{
+    api::{entry::Api, present::watch::Watch, reply::Reply},
+    wire::call::{Call, Caller},
+};
 
 const CONFIGMAPS: &str = "/api/v1/namespaces/default/configmaps";
 const WIDGETS: &str = "/apis/example.com/v1/namespaces/default/widgets";

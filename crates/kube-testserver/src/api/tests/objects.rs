@@ -71,7 +71,7 @@ fn what_cannot_be_read_is_a_bad_request() {
     send(&api, "POST", CONFIGMAPS, &protobuf, "k8s").refused(400, "BadRequest");
     send(&api, "GET", CONFIGMAPS, &[("accept", "application/vnd.kubernetes.protobuf")], "")
         .refused(406, "NotAcceptable");
-    let huge = "x".repeat(super::super::BODY_LIMIT + 1);
+    let huge = "x".repeat(crate::wire::call::BODY_LIMIT + 1);
     send(&api, "POST", CONFIGMAPS, &[], &huge).refused(413, "RequestEntityTooLarge");
 }
 

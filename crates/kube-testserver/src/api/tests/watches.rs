@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{super::watch::EndReason, *};
+use super::*;
+use crate::api::present::watch::WatchEnd;
 
 fn in_maps(query: &str) -> String {
     format!("{CONFIGMAPS}?watch=1{query}")
@@ -65,7 +66,7 @@ async fn a_watch_ends_when_its_time_is_up() {
     let mut watch = watch(&api, &in_maps("&resourceVersion=1&timeoutSeconds=30"));
     assert_eq!(watch.next().await, None);
     assert_eq!(start.elapsed(), Duration::from_secs(30));
-    assert_eq!(watch.end_reason(), Some(EndReason::TimedOut));
+    assert_eq!(watch.end_reason(), Some(WatchEnd::TimedOut));
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,7 +110,7 @@ async fn a_version_from_before_a_compaction_is_expired() {
     let (kind, status) = next(&mut late).await;
     assert_eq!((kind.as_str(), &status["code"], &status["reason"]), ("ERROR", &json!(410), &json!("Expired")));
     assert_eq!(late.next().await, None);
-    assert_eq!(late.end_reason(), Some(EndReason::Expired));
+    assert_eq!(late.end_reason(), Some(WatchEnd::Expired));
     // Whoever was up to date goes on.
     post(&api, CONFIGMAPS, &config_map("b", "1")).expect(201);
     assert_eq!(next_short(&mut open).await, "ADDED b");

@@ -1,0 +1,30 @@
+//! Why there is no certificate.
+
+use rustls::Error as TlsError;
+
+/// The server speaks plain HTTP, and this has no meaning without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server speaks plain HTTP, and this needs TLS")]
+#[non_exhaustive]
+pub struct NeedsTls;
+
+/// Why a key or certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// The certificate could not be generated or signed.
+    #[error("the certificate could not be made")]
+    Generate(#[source] rcgen::Error),
+    /// The TLS library refused the server's certificate or settings.
+    #[error("the certificate was refused by the TLS library")]
+    Refused(#[source] TlsError),
+    /// A client certificate was asked of a server that could never be shown it.
+    #[error("no client certificate can be used")]
+    NeedsTls(#[source] NeedsTls),
+}
+
+impl From<rcgen::Error> for CertificateError {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Generate(error)
+    }
+}
