@@ -14,14 +14,14 @@
 //! same for a real server; one that would need a second opinion of what Kubernetes means stays a 501.
 //!
 //! ```
-//! use kube_testserver::{ApiServer, Fault, Logged, Requests};
+//! use kube_testserver::{TestServer, Fault, Logged, Requests};
 //! use k8s_openapi::api::core::v1::ConfigMap;
 //! use kube::{Api, api::PostParams};
 //! use std::time::Duration;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let server = ApiServer::builder().name("member-1").start().await?;
+//! let server = TestServer::builder().name("member-1").start().await?;
 //!
 //! // A client of the administrator; `kubeconfig()` leads to the same server.
 //! let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
@@ -40,9 +40,9 @@
 //! // A fault for the next list, and the log to prove what happened.
 //! server.inject(Fault::Unavailable.on(Requests::any().verb("list")).times(1));
 //! assert!(maps.list(&Default::default()).await.is_err());
-//! let failed = server.wait_for(Logged::from(Requests::to("configmaps")).status(503)).await;
+//! let failed = server.wait_for(Requests::to("configmaps").status(503)).await;
 //! assert_eq!(failed.user.as_deref(), Some("admin"));
-//! assert_eq!(server.requests_matching(Logged::any().with(new.fingerprint())).len(), 0);
+//! assert_eq!(server.requests_matching(Requests::any().with(new.fingerprint())).len(), 0);
 //!
 //! server.shutdown().await; // no task, no socket is left
 //! # Ok(())
@@ -51,30 +51,30 @@
 //!
 //! # Without a socket
 //!
-//! [`ApiServerBuilder::start_without_socket`] opens no port and spawns nothing: it suits tests that pause the
+//! [`TestServerBuilder::start_without_socket`] opens no port and spawns nothing: it suits tests that pause the
 //! clock, and those only are meant to (a paused clock runs ahead whenever all tasks wait, and waiting for a socket
-//! counts as waiting). [`ApiServer::service`] gives the same on a server that has a socket too.
+//! counts as waiting). [`TestServer::service`] gives the same on a server that has a socket too.
 //!
 //! # What goes wrong on demand
 //!
-//! - credentials: [expire](ApiServer::issue_expiring_token), [revoked](ApiServer::revoke),
-//!   [rotated](ApiServer::rotate_token), [forbidden](ApiServer::forbid)
+//! - credentials: [expire](TestServer::issue_expiring_token), [revoked](TestServer::revoke),
+//!   [rotated](TestServer::rotate_token), [forbidden](TestServer::forbid)
 //! - requests: [`Fault`], from a 401 to an answer that never comes
-//! - connections: [`ConnectionFault`], [`cut_connections`](ApiServer::cut_connections),
-//!   [`silence_connections`](ApiServer::silence_connections), [`stop`](ApiServer::stop)
-//! - watches: [ended](ApiServer::end_watches), silent, cut, [behind a compaction](ApiServer::compact)
-//! - the cluster itself: [not ready](ApiServer::set_ready), [replaced](ApiServer::replace)
+//! - connections: [`ConnectionFault`], [`cut_connections`](TestServer::cut_connections),
+//!   [`silence_connections`](TestServer::silence_connections), [`stop`](TestServer::stop)
+//! - watches: [ended](TestServer::end_watches), silent, cut, [behind a compaction](TestServer::compact)
+//! - the cluster itself: [not ready](TestServer::set_ready), [replaced](TestServer::replace)
 //!
 //! # Knowingly different from a real API server
 //!
 //! | here | there |
 //! |---|---|
-//! | every authenticated user may do everything that no [`forbid`](ApiServer::forbid) forbids | RBAC |
+//! | every authenticated user may do everything that no [`forbid`](TestServer::forbid) forbids | RBAC |
 //! | access reviews: `SelfSubjectAccessReview` alone, for the usual verbs | four reviews, for any verb |
 //! | a client certificate is one this server issued; its subject names the user's first group only | any certificate of the client authority |
 //! | impersonation is for `system:masters`; faults and the log know the one who impersonates | allowed by RBAC; audited as both |
 //! | no session is resumed: every connection is a full TLS handshake | sessions are resumed |
-//! | an idle connection and a slow head have [one limit](ApiServerBuilder::head_timeout); an idle HTTP/2 connection stays open | 90 s idle, 32 s for a head |
+//! | an idle connection and a slow head have [one limit](TestServerBuilder::head_timeout); an idle HTTP/2 connection stays open | 90 s idle, 32 s for a head |
 //! | schemas of core types: unknown fields are kept, most fields are neither defaulted nor validated | enforced |
 //! | empty maps and lists of core types are kept as sent, except metadata and the data of ConfigMaps and Secrets | left out |
 //! | schemas of custom resources are stored and not enforced; unknown fields are kept, defaults not filled in | enforced, unknown fields pruned, defaults filled in |
@@ -108,17 +108,17 @@ pub use self::{
     },
     control::{
         faults::{ConnectionFault, ConnectionInjection, Fault, Injection},
-        orders::Standing,
-        record::{EndReason, Ended, Logged, Marker, RequestRecord},
-        requests::Requests,
+        orders::InjectionHandle,
+        record::{EndReason, Ended, Marker, RequestRecord},
+        requests::{Logged, Requests, ResourceName, of},
     },
-    error::{ClientError, DeclareError, StartError},
+    error::{ClientError, InstallError, StartError},
     pipeline::body::{ConnectionCut, ResponseBody},
     pki::error::{CertificateError, NeedsTls},
     server::{
         actions::Replacement,
-        builder::ApiServerBuilder,
-        handle::{ApiServer, Loopback, NoSocket},
+        builder::TestServerBuilder,
+        handle::{Loopback, NoSocket, TestServer},
     },
-    transport::socketless::{ApiService, ServiceError},
+    transport::socketless::{ServiceError, TestService},
 };

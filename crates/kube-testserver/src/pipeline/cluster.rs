@@ -15,7 +15,7 @@ use crate::{
         credential::{Credential, User},
     },
     api::entry::Api,
-    error::{DeclareError, StartError},
+    error::{InstallError, StartError},
     pipeline::settings::Settings,
     pki::{
         authority::{Authority, Validity},
@@ -51,27 +51,27 @@ impl Pki {
 
 impl Cluster {
     /// A cluster with its own authority and one administrator.
-    pub(crate) fn new(settings: &Settings, declared: &[Value]) -> Result<Self, StartError> {
+    pub(crate) fn new(settings: &Settings, installed: &[Value]) -> Result<Self, StartError> {
         let admin = Credential::random_token(User::new("admin").group("system:masters"));
         let credentials = Arc::new(Credentials::default());
         credentials.accept(&admin, None, Instant::now());
-        Self::with(declared, credentials, Arc::new(Pki::new(settings)?), admin)
+        Self::with(installed, credentials, Arc::new(Pki::new(settings)?), admin)
     }
 
     /// Another cluster that lets in whom this one does.
-    pub(crate) fn sibling(&self, declared: &[Value]) -> Result<Self, StartError> {
-        Self::with(declared, Arc::clone(&self.credentials), Arc::clone(&self.pki), self.admin())
+    pub(crate) fn sibling(&self, installed: &[Value]) -> Result<Self, StartError> {
+        Self::with(installed, Arc::clone(&self.credentials), Arc::clone(&self.pki), self.admin())
     }
 
     fn with(
-        declared: &[Value],
+        installed: &[Value],
         credentials: Arc<Credentials>,
         pki: Arc<Pki>,
         admin: Credential,
     ) -> Result<Self, StartError> {
         let api = Api::new();
-        for crd in declared {
-            api.declare(crd).map_err(|status| DeclareError::refused(&status))?;
+        for crd in installed {
+            api.install(crd).map_err(|status| InstallError::refused(&status))?;
         }
         let uid = api.kube_system_uid().into();
         Ok(Self { api, uid, credentials, pki, admin: Mutex::new(admin) })

@@ -21,7 +21,7 @@ use crate::{
     server::kubeconfig::{self, Destination},
     transport::{
         listen::{self, Listening},
-        socketless::ApiService,
+        socketless::TestService,
     },
 };
 
@@ -30,14 +30,14 @@ const BACKLOG: u32 = 1024;
 
 /// A Kubernetes API server inside the test process.
 ///
-/// It runs until [`shutdown`](ApiServer::shutdown) or until it is dropped. A drop only tells the tasks to
+/// It runs until [`shutdown`](TestServer::shutdown) or until it is dropped. A drop only tells the tasks to
 /// end; `shutdown` waits until they have. The type parameter says how it is reached: by a loopback socket, or by
-/// [`ApiServer::service`] alone.
+/// [`TestServer::service`] alone.
 ///
 /// See the [module](super) for an example.
 #[derive(Debug)]
 #[must_use = "the server ends when this is dropped"]
-pub struct ApiServer<T = Loopback> {
+pub struct TestServer<T = Loopback> {
     pub(crate) core: Arc<Core>,
     pub(crate) transport: T,
     _gone_on_drop: DropGuard,
@@ -62,7 +62,7 @@ enum Phase {
     Stopped(Option<TcpSocket>),
 }
 
-impl<T> ApiServer<T> {
+impl<T> TestServer<T> {
     fn with(core: Arc<Core>, transport: T) -> Self {
         let guard = core.gone.clone().drop_guard();
         Self { core, transport, _gone_on_drop: guard }
@@ -73,12 +73,12 @@ impl<T> ApiServer<T> {
     ///
     /// It opens no socket, spawns nothing and works under a paused clock. Authentication, faults and log are the
     /// same as on the socket.
-    pub fn service(&self, credential: impl Into<Option<Credential>>) -> ApiService {
-        ApiService::new(Arc::clone(&self.core), credential.into())
+    pub fn service(&self, credential: impl Into<Option<Credential>>) -> TestService {
+        TestService::new(Arc::clone(&self.core), credential.into())
     }
 }
 
-impl ApiServer<NoSocket> {
+impl TestServer<NoSocket> {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self::with(core, NoSocket)
     }
@@ -102,7 +102,7 @@ impl ApiServer<NoSocket> {
     }
 }
 
-impl ApiServer<Loopback> {
+impl TestServer<Loopback> {
     pub(crate) async fn listen(core: Arc<Core>) -> Result<Self, StartError> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let failed = |source| StartError::Bind { address: any, source };

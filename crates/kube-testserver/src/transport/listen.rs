@@ -103,7 +103,7 @@ async fn connection(core: Arc<Core>, stream: TcpStream, tasks: TaskTracker) {
 
 /// Talks to one client until one side has had enough. Errors of the connection are the client's to see.
 async fn talk(core: Arc<Core>, connection: Connection, mut stream: TcpStream, tasks: TaskTracker) {
-    let fault = core.connection_faults.take(|rules| (!rules.is_empty()).then_some(0));
+    let fault = core.connection_faults.take(|orders| (!orders.is_empty()).then_some(0));
     let validity = match fault {
         Some(ConnectionFault::Closed) => return,
         Some(ConnectionFault::Silent) => {

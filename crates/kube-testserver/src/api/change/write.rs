@@ -24,7 +24,7 @@ use crate::{
 pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> Result<Arc<Stored>, Status> {
     target.place(&mut object)?;
     let kind = &target.view.kind;
-    let shelf = kind.shelf.as_str();
+    let collection = kind.collection.as_str();
     if !meta::text(&object, "resourceVersion").is_empty() {
         return Err(Status::internal("resourceVersion should not be set on objects to be created"));
     }
@@ -32,7 +32,7 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
         let prefix: String = meta::text(&object, "generateName").chars().take(58).collect();
         let name = loop {
             let name = format!("{prefix}{}", random_suffix());
-            if store.find(shelf, &Key::new(&target.key.namespace, &name)).is_none() {
+            if store.find(collection, &Key::new(&target.key.namespace, &name)).is_none() {
                 break name;
             }
         };
@@ -69,17 +69,17 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
     if !causes.is_empty() {
         return Err(refused(&causes));
     }
-    if let Some(there) = store.find(shelf, &target.key) {
+    if let Some(there) = store.find(collection, &target.key) {
         let taken = Status::already_exists(&kind.group, &kind.plural, &target.key.name);
         return Err(if meta::is_deleting(&there.value()) { taken.by_one_being_deleted() } else { taken });
     }
     managed_fields::track(None, &mut object, target);
-    meta::tidy(&mut object);
+    meta::drop_empty(&mut object);
     if target.dry_run {
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), 0, &object)));
     }
-    definitions::settle(store, kind, &mut object);
-    let stored = store.put(shelf, target.key.clone(), object);
+    definitions::establish(store, kind, &mut object);
+    let stored = store.put(collection, target.key.clone(), object);
     definitions::after_write(store, kind, &stored);
     Ok(stored)
 }
@@ -92,14 +92,14 @@ pub(crate) fn update(
     change: impl FnOnce(&Value) -> Result<Value, Status>,
 ) -> Result<Arc<Stored>, Status> {
     let kind = &target.view.kind;
-    let current = store.find(&kind.shelf, &target.key).cloned().ok_or_else(|| target.not_found())?;
+    let current = store.find(&kind.collection, &target.key).cloned().ok_or_else(|| target.not_found())?;
     let old = current.value();
     let mut new = change(&old)?;
     target.place(&mut new)?;
     meta::metadata_mut(&mut new).insert("name".to_owned(), (&*target.key.name).into());
     check_preconditions(target, style, &current, &new)?;
     restrict(target, &old, &mut new);
-    let mut causes = meta::settle_update(&old, &mut new);
+    let mut causes = meta::carry_over(&old, &mut new);
     core_rules::fill_in(kind, &mut new, false);
     causes.extend(meta::problems(&new, kind));
     causes.extend(core_rules::problems(kind, &new, Some(&old)));
@@ -114,7 +114,7 @@ pub(crate) fn update(
         managed_fields::track(Some(&old), &mut new, target);
     }
     meta::metadata_mut(&mut new).insert("resourceVersion".to_owned(), current.rv.to_string().into());
-    meta::tidy(&mut new);
+    meta::drop_empty(&mut new);
     if managed_fields::same(&old, &new) {
         return Ok(current);
     }
@@ -122,15 +122,15 @@ pub(crate) fn update(
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), current.rv, &new)));
     }
     if delete::may_go(&new) && meta::is_deleting(&old) && delete::was_waiting(&old) {
-        let stored = store.remove(&kind.shelf, &target.key, new);
+        let stored = store.remove(&kind.collection, &target.key, new);
         delete::after_removal(store, kind, &stored, target.now);
         return Ok(stored);
     }
-    definitions::settle(store, kind, &mut new);
-    let stored = store.put(&kind.shelf, target.key.clone(), new);
+    definitions::establish(store, kind, &mut new);
+    let stored = store.put(&kind.collection, target.key.clone(), new);
     definitions::after_write(store, kind, &stored);
     if kind.is("", "namespaces") {
-        delete::sweep_namespace(store, &target.key.name, target.now);
+        delete::empty_namespace(store, &target.key.name, target.now);
     }
     Ok(stored)
 }

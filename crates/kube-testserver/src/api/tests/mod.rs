@@ -157,7 +157,7 @@ fn widget(name: &str, spec: &Value) -> Value {
 
 fn with_widgets() -> Api {
     let api = Api::new();
-    api.declare(&widgets()).unwrap();
+    api.install(&widgets()).unwrap();
     api
 }
 
