@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 
 use sha2::{Digest, Sha256};
 
-use crate::pki::authority::Issued;
+use crate::pki::issued::Issued;
 
 /// Who a request is made as.
 ///

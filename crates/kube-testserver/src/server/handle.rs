@@ -17,7 +17,7 @@ use crate::{
     access::credential::Credential,
     error::{ClientError, StartError},
     pipeline::state::Core,
-    pki::security::Security,
+    pki::{provider::provider, security::Security},
     server::kubeconfig::{self, Destination},
     transport::{
         listen::{self, Listening},
@@ -192,7 +192,8 @@ impl TestServer<Loopback> {
 
     /// A client with the administrator's credential. It does not retry: a fault is seen at once.
     ///
-    /// Installs rustls' ring provider as the process default if there is none yet, since kube needs one.
+    /// Installs the provider of the feature `ring` or `aws-lc-rs` as the default of the process if it has none yet, since kube
+    /// needs one.
     ///
     /// # Errors
     /// If kube cannot build a client.
@@ -220,18 +221,16 @@ impl TestServer<Loopback> {
     }
 
     fn destination(&self) -> Destination<'_> {
-        let ca_pem = match self.core.settings.security {
-            Security::Tls => Some(self.ca_pem()),
-            Security::Plain => None,
-        };
-        Destination { name: &self.core.settings.name, url: self.url(), ca_pem }
+        Destination { name: &self.core.settings.name, url: self.url(), ca_pem: self.ca_pem() }
     }
 }
 
 /// Kube builds TLS clients with the process-wide provider and panics without one.
 fn ensure_crypto_provider() {
-    if CryptoProvider::get_default().is_none() {
-        // Losing the race to somebody else's provider is as good.
-        _ = rustls::crypto::ring::default_provider().install_default();
+    if CryptoProvider::get_default().is_none()
+        && let Ok(provider) = provider()
+    {
+        // Losing the race to another provider is as good.
+        _ = provider.install_default();
     }
 }

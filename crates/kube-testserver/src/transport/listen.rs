@@ -24,7 +24,7 @@ use crate::{
         state::{Connection, Core},
     },
     pki::{
-        authority::Validity,
+        issued::Validity,
         security::{H2, Security},
         tls,
     },
@@ -149,7 +149,7 @@ async fn shake(core: &Core, connection: &Connection, mut stream: TcpStream, vali
         _ = stream.write_all(NOT_TLS).await;
         return None;
     }
-    let pki = &connection.tenancy.cluster.pki;
+    let pki = connection.tenancy.cluster.pki.as_ref()?;
     let config = match validity {
         Validity::Good => Arc::clone(&pki.server),
         Validity::Expired => tls::server_config(&pki.authority, core.settings.protocols, Validity::Expired).ok()?,

@@ -86,7 +86,7 @@ impl InProcess {
         let text = |text: Option<&str>| text.expect("a credential of this kind").to_owned();
         Entrance {
             url: self.server.url(),
-            ca_pem: self.server.ca_pem(),
+            ca_pem: self.server.ca_pem().expect("the server speaks TLS"),
             admin_certificate_pem: text(self.admin.certificate_pem()),
             admin_key_pem: text(self.admin.key_pem()),
             admin_token: text(self.admin_by_token.token()),
