@@ -8,8 +8,8 @@ use crate::process::{Failure, cargo};
 const BENCHES: &[(&[&str], &str)] = &[
     (&["clientmgr-kube"], "manager"),
     (&["clientmgr-kube"], "memory"),
-    (&["clientmgr-fake", "--features", "apiserver"], "apiserver"),
-    (&["clientmgr-fake", "--features", "apiserver"], "apiserver_memory"),
+    (&["kube-testserver"], "apiserver"),
+    (&["kube-testserver"], "apiserver_memory"),
 ];
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {

@@ -4,9 +4,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-
-use crate::workspace;
 
 /// Why a habit did not succeed.
 #[derive(Debug)]
@@ -50,6 +49,11 @@ impl fmt::Display for Failure {
     }
 }
 
+/// The root directory of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in a directory of the workspace")
+}
+
 /// A program that is to run in the workspace's root.
 pub(crate) struct Program {
     command: Command,
@@ -72,7 +76,7 @@ impl Program {
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         let program = program.as_ref();
         let mut command = Command::new(program);
-        command.current_dir(workspace::root());
+        command.current_dir(root());
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(belongs_to_xtask) {
                 command.env_remove(name);

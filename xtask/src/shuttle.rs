@@ -5,14 +5,13 @@
 
 use std::ffi::OsString;
 
-use crate::process::{Failure, cargo};
-use crate::workspace;
+use crate::process::{Failure, cargo, root};
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
     cargo()
         .args(["test", "--package", "clientmgr-core", "--test", "shuttle", "--"])
         .args(arguments)
         .env_flags("RUSTFLAGS", "--cfg clientmgr_shuttle")
-        .env("CARGO_TARGET_DIR", workspace::root().join("target").join("shuttle"))
+        .env("CARGO_TARGET_DIR", root().join("target").join("shuttle"))
         .run()
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::process::{Failure, Program, cargo, cargo_of, takes_no_arguments};
+use crate::process::{self, Failure, Program, cargo, cargo_of, takes_no_arguments};
 use crate::workspace::{self, WHOLE_WORKSPACE};
 
 /// With the `rust-version` of the manifests, all targets.
@@ -49,7 +49,7 @@ struct Lock {
 
 impl Lock {
     fn keep() -> Result<Self, Failure> {
-        let path = workspace::root().join("Cargo.lock");
+        let path = process::root().join("Cargo.lock");
         let text = fs::read_to_string(&path).map_err(|error| Failure::Invalid(format!("Cargo.lock: {error}")))?;
         Ok(Self { path, text })
     }

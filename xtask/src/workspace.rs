@@ -1,7 +1,6 @@
 //! What the workspace consists of, as `cargo metadata` tells it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::Value;
 
@@ -12,12 +11,8 @@ use crate::process::{Failure, cargo};
 ///
 /// Not `--all-features`: `openssl-tls` needs a system library and `aws-lc-rs` a long C build, and both would stand in
 /// one binary with ring. The habit `features` checks them, alone and together.
-pub(crate) const WHOLE_WORKSPACE: &[&str] = &["--workspace", "--features", "clientmgr-fake/apiserver"];
-
-/// The root directory of the workspace.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in a directory of the workspace")
-}
+pub(crate) const WHOLE_WORKSPACE: &[&str] =
+    &["--workspace", "--features", "clientmgr-fake/apiserver,clientmgr-fake/ring"];
 
 /// A member of the workspace.
 #[derive(Debug, Default)]

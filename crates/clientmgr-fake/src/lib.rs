@@ -3,7 +3,7 @@
 
 #[cfg(feature = "apiserver")]
 #[cfg_attr(docsrs, doc(cfg(feature = "apiserver")))]
-pub mod apiserver;
+pub use kube_testserver as apiserver;
 pub mod laws;
 mod provider;
 

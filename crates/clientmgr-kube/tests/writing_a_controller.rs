@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_fake::FakeClientProvider;
-use clientmgr_fake::apiserver::{ApiServer, Fault, Logged, NoSocket, Requests};
+use clientmgr_fake::apiserver::{Fault, NoSocket, Requests, TestServer};
 use clientmgr_kube::{
     BoundStates, ClientManager, ClusterResource as _, ConnectedAt, Endpoint, Fleet, NamespacedName, ObjectKey,
     ObservedCluster, to_micro_time,
@@ -47,7 +47,7 @@ fn setup() -> (FakeClientProvider<Client>, Context) {
     (provider, context)
 }
 
-async fn text(member: &ApiServer<NoSocket>) -> Option<String> {
+async fn text(member: &TestServer<NoSocket>) -> Option<String> {
     let maps: Api<ConfigMap> = Api::default_namespaced(member.client());
     maps.get_opt("hello").await.unwrap().and_then(|map| map.data?.remove("text"))
 }
@@ -61,13 +61,13 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 async fn a_greeting_moves_to_the_new_connection_once_the_cluster_object_tells_of_it() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
     let prod = NamespacedName::cluster_scoped("admin@prod");
-    let old = ApiServer::builder().start_without_socket()?;
-    let new = ApiServer::builder().start_without_socket()?;
+    let old = TestServer::builder().start_without_socket()?;
+    let new = TestServer::builder().start_without_socket()?;
 
     let first = provider.set_client(&prod, old.client())?;
     reconcile(&greeting("hi"), Some(&cluster(Some(first))), &context).await?;
     assert_eq!(text(&old).await.as_deref(), Some("hi"));
-    soon(old.wait_for(Requests::to("configmaps").verb("watch"))).await;
+    soon(old.wait_for(Requests::watch("configmaps"))).await;
 
     // The cache lags: what stands, stands.
     let second = provider.set_client(&prod, new.client())?;
@@ -77,7 +77,7 @@ async fn a_greeting_moves_to_the_new_connection_once_the_cluster_object_tells_of
     reconcile(&greeting("ha"), Some(&cluster(Some(second))), &context).await?;
     assert_eq!(text(&new).await.as_deref(), Some("ha"));
     assert_eq!(text(&old).await.as_deref(), Some("ho"));
-    soon(old.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).ended())).await;
+    soon(old.wait_for(Requests::watch("configmaps").ended())).await;
     Ok(())
 }
 
@@ -93,7 +93,7 @@ async fn every_failure_has_its_next_step() -> Result<(), Box<dyn Error>> {
     let unavailable = reconcile(&greeting("hi"), Some(&cluster(None)), &context).await?;
     assert_eq!(unavailable, Action::requeue(RETRY));
 
-    let member = ApiServer::builder().start_without_socket()?;
+    let member = TestServer::builder().start_without_socket()?;
     let connected_at = provider.set_client(&prod, member.client())?;
     let outdated = reconcile(&greeting("hi"), Some(&cluster(None)), &context).await?;
     assert_eq!(outdated, Action::await_change());
@@ -107,9 +107,9 @@ async fn every_failure_has_its_next_step() -> Result<(), Box<dyn Error>> {
 #[tokio::test]
 async fn nothing_stays_of_a_greeting_that_goes_or_whose_cluster_does() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
-    let member = ApiServer::builder().start_without_socket()?;
+    let member = TestServer::builder().start_without_socket()?;
     let cluster = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), member.client())?));
-    let watch = || Logged::from(Requests::to("configmaps").verb("watch"));
+    let watch = || Requests::watch("configmaps");
 
     let begun = member.marker();
     reconcile(&greeting("hi"), Some(&cluster), &context).await?;
@@ -146,16 +146,16 @@ async fn a_greeting_that_cannot_be_taken_away_is_kept() -> Result<(), Box<dyn Er
 #[tokio::test]
 async fn a_greeting_that_names_another_cluster_leaves_the_first() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
-    let [east, west] = ["east", "west"].map(|_| ApiServer::builder().start_without_socket());
+    let [east, west] = ["east", "west"].map(|_| TestServer::builder().start_without_socket());
     let (east, west) = (east?, west?);
     let first = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), east.client())?));
     let mut second = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@west"), west.client())?));
     second.spec.context = "admin@west".to_owned();
 
     reconcile(&greeting("hi"), Some(&first), &context).await?;
-    soon(east.wait_for(Requests::to("configmaps").verb("watch"))).await;
+    soon(east.wait_for(Requests::watch("configmaps"))).await;
     reconcile(&greeting("hi"), Some(&second), &context).await?;
-    soon(east.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).ended())).await;
+    soon(east.wait_for(Requests::watch("configmaps").ended())).await;
     assert_eq!(text(&west).await.as_deref(), Some("hi"));
     Ok(())
 }
@@ -163,7 +163,7 @@ async fn a_greeting_that_names_another_cluster_leaves_the_first() -> Result<(), 
 #[tokio::test]
 async fn a_watch_that_broke_is_begun_anew() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
-    let member = ApiServer::builder().start_without_socket()?;
+    let member = TestServer::builder().start_without_socket()?;
     let cluster = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), member.client())?));
     reconcile(&greeting("hi"), Some(&cluster), &context).await?;
     let standing = async |_| unreachable!("it stands");
@@ -177,16 +177,16 @@ async fn a_watch_that_broke_is_begun_anew() -> Result<(), Box<dyn Error>> {
     let action = reconcile(&greeting("hi"), Some(&cluster), &context).await?;
     assert_eq!(action, Action::requeue(Duration::ZERO));
     assert_eq!(reconcile(&greeting("hi"), Some(&cluster), &context).await?, Action::requeue(RESYNC));
-    soon(member.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).since(begun))).await;
+    soon(member.wait_for(Requests::watch("configmaps").since(begun))).await;
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_is_never_answered_is_given_up() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
-    let member = ApiServer::builder().start_without_socket()?;
+    let member = TestServer::builder().start_without_socket()?;
     let cluster = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), member.client())?));
-    member.inject(Fault::NeverAnswer.on(Requests::to("configmaps").verb("patch")).times(1));
+    member.inject(Fault::NeverAnswer.on(Requests::patch("configmaps")).times(1));
     let error = reconcile(&greeting("hi"), Some(&cluster), &context).await.unwrap_err();
     assert!(matches!(error, greeting::Error::Deadline), "{error:?}");
     reconcile(&greeting("hi"), Some(&cluster), &context).await?;
@@ -206,7 +206,7 @@ async fn a_refusal_is_looked_at_without_a_client() -> Result<(), Box<dyn Error>>
 #[tokio::test]
 async fn an_object_whose_kind_is_known_at_run_time_is_known_by_its_uid() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
-    let member = ApiServer::builder().start_without_socket()?;
+    let member = TestServer::builder().start_without_socket()?;
     let cluster = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), member.client())?));
     reconcile(&greeting("hi"), Some(&cluster), &context).await?;
 
@@ -227,7 +227,7 @@ async fn an_object_whose_kind_is_known_at_run_time_is_known_by_its_uid() -> Resu
 
 // All of it, over a fleet and servers with sockets.
 
-async fn said(server: &ApiServer, words: &str) -> Result<(), Box<dyn Error>> {
+async fn said(server: &TestServer, words: &str) -> Result<(), Box<dyn Error>> {
     let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
     let says =
         |map: Option<&ConfigMap>| map.and_then(|map| map.data.as_ref()?.get("text")).is_some_and(|text| text == words);
@@ -248,8 +248,8 @@ async fn told(
 
 #[tokio::test]
 async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
-    let hub = ApiServer::builder().declare(Cluster::crd()).declare(Greeting::crd()).start().await?;
-    let prod = ApiServer::builder().name("admin@prod").start().await?;
+    let hub = TestServer::builder().install(Cluster::crd()).install(Greeting::crd()).start().await?;
+    let prod = TestServer::builder().name("admin@prod").start().await?;
     let key = NamespacedName::cluster_scoped("admin@prod");
     let old = prod.issue_token("greeter");
 
@@ -269,7 +269,7 @@ async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
     greetings.create(&PostParams::default(), &first_greeting).await?;
     said(&prod, "hi").await?;
     let first = told(&clusters, |connected_at| connected_at.is_some()).await?;
-    let watch = || Logged::from(Requests::to("configmaps").verb("watch"));
+    let watch = || Requests::watch("configmaps");
     soon(prod.wait_for(watch().with(old.fingerprint()).answered())).await;
 
     // The connection is replaced: a new token, and the fleet told of it.
@@ -283,7 +283,7 @@ async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
     let replaced = prod.marker();
     say(&greetings, "ho").await?;
     said(&prod, "ho").await?;
-    assert!(prod.requests_matching(Logged::any().since(replaced).with(old.fingerprint())).is_empty());
+    assert!(prod.requests_matching(Requests::any().since(replaced).with(old.fingerprint())).is_empty());
 
     // The watch is alive: what others do to the map is undone.
     let maps: Api<ConfigMap> = Api::default_namespaced(prod.client().await?);
@@ -305,7 +305,7 @@ async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
     greetings.delete("hello", &DeleteParams::default()).await?;
     soon(await_condition(greetings, "hello", |greeting: Option<&Greeting>| greeting.is_none())).await?;
     assert!(maps.get_opt("hello").await?.is_none());
-    let deletion = Logged::from(Requests::to("configmaps").verb("delete")).since(last).with(new.fingerprint());
+    let deletion = Requests::delete("configmaps").since(last).with(new.fingerprint());
     assert_eq!(prod.requests_matching(deletion.status(200)).len(), 1);
     soon(prod.wait_for(watch().since(stopped).with(new.fingerprint()).ended())).await;
 
@@ -322,7 +322,7 @@ async fn say(greetings: &Api<Greeting>, text: &str) -> Result<(), kube::Error> {
 
 #[tokio::test]
 async fn a_check_alone_never_takes_up_new_credentials() -> Result<(), Box<dyn Error>> {
-    let prod = ApiServer::builder().name("admin@prod").start().await?;
+    let prod = TestServer::builder().name("admin@prod").start().await?;
     let key = NamespacedName::cluster_scoped("admin@prod");
     let old = prod.issue_token("greeter");
     let fleet = Fleet::builder().build();
@@ -334,7 +334,7 @@ async fn a_check_alone_never_takes_up_new_credentials() -> Result<(), Box<dyn Er
     assert_eq!(fleet.check(&key).await?, first, "the old one still answers");
     prod.revoke(old.fingerprint());
     assert!(fleet.check(&key).await.is_err());
-    assert!(prod.requests_matching(Logged::any().with(new.fingerprint())).is_empty());
+    assert!(prod.requests_matching(Requests::any().with(new.fingerprint())).is_empty());
     assert!(fleet.connect(&key).await? > first);
     Ok(())
 }
@@ -350,8 +350,8 @@ fn the_binary_runs_on_a_kubeconfig() -> Result<(), Box<dyn Error>> {
         return greetings::binary::main();
     }
     tokio::runtime::Runtime::new()?.block_on(async {
-        let hub = ApiServer::builder().name("hub").declare(Cluster::crd()).declare(Greeting::crd()).start().await?;
-        let prod = ApiServer::builder().name("admin@prod").start().await?;
+        let hub = TestServer::builder().name("hub").install(Cluster::crd()).install(Greeting::crd()).start().await?;
+        let prod = TestServer::builder().name("admin@prod").start().await?;
         let directory = tempfile::tempdir()?;
         let files = [&hub, &prod].map(|server| (directory.path().join(server.name()), server));
         for (file, server) in &files {

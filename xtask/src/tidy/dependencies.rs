@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Violation;
+use super::violation::Violation;
 
 /// What a library must not depend on, at any depth.
 pub(super) struct Rule {

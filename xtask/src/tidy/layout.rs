@@ -1,6 +1,6 @@
 //! What every crate and the workspace must have.
 
-use super::{Texts, Violation};
+use super::violation::{Texts, Violation};
 
 pub(super) fn check(texts: &Texts) -> Vec<Violation> {
     let mut violations = Vec::new();

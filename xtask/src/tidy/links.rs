@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Texts, Violation, has_extension};
+use super::violation::{Texts, Violation, has_extension};
 
 pub(super) fn check(texts: &Texts) -> Vec<Violation> {
     let mut violations = Vec::new();

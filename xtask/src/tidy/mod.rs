@@ -4,56 +4,31 @@
 //! the disk and asks cargo. What must not live here: anything that the compiler or clippy can tell.
 
 mod dependencies;
+mod imports;
 mod layout;
 mod links;
 mod rust;
 mod source;
+mod violation;
 mod waits;
 mod words;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::process::{Failure, cargo, takes_no_arguments};
-use crate::workspace;
+use crate::process::{Failure, cargo, root, takes_no_arguments};
 
 use self::source::Source;
-
-/// Something that is not as it should be, and what to do about it.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Violation {
-    /// Relative to the root of the workspace, with slashes.
-    path: String,
-    line: usize,
-    message: String,
-}
-
-impl Violation {
-    fn new(path: impl Into<String>, line: usize, message: impl Into<String>) -> Self {
-        Self { path: path.into(), line, message: message.into() }
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.path, self.line, self.message)
-    }
-}
-
-/// The texts of the workspace, by their paths relative to the root, with slashes.
-type Texts = BTreeMap<String, String>;
+use self::violation::{Texts, Violation, has_extension};
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
     takes_no_arguments(arguments)?;
     let mut texts = Texts::new();
-    read_into(&mut texts, workspace::root(), "")
-        .map_err(|error| Failure::Invalid(format!("reading the sources: {error}")))?;
+    read_into(&mut texts, root(), "").map_err(|error| Failure::Invalid(format!("reading the sources: {error}")))?;
 
-    let mut violations = check_texts(&texts, &workspace::root().to_string_lossy());
+    let mut violations = check_texts(&texts, &root().to_string_lossy());
     for rule in dependencies::RULES {
         let tree = cargo().args(dependencies::tree_arguments(rule)).output()?;
         violations.extend(dependencies::check(rule, &tree));
@@ -87,11 +62,8 @@ fn check_texts(texts: &Texts, root: &str) -> Vec<Violation> {
         violations.extend(words::check_comments(source));
     }
     violations.extend(rust::check_guarded(&sources));
+    violations.extend(imports::check(&sources));
     violations
-}
-
-fn has_extension(path: &str, extension: &str) -> bool {
-    Path::new(path).extension().is_some_and(|found| found == extension)
 }
 
 /// Reads every text below a directory, except what is built, downloaded or kept by git.
@@ -115,7 +87,7 @@ fn read_into(texts: &mut Texts, directory: &Path, prefix: &str) -> io::Result<()
 
 #[cfg(test)]
 mod tests {
-    use super::{Texts, Violation, check_texts};
+    use super::{Texts, check_texts};
 
     /// A workspace that breaks no rule.
     fn tidy_texts() -> Texts {
@@ -144,6 +116,8 @@ mod tests {
         texts.insert("crates/one/src/d.rs".into(), "//! D.\nuse dashmap::DashMap;\n".into());
         texts.insert("crates/one/tests/e.rs".into(), "//! E.\nfn f() { thread::sleep(D); }\n".into());
         texts.insert("docs/f.md".into(), concat!("[gone](gone.md)\nFIX", "ME\n").into());
+        texts.insert("crates/one/src/g.rs".into(), "//! G.\nuse crate::h::H;\n".into());
+        texts.insert("crates/one/src/h.rs".into(), "//! H.\nuse crate::g::G;\n".into());
         texts.insert("crates/two/Cargo.toml".into(), "[package]\n".into());
 
         let mut found: Vec<_> = check_texts(&texts, "/ws").into_iter().map(|it| (it.path, it.line)).collect();
@@ -153,16 +127,12 @@ mod tests {
             ("crates/one/src/a.rs", 4),
             ("crates/one/src/b.rs", 2),
             ("crates/one/src/d.rs", 2),
+            ("crates/one/src/g.rs", 2),
             ("crates/one/tests/e.rs", 2),
             ("crates/two/Cargo.toml", 1),
             ("docs/f.md", 1),
             ("docs/f.md", 2),
         ];
         assert_eq!(found, expected.map(|(path, line)| (path.to_owned(), line)));
-    }
-
-    #[test]
-    fn a_violation_is_shown_so_that_an_editor_can_go_there() {
-        assert_eq!(Violation::new("a/b.rs", 3, "mend it").to_string(), "a/b.rs:3: mend it");
     }
 }

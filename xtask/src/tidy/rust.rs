@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Violation;
 use super::source::{Source, has_word, lines_with};
+use super::violation::Violation;
 
 /// Longer, and a module holds more than one idea.
 const LONGEST_MODULE: usize = 500;

@@ -3,8 +3,8 @@
 //! A sleep in a test is either too short on a slow machine or too long on all others. On a paused clock it is neither:
 //! there it takes no time and its order among other timers is certain.
 
-use super::Violation;
 use super::source::{Source, has_word};
+use super::violation::Violation;
 
 pub(super) fn check(source: &Source<'_>) -> Vec<Violation> {
     let mut in_tests = source.path.contains("/tests/");

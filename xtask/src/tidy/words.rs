@@ -1,7 +1,7 @@
 //! What must not be written anywhere: notes of work left over, and places that exist on one machine only.
 
-use super::Violation;
 use super::source::{Source, has_word, lines_with};
+use super::violation::Violation;
 
 /// Put together so that this file does not break its own rule.
 const LEFT_OVER: [&str; 2] = [concat!("TO", "DO"), concat!("FIX", "ME")];

@@ -3,7 +3,7 @@
 #![expect(unreachable_pub, reason = "a module of a bench, which has no public interface")]
 
 use clientmgr_core::ClientProvider;
-use clientmgr_fake::apiserver::ApiServer;
+use clientmgr_fake::apiserver::TestServer;
 use clientmgr_kube::{Endpoint, Fleet};
 use kube::Client;
 use tokio::runtime::Runtime;
@@ -23,7 +23,7 @@ impl Connections {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
         let fleet = Fleet::builder().build();
         let connected = runtime.block_on(async {
-            let server = ApiServer::builder().start().await.expect("the server starts");
+            let server = TestServer::builder().start().await.expect("the server starts");
             for key in keys() {
                 fleet.upsert(key, Endpoint::from_kubeconfig(&server.kubeconfig(), server.name()));
             }

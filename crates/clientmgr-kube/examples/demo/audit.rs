@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{ApiServer, Credential, Logged, Marker};
+use clientmgr_fake::apiserver::{Credential, Marker, Requests, TestServer};
 use clientmgr_kube::ConnectedAt;
 
 use crate::say;
@@ -30,7 +30,7 @@ impl Audit {
     }
 
     /// From now on, only the latest connection may be used.
-    pub(crate) fn supersede(&mut self, server: &ApiServer) {
+    pub(crate) fn supersede(&mut self, server: &TestServer) {
         if let Some((_latest, old)) = self.connections.split_last_mut() {
             for connection in old {
                 connection.superseded.get_or_insert_with(|| server.marker());
@@ -40,7 +40,7 @@ impl Audit {
 
     /// Gives the server a moment to notice that the requests of superseded clients have ended: a closed connection shows
     /// when it is read. What goes on after that is told by the report.
-    pub(crate) async fn until_closed(&self, server: &ApiServer) {
+    pub(crate) async fn until_closed(&self, server: &TestServer) {
         let closed = async {
             let mut looks = tokio::time::interval(Duration::from_millis(10));
             while self.open(server) > 0 {
@@ -51,19 +51,19 @@ impl Audit {
     }
 
     /// How many requests made with a superseded client go on.
-    fn open(&self, server: &ApiServer) -> usize {
+    fn open(&self, server: &TestServer) -> usize {
         let superseded = self.connections.iter().filter(|connection| connection.superseded.is_some());
         let requests =
-            superseded.flat_map(|old| server.requests_matching(Logged::any().with(old.credential.fingerprint())));
+            superseded.flat_map(|old| server.requests_matching(Requests::any().with(old.credential.fingerprint())));
         requests.filter(|request| request.ended.is_none()).count()
     }
 
     /// Prints the requests by revision. Tells how many were made with a superseded client, and how many requests made
     /// with one still go on.
-    pub(crate) fn report(&self, server: &ApiServer) -> (usize, usize) {
+    pub(crate) fn report(&self, server: &TestServer) -> (usize, usize) {
         let mut late = 0;
         for Connection { revision, credential, superseded } in &self.connections {
-            let own = Logged::any().with(credential.fingerprint());
+            let own = Requests::any().with(credential.fingerprint());
             let requests = server.requests_matching(own.clone());
             let watches = requests.iter().filter(|request| request.verb() == "watch").count();
             let state = if superseded.is_some() { "superseded" } else { "current" };

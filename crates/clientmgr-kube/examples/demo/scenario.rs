@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clientmgr_fake::apiserver::{ApiServer, CertificateError, ClientError, Credential, StartError};
+use clientmgr_fake::apiserver::{CertificateError, ClientError, Credential, StartError, TestServer};
 use clientmgr_kube::{ClientProvider, ConnectError, Endpoint, Fleet, ProviderError};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
@@ -43,13 +43,13 @@ pub(crate) enum Failure {
 /// A member: its server, and the audit of who used it.
 struct Member {
     name: &'static str,
-    server: ApiServer,
+    server: TestServer,
     audit: Audit,
 }
 
 impl Member {
     async fn start(name: &'static str) -> Result<Self, Failure> {
-        let server = ApiServer::builder().name(name).start().await?;
+        let server = TestServer::builder().name(name).start().await?;
         Ok(Self { name, server, audit: Audit::of(name) })
     }
 }
@@ -62,7 +62,7 @@ struct Story {
 }
 
 pub(crate) async fn run() -> Result<(), Failure> {
-    let hub = ApiServer::builder().name("hub").declare(Cluster::crd()).declare(Beacon::crd()).start().await?;
+    let hub = TestServer::builder().name("hub").install(Cluster::crd()).install(Beacon::crd()).start().await?;
     let (mut east, mut west) = (Member::start("east").await?, Member::start("west").await?);
     say(format_args!("hub {}, east {}, west {}", hub.url(), east.server.url(), west.server.url()));
 

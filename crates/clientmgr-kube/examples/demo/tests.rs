@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clientmgr_fake::FakeClientProvider;
-use clientmgr_fake::apiserver::{ApiServer, NoSocket};
+use clientmgr_fake::apiserver::{NoSocket, TestServer};
 use clientmgr_kube::{BoundError, ClientError, ConnectedAt, NamespacedName, to_micro_time};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
@@ -18,16 +18,16 @@ use crate::keeper::Keeper;
 
 /// A hub and a member without sockets, and a fleet that the test plays by hand.
 struct World {
-    hub: ApiServer<NoSocket>,
-    member: ApiServer<NoSocket>,
+    hub: TestServer<NoSocket>,
+    member: TestServer<NoSocket>,
     provider: FakeClientProvider<kube::Client>,
     context: Arc<Context>,
 }
 
 impl World {
     async fn new() -> Self {
-        let hub = ApiServer::builder().declare(Cluster::crd()).declare(Beacon::crd()).start_without_socket().unwrap();
-        let member = ApiServer::builder().start_without_socket().unwrap();
+        let hub = TestServer::builder().install(Cluster::crd()).install(Beacon::crd()).start_without_socket().unwrap();
+        let member = TestServer::builder().start_without_socket().unwrap();
         let provider = FakeClientProvider::empty();
         let context = Context::new(hub.client(), Arc::new(provider.clone()), Journal::new());
         let world = Self { hub, member, provider, context };
@@ -146,7 +146,7 @@ async fn the_whole_story_holds() {
 
 #[tokio::test]
 async fn real_clusters_are_watched_and_a_dead_one_does_not_stop_the_others() {
-    let [alive, dead] = [ApiServer::start_default().await.unwrap(), ApiServer::start_default().await.unwrap()];
+    let [alive, dead] = [TestServer::start_default().await.unwrap(), TestServer::start_default().await.unwrap()];
     dead.stop().await;
     let mut kubeconfig = alive.kubeconfig();
     let mut other = dead.kubeconfig();
@@ -176,7 +176,7 @@ async fn real_clusters_are_watched_and_a_dead_one_does_not_stop_the_others() {
 
 #[tokio::test]
 async fn a_context_that_is_not_there_is_named() {
-    let server = ApiServer::start_default().await.unwrap();
+    let server = TestServer::start_default().await.unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     serde_json::to_writer(&file, &server.kubeconfig()).unwrap();
     let error = crate::real::run(file.path(), &["nowhere".into()], std::future::pending()).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clientmgr_fake::apiserver::ApiServer;
+use clientmgr_fake::apiserver::TestServer;
 use clientmgr_kube::kube::config::{AuthInfo, Cluster, Kubeconfig};
 use clientmgr_kube::{ClusterStatus, KubeconfigProblem, Proof, TokenProblem};
 
@@ -18,7 +18,7 @@ async fn user_of(kubeconfig: &Kubeconfig) -> String {
     }
 }
 
-fn with_cluster(server: &ApiServer, edit: impl FnOnce(&mut Cluster)) -> Kubeconfig {
+fn with_cluster(server: &TestServer, edit: impl FnOnce(&mut Cluster)) -> Kubeconfig {
     let mut kubeconfig = server.kubeconfig();
     edit(kubeconfig.clusters[0].cluster.as_mut().unwrap());
     kubeconfig

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{ApiServer, ConnectionFault, Fault, Logged, Replacement, Requests};
+use clientmgr_fake::apiserver::{ConnectionFault, Fault, Replacement, Requests, TestServer};
 use clientmgr_kube::k8s_openapi::api::core::v1::Namespace;
 use clientmgr_kube::kube::Api;
 use clientmgr_kube::kube::api::ListParams;
@@ -31,7 +31,7 @@ async fn every_context_of_a_kubeconfig_is_connected_to_its_own_server() {
         assert_eq!(connection.revision, outcome.unwrap());
         let marker = server.marker();
         Api::<Namespace>::all(connection.client).list(&ListParams::default()).await.unwrap();
-        server.wait_for(Logged::from(Requests::to("namespaces").verb("list")).since(marker).status(200)).await;
+        server.wait_for(Requests::list("namespaces").since(marker).status(200)).await;
     }
 }
 
@@ -312,7 +312,7 @@ async fn an_endpoint_is_replaced_without_a_gap() {
     let marker = green.marker();
     let client = served(&fleet, &key("shop")).await.client;
     Api::<Namespace>::all(client).list(&ListParams::default()).await.unwrap();
-    green.wait_for(Logged::from(Requests::to("namespaces")).since(marker)).await;
+    green.wait_for(Requests::to("namespaces").since(marker)).await;
 }
 
 #[tokio::test]
@@ -327,7 +327,7 @@ async fn an_endpoint_may_be_a_ready_configuration() {
 
 #[tokio::test]
 async fn a_server_without_tls_is_connected() {
-    let server = ApiServer::builder().name("east").plain_http().start().await.unwrap();
+    let server = TestServer::builder().name("east").plain_http().start().await.unwrap();
     fleet_of(&[&server]).connect(&key("east")).await.unwrap();
 }
 

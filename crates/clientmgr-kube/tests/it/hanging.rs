@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{ApiServer, ConnectionFault, Fault, Logged, Requests};
+use clientmgr_fake::apiserver::{ConnectionFault, Fault, Requests, TestServer};
 use clientmgr_kube::kube::config::AuthInfo;
 use clientmgr_kube::{ConnectFailure, Fleet};
 use futures::future::join;
@@ -23,8 +23,8 @@ async fn a_server_that_never_answers_ends_within_its_deadline_and_delays_no_othe
     }
     let all = fleet.connect_all();
     let watcher = async {
-        good.wait_for(Logged::any().answered()).await;
-        hanging.wait_for(Logged::any()).await;
+        good.wait_for(Requests::any().answered()).await;
+        hanging.wait_for(Requests::any()).await;
         while fleet.status(&key("good")).and_then(|status| status.connected_at()).is_none() {
             tokio::task::yield_now().await;
         }
@@ -53,7 +53,7 @@ async fn the_whole_of_a_connect_has_a_deadline_too() {
 }
 
 /// A fleet whose connect to the server is under way and will not end by itself.
-fn under_way(server: &ApiServer) -> (Fleet, clientmgr_fake::apiserver::Standing) {
+fn under_way(server: &TestServer) -> (Fleet, clientmgr_fake::apiserver::InjectionHandle) {
     let fault = server.inject(Fault::NeverAnswer.on(Requests::any()));
     (fleet_of(&[server]), fault)
 }
@@ -63,7 +63,7 @@ async fn readers_do_not_wait_for_a_connect() {
     let server = server("east").await;
     let (fleet, _fault) = under_way(&server);
     let reader = async {
-        server.wait_for(Logged::any()).await;
+        server.wait_for(Requests::any()).await;
         let error = unavailable(&fleet, &key("east")).await;
         assert!(matches!(error.failure(), ConnectFailure::Connecting), "{error:?}");
         fleet.remove(&key("east"));
@@ -76,7 +76,7 @@ async fn removing_a_cluster_ends_the_connect_under_way() {
     let server = server("east").await;
     let (fleet, _fault) = under_way(&server);
     let remover = async {
-        server.wait_for(Logged::any()).await;
+        server.wait_for(Requests::any()).await;
         fleet.remove(&key("east"));
     };
     let (outcome, ()) = join(fleet.connect(&key("east")), remover).await;
@@ -90,7 +90,7 @@ async fn replacing_an_endpoint_ends_the_connect_under_way_and_the_next_goes_to_t
     let fleet = builder().build();
     fleet.upsert(key("shop"), endpoint(&old, &old.admin()));
     let replacer = async {
-        old.wait_for(Logged::any()).await;
+        old.wait_for(Requests::any()).await;
         fleet.upsert(key("shop"), endpoint(&new, &new.admin()));
         fleet.connect(&key("shop")).await
     };
@@ -104,7 +104,7 @@ async fn replacing_an_endpoint_ends_the_connect_under_way_and_the_next_goes_to_t
 async fn a_connect_that_is_dropped_leaves_the_cluster_as_it_was() {
     let server = server("east").await;
     let (fleet, fault) = under_way(&server);
-    let dropped = async { server.wait_for(Logged::any()).await };
+    let dropped = async { server.wait_for(Requests::any()).await };
     let east = key("east");
     {
         let connecting = std::pin::pin!(fleet.connect(&east));
@@ -126,7 +126,7 @@ async fn a_reconnect_serves_the_old_connection_until_the_new_one_is_proven() {
     let east = key("east");
     {
         let reconnecting = std::pin::pin!(fleet.reconnect(&east));
-        let arrived = std::pin::pin!(server.wait_for(Logged::any().since(marker)));
+        let arrived = std::pin::pin!(server.wait_for(Requests::any().since(marker)));
         futures::future::select(reconnecting, arrived).await;
         assert_eq!(served(&fleet, &key("east")).await.revision, first);
     }
@@ -160,11 +160,11 @@ async fn no_more_clusters_than_allowed_are_connected_at_a_time() {
         fleet.upsert(key(server.name()), endpoint(server, &server.admin()));
     }
     let waiting = async {
-        first.wait_for(Logged::any()).await;
+        first.wait_for(Requests::any()).await;
         assert!(second.requests().is_empty());
         // What waits for its place gets it as soon as there is one.
         fleet.remove(&key("a"));
-        second.wait_for(Logged::any()).await;
+        second.wait_for(Requests::any()).await;
     };
     let (outcomes, ()) = join(fleet.connect_all(), waiting).await;
     assert_eq!(outcomes.iter().map(|(_, outcome)| outcome.is_ok()).collect::<Vec<_>>(), [false, true]);
@@ -182,7 +182,7 @@ async fn a_reconnect_uses_the_credentials_of_its_own_time() {
     let hanging = server.inject(Fault::NeverAnswer.on(Requests::any()));
     let attempt = fleet.connect(&east);
     let rotation = async {
-        server.wait_for(Logged::any().with(old.fingerprint())).await;
+        server.wait_for(Requests::any().with(old.fingerprint())).await;
         std::fs::write(&path, new.token().unwrap()).unwrap();
         let mut reconnecting = std::pin::pin!(fleet.reconnect(&east));
         assert!(futures::poll!(reconnecting.as_mut()).is_pending());
@@ -195,5 +195,5 @@ async fn a_reconnect_uses_the_credentials_of_its_own_time() {
     let (outdated, reconnected) = join(attempt, rotation).await;
     outdated.unwrap_err();
     reconnected.unwrap();
-    server.wait_for(Logged::any().with(new.fingerprint())).await;
+    server.wait_for(Requests::any().with(new.fingerprint())).await;
 }

@@ -1,6 +1,6 @@
 //! The laws of every provider, manager and map of bound states, on a fleet of real connections.
 
-use clientmgr_fake::apiserver::ApiServer;
+use clientmgr_fake::apiserver::TestServer;
 use clientmgr_fake::laws::{Bound, Managed, ProviderSetup};
 use clientmgr_kube::k8s_openapi::api::core::v1::Namespace;
 use clientmgr_kube::kube::{Api, Client};
@@ -10,7 +10,7 @@ use crate::support::{builder, endpoint, key, server};
 
 struct FleetSetup {
     fleet: Fleet,
-    servers: [ApiServer; 2],
+    servers: [TestServer; 2],
 }
 
 impl FleetSetup {
@@ -18,7 +18,7 @@ impl FleetSetup {
         Self { fleet: builder().build(), servers: [server("east").await, server("west").await] }
     }
 
-    fn server(&self, cluster: &NamespacedName) -> &ApiServer {
+    fn server(&self, cluster: &NamespacedName) -> &TestServer {
         self.servers.iter().find(|server| server.name() == cluster.name()).unwrap()
     }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::ApiServer;
+use clientmgr_fake::apiserver::TestServer;
 use clientmgr_kube::kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode, Kubeconfig};
 use clientmgr_kube::{ConnectError, ConnectFailure, PluginProblem};
 
@@ -35,7 +35,7 @@ fn printing(status: &str) -> String {
     format!(r#"echo '{{"apiVersion":"{V1}","kind":"ExecCredential","status":{{{status}}}}}'"#)
 }
 
-fn token_of(server: &ApiServer) -> String {
+fn token_of(server: &TestServer) -> String {
     server.admin().token().unwrap().to_owned()
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{ApiServer, Credential, Logged};
+use clientmgr_fake::apiserver::{Credential, Requests, TestServer};
 use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
 use clientmgr_kube::kube::api::{ObjectMeta, PostParams};
 use clientmgr_kube::kube::config::{AuthInfo, ExecConfig};
@@ -81,7 +81,7 @@ impl Plugin {
 
 #[tokio::test]
 async fn a_renewal_that_hangs_ends_with_the_last_of_its_client() {
-    let server = ApiServer::builder().name("east").plain_http().start().await.unwrap();
+    let server = TestServer::builder().name("east").plain_http().start().await.unwrap();
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     let token = server.issue_token("alice");
@@ -115,7 +115,7 @@ async fn a_renewal_that_hangs_ends_with_the_last_of_its_client() {
 
 /// A cluster that was connected with a token which is refused by now, and whose plugin or file has the next one.
 struct Rotated {
-    server: ApiServer,
+    server: TestServer,
     fleet: Fleet,
     cluster: NamespacedName,
     revision: ConnectedAt,
@@ -167,7 +167,7 @@ async fn a_request_whose_token_is_refused_is_sent_again_with_the_next_one() {
         };
         let created = Api::<ConfigMap>::default_namespaced(client).create(&PostParams::default(), &map).await.unwrap();
         assert_eq!(created.data, map.data);
-        let log = rotated.server.requests_matching(Logged::any().since(marker));
+        let log = rotated.server.requests_matching(Requests::any().since(marker));
         assert_eq!(log.iter().map(|request| request.status).collect::<Vec<_>>(), [Some(401), Some(201)]);
     }
 }
@@ -179,7 +179,7 @@ async fn requests_that_are_refused_together_share_one_renewal() {
     let outcomes = join_all((0..8).map(|_| client.list_core_api_versions())).await;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     assert_eq!(rotated.source.runs(), 2);
-    rotated.server.wait_for(Logged::any().with(rotated.second.fingerprint()).status(200)).await;
+    rotated.server.wait_for(Requests::any().with(rotated.second.fingerprint()).status(200)).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use clientmgr_fake::apiserver::{ApiServer, Fault, Logged, Requests};
+use clientmgr_fake::apiserver::{Fault, Requests, TestServer};
 use clientmgr_kube::kube::config::Kubeconfig;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -13,14 +13,14 @@ use crate::support::{PATIENCE, connect, fleet_with, served};
 
 /// A server, and a door before it that counts who is inside.
 struct Counted {
-    server: ApiServer,
+    server: TestServer,
     door: SocketAddr,
     inside: Arc<()>,
 }
 
 impl Counted {
     async fn start() -> Self {
-        let server = ApiServer::builder().name("east").plain_http().start().await.unwrap();
+        let server = TestServer::builder().name("east").plain_http().start().await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (door, behind, inside) = (listener.local_addr().unwrap(), server.address(), Arc::new(()));
         let counter = Arc::downgrade(&inside);
@@ -93,7 +93,7 @@ async fn an_attempt_that_fails_or_is_dropped_leaves_no_socket_and_no_task() {
     let (fleet, east) = fleet_with(&counted.kubeconfig());
     {
         let connecting = std::pin::pin!(fleet.connect(&east));
-        let arrived = std::pin::pin!(counted.server.wait_for(Logged::any().since(marker)));
+        let arrived = std::pin::pin!(counted.server.wait_for(Requests::any().since(marker)));
         futures::future::select(connecting, arrived).await;
     }
     counted.comes_down_to(before).await;

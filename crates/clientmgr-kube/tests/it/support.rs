@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{ApiServer, Credential};
+use clientmgr_fake::apiserver::{Credential, TestServer};
 use clientmgr_kube::kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use clientmgr_kube::{
     ClientProvider, ConnectError, ConnectFailure, ConnectedAt, Connection, Endpoint, Fleet, FleetBuilder,
@@ -16,8 +16,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// For what is expected not to happen.
 pub(crate) const SOON: Duration = Duration::from_millis(300);
 
-pub(crate) async fn server(name: &str) -> ApiServer {
-    ApiServer::builder().name(name).start().await.unwrap()
+pub(crate) async fn server(name: &str) -> TestServer {
+    TestServer::builder().name(name).start().await.unwrap()
 }
 
 pub(crate) fn key(name: &str) -> NamespacedName {
@@ -28,12 +28,12 @@ pub(crate) fn builder() -> FleetBuilder {
     Fleet::builder().connect_deadline(PATIENCE).request_deadline(PATIENCE)
 }
 
-pub(crate) fn endpoint(server: &ApiServer, credential: &Credential) -> Endpoint {
+pub(crate) fn endpoint(server: &TestServer, credential: &Credential) -> Endpoint {
     Endpoint::from_kubeconfig(&server.kubeconfig_for(credential), server.name())
 }
 
 /// A fleet of these servers, each by its administrator; nothing is connected.
-pub(crate) fn fleet_of(servers: &[&ApiServer]) -> Fleet {
+pub(crate) fn fleet_of(servers: &[&TestServer]) -> Fleet {
     let fleet = builder().build();
     for server in servers {
         fleet.upsert(key(server.name()), endpoint(server, &server.admin()));
@@ -59,7 +59,7 @@ pub(crate) fn kubeconfig(edit: impl FnOnce(&mut Cluster, &mut AuthInfo)) -> Kube
 }
 
 /// The kubeconfig of a server, with another user in the place of the administrator.
-pub(crate) fn kubeconfig_of(server: &ApiServer, user: AuthInfo) -> Kubeconfig {
+pub(crate) fn kubeconfig_of(server: &TestServer, user: AuthInfo) -> Kubeconfig {
     let mut kubeconfig = server.kubeconfig();
     kubeconfig.auth_infos[0].auth_info = Some(user);
     kubeconfig

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::Logged;
+use clientmgr_fake::apiserver::Requests;
 use clientmgr_kube::kube::config::AuthInfo;
 
 use crate::support::{fleet_with, kubeconfig_of, served, server};
@@ -26,7 +26,7 @@ async fn a_token_file_may_end_in_a_newline_and_is_read_again_in_place() {
 
     // No request fails: the old token is good until the new one is read.
     let client = served(&fleet, &key).await.client;
-    while server.requests_matching(Logged::any().with(second.fingerprint())).is_empty() {
+    while server.requests_matching(Requests::any().with(second.fingerprint())).is_empty() {
         client.list_core_api_versions().await.unwrap();
     }
     assert_eq!(served(&fleet, &key).await.revision, revision);

@@ -1,0 +1,216 @@
+//! Authentication: which credential a request carries and whose it is.
+//!
+//! The decision ([`Credentials::identify`]) follows a real API server's chain: a client certificate first, then a bearer
+//! token, then anonymous. A credential that is presented and not accepted never makes the request anonymous.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use crate::access::credential::{Credential, Fingerprint, User};
+
+/// The credentials a request carries, as fingerprints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Presented {
+    pub(crate) certificate: Option<Fingerprint>,
+    pub(crate) token: Option<Fingerprint>,
+}
+
+impl Presented {
+    /// What the connection's certificate and the request's headers present together.
+    pub(crate) fn new(certificate: Option<Fingerprint>, headers: &HeaderMap) -> Self {
+        Self { certificate, token: bearer_token(headers).map(Fingerprint::of_token) }
+    }
+}
+
+/// The bearer token of a request. Another scheme, or an empty token, is as good as none, as it is in the real one.
+pub(crate) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?.trim();
+    let (scheme, rest) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    rest.split(' ').next().filter(|token| !token.is_empty())
+}
+
+/// What authentication made of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// A credential was accepted.
+    Known(User, Fingerprint),
+    /// None was presented.
+    Anonymous,
+    /// One was presented and not accepted: unknown, expired or revoked. The answer is 401, whatever the path.
+    Refused(Fingerprint),
+}
+
+impl Identity {
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        match self {
+            Self::Known(_, fingerprint) | Self::Refused(fingerprint) => Some(*fingerprint),
+            Self::Anonymous => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    user: User,
+    /// Refused from this moment on.
+    until: Option<Instant>,
+}
+
+/// The credentials one cluster accepts. No secret is kept: a token is known by its fingerprint.
+#[derive(Debug, Default)]
+pub(crate) struct Credentials {
+    entries: Mutex<HashMap<Fingerprint, Entry>>,
+}
+
+impl Credentials {
+    /// Accepts `credential`, for ever or for `lifetime`.
+    pub(crate) fn accept(&self, credential: &Credential, lifetime: Option<Duration>, now: Instant) {
+        // A lifetime too long for the clock to hold has no end.
+        let until = lifetime.and_then(|lifetime| now.checked_add(lifetime));
+        let entry = Entry { user: credential.user().clone(), until };
+        self.lock().insert(credential.fingerprint(), entry);
+    }
+
+    /// Refuses the credential `grace` from now; never later than it was going to be refused anyway.
+    /// False if the credential is not known.
+    pub(crate) fn revoke(&self, fingerprint: Fingerprint, grace: Duration, now: Instant) -> bool {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(&fingerprint) else { return false };
+        if let Some(end) = now.checked_add(grace) {
+            entry.until = Some(entry.until.map_or(end, |until| until.min(end)));
+        }
+        true
+    }
+
+    /// Who makes a request that presents this. The certificate is looked at first, as in the real chain.
+    pub(crate) fn identify(&self, presented: Presented, now: Instant) -> Identity {
+        let entries = self.lock();
+        let good = |fingerprint: Fingerprint| {
+            let entry = entries.get(&fingerprint).filter(|entry| entry.until.is_none_or(|until| now < until))?;
+            Some(Identity::Known(entry.user.authenticated(), fingerprint))
+        };
+        match (presented.certificate, presented.token) {
+            (None, None) => Identity::Anonymous,
+            (Some(one), None) | (None, Some(one)) => good(one).unwrap_or(Identity::Refused(one)),
+            (Some(certificate), Some(token)) => {
+                good(certificate).or_else(|| good(token)).unwrap_or(Identity::Refused(token))
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Fingerprint, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn token(user: &str, token: &str) -> Credential {
+        Credential::from_token(User::new(user), token.to_owned())
+    }
+
+    fn presented(credential: &Credential) -> Presented {
+        Presented { certificate: None, token: Some(credential.fingerprint()) }
+    }
+
+    fn known(credential: &Credential) -> Identity {
+        Identity::Known(credential.user().authenticated(), credential.fingerprint())
+    }
+
+    #[test]
+    fn every_pair_of_presented_credentials_is_decided_like_the_real_chain() {
+        let (cert, bearer) = (token("cert-user", "c"), token("token-user", "t"));
+        let unknown = Fingerprint::of_token("nobody's");
+        let now = Instant::now();
+        let credentials = Credentials::default();
+        credentials.accept(&cert, None, now);
+        credentials.accept(&bearer, None, now);
+        let (c, t) = (cert.fingerprint(), bearer.fingerprint());
+        let table = [
+            (None, None, Identity::Anonymous),
+            (None, Some(t), known(&bearer)),
+            (None, Some(unknown), Identity::Refused(unknown)),
+            (Some(c), None, known(&cert)),
+            (Some(unknown), None, Identity::Refused(unknown)),
+            (Some(c), Some(t), known(&cert)),
+            (Some(c), Some(unknown), known(&cert)),
+            (Some(unknown), Some(t), known(&bearer)),
+            (Some(unknown), Some(unknown), Identity::Refused(unknown)),
+        ];
+        for (certificate, token, expected) in table {
+            let presented = Presented { certificate, token };
+            assert_eq!(credentials.identify(presented, now), expected, "{presented:?}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_refused_from_the_moment_its_life_ends() {
+        let credential = token("alice", "a");
+        let start = Instant::now();
+        let credentials = Credentials::default();
+        credentials.accept(&credential, Some(HOUR), start);
+        let at = |moment| credentials.identify(presented(&credential), moment);
+        assert_eq!(at(start + HOUR - Duration::from_nanos(1)), known(&credential));
+        assert_eq!(at(start + HOUR), Identity::Refused(credential.fingerprint()));
+    }
+
+    #[test]
+    fn revoking_shortens_a_life_and_never_prolongs_it() {
+        let (credential, start) = (token("alice", "a"), Instant::now());
+        for (lifetime, grace, end) in [
+            (None, Duration::ZERO, Duration::ZERO),
+            (None, HOUR, HOUR),
+            (Some(HOUR), 2 * HOUR, HOUR),
+            (Some(2 * HOUR), HOUR, HOUR),
+        ] {
+            let credentials = Credentials::default();
+            credentials.accept(&credential, lifetime, start);
+            assert!(credentials.revoke(credential.fingerprint(), grace, start));
+            let at = |moment| credentials.identify(presented(&credential), moment);
+            assert_eq!(at(start + end), Identity::Refused(credential.fingerprint()), "{lifetime:?} {grace:?}");
+            if let Some(before) = end.checked_sub(Duration::from_nanos(1)) {
+                assert_eq!(at(start + before), known(&credential), "{lifetime:?} {grace:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn revoking_what_was_never_issued_says_so() {
+        assert!(!Credentials::default().revoke(Fingerprint::of_token("x"), Duration::ZERO, Instant::now()));
+    }
+
+    #[test]
+    fn the_bearer_token_is_read_as_the_real_one_reads_it() {
+        for (header, expected) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer abc", Some("abc")),
+            ("  Bearer abc ", Some("abc")),
+            ("Bearer abc def", Some("abc")),
+            ("Bearer ", None),
+            ("Bearer", None),
+            ("Bearer  abc", None),
+            ("Basic abc", None),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(http::header::AUTHORIZATION, HeaderValue::from_static(header));
+            assert_eq!(bearer_token(&headers), expected, "{header:?}");
+        }
+        assert_eq!(bearer_token(&HeaderMap::new()), None);
+    }
+}

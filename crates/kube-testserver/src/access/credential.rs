@@ -1,0 +1,225 @@
+//! Users, and the credentials that prove who they are: tokens and client certificates, told apart by fingerprints. Whether
+//! a credential is accepted is decided in `authn`.
+
+use std::{collections::BTreeMap, fmt};
+
+use sha2::{Digest, Sha256};
+
+use crate::pki::issued::Issued;
+
+/// Who a request is made as.
+///
+/// ```
+/// use kube_testserver::User;
+///
+/// let user = User::new("alice").group("developers");
+/// assert_eq!(user.name(), "alice");
+/// assert_eq!(User::from("alice").groups(), &[] as &[String]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    name: String,
+    uid: Option<String>,
+    groups: Vec<String>,
+    extra: BTreeMap<String, Vec<String>>,
+}
+
+impl User {
+    /// A user in no groups but those every authenticated user is in.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), uid: None, groups: Vec::new(), extra: BTreeMap::new() }
+    }
+
+    /// Adds a group. `system:authenticated` is added by the server.
+    #[must_use]
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.groups.push(group.into());
+        self
+    }
+
+    /// Sets the user's UID, as `SelfSubjectReview` tells it.
+    #[must_use]
+    pub fn uid(mut self, uid: impl Into<String>) -> Self {
+        self.uid = Some(uid.into());
+        self
+    }
+
+    /// Adds a value to the user's extra attributes.
+    #[must_use]
+    pub fn extra(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.extra.entry(key.into()).or_default().push(value.into());
+        self
+    }
+
+    /// The user's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The user's groups, as given.
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    pub(crate) fn uid_if_any(&self) -> Option<&str> {
+        self.uid.as_deref()
+    }
+
+    pub(crate) fn extras(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.extra
+    }
+
+    pub(crate) fn anonymous() -> Self {
+        Self::new("system:anonymous").group("system:unauthenticated")
+    }
+
+    /// The user as the API sees one who has been let in.
+    pub(crate) fn authenticated(&self) -> Self {
+        let everyone = "system:authenticated";
+        let mut user = self.clone();
+        if !user.groups.iter().any(|group| group == everyone) {
+            user.groups.push(everyone.to_owned());
+        }
+        user
+    }
+}
+
+impl From<&str> for User {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<String> for User {
+    fn from(name: String) -> Self {
+        Self::new(name)
+    }
+}
+
+/// Tells credentials apart without telling them: the SHA-256 of a token or of a certificate.
+///
+/// It displays as the first 16 hexadecimal digits. Two requests with equal fingerprints were made with the
+/// same credential.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of a bearer token.
+    pub fn of_token(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+
+    pub(crate) fn of_certificate(der: &[u8]) -> Self {
+        Self(Sha256::digest(der).into())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+/// A token or client certificate the server accepts, with the user it stands for.
+///
+/// It is made by the server ([`issue_token`](crate::TestServer::issue_token),
+/// [`issue_certificate`](crate::TestServer::issue_certificate)) and goes into a kubeconfig or a client. Debug
+/// output shows the fingerprint and never the secret.
+#[derive(Clone)]
+pub struct Credential {
+    user: User,
+    fingerprint: Fingerprint,
+    secret: Secret,
+}
+
+#[derive(Clone)]
+pub(crate) enum Secret {
+    Token(String),
+    Certificate(Issued),
+}
+
+impl Credential {
+    pub(crate) fn from_token(user: User, token: String) -> Self {
+        Self { user, fingerprint: Fingerprint::of_token(&token), secret: Secret::Token(token) }
+    }
+
+    /// A token nobody can guess.
+    pub(crate) fn random_token(user: User) -> Self {
+        let [a, b] = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::simple);
+        Self::from_token(user, format!("{a}{b}"))
+    }
+
+    pub(crate) fn from_certificate(user: User, issued: Issued) -> Self {
+        Self { user, fingerprint: Fingerprint::of_certificate(&issued.der), secret: Secret::Certificate(issued) }
+    }
+
+    /// The user this credential stands for.
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// What the request log calls this credential.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// The bearer token, if it is one. This is the secret itself.
+    pub fn token(&self) -> Option<&str> {
+        match &self.secret {
+            Secret::Token(token) => Some(token),
+            Secret::Certificate(_) => None,
+        }
+    }
+
+    /// The client certificate as PEM text, if it is one.
+    pub fn certificate_pem(&self) -> Option<&str> {
+        match &self.secret {
+            Secret::Token(_) => None,
+            Secret::Certificate(issued) => Some(&issued.certificate_pem),
+        }
+    }
+
+    /// The client certificate's private key as PEM text, if it is one. This is the secret itself.
+    pub fn key_pem(&self) -> Option<&str> {
+        match &self.secret {
+            Secret::Token(_) => None,
+            Secret::Certificate(issued) => Some(&issued.key_pem),
+        }
+    }
+
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.secret {
+            Secret::Token(_) => "token",
+            Secret::Certificate(_) => "certificate",
+        };
+        f.debug_struct("Credential")
+            .field("user", &self.user.name)
+            .field("kind", &kind)
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_tells_the_fingerprint_and_not_the_token() {
+        let shown = format!("{:?}", Credential::from_token(User::new("alice"), "s3cret".to_owned()));
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert!(shown.contains(&Fingerprint::of_token("s3cret").to_string()), "{shown}");
+    }
+}

@@ -1,0 +1,134 @@
+//! The life of a `CustomResourceDefinition`: its kind is served once it is written, and its objects go before it does.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    api::{
+        object::meta,
+        store::objects::{Key, Store, Stored},
+    },
+    registry::{
+        definition::{self, words},
+        kinds::{Kind, resource_id},
+    },
+};
+
+/// Keeps a definition until its objects are gone.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+fn is_definition(kind: &Kind) -> bool {
+    kind.is("apiextensions.k8s.io", "customresourcedefinitions")
+}
+
+/// Accepts a definition's names and establishes it: its status, written with it.
+pub(crate) fn establish(store: &Store, kind: &Kind, object: &mut Value) {
+    if !is_definition(kind) || meta::is_deleting(object) {
+        return;
+    }
+    let spec = &object["spec"];
+    let taken = name_conflict(store, spec);
+    let since = object["metadata"]["creationTimestamp"].clone();
+    let condition = |kind: &str, status: bool, reason: &str, message: &str| {
+        json!({
+            "type": kind, "status": if status { "True" } else { "False" }, "reason": reason,
+            "message": message, "lastTransitionTime": since,
+        })
+    };
+    let conditions = match &taken {
+        None => [
+            condition("NamesAccepted", true, "NoConflicts", "no conflicts found"),
+            condition("Established", true, "InitialNamesAccepted", "the initial names have been accepted"),
+        ],
+        Some(conflict) => [
+            condition("NamesAccepted", false, "KindConflict", conflict),
+            condition("Established", false, "NotAccepted", "not all names are accepted"),
+        ],
+    };
+    let storage = spec["versions"].as_array().into_iter().flatten().find(|version| version["storage"] == true);
+    let mut stored = words(&object["status"]["storedVersions"]);
+    if let Some(name) = storage.and_then(|version| version["name"].as_str())
+        && !stored.iter().any(|known| known == name)
+    {
+        stored.push(name.to_owned());
+    }
+    let accepted = if taken.is_none() { spec["names"].clone() } else { json!({"plural": "", "kind": ""}) };
+    object["status"] = json!({
+        "conditions": conditions, "acceptedNames": accepted, "storedVersions": stored,
+    });
+}
+
+/// Another kind of the group that already has one of these names.
+fn name_conflict(store: &Store, spec: &Value) -> Option<String> {
+    let (group, plural, kind) = (&spec["group"], &spec["names"]["plural"], &spec["names"]["kind"]);
+    store
+        .kinds()
+        .filter(|known| *group == *known.group && *plural != *known.plural)
+        .find(|known| *kind == *known.kind || *plural == *known.singular)
+        .map(|known| format!("{kind} is already in use by {}", resource_id(&known.group, &known.plural)))
+}
+
+/// Serves what a definition defines.
+pub(crate) fn after_write(store: &mut Store, kind: &Kind, stored: &Stored) {
+    if !is_definition(kind) {
+        return;
+    }
+    let object = stored.value();
+    if meta::is_deleting(&object) {
+        return;
+    }
+    let conditions = object["status"]["conditions"].as_array();
+    let established = conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Established" && condition["status"] == "True");
+    if established {
+        store.serve(Arc::new(definition::kind_of(&object["spec"])));
+    }
+}
+
+/// Stops serving what a definition defined; lets a definition go when its last object went.
+pub(crate) fn after_removal(store: &mut Store, kind: &Kind, gone: &Stored) {
+    if is_definition(kind) {
+        let spec = &gone.value()["spec"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        store.withdraw(&text(&spec["group"]), &text(&spec["names"]["plural"]));
+    } else if kind.custom {
+        finish_deletion(store, &resource_id(&kind.group, &kind.plural));
+    }
+}
+
+/// Prepares a definition for its deletion: it waits for its objects.
+pub(crate) fn hold_for_objects(store: &Store, kind: &Kind, object: &mut Value) {
+    let name = meta::text(object, "name").to_owned();
+    let waits = is_definition(kind) && store.collection(&name).is_some_and(|collection| collection.len() > 0);
+    if waits && !meta::finalizers(object).contains(&CLEANUP) {
+        let mut finalizers: Vec<Value> = meta::finalizers(object).into_iter().map(Value::from).collect();
+        finalizers.push(CLEANUP.into());
+        meta::metadata_mut(object).insert("finalizers".to_owned(), finalizers.into());
+    }
+}
+
+/// Lets a definition that is being deleted go once nothing of its kind is left.
+pub(crate) fn finish_deletion(store: &mut Store, name: &str) {
+    const COLLECTION: &str = "customresourcedefinitions.apiextensions.k8s.io";
+    let key = Key::new("", name);
+    let Some(mut object) = store.find(COLLECTION, &key).map(|stored| stored.value()) else { return };
+    let empty = store.collection(name).is_none_or(|collection| collection.len() == 0);
+    if !empty || !meta::is_deleting(&object) || !meta::finalizers(&object).contains(&CLEANUP) {
+        return;
+    }
+    let left: Vec<Value> =
+        meta::finalizers(&object).into_iter().filter(|name| *name != CLEANUP).map(Value::from).collect();
+    let gone = left.is_empty();
+    meta::metadata_mut(&mut object).insert("finalizers".to_owned(), left.into());
+    meta::drop_empty(&mut object);
+    if gone {
+        let (group, plural) = (object["spec"]["group"].clone(), object["spec"]["names"]["plural"].clone());
+        store.remove(COLLECTION, &key, object);
+        store.withdraw(group.as_str().unwrap_or_default(), plural.as_str().unwrap_or_default());
+    } else {
+        store.put(COLLECTION, key, object);
+    }
+}

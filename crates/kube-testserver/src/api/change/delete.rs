@@ -1,0 +1,282 @@
+//! Deletes: preconditions, finalizers, grace, and the namespaces that empty themselves.
+//!
+//! There are no controllers in this server but one, and it is here: a namespace that is deleted is emptied
+//! and goes. Garbage collection is not done: owner references are kept and mean nothing, and a foreground or
+//! orphaning delete leaves its finalizer for somebody to act on, as on a server without a controller manager.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::{
+    api::{
+        change::definitions,
+        merge::target::Target,
+        object::meta,
+        store::objects::{Key, Store, Stored},
+    },
+    registry::kinds::Kind,
+    wire::status::{Cause, Status},
+};
+
+/// `metav1.DeleteOptions`, as far as they say anything here.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DeleteOptions {
+    pub(crate) uid: Option<String>,
+    pub(crate) resource_version: Option<String>,
+    pub(crate) grace_period: Option<i64>,
+    pub(crate) propagation: Propagation,
+}
+
+/// What becomes of dependents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Propagation {
+    #[default]
+    Background,
+    Foreground,
+    Orphan,
+}
+
+/// How far a delete got.
+#[derive(Debug)]
+pub(crate) enum Deletion {
+    /// The object is gone; its last state.
+    Done(Arc<Stored>),
+    /// Somebody must remove finalizers, or its grace period must pass.
+    Pending(Arc<Stored>),
+}
+
+impl DeleteOptions {
+    /// Reads the options a body holds.
+    pub(crate) fn read(body: &Value) -> Result<Self, Status> {
+        let refuse = |field: &str| {
+            Status::bad_request(format!(
+                "DeleteOptions cannot be handled: json: cannot unmarshal into Go struct field DeleteOptions.{field}"
+            ))
+        };
+        let text = |value: &Value, field: &str| match &value[field] {
+            Value::Null => Ok(None),
+            Value::String(text) => Ok(Some(text.clone())),
+            _ => Err(refuse(field)),
+        };
+        let grace_period = match &body["gracePeriodSeconds"] {
+            Value::Null => None,
+            value => Some(value.as_i64().ok_or_else(|| refuse("gracePeriodSeconds"))?),
+        };
+        let mut options = Self {
+            uid: text(&body["preconditions"], "uid")?,
+            resource_version: text(&body["preconditions"], "resourceVersion")?,
+            grace_period,
+            propagation: Propagation::Background,
+        };
+        if let Some(policy) = text(body, "propagationPolicy")? {
+            options.propagation = Propagation::parse(&policy)?;
+        } else if body["orphanDependents"] == true {
+            options.propagation = Propagation::Orphan;
+        }
+        Ok(options)
+    }
+}
+
+impl Propagation {
+    pub(crate) fn parse(policy: &str) -> Result<Self, Status> {
+        match policy {
+            "Background" => Ok(Self::Background),
+            "Foreground" => Ok(Self::Foreground),
+            "Orphan" => Ok(Self::Orphan),
+            other => Err(Status::invalid(
+                "meta.k8s.io",
+                "DeleteOptions",
+                "",
+                &[Cause::not_supported("propagationPolicy", other, &["Foreground", "Background", "Orphan", "nil"])],
+            )),
+        }
+    }
+
+    fn finalizer(self) -> Option<&'static str> {
+        match self {
+            Self::Background => None,
+            Self::Foreground => Some("foregroundDeletion"),
+            Self::Orphan => Some("orphan"),
+        }
+    }
+}
+
+/// Whether nothing keeps the object any more once it is being deleted.
+pub(crate) fn may_go(object: &Value) -> bool {
+    meta::finalizers(object).is_empty()
+        && object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
+        && !holds_namespace_finalizers(object)
+}
+
+/// Whether the object was only there for its finalizers.
+pub(crate) fn was_waiting(object: &Value) -> bool {
+    !meta::finalizers(object).is_empty() || holds_namespace_finalizers(object)
+}
+
+fn holds_namespace_finalizers(object: &Value) -> bool {
+    object["kind"] == "Namespace"
+        && object["apiVersion"] == "v1"
+        && object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty())
+}
+
+/// Deletes one object, or starts to.
+pub(crate) fn delete(store: &mut Store, target: &Target, options: &DeleteOptions) -> Result<Deletion, Status> {
+    let kind = &target.view.kind;
+    let current = store.find(&kind.collection, &target.key).cloned().ok_or_else(|| target.not_found())?;
+    let object = current.value();
+    if let Some(uid) = options.uid.as_deref().filter(|uid| **uid != *current.uid) {
+        return Err(target.conflict(&format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            current.uid
+        )));
+    }
+    let rv = options.resource_version.as_deref().filter(|rv| rv.parse() != Ok(current.rv));
+    if let Some(rv) = rv {
+        return Err(target.conflict(&format!(
+            "Precondition failed: ResourceVersion in precondition: {rv}, ResourceVersion in object meta: {}",
+            current.rv
+        )));
+    }
+    let protected = ["default", "kube-system", "kube-public"];
+    if kind.is("", "namespaces") && protected.contains(&&*target.key.name) {
+        return Err(Status::forbidden("", "namespaces", &target.key.name, "this namespace may not be deleted"));
+    }
+    let mut marked = object.clone();
+    let grace = grace_period(kind, &object, options);
+    if let Some(finalizer) = options.propagation.finalizer()
+        && !meta::finalizers(&object).contains(&finalizer)
+    {
+        let mut finalizers: Vec<Value> = meta::finalizers(&object).into_iter().map(Value::from).collect();
+        finalizers.push(finalizer.into());
+        meta::metadata_mut(&mut marked).insert("finalizers".to_owned(), finalizers.into());
+    }
+    definitions::hold_for_objects(store, kind, &mut marked);
+    mark(&mut marked, grace, target.now);
+    if may_go(&marked) {
+        if target.dry_run {
+            return Ok(Deletion::Done(current));
+        }
+        let last = if meta::is_deleting(&object) { marked } else { object };
+        let stored = store.remove(&kind.collection, &target.key, last);
+        after_removal(store, kind, &stored, target.now);
+        return Ok(Deletion::Done(stored));
+    }
+    if marked == object {
+        return Ok(Deletion::Pending(current));
+    }
+    if target.dry_run {
+        return Ok(Deletion::Pending(Arc::new(Stored::unsaved(target.key.clone(), current.rv, &marked))));
+    }
+    let stored = store.put(&kind.collection, target.key.clone(), marked);
+    definitions::after_write(store, kind, &stored);
+    if kind.is("", "namespaces") {
+        empty_namespace(store, &target.key.name, target.now);
+    } else if kind.is("apiextensions.k8s.io", "customresourcedefinitions") {
+        empty_kind(store, &target.key.name, target.now);
+    }
+    Ok(Deletion::Pending(stored))
+}
+
+/// Only pods that run somewhere are given time.
+fn grace_period(kind: &Kind, object: &Value, options: &DeleteOptions) -> i64 {
+    let runs = kind.is("", "pods") && !object["spec"]["nodeName"].as_str().unwrap_or_default().is_empty();
+    if !runs || matches!(object["status"]["phase"].as_str(), Some("Failed" | "Succeeded")) {
+        return 0;
+    }
+    let default = object["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
+    options.grace_period.unwrap_or(default).max(0)
+}
+
+fn mark(object: &mut Value, grace: i64, now: Timestamp) {
+    let namespace = object["kind"] == "Namespace" && object["apiVersion"] == "v1";
+    let again = meta::is_deleting(object);
+    let metadata = meta::metadata_mut(object);
+    let shorter =
+        metadata.get("deletionGracePeriodSeconds").and_then(Value::as_i64).is_none_or(|granted| grace < granted);
+    if again && (namespace || !shorter) {
+        return;
+    }
+    let when = now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(now);
+    metadata.insert("deletionTimestamp".to_owned(), meta::time(when));
+    metadata.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
+    if let Some(generation) = metadata.get("generation").and_then(Value::as_i64).filter(|_| !again) {
+        metadata.insert("generation".to_owned(), (generation + 1).into());
+    }
+    if namespace {
+        metadata.remove("deletionGracePeriodSeconds");
+        meta::object_at(object, "status").insert("phase".to_owned(), "Terminating".into());
+    }
+}
+
+/// What follows when an object is gone: a kind is withdrawn, a namespace may be empty now.
+pub(crate) fn after_removal(store: &mut Store, kind: &Kind, gone: &Stored, now: Timestamp) {
+    definitions::after_removal(store, kind, gone);
+    if kind.namespaced {
+        empty_namespace(store, &gone.key.namespace, now);
+    }
+}
+
+/// Empties a namespace that is being deleted, and removes it once nothing is left in it.
+pub(crate) fn empty_namespace(store: &mut Store, name: &str, now: Timestamp) {
+    let key = Key::new("", name);
+    let Some(namespace) = store.find("namespaces", &key).cloned() else { return };
+    let mut namespace = namespace.value();
+    if !meta::is_deleting(&namespace) {
+        return;
+    }
+    let kinds: Vec<Arc<Kind>> = store.kinds().filter(|kind| kind.namespaced).cloned().collect();
+    let mut left = 0;
+    for kind in &kinds {
+        left += empty_collection(store, &kind.collection, Some(name), now);
+        if kind.custom {
+            definitions::finish_deletion(store, &kind.collection);
+        }
+    }
+    if left > 0 {
+        return;
+    }
+    let finalizers = namespace["spec"]["finalizers"].as_array().into_iter().flatten();
+    let others: Vec<Value> = finalizers.filter(|name| **name != "kubernetes").cloned().collect();
+    let empty = others.is_empty();
+    let spec = meta::object_at(&mut namespace, "spec");
+    if empty {
+        spec.remove("finalizers");
+    } else {
+        spec.insert("finalizers".to_owned(), others.into());
+    }
+    if empty && meta::finalizers(&namespace).is_empty() {
+        store.remove("namespaces", &key, namespace);
+    } else if store.find("namespaces", &key).is_some_and(|stored| stored.value() != namespace) {
+        store.put("namespaces", key, namespace);
+    }
+}
+
+/// Deletes what a definition that is being deleted defined.
+fn empty_kind(store: &mut Store, definition: &str, now: Timestamp) {
+    empty_collection(store, definition, None, now);
+    definitions::finish_deletion(store, definition);
+}
+
+/// Deletes the objects of one kind, in a namespace or in all; how many are left, held by their finalizers.
+fn empty_collection(store: &mut Store, collection: &str, namespace: Option<&str>, now: Timestamp) -> usize {
+    let objects = store.collection(collection).and_then(|collection| {
+        collection.walk(namespace, None, u64::MAX).ok().map(Iterator::collect::<Vec<Arc<Stored>>>)
+    });
+    let mut left = 0;
+    for stored in objects.into_iter().flatten() {
+        let before = stored.value();
+        let mut object = before.clone();
+        mark(&mut object, 0, now);
+        if may_go(&object) {
+            store.remove(collection, &stored.key, before);
+        } else {
+            left += 1;
+            if object != before {
+                store.put(collection, stored.key.clone(), object);
+            }
+        }
+    }
+    left
+}

@@ -1,0 +1,249 @@
+//! Creates and updates: the order of checks, what the server fills in, and what follows from a write.
+//!
+//! Works on stored form inside one lock of the store. Which bytes the client sent, and how a patch turns
+//! one object into another, is decided elsewhere.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::{
+    api::{
+        change::{definitions, delete},
+        merge::{
+            managed_fields,
+            target::{Style, Subresource, Target},
+        },
+        object::{core_rules, meta},
+        store::objects::{Key, Store, Stored},
+    },
+    wire::status::{Cause, Status},
+};
+
+/// Makes a new object. `object` has the right shape and is in stored form.
+pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> Result<Arc<Stored>, Status> {
+    target.place(&mut object)?;
+    let kind = &target.view.kind;
+    let collection = kind.collection.as_str();
+    if !meta::text(&object, "resourceVersion").is_empty() {
+        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
+    }
+    if meta::text(&object, "name").is_empty() && !meta::text(&object, "generateName").is_empty() {
+        let prefix: String = meta::text(&object, "generateName").chars().take(58).collect();
+        let name = loop {
+            let name = format!("{prefix}{}", random_suffix());
+            if store.find(collection, &Key::new(&target.key.namespace, &name)).is_none() {
+                break name;
+            }
+        };
+        meta::metadata_mut(&mut object).insert("name".to_owned(), name.into());
+    }
+    let key = Key::new(&target.key.namespace, meta::text(&object, "name"));
+    let target = &Target { view: target.view.clone(), key, manager: target.manager.clone(), ..*target };
+    let refused = |why| Status::invalid(&kind.group, &kind.kind, &target.key.name, why);
+    if kind.namespaced {
+        let namespace = store.find("namespaces", &Key::new("", &target.key.namespace));
+        match namespace.map(|namespace| meta::is_deleting(&namespace.value())) {
+            None => return Err(Status::not_found("", "namespaces", &target.key.namespace)),
+            Some(true) => {
+                return Err(Status::namespace_terminating(
+                    &kind.group,
+                    &kind.plural,
+                    &target.key.name,
+                    &target.key.namespace,
+                ));
+            }
+            Some(false) => {}
+        }
+    }
+    meta::stamp_new(&mut object, &uuid::Uuid::new_v4().to_string(), target.now, kind);
+    if target.has_status()
+        && !kind.is("", "nodes")
+        && let Some(object) = object.as_object_mut()
+    {
+        object.remove("status");
+    }
+    core_rules::fill_in(kind, &mut object, true);
+    let mut causes = meta::problems(&object, kind);
+    causes.extend(core_rules::problems(kind, &object, None));
+    if !causes.is_empty() {
+        return Err(refused(&causes));
+    }
+    if let Some(there) = store.find(collection, &target.key) {
+        let taken = Status::already_exists(&kind.group, &kind.plural, &target.key.name);
+        return Err(if meta::is_deleting(&there.value()) { taken.by_one_being_deleted() } else { taken });
+    }
+    managed_fields::track(None, &mut object, target);
+    meta::drop_empty(&mut object);
+    if target.dry_run {
+        return Ok(Arc::new(Stored::unsaved(target.key.clone(), 0, &object)));
+    }
+    definitions::establish(store, kind, &mut object);
+    let stored = store.put(collection, target.key.clone(), object);
+    definitions::after_write(store, kind, &stored);
+    Ok(stored)
+}
+
+/// Changes an object: `change` gets the current one (stored form) and returns what it should become.
+pub(crate) fn update(
+    store: &mut Store,
+    target: &Target,
+    style: Style,
+    change: impl FnOnce(&Value) -> Result<Value, Status>,
+) -> Result<Arc<Stored>, Status> {
+    let kind = &target.view.kind;
+    let current = store.find(&kind.collection, &target.key).cloned().ok_or_else(|| target.not_found())?;
+    let old = current.value();
+    let mut new = change(&old)?;
+    target.place(&mut new)?;
+    meta::metadata_mut(&mut new).insert("name".to_owned(), (&*target.key.name).into());
+    check_preconditions(target, style, &current, &new)?;
+    restrict(target, &old, &mut new);
+    let mut causes = meta::carry_over(&old, &mut new);
+    core_rules::fill_in(kind, &mut new, false);
+    causes.extend(meta::problems(&new, kind));
+    causes.extend(core_rules::problems(kind, &new, Some(&old)));
+    if !causes.is_empty() {
+        return Err(target.invalid(&causes));
+    }
+    if counts_generation(target, &old, &new) {
+        let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
+        meta::metadata_mut(&mut new).insert("generation".to_owned(), generation.into());
+    }
+    if style != Style::Apply {
+        managed_fields::track(Some(&old), &mut new, target);
+    }
+    meta::metadata_mut(&mut new).insert("resourceVersion".to_owned(), current.rv.to_string().into());
+    meta::drop_empty(&mut new);
+    if managed_fields::same(&old, &new) {
+        return Ok(current);
+    }
+    if target.dry_run {
+        return Ok(Arc::new(Stored::unsaved(target.key.clone(), current.rv, &new)));
+    }
+    if delete::may_go(&new) && meta::is_deleting(&old) && delete::was_waiting(&old) {
+        let stored = store.remove(&kind.collection, &target.key, new);
+        delete::after_removal(store, kind, &stored, target.now);
+        return Ok(stored);
+    }
+    definitions::establish(store, kind, &mut new);
+    let stored = store.put(&kind.collection, target.key.clone(), new);
+    definitions::after_write(store, kind, &stored);
+    if kind.is("", "namespaces") {
+        delete::empty_namespace(store, &target.key.name, target.now);
+    }
+    Ok(stored)
+}
+
+fn check_preconditions(target: &Target, style: Style, current: &Stored, new: &Value) -> Result<(), Status> {
+    let kind = &target.view.kind;
+    let uid = meta::text(new, "uid");
+    // A patch has no preconditions: there the UID is a field like others, which is immutable.
+    if style == Style::Replace && !uid.is_empty() && *uid != *current.uid {
+        return Err(target.conflict(&format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            current.uid
+        )));
+    }
+    let rv = meta::text(new, "resourceVersion");
+    let unsaid = matches!(rv, "" | "0");
+    if unsaid && style == Style::Replace && (kind.custom || kind.traits.conditional_update) {
+        return Err(target.invalid(&[Cause::invalid_raw(
+            "metadata.resourceVersion",
+            "0x0",
+            "must be specified for an update",
+        )]));
+    }
+    if !unsaid && rv.parse() != Ok(current.rv) {
+        if rv.parse::<u64>().is_err() {
+            return Err(target.invalid(&[Cause::invalid(
+                "metadata.resourceVersion",
+                rv,
+                "must be a resource version this server gave out",
+            )]));
+        }
+        return Err(target
+            .conflict("the object has been modified; please apply your changes to the latest version and try again"));
+    }
+    Ok(())
+}
+
+/// Puts back what this subresource may not change.
+fn restrict(target: &Target, old: &Value, new: &mut Value) {
+    let keep = |new: &mut Value, field: &str| match (&old[field], new.as_object_mut()) {
+        (Value::Null, Some(new)) => {
+            new.remove(field);
+        }
+        (value, Some(new)) => {
+            new.insert(field.to_owned(), value.clone());
+        }
+        (_, None) => {}
+    };
+    match target.subresource {
+        Subresource::Main => {
+            if target.has_status() {
+                keep(new, "status");
+            }
+            if target.view.kind.is("", "namespaces") {
+                // Only /finalize may.
+                let finalizers = old["spec"]["finalizers"].clone();
+                meta::object_at(new, "spec").insert("finalizers".to_owned(), finalizers);
+            }
+        }
+        Subresource::Status => {
+            let mut whole = old.clone();
+            let status = new.get("status").cloned();
+            if let (Some(whole), Some(status)) = (whole.as_object_mut(), status) {
+                whole.insert("status".to_owned(), status);
+            } else if let Some(whole) = whole.as_object_mut() {
+                whole.remove("status");
+            }
+            let managed = new["metadata"].get("managedFields").cloned();
+            let metadata = if target.view.kind.group.is_empty() && !target.view.kind.custom {
+                new["metadata"].clone()
+            } else {
+                old["metadata"].clone()
+            };
+            whole["metadata"] = metadata;
+            if let Some(managed) = managed {
+                whole["metadata"]["managedFields"] = managed;
+            }
+            *new = whole;
+        }
+        Subresource::Finalize => {
+            let finalizers = new["spec"]["finalizers"].clone();
+            let mut whole = old.clone();
+            let slot = meta::object_at(&mut whole, "spec");
+            if finalizers.is_null() {
+                slot.remove("finalizers");
+            } else {
+                slot.insert("finalizers".to_owned(), finalizers);
+            }
+            *new = whole;
+        }
+    }
+}
+
+fn counts_generation(target: &Target, old: &Value, new: &Value) -> bool {
+    let kind = &target.view.kind;
+    if !(kind.custom || kind.traits.generation) {
+        return false;
+    }
+    let ignored =
+        |field: &str| field == "metadata" || field == "apiVersion" || (field == "status" && target.has_status());
+    let content = |object: &Value| -> Vec<(String, Value)> {
+        let fields = object.as_object().into_iter().flatten();
+        let mut content: Vec<_> =
+            fields.filter(|(field, _)| !ignored(field)).map(|(field, value)| (field.clone(), value.clone())).collect();
+        content.sort_by(|(left, _), (right, _)| left.cmp(right));
+        content
+    };
+    content(old) != content(new)
+}
+
+/// Five letters that spell no words.
+fn random_suffix() -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let random = uuid::Uuid::new_v4();
+    random.as_bytes()[..5].iter().map(|&byte| char::from(LETTERS[usize::from(byte) % LETTERS.len()])).collect()
+}

@@ -1,0 +1,380 @@
+//! Sets of field paths, in the shape of `fieldsV1`: what an object sets, and what differs between two of its states.
+//!
+//! Pure data. Who owns a set is `managed_fields`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
+
+use serde_json::{Map, Value, json};
+
+use crate::registry::schema::{Schema, Shape, item_key};
+
+/// A set of field paths. A path is in it if its node is marked as `here`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Fields {
+    pub(crate) here: bool,
+    pub(crate) children: BTreeMap<String, Fields>,
+}
+
+impl Fields {
+    /// Reads `fieldsV1`.
+    pub(crate) fn from_json(value: &Value) -> Self {
+        let mut fields = Self::default();
+        for (step, below) in value.as_object().into_iter().flatten() {
+            if step == "." {
+                fields.here = true;
+            } else {
+                let mut child = Self::from_json(below);
+                child.here |= child.children.is_empty();
+                fields.children.insert(step.clone(), child);
+            }
+        }
+        fields
+    }
+
+    /// Writes `fieldsV1`.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut map = Map::new();
+        if self.here && !self.children.is_empty() {
+            map.insert(".".to_owned(), json!({}));
+        }
+        for (step, child) in &self.children {
+            map.insert(step.clone(), child.to_json());
+        }
+        map.into()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.here && self.children.is_empty()
+    }
+
+    fn child(&mut self, step: String) -> &mut Self {
+        self.children.entry(step).or_default()
+    }
+
+    /// Everything of both.
+    pub(crate) fn union(&mut self, other: &Self) {
+        self.here |= other.here;
+        for (step, child) in &other.children {
+            self.child(step.clone()).union(child);
+        }
+    }
+
+    /// Takes `other`'s paths away.
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        self.here &= !other.here;
+        for (step, child) in &other.children {
+            if let Some(mine) = self.children.get_mut(step) {
+                mine.subtract(child);
+                if mine.is_empty() {
+                    self.children.remove(step);
+                }
+            }
+        }
+    }
+
+    /// The paths in both.
+    pub(crate) fn intersection(&self, other: &Self) -> Self {
+        let children = self.children.iter().filter_map(|(step, child)| {
+            let both = child.intersection(other.children.get(step)?);
+            (!both.is_empty()).then(|| (step.clone(), both))
+        });
+        Self { here: self.here && other.here, children: children.collect() }
+    }
+
+    /// Its paths as people write them, `.spec.list[name="x"].field`.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.collect_paths("", &mut found);
+        found
+    }
+
+    fn collect_paths(&self, prefix: &str, found: &mut Vec<String>) {
+        if self.here {
+            found.push(prefix.to_owned());
+        }
+        for (step, child) in &self.children {
+            let shown = match step.split_once(':') {
+                Some(("f", field)) => format!("{prefix}.{field}"),
+                Some(("k", key)) => {
+                    let key: Map<String, Value> = serde_json::from_str(key).unwrap_or_default();
+                    let parts: Vec<String> = key.iter().map(|(field, value)| format!("{field}={value}")).collect();
+                    format!("{prefix}[{}]", parts.join(","))
+                }
+                Some(("v", value)) => format!("{prefix}[={value}]"),
+                _ => format!("{prefix}[{step}]"),
+            };
+            child.collect_paths(&shown, found);
+        }
+    }
+
+    /// The paths an object sets.
+    pub(crate) fn of(value: &Value, schema: &Schema) -> Self {
+        let mut fields = Self::default();
+        fields.add(value, schema);
+        fields
+    }
+
+    /// A value with all that is in it, as one who adds or removes it owns it.
+    fn whole(value: &Value, schema: &Schema) -> Self {
+        let mut fields = Self::of(value, schema);
+        fields.mark_all();
+        fields
+    }
+
+    fn mark_all(&mut self) {
+        self.here = true;
+        self.children.values_mut().for_each(Self::mark_all);
+    }
+
+    fn add(&mut self, value: &Value, schema: &Schema) {
+        match (value, &schema.shape) {
+            (_, Shape::Atomic) => self.here = true,
+            (Value::Object(map), _) if !map.is_empty() => {
+                for (name, value) in map {
+                    let child = self.child(format!("f:{name}"));
+                    child.add(value, schema.field(name));
+                    // What has no children is a leaf already, and in the set.
+                    child.here |= !schema.declares(name);
+                }
+            }
+            (Value::Array(list), Shape::Keyed(_) | Shape::Set) if !list.is_empty() => {
+                for (step, item) in items(list, &schema.shape) {
+                    let child = self.child(step);
+                    child.add(item, schema.item());
+                    child.here = true;
+                }
+            }
+            _ => self.here = true,
+        }
+    }
+}
+
+/// The step to a merging list's item; none for an item without its key.
+pub(crate) fn step_of(item: &Value, shape: &Shape) -> Option<String> {
+    match shape {
+        Shape::Keyed(keys) => Some(format!("k:{}", item_key(item, keys)?)),
+        _ => Some(format!("v:{item}")),
+    }
+}
+
+/// A merging list's items by their step; items without a key stay out.
+pub(crate) fn items<'a>(list: &'a [Value], shape: &Shape) -> Vec<(String, &'a Value)> {
+    list.iter().filter_map(|item| Some((step_of(item, shape)?, item))).collect()
+}
+
+/// What a write set or changed, and what it removed.
+#[derive(Debug, Default)]
+pub(crate) struct Difference {
+    pub(crate) changed: Fields,
+    pub(crate) removed: Fields,
+}
+
+impl Difference {
+    pub(crate) fn between(old: &Value, new: &Value, schema: &Schema) -> Self {
+        let mut difference = Self::default();
+        compare(old, new, schema, &mut difference.changed, &mut difference.removed);
+        difference
+    }
+}
+
+fn compare(old: &Value, new: &Value, schema: &Schema, changed: &mut Fields, removed: &mut Fields) {
+    if old == new {
+        return;
+    }
+    // Null is an empty map or list, whichever the other one is.
+    let (old, new) = match (old, new) {
+        (Value::Null, filled) => (empty_like(filled).unwrap_or(old), new),
+        (filled, Value::Null) => (old, empty_like(filled).unwrap_or(new)),
+        both => both,
+    };
+    let (before, after): (BTreeMap<String, (&Value, &Schema)>, BTreeMap<_, _>) = match (old, new, &schema.shape) {
+        (Value::Object(old), Value::Object(new), shape) if *shape != Shape::Atomic => {
+            (fields_of(old, new, schema), fields_of(new, old, schema))
+        }
+        (Value::Array(old), Value::Array(new), shape @ (Shape::Keyed(_) | Shape::Set)) => {
+            let item = schema.item();
+            let by_step = |list| items(list, shape).into_iter().map(|(step, value)| (step, (value, item))).collect();
+            (by_step(old), by_step(new))
+        }
+        _ => {
+            changed.here = true;
+            return;
+        }
+    };
+    let steps: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for step in steps {
+        match (before.get(step), after.get(step)) {
+            (Some((old, _)), Some((new, schema))) => {
+                let (mut inner_changed, mut inner_removed) = (Fields::default(), Fields::default());
+                compare(old, new, schema, &mut inner_changed, &mut inner_removed);
+                for (all, inner) in [(&mut *changed, inner_changed), (&mut *removed, inner_removed)] {
+                    if !inner.is_empty() {
+                        all.children.insert(step.clone(), inner);
+                    }
+                }
+            }
+            (None, Some((new, schema))) => {
+                changed.children.insert(step.clone(), Fields::whole(new, schema));
+            }
+            (Some((old, schema)), None) => {
+                removed.children.insert(step.clone(), Fields::whole(old, schema));
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+/// The fields of a map, and empty ones in place of those that are always there and that only the other map has.
+fn fields_of<'a>(
+    map: &'a Map<String, Value>,
+    other: &'a Map<String, Value>,
+    schema: &'a Schema,
+) -> BTreeMap<String, (&'a Value, &'a Schema)> {
+    let implied = other.iter().filter(|(name, _)| !map.contains_key(*name) && schema.has_always(name));
+    let implied = implied.filter_map(|(name, value)| Some((name, empty_like(value)?)));
+    map.iter().chain(implied).map(|(name, value)| (format!("f:{name}"), (value, schema.field(name)))).collect()
+}
+
+fn empty_like(value: &Value) -> Option<&'static Value> {
+    static EMPTY_MAP: LazyLock<Value> = LazyLock::new(|| json!({}));
+    static EMPTY_LIST: Value = Value::Array(Vec::new());
+    match value {
+        Value::Object(_) => Some(&EMPTY_MAP),
+        Value::Array(_) => Some(&EMPTY_LIST),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema() -> std::sync::Arc<Schema> {
+        Schema::of_custom(Some(&json!({"properties": {
+            "spec": {"properties": {"a": {}, "b": {}}},
+            "status": {"properties": {"conditions": {
+                "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"],
+            }}},
+        }})))
+    }
+
+    #[test]
+    fn a_set_survives_the_round_trip_through_fields_v1() {
+        let object = json!({"spec": {"a": 1, "free": {"x": [1]}}, "status": {"conditions": [{"type": "T", "x": 1}]}});
+        let fields = Fields::of(&object, &schema());
+        assert_eq!(
+            fields.to_json(),
+            json!({
+                "f:spec": {"f:a": {}, "f:free": {".": {}, "f:x": {}}},
+                "f:status": {"f:conditions": {"k:{\"type\":\"T\"}": {".": {}, "f:type": {}, "f:x": {}}}},
+            })
+        );
+        assert_eq!(Fields::from_json(&fields.to_json()), fields);
+        assert_eq!(fields.paths()[0], ".spec.a");
+        assert!(fields.paths().contains(&".status.conditions[type=\"T\"].x".to_owned()));
+    }
+
+    #[test]
+    fn a_difference_tells_changed_from_removed() {
+        let old = json!({"spec": {"a": 1, "b": 2}, "status": {"conditions": [{"type": "T", "x": 1}, {"type": "U"}]}});
+        let new = json!({"spec": {"a": 3}, "status": {"conditions": [{"type": "T", "x": 2}]}});
+        let difference = Difference::between(&old, &new, &schema());
+        assert_eq!(difference.changed.paths(), [".spec.a", ".status.conditions[type=\"T\"].x"]);
+        assert_eq!(
+            difference.removed.paths(),
+            [".spec.b", ".status.conditions[type=\"U\"]", ".status.conditions[type=\"U\"].type"]
+        );
+    }
+
+    #[test]
+    fn an_applied_map_is_not_owned_itself_but_an_added_one_is() {
+        let core = Schema::of_core("Deployment");
+        let container = "k:{\"name\":\"a\"}";
+        let object = json!({"spec": {
+            "strategy": {"rollingUpdate": {"maxSurge": 1}},
+            "template": {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "1"}}}]}},
+        }});
+        assert_eq!(
+            Fields::of(&object, &core).to_json(),
+            json!({"f:spec": {
+                "f:strategy": {"f:rollingUpdate": {"f:maxSurge": {}}},
+                "f:template": {"f:spec": {"f:containers": {
+                    container: {".": {}, "f:name": {}, "f:resources": {"f:limits": {"f:cpu": {}}}},
+                }}},
+            }})
+        );
+        let added = Difference::between(&json!({}), &object, &core);
+        let mut whole = json!({"f:spec": {
+            "f:strategy": {"f:rollingUpdate": {".": {}, "f:maxSurge": {}}},
+            "f:template": {"f:spec": {"f:containers": {
+                container: {".": {}, "f:name": {}, "f:resources": {".": {}, "f:limits": {".": {}, "f:cpu": {}}}},
+            }}},
+        }});
+        assert_eq!(added.changed.to_json(), whole, "some structs are always there, and are never added");
+        assert_eq!(Difference::between(&object, &json!({}), &core).removed.to_json(), whole);
+        whole =
+            json!({"f:spec": {".": {}, "f:a": {".": {}, "f:b": {}}}, "f:metadata": {"f:labels": {".": {}, "f:a": {}}}});
+        let custom = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"a": {"b": 1}}});
+        assert_eq!(Difference::between(&json!({}), &custom, &schema()).changed.to_json(), whole);
+    }
+
+    #[test]
+    fn a_reference_is_owned_and_changed_as_a_whole() {
+        type Place = fn(Value) -> Value;
+        let (name, uid) = ("k:{\"name\":\"a\"}", "k:{\"uid\":\"a\"}");
+        let reference = |other: &str| json!({"name": "a", "uid": "a", "other": other});
+        let cases: [(&str, Place, Value); 9] = [
+            ("Event", |to| json!({"involvedObject": to}), json!({"f:involvedObject": {}})),
+            ("Event", |to| json!({"regarding": to}), json!({"f:regarding": {}})),
+            ("Event", |to| json!({"related": to}), json!({"f:related": {}})),
+            ("RoleBinding", |to| json!({"roleRef": to}), json!({"f:roleRef": {}})),
+            ("ClusterRoleBinding", |to| json!({"roleRef": to}), json!({"f:roleRef": {}})),
+            ("ServiceAccount", |to| json!({"secrets": [to]}), json!({"f:secrets": {name: {}}})),
+            (
+                "ConfigMap",
+                |to| json!({"metadata": {"ownerReferences": [to]}}),
+                json!({"f:metadata": {"f:ownerReferences": {uid: {}}}}),
+            ),
+            (
+                "Pod",
+                |to| json!({"spec": {"volumes": [{"name": "a", "csi": {"nodePublishSecretRef": to}}]}}),
+                json!({"f:spec": {"f:volumes": {name: {"f:csi": {"f:nodePublishSecretRef": {}}}}}}),
+            ),
+            (
+                "Pod",
+                |to| {
+                    let env = json!([{"name": "a", "valueFrom": {"secretKeyRef": to}}]);
+                    json!({"spec": {"containers": [{"name": "a", "env": env}]}})
+                },
+                json!({"f:spec": {"f:containers": {name: {
+                    "f:env": {name: {"f:valueFrom": {"f:secretKeyRef": {}}}},
+                }}}}),
+            ),
+        ];
+        for (kind, place, changed) in cases {
+            let (old, new) = (place(reference("old")), place(reference("new")));
+            let difference = Difference::between(&old, &new, &Schema::of_core(kind));
+            assert_eq!((difference.changed.to_json(), difference.removed.to_json()), (changed, json!({})), "{new}");
+        }
+    }
+
+    #[test]
+    fn a_map_that_became_null_lost_its_entries_and_not_itself() {
+        let (old, new) = (json!({"data": {"a": "1"}}), json!({"data": null}));
+        let core = Schema::of_core("ConfigMap");
+        let difference = Difference::between(&old, &new, &core);
+        assert_eq!((difference.changed.paths(), difference.removed.paths()), (vec![], vec![".data.a".to_owned()]));
+        let difference = Difference::between(&new, &old, &core);
+        assert_eq!((difference.changed.paths(), difference.removed.paths()), (vec![".data.a".to_owned()], vec![]));
+    }
+
+    #[test]
+    fn what_is_subtracted_is_gone_and_the_rest_stays() {
+        let mut fields = Fields::from_json(&json!({"f:a": {".": {}, "f:b": {}}, "f:c": {}}));
+        fields.subtract(&Fields::from_json(&json!({"f:a": {"f:b": {}}, "f:c": {}, "f:d": {}})));
+        assert_eq!(fields.to_json(), json!({"f:a": {}}));
+    }
+}

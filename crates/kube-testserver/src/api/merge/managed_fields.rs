@@ -1,0 +1,156 @@
+//! `metadata.managedFields`: who owns which field, kept up to date for ordinary writes.
+//!
+//! The sets of fields are `field_set`; what server-side apply makes of them is `patch/apply.rs`.
+
+use serde_json::{Value, json};
+
+use crate::{
+    api::{
+        merge::{
+            field_set::{Difference, Fields},
+            target::{Subresource, Target},
+        },
+        object::meta,
+    },
+    registry::kinds::Kind,
+};
+
+/// The part of an object that can be owned through this subresource.
+pub(crate) fn ownable(mut object: Value, kind: &Kind, has_status: bool, subresource: Subresource) -> Value {
+    const SYSTEM: [&str; 10] = [
+        "name",
+        "namespace",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "uid",
+        "generation",
+        "managedFields",
+        "resourceVersion",
+    ];
+    let Some(map) = object.as_object_mut() else { return object };
+    let core_metadata = kind.group.is_empty() && !kind.custom;
+    map.retain(|field, _| match field.as_str() {
+        "apiVersion" | "kind" => false,
+        "status" => subresource == Subresource::Status || !has_status,
+        "metadata" => subresource != Subresource::Status || core_metadata,
+        _ => subresource != Subresource::Status,
+    });
+    if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
+        metadata.retain(|field, value| !SYSTEM.contains(&field.as_str()) && !value.is_null());
+        if metadata.is_empty() {
+            map.remove("metadata");
+        }
+    }
+    object
+}
+
+/// Keeps account of an ordinary write. `old` is missing when the object is new.
+pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
+    let version = &target.view.kind.versions[target.view.version];
+    let part = |object: &Value| {
+        // Fields are owned under the names they have in the version they were written in.
+        let mut shown = object.clone();
+        target.view.show(&mut shown);
+        ownable(shown, &target.view.kind, version.status, target.subresource)
+    };
+    let entries = match (&new["metadata"]["managedFields"], old) {
+        (Value::Array(said), _) => said.clone(),
+        (_, Some(old)) => old["metadata"]["managedFields"].as_array().cloned().unwrap_or_default(),
+        (_, None) => Vec::new(),
+    };
+    let mut entries: Vec<Value> = entries.into_iter().filter(|entry| entry["manager"].is_string()).collect();
+    if let (Some(applied), None) = (&target.manager.applied, old) {
+        entries.push(entry(target, "Apply", applied));
+    } else {
+        let nothing = json!({});
+        let mut difference = Difference::between(&old.map_or(nothing, part), &part(new), &version.schema);
+        difference.changed.here = false;
+        record(&mut entries, target, &difference);
+    }
+    write_entries(new, entries);
+}
+
+fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
+    let mut own = Fields::default();
+    let mut others = Vec::new();
+    let mut standing = None;
+    for entry in entries.drain(..) {
+        let mut fields = Fields::from_json(&entry["fieldsV1"]);
+        if is_entry_of(&entry, target, "Update") {
+            own = fields;
+            standing = Some(entry);
+            continue;
+        }
+        let before = fields.clone();
+        fields.subtract(&difference.changed);
+        fields.subtract(&difference.removed);
+        if fields == before {
+            others.push(entry);
+        } else if !fields.is_empty() {
+            let mut entry = entry;
+            entry["fieldsV1"] = fields.to_json();
+            others.push(entry);
+        }
+    }
+    let before = own.clone();
+    own.subtract(&difference.removed);
+    own.union(&difference.changed);
+    match standing {
+        Some(standing) if own == before && difference.changed.is_empty() => others.push(standing),
+        _ if own.is_empty() => {}
+        _ => others.push(entry(target, "Update", &own)),
+    }
+    *entries = others;
+}
+
+/// Whether an entry of `managedFields` is this client's, through this subresource and version.
+pub(crate) fn is_entry_of(entry: &Value, target: &Target, operation: &str) -> bool {
+    entry["manager"] == *target.manager.name
+        && entry["operation"] == operation
+        && entry["subresource"].as_str() == subresource_name(target.subresource)
+        && entry["apiVersion"] == *target.view.api_version()
+}
+
+fn subresource_name(subresource: Subresource) -> Option<&'static str> {
+    match subresource {
+        Subresource::Main => None,
+        Subresource::Status => Some("status"),
+        Subresource::Finalize => Some("finalize"),
+    }
+}
+
+/// A new entry for this client.
+pub(crate) fn entry(target: &Target, operation: &str, fields: &Fields) -> Value {
+    let mut entry = json!({
+        "manager": target.manager.name, "operation": operation, "apiVersion": target.view.api_version(),
+        "time": meta::time(target.now), "fieldsType": "FieldsV1", "fieldsV1": fields.to_json(),
+    });
+    if let Some(name) = subresource_name(target.subresource) {
+        entry["subresource"] = name.into();
+    }
+    entry
+}
+
+/// Puts the entries into an object, in the order the real server keeps them in.
+pub(crate) fn write_entries(object: &mut Value, mut entries: Vec<Value>) {
+    entries.sort_by_cached_key(|entry| {
+        let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+        (text("operation"), text("time"), text("manager"), text("subresource"))
+    });
+    meta::metadata_mut(object).insert("managedFields".to_owned(), entries.into());
+}
+
+/// Whether two states of an object differ in nothing but the times in their `managedFields`.
+pub(crate) fn same(old: &Value, new: &Value) -> bool {
+    let timeless = |object: &Value| {
+        let mut object = object.clone();
+        let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
+        for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
+            entry.remove("time");
+        }
+        object
+    };
+    old == new || timeless(old) == timeless(new)
+}

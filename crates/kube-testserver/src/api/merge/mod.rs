@@ -1,0 +1,7 @@
+//! What a write asks for and how it merges: its target, patches, apply, and who owns which field.
+
+pub(super) mod field_set;
+pub(super) mod managed_fields;
+pub(super) mod manager;
+pub(super) mod patch;
+pub(super) mod target;

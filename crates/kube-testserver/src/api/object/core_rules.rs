@@ -1,0 +1,280 @@
+//! What core types do beyond metadata: the few defaults and checks that tests of controllers meet.
+//!
+//! Deliberately short. Other fields of core types are kept as they were sent, neither defaulted nor pruned
+//! nor validated. Nulls are dropped, except in a `CustomResourceDefinition`, whose schemas may mean them.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    api::object::{definition_rules, event_rules, meta},
+    registry::kinds::Kind,
+    wire::status::{Cause, Status},
+};
+
+/// Refuses fields a typed decoder could not read: 400.
+pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), Status> {
+    if kind.custom {
+        return Ok(());
+    }
+    let refuse = |field: &str, wanted: &str| {
+        let name = &kind.kind;
+        Err(Status::bad_request(format!(
+            "{name} in version \"v1\" cannot be handled as a {name}: json: cannot unmarshal into Go struct field \
+             {name}.{field} of type {wanted}"
+        )))
+    };
+    for field in ["spec", "status"] {
+        if !matches!(object[field], Value::Null | Value::Object(_)) {
+            return refuse(field, &format!("v1.{}{field}", kind.kind));
+        }
+    }
+    for field in data_fields(kind) {
+        match &object[*field] {
+            Value::Null => {}
+            Value::Object(map) if map.values().all(|value| value.is_string() || value.is_null()) => {
+                let encoded = *field == "binaryData" || kind.kind == "Secret" && *field == "data";
+                let readable = |value: &Value| value.as_str().is_none_or(|text| BASE64_STANDARD.decode(text).is_ok());
+                if encoded && !map.values().all(readable) {
+                    return refuse(field, "[]uint8 (illegal base64 data)");
+                }
+            }
+            _ => return refuse(field, "map[string]string"),
+        }
+    }
+    let numbers: &[&str] = if kind.kind == "Lease" { &["leaseDurationSeconds", "leaseTransitions"] } else { &[] };
+    for field in numbers {
+        let value = &object["spec"][*field];
+        if !value.is_null() && value.as_i64().is_none_or(|number| i32::try_from(number).is_err()) {
+            return refuse(&format!("spec.{field}"), "int32");
+        }
+    }
+    let times: &[&str] = match kind.kind.as_str() {
+        "Lease" => &["/spec/acquireTime", "/spec/renewTime"],
+        "Event" => &["/eventTime", "/series/lastObservedTime"],
+        _ => &[],
+    };
+    let mut said = times.iter().filter_map(|field| object.pointer(field)).filter(|value| !value.is_null());
+    if let Some(time) = said.find(|value| !value.as_str().is_some_and(is_micro_time)) {
+        let name = &kind.kind;
+        return Err(Status::bad_request(format!(
+            "{name} in version \"v1\" cannot be handled as a {name}: parsing time {time} as \
+             \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {time}"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether it is a time with six digits after the second: a `MicroTime` has neither more nor fewer.
+fn is_micro_time(text: &str) -> bool {
+    let Some((_, fraction)) = text.split_once('.') else { return false };
+    let zone = fraction.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    let zoned = match zone.as_bytes() {
+        b"Z" => true,
+        [b'+' | b'-', h1, h2, b':', m1, m2] => [h1, h2, m1, m2].into_iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    // There is no leap second in Go.
+    let leaps = text.get(17..19) == Some("60");
+    fraction.len() - zone.len() == 6 && zoned && !leaps && text.contains('T') && text.parse::<Timestamp>().is_ok()
+}
+
+/// The maps that hold what the object is for.
+fn data_fields(kind: &Kind) -> &'static [&'static str] {
+    match kind.kind.as_str() {
+        "ConfigMap" => &["data", "binaryData"],
+        "Secret" => &["data", "stringData"],
+        _ => &[],
+    }
+}
+
+/// Drops what a typed object would not be written out with: nulls, and empty data.
+fn omit_empty(kind: &Kind, object: &mut Value) {
+    // The schemas in a definition hold JSON of any kind, where null may mean something.
+    if kind.kind == "CustomResourceDefinition" {
+        return;
+    }
+    for field in data_fields(kind) {
+        let Some(Value::Object(data)) = object.get_mut(*field) else { continue };
+        if data.is_empty() {
+            object[*field] = Value::Null;
+        } else {
+            data.values_mut().filter(|value| value.is_null()).for_each(|value| *value = "".into());
+        }
+    }
+    drop_nulls(object);
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// Defaults, and fields that are written one way and read another.
+pub(crate) fn fill_in(kind: &Kind, object: &mut Value, new: bool) {
+    if kind.custom {
+        return;
+    }
+    omit_empty(kind, object);
+    match kind.kind.as_str() {
+        "CustomResourceDefinition" => definition_rules::fill_in(object),
+        "Namespace" => {
+            let name = meta::text(object, "name").to_owned();
+            if new {
+                meta::object_at(object, "spec").insert("finalizers".to_owned(), json!(["kubernetes"]));
+                meta::object_at(object, "status").insert("phase".to_owned(), "Active".into());
+            }
+            if !meta::metadata_mut(object).get("labels").is_some_and(Value::is_object) {
+                meta::metadata_mut(object).insert("labels".to_owned(), Map::new().into());
+            }
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
+        }
+        "Secret" => {
+            if object["type"].as_str().unwrap_or_default().is_empty() {
+                object["type"] = "Opaque".into();
+            }
+            let plain = object.as_object_mut().and_then(|secret| secret.remove("stringData"));
+            if let Some(Value::Object(plain)) = plain {
+                let data = meta::object_at(object, "data");
+                for (key, value) in plain {
+                    let encoded = BASE64_STANDARD.encode(value.as_str().unwrap_or_default());
+                    data.insert(key, encoded.into());
+                }
+            }
+        }
+        "Pod" if new => {
+            meta::object_at(object, "status").insert("phase".to_owned(), "Pending".into());
+        }
+        "Deployment" if object["spec"].is_object() && object["spec"]["replicas"].is_null() => {
+            object["spec"]["replicas"] = 1.into();
+        }
+        _ => {}
+    }
+}
+
+/// A key that is there twice, and more data than fits.
+fn size_problems(kind: &Kind, object: &Value) -> Vec<Cause> {
+    const MOST: usize = 1024 * 1024;
+    let entries = |field: &str| object[field].as_object().into_iter().flatten();
+    let mut causes = Vec::new();
+    for (field, other) in [("data", "binaryData"), ("binaryData", "data")] {
+        for (key, _) in entries(field).filter(|(key, _)| !object[other][key.as_str()].is_null()) {
+            let rule = format!("duplicate of key present in {other}");
+            causes.push(Cause::invalid(format!("{field}[{key}]"), key, &rule));
+        }
+    }
+    let text = |value: &Value| value.as_str().map_or(0, str::len);
+    // Four letters of base64 are three bytes.
+    let bytes = |value: &Value| value.as_str().map_or(0, |text| text.trim_end_matches('=').len() * 3 / 4);
+    let encoded = entries("binaryData").map(|(_, value)| bytes(value)).sum::<usize>();
+    let (size, field) = if kind.kind == "Secret" {
+        (entries("data").map(|(_, value)| bytes(value)).sum(), "data")
+    } else {
+        (encoded + entries("data").map(|(_, value)| text(value)).sum::<usize>(), "")
+    };
+    if size > MOST {
+        causes.push(Cause::too_long(field, MOST));
+    }
+    causes
+}
+
+/// What is wrong with a core object beyond its metadata.
+pub(crate) fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    if kind.is("apiextensions.k8s.io", "customresourcedefinitions") {
+        return definition_rules::problems(object, old);
+    }
+    match kind.kind.as_str() {
+        _ if kind.custom => Vec::new(),
+        "ConfigMap" | "Secret" => data_problems(kind, object, old),
+        "Event" => event_rules::problems(kind, object, old),
+        "Lease" => lease_problems(object),
+        _ => Vec::new(),
+    }
+}
+
+fn lease_problems(object: &Value) -> Vec<Cause> {
+    let least = [
+        ("leaseDurationSeconds", 1, "must be greater than 0"),
+        ("leaseTransitions", 0, "must be greater than or equal to 0"),
+    ];
+    let wrong = least.into_iter().filter_map(|(field, least, rule)| {
+        let number = object["spec"][field].as_i64().filter(|number| *number < least)?;
+        Some(Cause::invalid_raw(format!("spec.{field}"), &number.to_string(), rule))
+    });
+    wrong.collect()
+}
+
+fn data_problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let fine = |key: &str| {
+        !key.is_empty()
+            && key.len() <= 253
+            && key.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter))
+            && !key.starts_with("..")
+            && key != "."
+    };
+    for field in ["data", "binaryData"] {
+        for (key, _) in object[field].as_object().into_iter().flatten().filter(|(key, _)| !fine(key)) {
+            causes.push(Cause::invalid(
+                format!("{field}[{key}]"),
+                key,
+                "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
+                 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+            ));
+        }
+    }
+    causes.extend(size_problems(kind, object));
+    let Some(old) = old else { return causes };
+    if old["immutable"] == true {
+        if object["immutable"] != true {
+            causes.push(Cause::forbidden("immutable", "field is immutable when `immutable` is set"));
+        }
+        for field in ["data", "binaryData"] {
+            if object[field] != old[field] {
+                causes.push(Cause::forbidden(field, "field is immutable when `immutable` is set"));
+            }
+        }
+    }
+    if kind.kind == "Secret" && old["type"] != object["type"] {
+        let shown = object["type"].as_str().unwrap_or_default();
+        causes.push(Cause::invalid("type", shown, "field is immutable"));
+    }
+    causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_micro_time_has_six_digits_after_the_second() {
+        for (text, expected) in [
+            ("2026-01-01T00:00:00.000000Z", true),
+            ("2026-01-01T00:00:00.123456+01:00", true),
+            ("2026-01-01T00:00:00.123456-01:30", true),
+            ("2026-01-01T00:00:00.123456+01", false),
+            ("2026-01-01T00:00:00.123456+0100", false),
+            ("2026-01-01T00:00:00.123456+01:00:00", false),
+            ("2026-01-01T00:00:00.123456+01:00[Europe/Paris]", false),
+            ("2026-01-01T00:00:00.123456z", false),
+            ("2026-06-30T23:59:60.000000Z", false),
+            ("2026-01-01T00:00:00.123Z", false),
+            ("2026-01-01T00:00:00.123456789Z", false),
+            ("2026-01-01T00:00:00Z", false),
+            ("2026-01-01 00:00:00.000000Z", false),
+            ("2026-13-01T00:00:00.000000Z", false),
+            ("2026-01-01T00:00:00.000000", false),
+            ("soon", false),
+            ("", false),
+        ] {
+            assert_eq!(is_micro_time(text), expected, "{text}");
+        }
+    }
+}

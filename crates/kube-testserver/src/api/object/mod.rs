@@ -1,0 +1,6 @@
+//! What is valid in one object, and what the server fills in. Pure functions, without the store.
+
+pub(super) mod core_rules;
+mod definition_rules;
+mod event_rules;
+pub(super) mod meta;

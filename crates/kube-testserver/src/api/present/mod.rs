@@ -1,0 +1,10 @@
+//! How objects are shown: one by one, in lists, tables and watches, and in discovery.
+
+pub(super) mod discovery;
+pub(super) mod list;
+pub(super) mod openapi;
+mod partial;
+pub(super) mod selection;
+mod table;
+mod view;
+pub(crate) mod watch;

@@ -1,0 +1,51 @@
+//! How a stored object looks to one client: in its API version and in the form it asked for.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    api::{
+        present::{partial::metadata_only, table},
+        store::objects::Stored,
+    },
+    registry::view::View,
+    wire::{negotiate::Format, status::Status},
+};
+
+impl View {
+    /// The object, parsed, in this version.
+    pub(crate) fn value(&self, stored: &Stored) -> Value {
+        let mut value = stored.value();
+        // An object stored before the storage version changed keeps the old one.
+        self.show(&mut value);
+        value
+    }
+
+    /// The object's JSON in this version.
+    pub(crate) fn json(&self, stored: &Stored) -> Bytes {
+        if self.is_storage_form() && !self.kind.custom {
+            return stored.json.clone();
+        }
+        let value = self.value(stored);
+        Bytes::from(value.to_string())
+    }
+
+    /// One object in the form the client wants.
+    pub(crate) fn render(&self, stored: &Stored, format: Format, now: Timestamp) -> Result<Bytes, Status> {
+        match format {
+            Format::Object => Ok(self.json(stored)),
+            Format::Metadata => Ok(Bytes::from(metadata_only(&self.value(stored)).to_string())),
+            Format::Table(include) => {
+                let value = self.value(stored);
+                let rows = vec![table::row(self.columns(), &value, include, now)];
+                let metadata = json!({"resourceVersion": stored.rv.to_string()});
+                let table = table::table(self.columns(), &rows, &metadata, true);
+                Ok(Bytes::from(table.to_string()))
+            }
+            Format::MetadataList => Err(Status::not_acceptable(
+                "you requested PartialObjectMetadataList, but the requested object is not a list",
+            )),
+        }
+    }
+}

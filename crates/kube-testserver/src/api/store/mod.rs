@@ -1,0 +1,6 @@
+//! What the cluster holds: objects, their history, and the lock around them.
+
+pub(super) mod change;
+pub(super) mod form;
+pub(super) mod objects;
+pub(super) mod shared;

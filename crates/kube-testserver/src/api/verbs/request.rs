@@ -1,0 +1,159 @@
+//! A request for a kind that is served: what it is, and the verbs that read.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+
+use crate::{
+    api::{
+        merge::{
+            manager::Manager,
+            target::{Subresource, Target},
+        },
+        present::{list, selection::Selection, watch::Watch},
+        reply::Reply,
+        store::{
+            objects::{Key, Stored},
+            shared::Shared,
+        },
+    },
+    registry::view::View,
+    wire::{
+        call::Call,
+        negotiate::{self, Format},
+        query::{ListOptions, Query},
+        route::{RequestInfo, Verb},
+        status::{Cause, Status, raw_response},
+    },
+};
+
+/// A request for a kind that is served.
+pub(super) struct Request<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) call: Call,
+    pub(super) view: View,
+    pub(super) query: Query,
+    pub(super) info: RequestInfo,
+}
+
+impl Request<'_> {
+    pub(super) fn answer(&self) -> Result<Reply, Status> {
+        let info = &self.info;
+        let kind = &self.view.kind;
+        if self.call.method == Method::HEAD && !kind.custom {
+            return Err(Status::method_not_allowed());
+        }
+        let in_namespace = info.namespace.is_some() && !kind.is("", "namespaces");
+        if in_namespace && !kind.namespaced {
+            return Err(Status::no_such_resource());
+        }
+        let subresource = self.subresource()?;
+        let one = matches!(info.verb, Verb::Get | Verb::Update | Verb::Patch | Verb::Delete);
+        if kind.namespaced && !in_namespace && one {
+            return Err(Status::no_such_resource());
+        }
+        let main = subresource == Subresource::Main;
+        match info.verb {
+            Verb::Get => self.get().map(Reply::Whole),
+            Verb::List if main => self.list().map(Reply::Whole),
+            Verb::Watch if main => self.watch().map(Reply::Watch),
+            Verb::Create if info.name.is_none() && (in_namespace || !kind.namespaced) => {
+                self.create().map(Reply::Whole)
+            }
+            Verb::Update if info.name.is_some() => self.update(subresource).map(Reply::Whole),
+            Verb::Patch if info.name.is_some() => self.patch(subresource).map(Reply::Whole),
+            Verb::Delete if main => self.delete().map(Reply::Whole),
+            Verb::DeleteCollection if (in_namespace || !kind.namespaced) && !kind.is("", "namespaces") => {
+                self.delete_collection().map(Reply::Whole)
+            }
+            _ => Err(Status::method_not_allowed()),
+        }
+    }
+
+    fn subresource(&self) -> Result<Subresource, Status> {
+        let kind = &self.view.kind;
+        let version = &kind.versions[self.view.version];
+        match self.info.subresource.as_deref() {
+            None => Ok(Subresource::Main),
+            Some("status") if version.status => Ok(Subresource::Status),
+            Some("finalize") if kind.is("", "namespaces") => Ok(Subresource::Finalize),
+            Some("scale") if version.scale || kind.is("apps", "deployments") => {
+                Err(Status::not_implemented("the scale subresource"))
+            }
+            Some(other)
+                if kind.is("", "pods")
+                    || kind.is("", "serviceaccounts")
+                    || kind.group.is_empty() && other == "proxy" =>
+            {
+                Err(Status::not_implemented(format_args!("the subresource {}/{other}", kind.plural)))
+            }
+            Some(_) => Err(Status::no_such_resource()),
+        }
+    }
+
+    pub(super) fn format(&self) -> Result<Format, Status> {
+        negotiate::accepted(&self.call.headers, self.query.include()?)
+    }
+
+    fn namespace(&self) -> &str {
+        if self.view.kind.namespaced { self.info.namespace.as_deref().unwrap_or_default() } else { "" }
+    }
+
+    pub(super) fn target(&self, subresource: Subresource, options_kind: &str) -> Result<Target, Status> {
+        let agent = self.call.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let named = self.query.text("fieldManager");
+        if let Some(long) = named.filter(|name| name.len() > 128 || name.chars().any(char::is_control)) {
+            let cause = Cause::invalid("fieldManager", long, "may not be more than 128 bytes");
+            return Err(Status::invalid("meta.k8s.io", options_kind, "", &[cause]));
+        }
+        self.query.field_validation(options_kind)?;
+        Ok(Target {
+            view: self.view.clone(),
+            key: Key::new(self.namespace(), self.info.name.as_deref().unwrap_or_default()),
+            subresource,
+            dry_run: self.query.dry_run(options_kind)?,
+            manager: Manager::of_request(named, agent),
+            now: self.shared.now(),
+        })
+    }
+
+    pub(super) fn one(&self, code: StatusCode, stored: &Stored, format: Format) -> Result<Response<Bytes>, Status> {
+        let body = self.view.render(stored, format, self.shared.now())?;
+        Ok(raw_response(code, "application/json", body))
+    }
+
+    fn get(&self) -> Result<Response<Bytes>, Status> {
+        let format = self.format()?;
+        let target = self.target(Subresource::Main, "GetOptions")?;
+        let store = self.shared.read();
+        if let Some(asked) = self.query.resource_version()?.filter(|&asked| asked > store.rv()) {
+            return Err(Status::resource_version_too_large(asked, store.rv()));
+        }
+        let found = store.find(&self.view.kind.collection, &target.key).cloned();
+        drop(store);
+        self.one(StatusCode::OK, &*found.ok_or_else(|| target.not_found())?, format)
+    }
+
+    pub(super) fn selection(&self, watch: bool) -> Result<(Selection, ListOptions), Status> {
+        let selectable = &self.view.kind.versions[self.view.version].selectable;
+        let options = self.query.list_options(selectable, watch)?;
+        let namespace = self.info.namespace.clone().filter(|_| self.view.kind.namespaced);
+        let selection = Selection { namespace, labels: options.labels.clone(), fields: options.fields.clone() };
+        Ok((selection, options))
+    }
+
+    fn list(&self) -> Result<Response<Bytes>, Status> {
+        let format = self.format()?;
+        let (selection, options) = self.selection(false)?;
+        let page = list::page(&self.shared.read(), &self.view, &selection, &options)?;
+        page.respond(&self.view, format, self.shared.now())
+    }
+
+    fn watch(&self) -> Result<Watch, Status> {
+        let format = self.format()?;
+        let (selection, options) = self.selection(true)?;
+        let store = self.shared.read();
+        Watch::open(self.shared, &store, self.view.clone(), selection, &options, format)
+    }
+}

@@ -1,0 +1,231 @@
+//! The verbs that write: what a body brings, and the way of each into the store.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use serde_json::Value;
+
+use crate::{
+    api::{
+        change::{
+            delete::{self, DeleteOptions, Deletion, Propagation},
+            write,
+        },
+        merge::{
+            patch::Patch,
+            target::{Style, Subresource, Target},
+        },
+        object::{core_rules, meta},
+        present::list::{self, Page},
+        store::objects::Store,
+        verbs::{field_validation, request::Request},
+    },
+    registry::kinds::Kind,
+    wire::{
+        negotiate::{self, Format},
+        protobuf,
+        status::{Cause, Status, json_response, success},
+        yaml,
+    },
+};
+
+/// What is made by an update or an apply may say a version, which means nothing then. A create may not.
+fn unversioned(mut object: Value) -> Value {
+    meta::metadata_mut(&mut object).remove("resourceVersion");
+    object
+}
+
+impl Request<'_> {
+    /// The body as JSON; other formats are read where the real server reads it.
+    fn body(&self) -> Result<Value, Status> {
+        let content_type = negotiate::body_type(&self.call.headers);
+        if content_type == protobuf::MEDIA_TYPE && !self.view.kind.custom {
+            return protobuf::read(&self.call.body);
+        }
+        let text = std::str::from_utf8(&self.call.body)
+            .map_err(|_| Status::bad_request("the object provided is unrecognized: it is not UTF-8"))?;
+        match content_type.as_str() {
+            "" | "application/json" => serde_json::from_str(text).map_err(|error| {
+                let kind = &self.view.kind.kind;
+                Status::bad_request(format!(
+                    "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json \
+                     parse error: {error}"
+                ))
+            }),
+            "application/yaml" => yaml::read(text),
+            _ => Err(Status::unsupported_media_type(&["application/json", "application/yaml"])),
+        }
+    }
+
+    /// The object a create or replace brings, checked for its type and shape, in stored form; and the undeclared
+    /// fields to warn of.
+    fn object(&self, options_kind: &str) -> Result<(Value, Vec<String>), Status> {
+        let object = self.body()?;
+        let undeclared = field_validation::check(&self.view, self.query.field_validation(options_kind)?, &object);
+        Ok((self.admit(object)?, undeclared?))
+    }
+
+    fn admit(&self, mut object: Value) -> Result<Value, Status> {
+        let kind = &self.view.kind;
+        let version = &kind.versions[self.view.version].name;
+        meta::check_shape(&object, kind, version)?;
+        for (field, wanted) in [("apiVersion", self.view.api_version()), ("kind", kind.kind.clone())] {
+            match &object[field] {
+                Value::Null if !kind.custom => {}
+                Value::String(said) if *said == wanted => {}
+                Value::Null => {
+                    return Err(Status::bad_request(format!("Object '{field}' is missing in '{object}'")));
+                }
+                Value::String(said) if field == "apiVersion" => {
+                    return Err(Status::bad_request(format!(
+                        "the API version in the data ({said}) does not match the expected API version ({wanted})"
+                    )));
+                }
+                other => {
+                    return Err(Status::bad_request(format!(
+                        "the object provided is unrecognized (must be of type {wanted}): it says {other}"
+                    )));
+                }
+            }
+        }
+        self.view.store(&mut object);
+        core_rules::check_shape(kind, &object)?;
+        meta::metadata_mut(&mut object);
+        Ok(object)
+    }
+
+    pub(super) fn create(&self) -> Result<Response<Bytes>, Status> {
+        let format = self.format()?;
+        let target = self.target(Subresource::Main, "CreateOptions")?;
+        let (object, undeclared) = self.object("CreateOptions")?;
+        let stored = write::create(&mut self.shared.write(), &target, object)?;
+        self.one(StatusCode::CREATED, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
+    }
+
+    pub(super) fn update(&self, subresource: Subresource) -> Result<Response<Bytes>, Status> {
+        let format = self.format()?;
+        let target = self.target(subresource, "UpdateOptions")?;
+        let (object, undeclared) = self.object("UpdateOptions")?;
+        let mut store = self.shared.write();
+        let missing = store.find(&self.view.kind.collection, &target.key).is_none();
+        if missing && self.view.kind.traits.create_on_update && subresource == Subresource::Main {
+            target.expects_nothing(&object, Style::Replace)?;
+            let stored = write::create(&mut store, &target, unversioned(object))?;
+            return self.one(StatusCode::CREATED, &stored, format);
+        }
+        let stored = write::update(&mut store, &target, Style::Replace, |_| Ok(object))?;
+        drop(store);
+        self.one(StatusCode::OK, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
+    }
+
+    pub(super) fn patch(&self, subresource: Subresource) -> Result<Response<Bytes>, Status> {
+        let format = self.format()?;
+        let target = self.target(subresource, "PatchOptions")?;
+        let patch = Patch::read(&self.call, &self.query, &self.view.kind)?;
+        let validation = self.query.field_validation("PatchOptions")?;
+        if let Patch::Apply { wanted, .. } = &patch {
+            field_validation::check_applied(&target, validation, wanted)?;
+        }
+        let mut undeclared = Vec::new();
+        let mut store = self.shared.write();
+        let missing = store.find(&self.view.kind.collection, &target.key).is_none();
+        if missing && matches!(patch, Patch::Apply { .. }) && subresource == Subresource::Main {
+            let (object, owned) = patch.new_object(&target)?;
+            target.expects_nothing(&object, Style::Apply)?;
+            let target = target.applying(owned);
+            let stored = write::create(&mut store, &target, unversioned(self.admit(object)?))?;
+            return self.one(StatusCode::CREATED, &stored, format);
+        }
+        let style = if matches!(patch, Patch::Apply { .. }) { Style::Apply } else { Style::Derive };
+        let stored = write::update(&mut store, &target, style, |current| {
+            let mut shown = current.clone();
+            self.view.show(&mut shown);
+            let patched = patch.apply(&target, &shown)?;
+            undeclared = field_validation::check_patched(&self.view, validation, &shown, &patched)?;
+            self.admit(patched)
+        })?;
+        drop(store);
+        self.one(StatusCode::OK, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
+    }
+
+    /// From the body, or from the query where there is no body: a real server never reads both.
+    fn delete_options(&self) -> Result<DeleteOptions, Status> {
+        if !self.call.body.is_empty() {
+            let body = self.body()?;
+            if !body.is_object() || !matches!(body["kind"].as_str(), None | Some("DeleteOptions")) {
+                return Err(Status::bad_request("the object provided is unrecognized (must be of type DeleteOptions)"));
+            }
+            return DeleteOptions::read(&body);
+        }
+        let mut options = DeleteOptions::default();
+        if let Some(seconds) = self.query.grace_period()? {
+            options.grace_period = Some(seconds);
+        }
+        if let Some(policy) = self.query.text("propagationPolicy") {
+            options.propagation = Propagation::parse(policy)?;
+        }
+        Ok(options)
+    }
+
+    /// The target of a delete. Whether it is a dry run is said where its other options are.
+    fn deleting(&self) -> Result<Target, Status> {
+        let mut target = self.target(Subresource::Main, "DeleteOptions")?;
+        if !self.call.body.is_empty() {
+            match &self.body()?["dryRun"] {
+                Value::Null => target.dry_run = false,
+                Value::Array(list) if list.iter().all(|value| value == "All") => target.dry_run = !list.is_empty(),
+                other => {
+                    let shown = other.to_string();
+                    let cause = Cause::not_supported("dryRun", &shown, &["All"]);
+                    return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &[cause]));
+                }
+            }
+        }
+        Ok(target)
+    }
+
+    pub(super) fn delete(&self) -> Result<Response<Bytes>, Status> {
+        let format = self.format()?;
+        let options = self.delete_options()?;
+        let target = self.deleting()?;
+        let kind: &Kind = &self.view.kind;
+        let deletion = delete::delete(&mut self.shared.write(), &target, &options)?;
+        match deletion {
+            Deletion::Done(gone) if !kind.traits.returns_deleted => {
+                let status = success(&kind.group, &kind.plural, &gone.key.name, &gone.uid);
+                Ok(json_response(StatusCode::OK, &status))
+            }
+            Deletion::Done(stored) | Deletion::Pending(stored) => self.one(StatusCode::OK, &stored, format),
+        }
+    }
+
+    pub(super) fn delete_collection(&self) -> Result<Response<Bytes>, Status> {
+        let format = self.format()?;
+        if format == Format::Metadata {
+            // Told before anything is deleted.
+            return Err(list::not_one_object());
+        }
+        let options = self.delete_options()?;
+        let template = self.deleting()?;
+        let (selection, list_options) = self.selection(false)?;
+        let mut store: std::sync::RwLockWriteGuard<'_, Store> = self.shared.write();
+        let page = list::page(&store, &self.view, &selection, &list_options)?;
+        let mut deleted = Vec::with_capacity(page.items.len());
+        for stored in page.items {
+            let target = Target {
+                view: self.view.clone(),
+                key: stored.key.clone(),
+                manager: template.manager.clone(),
+                ..template
+            };
+            match delete::delete(&mut store, &target, &options) {
+                Ok(Deletion::Done(stored) | Deletion::Pending(stored)) => deleted.push(stored),
+                // Gone with another one of the list.
+                Err(status) if status.code() == 404 => {}
+                Err(status) => return Err(status),
+            }
+        }
+        let page = Page::of(deleted, store.rv());
+        drop(store);
+        page.respond(&self.view, format, self.shared.now())
+    }
+}

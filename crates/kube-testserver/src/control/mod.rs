@@ -1,0 +1,9 @@
+//! What a test controls and observes: faults, denials, open watches, and the request log.
+
+pub(crate) mod denials;
+pub(crate) mod faults;
+pub(crate) mod log;
+pub(crate) mod open_watches;
+pub(crate) mod orders;
+pub(crate) mod record;
+pub(crate) mod requests;

@@ -1,0 +1,288 @@
+//! One request's way through the server: who makes it, what fault it meets, whether it is allowed, what it means.
+//! Each question is decided elsewhere; the order of the questions is what lives here.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts, uri::PathAndQuery};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use tokio::time::Instant;
+
+use crate::{
+    access::{
+        authn::{Identity, Presented},
+        authz::{self, Anonymous, Verdict},
+        credential::User,
+        impersonate::{self, Refusal},
+        review,
+    },
+    api::reply::Reply,
+    control::{
+        denials,
+        faults::{self, Fault},
+        log::Arrival,
+        record::EndReason,
+    },
+    pipeline::{
+        body::{ConnectionCut, ResponseBody},
+        health, malformed,
+        state::{Connection, Core},
+    },
+    wire::{
+        call::{BODY_LIMIT, Call, Caller},
+        route::RequestInfo,
+        status::{Status, raw_response},
+    },
+};
+
+/// How much of a body that is too large is read, and thrown away, so that the client gets to read the answer.
+const DISCARD_LIMIT: usize = 8 * BODY_LIMIT;
+
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+
+/// Answers one request, or breaks it off.
+pub(crate) async fn respond<B>(
+    core: &Core,
+    connection: &Connection,
+    request: Request<B>,
+) -> Result<Response<ResponseBody>, ConnectionCut>
+where
+    B: Body<Data = Bytes> + Send,
+{
+    if let Some(refusal) = malformed::refuse_path(request.uri().path()) {
+        return Ok(refusal);
+    }
+    let (parts, body) = request.into_parts();
+    let tenancy = &connection.tenancy;
+    let info = RequestInfo::parse(&parts.method, parts.uri.path(), parts.uri.query());
+    let presented = Presented::new(connection.certificate, &parts.headers);
+    let identity = tenancy.cluster.credentials.identify(presented, Instant::now());
+    let anonymous = User::anonymous();
+    let user = match &identity {
+        Identity::Known(user, _) => Some(user.name()),
+        Identity::Anonymous => Some(anonymous.name()),
+        Identity::Refused(_) => None,
+    };
+    let arrival = Arrival {
+        connection: connection.id,
+        cluster_uid: Arc::clone(&tenancy.cluster.uid),
+        identity: &identity,
+        user,
+        http_version: parts.version,
+        method: &parts.method,
+        query: parts.uri.query(),
+        info: &info,
+    };
+    let mut entry = core.log.begin(&arrival, connection.closed.clone());
+    let fault = core.faults.take(|orders| faults::choose(orders, &info, user)).map(|injection| injection.fault);
+
+    let answer = async {
+        match &fault {
+            Some(Fault::Delay(delay)) => tokio::time::sleep(*delay).await,
+            Some(Fault::NeverAnswer) => std::future::pending().await,
+            Some(Fault::Reset | Fault::CloseConnection) => return None,
+            Some(fault) => {
+                if let Some(response) = fault.response(&info) {
+                    return Some(Reply::Whole(response));
+                }
+            }
+            None => {}
+        }
+        Some(answer(core, connection, &info, identity.clone(), parts, body).await)
+    };
+    let reply = tokio::select! {
+        biased;
+        () = connection.closed.cancelled() => {
+            entry.ended(EndReason::ServerCut);
+            return Err(ConnectionCut);
+        }
+        reply = answer => reply,
+    };
+    let Some(reply) = reply else {
+        entry.ended(EndReason::Fault);
+        if fault == Some(Fault::CloseConnection) {
+            connection.closed.cancel();
+        }
+        return Err(ConnectionCut);
+    };
+
+    let (mut head, whole, watch) = match reply {
+        Reply::Whole(response) => {
+            let (head, body) = response.into_parts();
+            (head, body, None)
+        }
+        Reply::Watch(watch) => {
+            let mut head = Response::new(()).into_parts().0;
+            head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(watch.content_type()));
+            (head, Bytes::new(), Some(watch))
+        }
+    };
+    decorate(&mut head.headers);
+    entry.answered(head.status.as_u16());
+    let cut = connection.closed.clone();
+    let body = match (watch, fault) {
+        (Some(_), Some(Fault::SilentWatch)) => ResponseBody::silent(entry, cut),
+        (Some(_), Some(Fault::EndedWatch)) => {
+            entry.ended(EndReason::Fault);
+            ResponseBody::whole(Bytes::new())
+        }
+        (Some(watch), fault) => {
+            let registration = core.watches.register(&info, user.unwrap_or_default());
+            ResponseBody::watch(watch, registration, entry, cut, fault == Some(Fault::CutBody))
+        }
+        (None, Some(Fault::CutBody)) => {
+            entry.ended(EndReason::Fault);
+            ResponseBody::cut(&whole)
+        }
+        (None, _) => {
+            entry.ended(EndReason::Complete);
+            ResponseBody::whole(whole)
+        }
+    };
+    Ok(Response::from_parts(head, body))
+}
+
+/// What the server answers when no fault answers for it.
+async fn answer<B>(
+    core: &Core,
+    connection: &Connection,
+    info: &RequestInfo,
+    identity: Identity,
+    parts: Parts,
+    body: B,
+) -> Reply
+where
+    B: Body<Data = Bytes> + Send,
+{
+    let user = match identity {
+        Identity::Refused(_) => return failed(&Status::unauthorized()),
+        Identity::Anonymous => match authz::decide_anonymous(core.settings.anonymous, info) {
+            Verdict::Allowed => User::anonymous(),
+            Verdict::Refused(status) => return failed(&status),
+        },
+        Identity::Known(user, _) => user,
+    };
+    let target = parts.uri.path_and_query().map_or(parts.uri.path(), PathAndQuery::as_str);
+    let user = match impersonate::acting_as(user, &parts.headers, target) {
+        Ok(user) => user,
+        Err(Refusal::Forbidden(status)) => return failed(&status),
+        Err(Refusal::NoUser(answer)) => return Reply::Whole(*answer),
+    };
+    if user.name() == User::anonymous().name()
+        && let Verdict::Refused(status) = authz::decide_anonymous(Anonymous::Limited, info)
+    {
+        return failed(&status);
+    }
+    if core.denials.take(|orders| denials::decide(orders, info, user.name())).is_some() {
+        return failed(&authz::forbidden(info, user.name()));
+    }
+    if let Some(response) = health::answer(&info.path, parts.uri.query(), core.ready()) {
+        return Reply::Whole(response);
+    }
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(status) => return failed(&status),
+    };
+    if review::is_asked_for(info) {
+        let may = |asked: &RequestInfo| !core.denials.any(|orders| denials::decide(orders, asked, user.name()));
+        return review::answer(&body, may).map_or_else(|status| failed(&status), Reply::Whole);
+    }
+    let call = Call {
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        method: parts.method,
+        headers: parts.headers,
+        body,
+        caller: Caller {
+            username: user.name().to_owned(),
+            uid: user.uid_if_any().map(str::to_owned),
+            groups: user.groups().to_vec(),
+            extra: user.extras().iter().map(|(key, values)| (key.clone(), values.clone())).collect(),
+        },
+    };
+    unbroken(|| connection.tenancy.cluster.api.answer(call))
+}
+
+fn failed(status: &Status) -> Reply {
+    Reply::Whole(status.to_response())
+}
+
+/// A bug in the answering of one request fails that request, not the server.
+fn unbroken(answer: impl FnOnce() -> Reply) -> Reply {
+    std::panic::catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
+        let told = "This request caused apiserver to panic. Look in the logs for details.\n";
+        let body = Bytes::from_static(told.as_bytes());
+        Reply::Whole(raw_response(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", body))
+    })
+}
+
+/// Reads a body up to the limit. What is beyond it is never kept.
+async fn read<B>(body: B) -> Result<Bytes, Status>
+where
+    B: Body<Data = Bytes> + Send,
+{
+    let announced = body.size_hint().lower();
+    let mut body = std::pin::pin!(body);
+    if announced > DISCARD_LIMIT as u64 {
+        return Err(Status::too_large_body(BODY_LIMIT));
+    }
+    let (mut kept, mut seen) = (Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(Status::bad_request("the body of the request could not be read"));
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        seen = seen.saturating_add(data.len());
+        if seen <= BODY_LIMIT {
+            kept.extend_from_slice(&data);
+        } else {
+            kept = Vec::new();
+            if seen > DISCARD_LIMIT {
+                break;
+            }
+        }
+    }
+    if seen > BODY_LIMIT { Err(Status::too_large_body(BODY_LIMIT)) } else { Ok(kept.into()) }
+}
+
+/// The headers every answer of a real API server carries.
+fn decorate(headers: &mut http::HeaderMap) {
+    if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
+        headers.insert(AUDIT_ID, id);
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert_with(|| HeaderValue::from_static("no-cache, private"));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::{Full, StreamBody};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_while_answering_is_a_500() {
+        let Reply::Whole(response) = unbroken(|| panic!("a bug")) else { panic!("no watch was asked for") };
+        assert_eq!(response.status(), 500);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_the_limit_and_not_beyond() {
+        for (size, code) in [(0, None), (BODY_LIMIT, None), (BODY_LIMIT + 1, Some(413)), (DISCARD_LIMIT + 1, Some(413))]
+        {
+            let read = read(Full::new(Bytes::from(vec![0; size]))).await;
+            assert_eq!(read.as_ref().err().map(Status::code), code, "{size}");
+            assert!(code.is_some() || read.is_ok_and(|body| body.len() == size), "{size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endless_body_is_given_up() {
+        let chunk = Bytes::from(vec![0; 64 * 1024]);
+        let endless = futures::stream::repeat_with(move || Ok::<_, Infallible>(http_body::Frame::data(chunk.clone())));
+        let refused = read(StreamBody::new(endless)).await.err();
+        assert_eq!(refused.map(|status| status.code()), Some(413));
+    }
+}

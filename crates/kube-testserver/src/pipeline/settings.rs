@@ -1,0 +1,19 @@
+//! Settings that do not change while the server lives.
+
+use std::time::Duration;
+
+use crate::{
+    access::authz::Anonymous,
+    pki::security::{Protocols, Security},
+};
+
+/// Settings that do not change while the server lives.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) security: Security,
+    pub(crate) protocols: Protocols,
+    pub(crate) anonymous: Anonymous,
+    pub(crate) head_timeout: Duration,
+    pub(crate) log_capacity: usize,
+}

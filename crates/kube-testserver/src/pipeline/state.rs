@@ -1,0 +1,172 @@
+//! The state that all requests share: the cluster behind the address, the orders in force, the log. What happens to a
+//! request is decided in `respond`.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    access::credential::Fingerprint,
+    control::{
+        faults::{ConnectionFault, Injection},
+        log::Log,
+        open_watches::OpenWatches,
+        orders::Orders,
+        requests::Requests,
+    },
+    error::{InstallError, StartError},
+    pipeline::{cluster::Cluster, settings::Settings},
+};
+
+/// Where a connection leads, for as long as it lives: it is never moved to another cluster, it is cut.
+#[derive(Debug, Clone)]
+pub(crate) struct Tenancy {
+    pub(crate) cluster: Arc<Cluster>,
+    /// Cancelled when every connection is closed.
+    cut: CancellationToken,
+    /// Cancelled when every connection goes silent.
+    pub(crate) silent: CancellationToken,
+}
+
+/// One connection, or one call of a socketless service.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: u64,
+    pub(crate) certificate: Option<Fingerprint>,
+    pub(crate) tenancy: Tenancy,
+    /// Cancelled when the server closes this connection, alone or with all others.
+    pub(crate) closed: CancellationToken,
+}
+
+/// The server, whatever it is reached by.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) log: Arc<Log>,
+    pub(crate) faults: Orders<Injection>,
+    pub(crate) connection_faults: Orders<ConnectionFault>,
+    pub(crate) denials: Orders<Requests>,
+    pub(crate) watches: Arc<OpenWatches>,
+    /// Cancelled when the server is gone for good.
+    pub(crate) gone: CancellationToken,
+    ready: AtomicBool,
+    connections: AtomicU64,
+    installed: Mutex<Vec<Value>>,
+    behind: Mutex<Behind>,
+}
+
+/// What is behind the address now.
+#[derive(Debug)]
+struct Behind {
+    tenancy: Tenancy,
+    /// False while the server is stopped.
+    open: bool,
+}
+
+impl Core {
+    pub(crate) fn new(settings: Settings, installed: Vec<Value>) -> Result<Self, StartError> {
+        let gone = CancellationToken::new();
+        let cluster = Arc::new(Cluster::new(&settings, &installed)?);
+        let tenancy = Tenancy { cluster, cut: gone.child_token(), silent: CancellationToken::new() };
+        Ok(Self {
+            log: Arc::new(Log::new(settings.log_capacity)),
+            settings,
+            faults: Orders::default(),
+            connection_faults: Orders::default(),
+            denials: Orders::default(),
+            watches: Arc::default(),
+            gone,
+            ready: AtomicBool::new(true),
+            connections: AtomicU64::new(0),
+            installed: Mutex::new(installed),
+            behind: Mutex::new(Behind { tenancy, open: true }),
+        })
+    }
+
+    /// The cluster behind the address now.
+    pub(crate) fn cluster(&self) -> Arc<Cluster> {
+        Arc::clone(&self.behind().tenancy.cluster)
+    }
+
+    /// A new connection to the cluster behind the address, unless the server is stopped or gone.
+    pub(crate) fn connect(&self, certificate: Option<Fingerprint>) -> Option<Connection> {
+        let behind = self.behind();
+        if !behind.open || self.gone.is_cancelled() {
+            return None;
+        }
+        let tenancy = behind.tenancy.clone();
+        drop(behind);
+        let id = self.connections.fetch_add(1, Ordering::Relaxed);
+        let closed = tenancy.cut.child_token();
+        Some(Connection { id, certificate, tenancy, closed })
+    }
+
+    /// Cuts every connection. Later ones are let in.
+    pub(crate) fn cut_connections(&self) {
+        let mut behind = self.behind();
+        self.renew(&mut behind);
+    }
+
+    /// Makes every connection silent. Later ones are served.
+    pub(crate) fn silence_connections(&self) {
+        std::mem::take(&mut self.behind().tenancy.silent).cancel();
+    }
+
+    /// Cuts every connection and lets nobody in until [`open`](Self::open).
+    pub(crate) fn close(&self) {
+        let mut behind = self.behind();
+        behind.open = false;
+        self.renew(&mut behind);
+    }
+
+    pub(crate) fn open(&self) {
+        self.behind().open = true;
+    }
+
+    /// Puts the cluster that `make` makes of the present one in its place and cuts every connection.
+    pub(crate) fn replace(
+        &self,
+        make: impl FnOnce(&Cluster, &[Value]) -> Result<Cluster, StartError>,
+    ) -> Result<(), StartError> {
+        let installed = self.installed().clone();
+        let mut behind = self.behind();
+        behind.tenancy.cluster = Arc::new(make(&behind.tenancy.cluster, &installed)?);
+        self.renew(&mut behind);
+        Ok(())
+    }
+
+    /// Serves another type, now and in every cluster that comes after.
+    pub(crate) fn install(&self, crd: Value) -> Result<(), InstallError> {
+        let mut installed = self.installed();
+        self.cluster().api.install(&crd).map_err(|status| InstallError::refused(&status))?;
+        // A definition that was deleted and installed again comes once.
+        installed.retain(|other| other.pointer("/metadata/name") != crd.pointer("/metadata/name"));
+        installed.push(crd);
+        Ok(())
+    }
+
+    pub(crate) fn ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::SeqCst);
+    }
+
+    fn renew(&self, behind: &mut Behind) {
+        behind.tenancy.silent = CancellationToken::new();
+        std::mem::replace(&mut behind.tenancy.cut, self.gone.child_token()).cancel();
+    }
+
+    fn behind(&self) -> MutexGuard<'_, Behind> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn installed(&self) -> MutexGuard<'_, Vec<Value>> {
+        self.installed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,198 @@
+//! The columns of core types, with the names and the cells a real server prints.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::registry::column::{Column, Source, age};
+
+type Cell = fn(&Value, Timestamp) -> Value;
+
+fn column(name: &str, kind: &str, priority: i64, cell: Cell) -> Column {
+    Column {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        format: if name == "Name" { "name".to_owned() } else { String::new() },
+        description: String::new(),
+        priority,
+        source: Source::Cell(cell),
+    }
+}
+
+/// The object's name.
+pub(crate) fn name_column() -> Column {
+    column("Name", "string", 0, |object, _| object["metadata"]["name"].clone())
+}
+
+/// When it was made, as a point in time (custom resources) ...
+pub(crate) fn created_column() -> Column {
+    Column {
+        name: "Age".to_owned(),
+        kind: "date".to_owned(),
+        format: String::new(),
+        description: String::new(),
+        priority: 0,
+        source: Source::Path(".metadata.creationTimestamp".to_owned()),
+    }
+}
+
+fn age_of(object: &Value, now: Timestamp) -> Value {
+    object["metadata"]["creationTimestamp"].as_str().map_or_else(|| "<unknown>".into(), |time| age(time, now))
+}
+
+fn count(value: &Value) -> Value {
+    let entries = value.as_object().map_or(0, serde_json::Map::len) + value.as_array().map_or(0, Vec::len);
+    entries.into()
+}
+
+fn or(value: &Value, otherwise: &str) -> Value {
+    match value {
+        Value::Null => otherwise.into(),
+        Value::String(text) if text.is_empty() => otherwise.into(),
+        other => other.clone(),
+    }
+}
+
+fn number(value: &Value) -> i64 {
+    value.as_i64().unwrap_or(0)
+}
+
+/// What `kubectl get` shows of a core kind.
+pub(crate) fn of_core(kind: &str) -> Vec<Column> {
+    let mut columns = if kind == "Event" { Vec::new() } else { vec![name_column()] };
+    let age = column("Age", "string", 0, age_of);
+    let own: Vec<Column> = match kind {
+        "ConfigMap" => vec![column("Data", "string", 0, |object, _| {
+            (number(&count(&object["data"])) + number(&count(&object["binaryData"]))).into()
+        })],
+        "Secret" => vec![
+            column("Type", "string", 0, |object, _| object["type"].clone()),
+            column("Data", "string", 0, |object, _| count(&object["data"])),
+        ],
+        "ServiceAccount" => vec![column("Secrets", "string", 0, |object, _| count(&object["secrets"]))],
+        "Namespace" => vec![column("Status", "string", 0, |object, _| object["status"]["phase"].clone())],
+        "Node" => vec![
+            column("Status", "string", 0, |object, _| node_status(object)),
+            column("Roles", "string", 0, |object, _| node_roles(object)),
+            age,
+            column("Version", "string", 0, |object, _| or(&object["status"]["nodeInfo"]["kubeletVersion"], "")),
+        ],
+        "Pod" => vec![
+            column("Ready", "string", 0, |object, _| {
+                let ready = object["status"]["containerStatuses"].as_array().into_iter().flatten();
+                let ready = ready.filter(|status| status["ready"] == true).count();
+                format!("{ready}/{}", count(&object["spec"]["containers"])).into()
+            }),
+            column("Status", "string", 0, |object, _| {
+                if !object["metadata"]["deletionTimestamp"].is_null() {
+                    return "Terminating".into();
+                }
+                or(&object["status"]["reason"], object["status"]["phase"].as_str().unwrap_or_default())
+            }),
+            column("Restarts", "string", 0, |object, _| {
+                let statuses = object["status"]["containerStatuses"].as_array().into_iter().flatten();
+                statuses.map(|status| number(&status["restartCount"])).sum::<i64>().to_string().into()
+            }),
+            age,
+            column("IP", "string", 1, |object, _| or(&object["status"]["podIP"], "<none>")),
+            column("Node", "string", 1, |object, _| or(&object["spec"]["nodeName"], "<none>")),
+        ],
+        "Service" => vec![
+            column("Type", "string", 0, |object, _| or(&object["spec"]["type"], "ClusterIP")),
+            column("Cluster-IP", "string", 0, |object, _| or(&object["spec"]["clusterIP"], "<none>")),
+            column("External-IP", "string", 0, |_, _| "<none>".into()),
+            column("Port(s)", "string", 0, |object, _| service_ports(object)),
+        ],
+        "Deployment" => vec![
+            column("Ready", "string", 0, |object, _| {
+                let wanted = object["spec"]["replicas"].as_i64().unwrap_or(1);
+                format!("{}/{wanted}", number(&object["status"]["readyReplicas"])).into()
+            }),
+            column("Up-to-date", "string", 0, |object, _| number(&object["status"]["updatedReplicas"]).into()),
+            column("Available", "string", 0, |object, _| number(&object["status"]["availableReplicas"]).into()),
+        ],
+        "Lease" => vec![column("Holder", "string", 0, |object, _| or(&object["spec"]["holderIdentity"], ""))],
+        "CustomResourceDefinition" => {
+            vec![column("Created At", "date", 0, |object, _| object["metadata"]["creationTimestamp"].clone())]
+        }
+        "RoleBinding" | "ClusterRoleBinding" => vec![column("Role", "string", 0, |object, _| {
+            let part = |field: &str| object["roleRef"][field].as_str().unwrap_or_default().to_owned();
+            format!("{}/{}", part("kind"), part("name")).into()
+        })],
+        "Role" | "ClusterRole" => {
+            vec![column("Created At", "date", 0, |object, _| object["metadata"]["creationTimestamp"].clone())]
+        }
+        "Event" => event_columns(),
+        _ => Vec::new(),
+    };
+    let has_age = own.iter().any(|column| matches!(column.name.as_str(), "Age" | "Created At" | "Last Seen"));
+    columns.extend(own);
+    if !has_age {
+        columns.push(column("Age", "string", 0, age_of));
+    }
+    columns
+}
+
+fn event_columns() -> Vec<Column> {
+    vec![
+        column("Last Seen", "string", 0, |object, now| {
+            let times = ["lastTimestamp", "deprecatedLastTimestamp", "eventTime", "firstTimestamp"];
+            let seen = times.iter().find_map(|field| object[field].as_str());
+            seen.map_or_else(|| "<unknown>".into(), |time| age(time, now))
+        }),
+        column("Type", "string", 0, |object, _| object["type"].clone()),
+        column("Reason", "string", 0, |object, _| object["reason"].clone()),
+        column("Object", "string", 0, |object, _| {
+            let about = if object["regarding"].is_object() { &object["regarding"] } else { &object["involvedObject"] };
+            let kind = about["kind"].as_str().unwrap_or_default().to_lowercase();
+            format!("{kind}/{}", about["name"].as_str().unwrap_or_default()).into()
+        }),
+        column("Message", "string", 0, |object, _| {
+            let message = if object["note"].is_string() { &object["note"] } else { &object["message"] };
+            or(message, "").as_str().map(str::trim).unwrap_or_default().into()
+        }),
+        column("Name", "string", 1, |object, _| object["metadata"]["name"].clone()),
+    ]
+}
+
+fn node_status(node: &Value) -> Value {
+    let conditions = node["status"]["conditions"].as_array();
+    let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
+    let mut status = match ready {
+        Some(ready) if ready["status"] == "True" => "Ready",
+        Some(_) => "NotReady",
+        None => "Unknown",
+    }
+    .to_owned();
+    if node["spec"]["unschedulable"] == true {
+        status.push_str(",SchedulingDisabled");
+    }
+    status.into()
+}
+
+fn node_roles(node: &Value) -> Value {
+    let labels = node["metadata"]["labels"].as_object();
+    let mut roles: Vec<&str> = labels
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/"))
+        .filter(|role| !role.is_empty())
+        .collect();
+    roles.sort_unstable();
+    if roles.is_empty() { "<none>".into() } else { json!(roles.join(",")) }
+}
+
+fn service_ports(service: &Value) -> Value {
+    let ports: Vec<String> = service["spec"]["ports"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|port| {
+            let protocol = port["protocol"].as_str().unwrap_or("TCP");
+            match port["nodePort"].as_i64() {
+                Some(node_port) if node_port > 0 => format!("{}:{node_port}/{protocol}", number(&port["port"])),
+                _ => format!("{}/{protocol}", number(&port["port"])),
+            }
+        })
+        .collect();
+    if ports.is_empty() { "<none>".into() } else { ports.join(",").into() }
+}

@@ -1,0 +1,144 @@
+//! The settings of a new server, and its start.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::{
+    access::{
+        authz::Anonymous,
+        credential::{Credential, User},
+    },
+    error::{InstallError, StartError},
+    pipeline::{settings::Settings, state::Core},
+    pki::security::{Protocols, Security},
+    server::handle::{Loopback, NoSocket, TestServer},
+};
+
+/// How long a connection may take over the head of a request; idle ones are closed after it too.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
+/// How many requests the log keeps.
+const LOG_CAPACITY: usize = 65_536;
+
+impl TestServer {
+    /// Settings for a new server.
+    pub fn builder() -> TestServerBuilder {
+        TestServerBuilder::default()
+    }
+
+    /// A server with the default settings: TLS, a free loopback port, one administrator.
+    ///
+    /// # Errors
+    /// As [`TestServerBuilder::start`].
+    pub async fn start_default() -> Result<Self, StartError> {
+        Self::builder().start().await
+    }
+}
+
+/// The settings of an [`TestServer`]. The defaults are a TLS server on a free loopback port.
+#[derive(Debug)]
+#[must_use = "a builder makes a server only when it is started"]
+pub struct TestServerBuilder {
+    settings: Settings,
+    tokens: Vec<Credential>,
+    installed: Vec<Result<Value, serde_json::Error>>,
+}
+
+impl Default for TestServerBuilder {
+    fn default() -> Self {
+        Self {
+            settings: Settings {
+                name: "fake".to_owned(),
+                security: Security::Tls,
+                protocols: Protocols::Http2AndHttp1,
+                anonymous: Anonymous::default(),
+                head_timeout: HEAD_TIMEOUT,
+                log_capacity: LOG_CAPACITY,
+            },
+            tokens: Vec::new(),
+            installed: Vec::new(),
+        }
+    }
+}
+
+impl TestServerBuilder {
+    /// What its kubeconfigs call the cluster and the context. The default is `fake`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Plain HTTP instead of TLS. Client certificates cannot be used then.
+    pub fn plain_http(mut self) -> Self {
+        self.settings.security = Security::Plain;
+        self
+    }
+
+    /// Offers only HTTP/1.1 in the TLS handshake. The default offers HTTP/2 as well, and the client chooses. Over plain
+    /// HTTP the server speaks HTTP/1.1 in any case.
+    pub fn http1_only(mut self) -> Self {
+        self.settings.protocols = Protocols::Http1;
+        self
+    }
+
+    /// Accepts this bearer token for this user, besides the administrator's.
+    pub fn token(mut self, user: impl Into<User>, token: impl Into<String>) -> Self {
+        self.tokens.push(Credential::from_token(user.into(), token.into()));
+        self
+    }
+
+    /// Serves a custom resource from the start: a `CustomResourceDefinition`, as kube's `CustomResourceExt::crd()`
+    /// makes it. Any serializable form will do.
+    pub fn install(mut self, crd: impl Serialize) -> Self {
+        self.installed.push(serde_json::to_value(crd));
+        self
+    }
+
+    /// What is done with requests without credentials.
+    pub fn anonymous(mut self, policy: Anonymous) -> Self {
+        self.settings.anonymous = policy;
+        self
+    }
+
+    /// How long a connection may take over the TLS handshake and over the head of each HTTP/1.1 request before it
+    /// is closed; an idle HTTP/1.1 connection is closed after this time too. The default is 90 seconds.
+    pub fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.head_timeout = timeout;
+        self
+    }
+
+    /// How many requests the log keeps; the oldest go first. The default is 65,536.
+    pub fn log_capacity(mut self, requests: usize) -> Self {
+        self.settings.log_capacity = requests;
+        self
+    }
+
+    /// Starts the server on a free loopback port.
+    ///
+    /// # Errors
+    /// If the port cannot be opened, a key cannot be made or a installed resource is refused.
+    pub async fn start(self) -> Result<TestServer, StartError> {
+        TestServer::<Loopback>::listen(self.core()?).await
+    }
+
+    /// Starts the server without a socket: it is reached through [`TestServer::service`] and
+    /// [`TestServer::client`] only. Nothing is spawned.
+    ///
+    /// # Errors
+    /// If a key cannot be made or a installed resource is refused.
+    pub fn start_without_socket(self) -> Result<TestServer<NoSocket>, StartError> {
+        Ok(TestServer::<NoSocket>::new(self.core()?))
+    }
+
+    fn core(self) -> Result<Arc<Core>, StartError> {
+        let installed = self.installed.into_iter().collect::<Result<_, _>>().map_err(InstallError::Serialize)?;
+        let core = Core::new(self.settings, installed)?;
+        let credentials = Arc::clone(&core.cluster().credentials);
+        for token in &self.tokens {
+            credentials.accept(token, None, Instant::now());
+        }
+        Ok(Arc::new(core))
+    }
+}

@@ -1,0 +1,6 @@
+//! The handle that a test holds: building, starting and stopping a server, and all that can be done to it.
+
+pub(crate) mod actions;
+pub(crate) mod builder;
+pub(crate) mod handle;
+mod kubeconfig;

@@ -1,0 +1,235 @@
+//! The snippets of `docs/testing-your-controller.md`, run as they stand there, and the check that the page quotes them.
+
+mod greeter;
+
+use std::{error::Error, time::Duration};
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::discovery::{ApiGroup, Discovery};
+use kube::{
+    Api, Client, Config, ResourceExt as _,
+    api::{PostParams, WatchEvent, WatchParams},
+    config::{KubeConfigOptions, Kubeconfig},
+    runtime::wait::await_condition,
+};
+use kube_testserver::{Fault, Replacement, Requests, TestServer};
+
+#[tokio::test]
+async fn a_map_that_asks_is_greeted() -> Result<(), Box<dyn Error>> {
+    let server = TestServer::builder().start().await?;
+    let client = server.client().await?;
+    let controller = tokio::spawn(greeter::run(client.clone(), |_| {}));
+
+    let maps: Api<ConfigMap> = Api::default_namespaced(client);
+    maps.create(&PostParams::default(), &greeter::asking("world")).await?;
+
+    // Not a poll: this returns when the server has answered the controller's patch.
+    server.wait_for(Requests::patch("configmaps").name("world").status(200)).await;
+    assert_eq!(maps.get("world").await?.annotations()["example.com/greeting"], "hello, world");
+
+    controller.abort();
+    server.shutdown().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_greeting_that_fails_is_tried_again() -> Result<(), Box<dyn Error>> {
+    let server = TestServer::builder().start().await?;
+    let patches = Requests::patch("configmaps");
+    let outage = server.inject(Fault::Unavailable.on(patches.clone()).times(2));
+
+    let (report, mut failures) = tokio::sync::mpsc::unbounded_channel();
+    let failed = move |error: &kube::Error| _ = report.send(error.to_string());
+    let controller = tokio::spawn(greeter::run(server.client().await?, failed));
+    let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
+    maps.create(&PostParams::default(), &greeter::asking("world")).await?;
+
+    server.wait_for(patches.status(200)).await;
+    assert_eq!(outage.hits(), 2);
+    assert!(failures.recv().await.is_some(), "the controller has told");
+    controller.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_written_for_those_who_do_not_ask() -> Result<(), Box<dyn Error>> {
+    let server = TestServer::builder().start().await?;
+    let greeter = server.issue_token("greeter");
+    let controller = tokio::spawn(greeter::run(server.client_for(&greeter).await?, |_| {}));
+
+    let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
+    let mut quiet = greeter::asking("quiet");
+    quiet.metadata.labels = None;
+    maps.create(&PostParams::default(), &quiet).await?;
+    maps.create(&PostParams::default(), &greeter::asking("world")).await?;
+    server.wait_for(Requests::any().user("greeter").name("world").status(200)).await;
+
+    // All that the controller ever asked for, whether or not it told anybody.
+    let asked: Vec<_> = server
+        .requests_matching(Requests::any().with(greeter.fingerprint()))
+        .iter()
+        .map(|request| (request.verb(), request.name().map(str::to_owned)))
+        .collect();
+    assert!(asked.iter().all(|(_, name)| name.as_deref() != Some("quiet")), "{asked:?}");
+    controller.abort();
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_passes_in_no_time() -> Result<(), Box<dyn Error>> {
+    let server = TestServer::builder().start_without_socket()?;
+    let token = server.issue_expiring_token("greeter", Duration::from_secs(3600));
+    let maps: Api<ConfigMap> = Api::default_namespaced(Client::new(server.service(token), "default"));
+
+    let mut events = maps.watch(&WatchParams::default().timeout(290), "0").await?.boxed();
+    while let Some(Ok(WatchEvent::Bookmark(_))) = events.next().await {} // the watch ends after 290 seconds
+    maps.get_opt("anything").await?;
+
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    let refused = maps.get_opt("anything").await.expect_err("the token has expired");
+    assert!(matches!(refused, kube::Error::Api(status) if status.code == 401));
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_cluster_down_is_no_reason_to_stop() -> Result<(), Box<dyn Error>> {
+    let east = TestServer::builder().name("east").start().await?;
+    let west = TestServer::builder().name("west").start().await?;
+    let controllers = [
+        tokio::spawn(greeter::run(east.client().await?, |_| {})),
+        tokio::spawn(greeter::run(west.client().await?, |_| {})),
+    ];
+
+    east.stop().await; // its port refuses from now on; `start()` brings it back with all that was in it
+    let maps: Api<ConfigMap> = Api::default_namespaced(west.client().await?);
+    maps.create(&PostParams::default(), &greeter::asking("world")).await?;
+    west.wait_for(Requests::any().verb("patch").status(200)).await;
+
+    controllers.iter().for_each(tokio::task::JoinHandle::abort);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_recreated_cluster_is_another_one() -> Result<(), Box<dyn Error>> {
+    let server = TestServer::builder().start().await?;
+    let namespaces: Api<Namespace> = Api::all(server.client().await?);
+    let before = namespaces.get("kube-system").await?.uid();
+
+    server.replace(Replacement::SameCa)?;
+
+    let after = namespaces.get("kube-system").await?.uid();
+    assert_ne!(before, after, "same address, same credentials, another cluster");
+    Ok(())
+}
+
+async fn client_of_the_cluster_under_test(server: &TestServer) -> Result<Client, Box<dyn Error>> {
+    let Some(path) = std::env::var_os("TEST_KUBECONFIG") else { return Ok(server.client().await?) };
+    let kubeconfig = Kubeconfig::read_from(path)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}
+
+#[tokio::test]
+async fn a_test_that_needs_no_faults_runs_on_any_cluster() -> Result<(), Box<dyn Error>> {
+    let server = TestServer::builder().start().await?;
+    let client = client_of_the_cluster_under_test(&server).await?;
+    let mut own = Namespace::default();
+    own.metadata.generate_name = Some("greeter-".to_owned());
+    let own = Api::all(client.clone()).create(&PostParams::default(), &own).await?.name_any();
+    let controller = tokio::spawn(greeter::run(client.clone(), |_| {}));
+
+    let maps: Api<ConfigMap> = Api::namespaced(client, &own);
+    maps.create(&PostParams::default(), &greeter::asking("world")).await?;
+    let greeted = |map: Option<&ConfigMap>| map.is_some_and(|map| !map.annotations().is_empty());
+    await_condition(maps, "world", greeted).await?;
+    controller.abort();
+    Ok(())
+}
+
+// The page.
+
+const PAGE: &str = include_str!("../../../docs/testing-your-controller.md");
+const SOURCES: [&str; 3] = [
+    include_str!("testing_your_controller.rs"),
+    include_str!("rotation_under_a_running_controller.rs"),
+    include_str!("greeter/mod.rs"),
+];
+
+/// The blocks of code in the page that are of this language.
+fn blocks(language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut rest = PAGE;
+    let opening = format!("```{language}\n");
+    while let Some((_, after)) = rest.split_once(&opening) {
+        let (block, after) = after.split_once("```").expect("a block of code ends");
+        blocks.push(block.to_owned());
+        rest = after;
+    }
+    blocks
+}
+
+/// Whether these lines stand in the text one after the other, however far they are moved in.
+fn stands_in(block: &str, text: &str) -> bool {
+    let trimmed = |text: &str| -> Vec<String> { text.lines().map(|line| line.trim().to_owned()).collect() };
+    let (block, text) = (trimmed(block), trimmed(text));
+    text.windows(block.len()).any(|window| window == block)
+}
+
+#[test]
+fn every_snippet_of_the_page_is_code_that_runs() {
+    let snippets = blocks("rust");
+    assert!(snippets.len() >= 8, "{} snippets", snippets.len());
+    for snippet in snippets {
+        assert!(SOURCES.iter().any(|source| stands_in(&snippet, source)), "not in a test:\n{snippet}");
+    }
+}
+
+#[test]
+fn the_page_asks_for_the_present_versions() {
+    let [dependencies] = &blocks("toml")[..] else { panic!("one list of dependencies") };
+    let version = env!("CARGO_PKG_VERSION").rsplit_once('.').expect("three numbers").0;
+    assert!(dependencies.contains(&format!("kube-testserver = \"{version}\"")), "{dependencies}");
+}
+
+#[test]
+fn the_table_of_differences_is_the_one_of_the_module() {
+    let rows = |text: &str, prefix: &str| -> Vec<String> {
+        let table = text.lines().skip_while(|line| !line.contains("| here | there |")).skip(2);
+        let row = |line: &str| line.trim_start_matches(prefix).trim().to_owned();
+        let plain = |line: String| line.replace("[`", "`").replace("`](TestServer::forbid)", "`");
+        table.map(row).take_while(|line| line.starts_with('|')).map(plain).collect()
+    };
+    let module = rows(include_str!("../src/lib.rs"), "//!");
+    assert!(!module.is_empty());
+    let without_links = |rows: Vec<String>| -> Vec<String> {
+        // The module links to its items, where the page can only name them.
+        rows.into_iter()
+            .map(|row| match (row.find('['), row.find("](")) {
+                (Some(open), Some(close)) if open < close => {
+                    let end = row[close..].find(')').map_or(row.len(), |end| close + end + 1);
+                    format!("{}{}{}", &row[..open], &row[open + 1..close], &row[end..])
+                }
+                _ => row,
+            })
+            .collect()
+    };
+    assert_eq!(without_links(rows(PAGE, "")), without_links(module));
+}
+
+#[tokio::test]
+async fn the_page_names_every_kind_that_is_served() -> Result<(), Box<dyn Error>> {
+    let server = TestServer::builder().start().await?;
+    let discovery = Discovery::new(server.client().await?).run().await?;
+    let (_, told) = PAGE.split_once("Served are ").expect("the page tells what is served");
+    let told = told.split_once("A [conformance").expect("and goes on").0;
+    let kinds: Vec<_> =
+        discovery.groups().flat_map(ApiGroup::recommended_resources).map(|(resource, _)| resource.kind).collect();
+    assert!(kinds.len() > 15, "{kinds:?}");
+    for kind in kinds {
+        let told = told.contains(&format!("{kind}s")) || kind.ends_with("Binding") && told.contains("their Bindings");
+        assert!(told, "{kind}");
+    }
+    server.shutdown().await;
+    Ok(())
+}
