@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use async_trait::async_trait;
 
@@ -13,12 +14,14 @@ mod provider;
 mod revision;
 mod rules;
 mod sharded;
+#[cfg(feature = "serde")]
+mod wire;
 
 pub use self::bound::{BoundError, BoundState, BoundStates};
 pub use self::cluster::{ClusterObject, ObservedCluster};
 pub use self::connected_at::{ConnectedAt, ConnectedAtSource};
 pub use self::error::{Cause, ClientError, NextStep, ProviderError};
-pub use self::key::{Key, NamespacedName};
+pub use self::key::{Key, NamespacedName, ParseNamespacedNameError};
 pub use self::manager::ClientManager;
 pub use self::provider::{ClientProvider, Connection};
 pub use self::revision::{Ordered, Revision, Unordered};
