@@ -41,15 +41,17 @@ impl Environment {
 
     /// Returns the proxy for requests to `server`.
     pub(crate) fn proxy_for(&self, server: &Uri) -> Result<Option<Uri>, ConfigError> {
+        let Some((variable, text)) = self.variable_for(server) else { return Ok(None) };
+        let text = if text.contains("://") { text } else { &format!("http://{text}") };
+        let unusable = |error| ConfigError::ProxyVariable { variable, source: Box::new(error) };
+        address::proxy(text).map(Some).map_err(unusable)
+    }
+
+    /// Returns the variable that names the proxy for requests to `server`, and its value.
+    fn variable_for(&self, server: &Uri) -> Option<(&'static str, &str)> {
         let proxy = if server.scheme_str() == Some("http") { &self.http_proxy } else { &self.https_proxy };
-        match proxy {
-            Some((variable, text)) if !is_loopback(server) && self.is_proxied(server) => {
-                let text = if text.contains("://") { text } else { &format!("http://{text}") };
-                let malformed = |_| ConfigError::ProxyVariable { variable };
-                address::proxy(text).map(Some).map_err(malformed)
-            }
-            _ => Ok(None),
-        }
+        let (variable, text) = proxy.as_ref()?;
+        (!is_loopback(server) && self.is_proxied(server)).then_some((*variable, text.as_str()))
     }
 
     /// Whether `NO_PROXY` leaves `server` to the proxy.
@@ -78,16 +80,16 @@ mod tests {
     }
 
     fn proxy(variables: &[(&str, &str)], server: &'static str) -> Option<String> {
-        environment(variables).proxy_for(&Uri::from_static(server)).unwrap().map(|proxy| proxy.to_string())
+        environment(variables).variable_for(&Uri::from_static(server)).map(|(_, proxy)| proxy.to_owned())
     }
 
     #[test]
     fn the_scheme_of_the_server_chooses_the_proxy() {
         let both = [("HTTPS_PROXY", "http://a:1"), ("http_proxy", "b:2")];
-        assert_eq!(proxy(&both, "https://east.example.com").as_deref(), Some("http://a:1/"));
-        assert_eq!(proxy(&both, "http://east.example.com").as_deref(), Some("http://b:2/"));
+        assert_eq!(proxy(&both, "https://east.example.com").as_deref(), Some("http://a:1"));
+        assert_eq!(proxy(&both, "http://east.example.com").as_deref(), Some("b:2"));
         assert_eq!(proxy(&both[1..], "https://east.example.com"), None);
-        assert_eq!(proxy(&[("HTTPS_PROXY", ""), ("https_proxy", "http://a:1")], "https://e").unwrap(), "http://a:1/");
+        assert_eq!(proxy(&[("HTTPS_PROXY", ""), ("https_proxy", "a")], "https://east").as_deref(), Some("a"));
     }
 
     #[test]
@@ -110,10 +112,23 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_without_a_scheme_speaks_http() {
+        let proxy = environment(&[("HTTPS_PROXY", "a:1")]).proxy_for(&Uri::from_static("https://east"));
+        match proxy {
+            Ok(proxy) => assert_eq!(proxy, Some(Uri::from_static("http://a:1"))),
+            Err(error) => assert!(is_unusable(&error, "HTTPS_PROXY") && !cfg!(feature = "http-proxy"), "{error:?}"),
+        }
+    }
+
+    #[test]
     fn a_proxy_that_is_no_url_is_an_error_that_names_the_variable() {
         for value in ["http://a b", "http://a:0", "://"] {
             let refused = environment(&[("https_proxy", value)]).proxy_for(&Uri::from_static("https://east"));
-            assert!(matches!(refused, Err(ConfigError::ProxyVariable { variable: "https_proxy" })), "{value}");
+            assert!(is_unusable(&refused.unwrap_err(), "https_proxy"), "{value}");
         }
+    }
+
+    fn is_unusable(error: &ConfigError, name: &str) -> bool {
+        matches!(error, ConfigError::ProxyVariable { variable, .. } if *variable == name)
     }
 }

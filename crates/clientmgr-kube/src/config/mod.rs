@@ -3,6 +3,8 @@
 
 mod address;
 mod cluster_config;
+#[cfg(all(test, unix))]
+mod corpus_tests;
 mod credentials;
 mod environment;
 mod field;

@@ -48,8 +48,9 @@ pub(crate) fn made_absolute(kubeconfig: &mut Kubeconfig, directory: &Path) {
     let users = kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut());
     let in_clusters = clusters.map(|cluster| &mut cluster.certificate_authority);
     let in_users = users.flat_map(|user| [&mut user.client_certificate, &mut user.client_key, &mut user.token_file]);
+    let joined = directory.join("");
     for field in in_clusters.chain(in_users) {
-        field.take_if(|path| Path::new(path) == directory);
+        field.take_if(|path| Some(path.as_str()) == joined.to_str());
     }
 }
 

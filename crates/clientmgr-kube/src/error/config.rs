@@ -152,11 +152,13 @@ pub(crate) enum ConfigError {
     #[error("the proxy is not a URL with a host and, if any, a port from 1 to 65535")]
     MalformedProxy,
 
-    /// The proxy that the environment names is no URL, or what should be its port is none.
-    #[error("{variable} in the environment is not a URL with a host and, if any, a port from 1 to 65535")]
+    /// The proxy that the environment names cannot be used.
+    #[error("the proxy that {variable} in the environment names cannot be used")]
     ProxyVariable {
         /// The variable.
         variable: &'static str,
+        /// Why not.
+        source: Box<ConfigError>,
     },
 
     /// The proxy speaks a protocol that is not supported.
