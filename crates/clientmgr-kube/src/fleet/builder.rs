@@ -128,27 +128,36 @@ impl FleetBuilder {
     /// A fleet without clusters.
     pub fn build(self) -> Fleet {
         let clock = Clock::new(Arc::clone(&self.wall));
-        let settings = Settings::new(self.user_agent.clone(), self.deadline, self.http2, {
-            let clock = clock.clone();
-            Arc::new(move || clock.wall())
-        });
+        let settings = self.settings();
         let connector = KubeConnector {
-            settings,
+            settings: settings.clone(),
             clock: clock.clone(),
             admission: Admission::new(self.concurrent_starts),
             deadline: self.deadline,
             request_deadline: self.request_deadline,
         };
-        self.build_with(Box::new(connector), clock)
+        self.build_with(Box::new(connector), clock, settings)
     }
 
-    pub(super) fn build_with(self, connector: Box<dyn Connector>, clock: Clock) -> Fleet {
+    fn settings(&self) -> Settings {
+        Settings {
+            user_agent: self.user_agent.clone(),
+            connect_timeout: self.deadline,
+            credentials_deadline: self.deadline,
+            http2: self.http2,
+            clock: Arc::clone(&self.wall),
+            ..Settings::default()
+        }
+    }
+
+    pub(super) fn build_with(self, connector: Box<dyn Connector>, clock: Clock, settings: Settings) -> Fleet {
         Fleet::with_context(Context {
             connector,
             clock,
             events: EventHub::default(),
             handles: Handles::default(),
             timing: self.timing,
+            settings,
             deadline: self.deadline,
             retry: self.retry,
             runtime: self.runtime.or_else(|| Handle::try_current().ok()),

@@ -20,6 +20,7 @@ use super::member::mailbox::Message;
 use super::member::timing::Timing;
 use super::registry::{Member, Registry};
 use super::snapshot::ClusterSnapshot;
+use crate::client::{CredentialRequests, Settings, Switch};
 use crate::config::{ClusterConfig, read_kubeconfig};
 use crate::error::{ConnectError, Failure};
 
@@ -85,6 +86,7 @@ pub(crate) struct Context {
     pub(super) events: EventHub,
     pub(super) handles: Handles,
     pub(super) timing: Timing,
+    pub(super) settings: Settings,
     /// For an attempt as a whole.
     pub(super) deadline: Duration,
     /// When readers are advised to ask again.
@@ -93,6 +95,16 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The handle of `cluster` and `revision`.
+    pub(super) fn handle(
+        &self,
+        cluster: &NamespacedName,
+        revision: ConnectedAt,
+        credentials: impl FnOnce() -> Arc<dyn CredentialRequests>,
+    ) -> Arc<Switch> {
+        self.handles.of(cluster, revision, credentials, &self.settings)
+    }
+
     /// The runtime that tasks run on.
     pub(super) fn runtime(&self) -> Option<Handle> {
         self.runtime.clone().or_else(|| Handle::try_current().ok())

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use clientmgr_core::{ConnectedAt, NamespacedName};
 
-use crate::client::{CredentialRequests, Switch};
+use crate::client::{CredentialRequests, Settings, Switch};
 
 /// The handles that somebody may still hold, of clusters of now and before.
 #[derive(Default)]
@@ -28,6 +28,7 @@ impl Handles {
         cluster: &NamespacedName,
         revision: ConnectedAt,
         credentials: impl FnOnce() -> Arc<dyn CredentialRequests>,
+        settings: &Settings,
     ) -> Arc<Switch> {
         let mut known = self.lock();
         let key = (cluster.clone(), revision);
@@ -38,7 +39,7 @@ impl Handles {
             known.handles.retain(|_, handle| handle.strong_count() > 0);
             known.sweep_at = 2 * known.handles.len() + 16;
         }
-        let handle = Switch::new(cluster.clone(), revision, credentials());
+        let handle = Switch::new(cluster.clone(), revision, credentials(), settings);
         known.handles.insert(key, Arc::downgrade(&handle));
         handle
     }

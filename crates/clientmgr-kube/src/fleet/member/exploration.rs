@@ -12,7 +12,7 @@ use super::timing::Timing;
 
 /// A cluster's identity; failures are classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Id(u8);
+pub(super) struct Id(pub(super) u8);
 
 impl SameCluster for Id {
     fn same(&self, other: &Self) -> bool {

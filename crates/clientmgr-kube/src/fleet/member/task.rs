@@ -235,11 +235,8 @@ impl Task {
         match effect {
             Effect::Open { attempt } => self.open(attempt),
             Effect::Abort { .. } => self.opening = None,
-            Effect::Discard { .. } => {
-                if let Some(established) = self.established.take() {
-                    established.transport.close();
-                }
-            }
+            // Not closed: it may share its connections with the transport of now.
+            Effect::Discard { .. } => self.established = None,
             Effect::Install { .. } => self.install(),
             Effect::Serve { revision, generation } => self.serve(revision, generation),
             Effect::Fence { revision, reason } => self.fence(revision, reason),
@@ -287,18 +284,25 @@ impl Task {
     }
 
     fn serve(&mut self, revision: ConnectedAt, generation: u64) {
-        let Some(current) = &self.current else { return };
+        let Some(current) = &mut self.current else { return };
+        if current.transport.connections().is_closed() {
+            // They went with the fence of the handle before.
+            current.transport = current.transport.fresh();
+        }
         let credentials = || self.back_link.clone().into_credential_requests();
         let (switch, client) = match self.handle.take() {
             Some((switch, client)) if switch.revision() == revision => (switch, Some(client)),
-            _ => (self.context.handles.of(&self.key, revision, credentials), None),
+            _ => (self.context.handle(&self.key, revision, credentials), None),
         };
         let back_link = self.back_link.clone();
-        current.transport.on_broken(Arc::new(move || drop(back_link.send(Message::Broken(generation)))));
+        current.transport.on_broken(move || drop(back_link.send(Message::Broken(generation))));
         switch.turn(current.transport.clone(), generation);
         let valid_until = current.expires.filter(|_| current.renewal_pause.is_none());
         let client = client.filter(|client| client.default_namespace() == current.default_namespace);
-        let client = client.unwrap_or_else(|| switch.client(&current.default_namespace)).with_valid_until(valid_until);
+        let client = match client {
+            Some(client) => client.with_valid_until(valid_until),
+            None => switch.client(&current.default_namespace, valid_until),
+        };
         self.handle = Some((switch, client));
     }
 
