@@ -11,6 +11,7 @@ pub use clientmgr_core::{
 
 mod auth;
 mod bound;
+mod client;
 mod cluster;
 mod config;
 mod error;
@@ -20,6 +21,7 @@ mod requeue;
 mod work;
 
 pub use self::bound::BoundStates;
+pub use self::client::{Revoked, RevokedReason};
 pub use self::cluster::{ClusterResource, from_micro_time, to_micro_time};
 pub use self::config::{ClusterConfig, contexts, read_kubeconfig, read_kubeconfig_from};
 pub use self::error::{ConnectError, ConnectErrorKind};
