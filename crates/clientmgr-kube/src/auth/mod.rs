@@ -3,7 +3,11 @@
 
 mod exec;
 mod exec_credential;
+#[cfg(test)]
+pub(crate) mod testing;
 mod token;
+mod validity;
 
 pub(crate) use self::exec::{Identity, Issued, run};
 pub(crate) use self::token::Token;
+pub(crate) use self::validity::Validity;

@@ -1,8 +1,10 @@
 //! [`Token`]: a bearer token that was found fit to be sent.
 
 use http::HeaderValue;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::validity::Validity;
 use crate::error::TokenError;
 
 /// A bearer token, as the value of an `Authorization` header that is marked as sensitive.
@@ -29,6 +31,11 @@ impl Token {
         };
         value.set_sensitive(true);
         Ok(Self(value))
+    }
+
+    /// From when to when a JSON Web Token holds; `loaded` is when it was read, in case it does not say since when.
+    pub(crate) fn validity(&self, loaded: Timestamp) -> Option<Validity> {
+        Validity::of_token(self.0.to_str().ok()?.strip_prefix("Bearer ")?, loaded)
     }
 
     pub(crate) fn header(&self) -> HeaderValue {
