@@ -215,3 +215,7 @@ impl Layers {
         }))
     }
 }
+
+#[cfg(all(test, feature = "rustls-tls", feature = "ring"))]
+#[path = "transport_tests.rs"]
+mod tests;
