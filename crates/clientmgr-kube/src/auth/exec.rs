@@ -14,6 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use super::exec_credential::Document;
+use super::process_group::{self, ProcessGroup};
 use super::token::Token;
 use crate::error::{Failure, PluginError};
 use crate::work::BlockingWorker;
@@ -54,7 +55,7 @@ impl Identity {
 ///
 /// # Cancel safety
 ///
-/// Dropping the future kills the plugin.
+/// Dropping the future kills the plugin, and on Unix what it started.
 pub(crate) async fn run(exec: &ExecConfig, deadline: impl Into<Deadline>) -> Result<Issued, Failure> {
     let deadline = deadline.into();
     let name = exec.command.as_deref().filter(|command| !command.is_empty()).ok_or(PluginError::NoCommand)?;
@@ -95,7 +96,11 @@ async fn output(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, PluginError> {
         std::io::ErrorKind::NotFound => PluginError::NotInstalled { command: named() },
         _ => PluginError::NotStarted { command: named(), source: source.into() },
     };
-    let mut child = command(exec, name, version).spawn().map_err(not_started)?;
+    let mut command = command(exec, name, version);
+    process_group::lead(&mut command);
+    let mut child = command.spawn().map_err(not_started)?;
+    // Dropped before the child is: its id is not another's then.
+    let group = ProcessGroup::of(&child);
     let named = || name.to_owned();
     let mut printed = Vec::new();
     if let Some(stdout) = child.stdout.take() {
@@ -105,6 +110,8 @@ async fn output(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, PluginError> {
         return Err(PluginError::TooMuchOutput { command: named(), limit: OUTPUT_LIMIT });
     }
     let status = child.wait().await.map_err(not_started)?;
+    // What a plugin leaves running once it is done is its own business.
+    group.release();
     if !status.success() {
         return Err(PluginError::Failed { command: named(), code: status.code() });
     }
@@ -141,7 +148,39 @@ fn command(exec: &ExecConfig, name: &str, version: &str) -> Command {
 mod tests {
     use std::time::Duration;
 
-    use super::{Deadline, apart};
+    use kube::config::ExecConfig;
+    use tokio::io::AsyncReadExt;
+
+    use super::{Deadline, apart, run};
+    use crate::error::{Failure, PluginError};
+
+    /// Opening a pipe for reading ends when everybody who writes to it is gone.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_plugin_that_hangs_is_killed_with_what_it_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        let script = format!("(exec 3>{pipe:?}; echo up >&3; exec sleep 600) & wait");
+        let exec = ExecConfig {
+            api_version: Some(super::VERSIONS[0].to_owned()),
+            command: Some("sh".to_owned()),
+            args: Some(vec!["-c".to_owned(), script]),
+            ..ExecConfig::default()
+        };
+        let mut reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&pipe).unwrap();
+        let (outcome, up) = tokio::join!(run(&exec, Duration::from_secs(1)), async {
+            reader.readable().await.unwrap();
+            let mut said = [0; 3];
+            reader.read_exact(&mut said).await.unwrap();
+            said
+        });
+        assert!(matches!(outcome, Err(Failure::Plugin(PluginError::TimedOut { .. }))));
+        assert_eq!(up, *b"up\n", "the grandchild ran");
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), reader.read_to_end(&mut rest)).await;
+        assert_eq!(ended.expect("the grandchild lives on").unwrap(), 0);
+    }
 
     #[tokio::test]
     async fn what_its_reader_panics_at_is_no_document() {

@@ -19,6 +19,11 @@ impl Validity {
         Self { since: since.min(until), until }
     }
 
+    /// From when on the credentials hold.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.since
+    }
+
     /// When the credentials expire.
     pub(crate) fn until(&self) -> Timestamp {
         self.until

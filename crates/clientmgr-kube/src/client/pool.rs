@@ -61,10 +61,7 @@ struct Server {
 impl Server {
     fn new(config: &Config, settings: &Settings) -> Self {
         // A timeout on reading would end a quiet HTTP/2 connection with everything on it.
-        let offer = match config.read_timeout.or(config.write_timeout) {
-            None if settings.http2 => Offer::Http2,
-            _ => Offer::Http1,
-        };
+        let offer = if settings.http2 && config.read_timeout.is_none() { Offer::Http2 } else { Offer::Http1 };
         Self {
             url: config.cluster_url.clone(),
             tls: fingerprint(config),

@@ -98,7 +98,7 @@ mod tests {
     use super::{Revoked, RevokedReason};
 
     fn revoked() -> Revoked {
-        let revision = ConnectedAt::new("2026-11-27T12:00:00Z".parse().unwrap());
+        let revision = ConnectedAt::from_timestamp("2026-11-27T12:00:00Z".parse().unwrap()).unwrap();
         Revoked::new(NamespacedName::cluster_scoped("east"), revision, RevokedReason::Removed)
     }
 

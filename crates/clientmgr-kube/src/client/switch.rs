@@ -209,3 +209,7 @@ impl Service<Request<Body>> for SwitchService {
         Box::pin(Arc::clone(&self.0).send(request))
     }
 }
+
+#[cfg(test)]
+#[path = "switch_tests.rs"]
+mod tests;

@@ -163,6 +163,18 @@ impl Transport {
         self.0.validity
     }
 
+    #[cfg(test)]
+    pub(crate) fn with_validity(&self, validity: Validity) -> Self {
+        let Inner { stack, connections, default_namespace, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            stack: stack.clone(),
+            connections: connections.clone(),
+            network: None,
+            validity: Some(validity),
+            default_namespace: default_namespace.clone(),
+        }))
+    }
+
     pub(crate) fn default_namespace(&self) -> &str {
         &self.0.default_namespace
     }
@@ -203,3 +215,7 @@ impl Layers {
         }))
     }
 }
+
+#[cfg(all(test, feature = "rustls-tls", feature = "ring"))]
+#[path = "transport_tests.rs"]
+mod tests;

@@ -14,6 +14,7 @@ use super::events::EventHub;
 use super::handle::{Context, Fleet};
 use super::handles::Handles;
 use super::member::timing::Timing;
+use crate::auth::FileWatcher;
 use crate::client::Settings;
 use crate::work::Admission;
 
@@ -131,7 +132,6 @@ impl FleetBuilder {
         let settings = self.settings();
         let connector = KubeConnector {
             settings: settings.clone(),
-            clock: clock.clone(),
             admission: Admission::new(self.concurrent_starts),
             deadline: self.deadline,
             request_deadline: self.request_deadline,
@@ -158,6 +158,7 @@ impl FleetBuilder {
             handles: Handles::default(),
             timing: self.timing,
             settings,
+            files: FileWatcher::default(),
             deadline: self.deadline,
             retry: self.retry,
             runtime: self.runtime.or_else(|| Handle::try_current().ok()),

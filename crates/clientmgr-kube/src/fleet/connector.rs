@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_core::async_trait;
-use jiff::Timestamp;
 
-use super::clock::{Clock, since_1970};
+use super::clock::since_1970;
 use super::member::timing::Expiry;
-use crate::auth;
+use crate::auth::{self, Stamp};
 use crate::client::{Settings, Transport};
-use crate::config::{ClusterConfig, ClusterIdentity, Credentials, load};
+use crate::config::{ClusterConfig, ClusterIdentity, Credentials, Loaded, load};
 use crate::error::Failure;
 use crate::probe::{self, Verified};
-use crate::work::{Admission, BlockingWorker, Deadline};
+use crate::work::{Admission, BlockingWorker, Deadline, Record};
 
 /// After a plugin ran it is left alone for so long, whatever refuses its tokens.
 const PLUGIN_PAUSE: Duration = Duration::from_secs(5);
@@ -26,7 +25,9 @@ const FILE_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Opening {
     pub(crate) config: ClusterConfig,
     /// Where the member's blocking work runs, one piece at a time.
-    pub(crate) worker: Arc<BlockingWorker>,
+    pub(crate) worker: BlockingWorker,
+    /// How that went the last time.
+    pub(crate) record: Arc<Record>,
     /// The transport of now, whose connections are shared where only a token changed.
     pub(crate) previous: Option<Transport>,
 }
@@ -38,13 +39,13 @@ pub(crate) struct Established {
     pub(crate) verified: Verified,
     /// What stands in for the identity where the cluster does not say it.
     pub(crate) address: ClusterIdentity,
-    pub(crate) default_namespace: String,
-    pub(crate) expires: Option<Timestamp>,
     pub(crate) expiry: Option<Expiry>,
     /// How long to leave between two loads of credentials; none where a load brings no others.
     pub(crate) renewal_pause: Option<Duration>,
     /// The files whose change means that the configuration is loaded again.
     pub(crate) files: Vec<PathBuf>,
+    /// What these held before they were read.
+    pub(crate) stamp: Stamp,
 }
 
 /// Makes and probes connections: the real one, or a test's.
@@ -64,7 +65,6 @@ pub(crate) trait Connector: Send + Sync + 'static {
 /// The real one.
 pub(crate) struct KubeConnector {
     pub(crate) settings: Settings,
-    pub(crate) clock: Clock,
     pub(crate) admission: Admission,
     /// For an attempt as a whole.
     pub(crate) deadline: Duration,
@@ -75,13 +75,12 @@ pub(crate) struct KubeConnector {
 #[async_trait]
 impl Connector for KubeConnector {
     async fn open(&self, opening: Opening) -> Result<Established, Failure> {
-        let Opening { config, worker, previous } = opening;
+        let Opening { config, worker, record, previous } = opening;
         let steps = Deadline::within(self.deadline);
-        let began = self.clock.wall();
-        let loading = worker.run(steps, move || load(&config));
-        let loaded = self.admission.admit(loading).await??;
+        let loading = worker.run(steps, move || load_stamped(&config));
+        let (loaded, stamp) = self.admission.run(&record, loading).await??;
         let issued = match &loaded.credentials {
-            Credentials::Exec(exec) => Some(self.admission.admit(auth::run(exec, steps)).await?),
+            Credentials::Exec(exec) => Some(self.admission.run(&record, auth::run(exec, steps)).await?),
             _ => None,
         };
         let renewal_pause = match &loaded.credentials {
@@ -90,7 +89,6 @@ impl Connector for KubeConnector {
             _ => None,
         };
         let address = ClusterIdentity::by_address(&loaded.config.cluster_url, loaded.config.root_cert.as_deref());
-        let default_namespace = loaded.config.default_namespace.clone();
         let files = loaded.files.clone();
         let settings = self.settings.clone();
         // It may read the system's certificate authorities.
@@ -98,16 +96,25 @@ impl Connector for KubeConnector {
             Transport::build(&loaded, issued.as_ref(), &settings, previous.as_ref())
                 .map_err(|failure| loaded.locate(failure))
         });
-        let transport = self.admission.admit(building).await??;
+        let transport = self.admission.run(&record, building).await??;
         let verified = probe::prove(&transport, &address, self.request_deadline).await?;
-        let expires = transport.expires();
-        let begins = transport.issued().filter(|issued| *issued < began).unwrap_or(began);
-        let renewable = renewal_pause.is_some();
-        let expiry = expires.filter(|_| renewable).map(|ends| Expiry::new(since_1970(begins), since_1970(ends)));
-        Ok(Established { transport, verified, address, default_namespace, expires, expiry, renewal_pause, files })
+        let validity = transport.validity().filter(|_| renewal_pause.is_some());
+        let expiry = validity.map(|validity| Expiry::new(since_1970(validity.since()), since_1970(validity.until())));
+        Ok(Established { transport, verified, address, expiry, renewal_pause, files, stamp })
     }
 
     async fn probe(&self, transport: &Transport, address: &ClusterIdentity) -> Result<Verified, Failure> {
         probe::probe(transport, address, self.request_deadline).await
     }
+}
+
+/// Loads `config`, with the stamp of its files from before they were read for it. Blocks.
+fn load_stamped(config: &ClusterConfig) -> Result<(Loaded, Stamp), Failure> {
+    let loaded = load(config)?;
+    let stamp = Stamp::of(&loaded.files);
+    if loaded.files.is_empty() {
+        return Ok((loaded, stamp));
+    }
+    // Which files there are is known only now. What changes from here on is noticed by the stamp.
+    Ok((load(config)?, stamp))
 }

@@ -20,6 +20,7 @@ use super::member::mailbox::Message;
 use super::member::timing::Timing;
 use super::registry::{Member, Registry};
 use super::snapshot::ClusterSnapshot;
+use crate::auth::FileWatcher;
 use crate::client::{CredentialRequests, Settings, Switch};
 use crate::config::{ClusterConfig, read_kubeconfig};
 use crate::error::{ConnectError, Failure};
@@ -87,6 +88,7 @@ pub(crate) struct Context {
     pub(super) handles: Handles,
     pub(super) timing: Timing,
     pub(super) settings: Settings,
+    pub(super) files: FileWatcher,
     /// For an attempt as a whole.
     pub(super) deadline: Duration,
     /// When readers are advised to ask again.

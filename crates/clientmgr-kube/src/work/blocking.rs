@@ -14,7 +14,8 @@ use tokio::time::timeout;
 use super::deadline::Deadline;
 use crate::error::Failure;
 
-/// Where one endpoint's blocking work runs.
+/// Where one member's blocking work runs. Clones are the same worker.
+#[derive(Clone)]
 pub(crate) struct BlockingWorker(Arc<Semaphore>);
 
 impl BlockingWorker {

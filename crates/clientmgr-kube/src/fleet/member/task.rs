@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::future::pending;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clientmgr_core::{ConnectedAt, Connection, NamespacedName};
@@ -22,7 +23,7 @@ use crate::fleet::connector::{Established, Opening};
 use crate::fleet::handle::Context;
 use crate::fleet::snapshot::{ClusterSnapshot, ConnectionState};
 use crate::probe::{Evidence, Verified};
-use crate::work::BlockingWorker;
+use crate::work::{BlockingWorker, Record};
 
 impl SameCluster for Evidence {
     fn same(&self, other: &Self) -> bool {
@@ -58,7 +59,8 @@ pub(crate) struct Task {
     back_link: BackLink,
     machine: Machine<Evidence, ConnectError>,
     config: ClusterConfig,
-    worker: Arc<BlockingWorker>,
+    worker: BlockingWorker,
+    record: Arc<Record>,
     opening: Running<Result<Established, Failure>>,
     probing: Running<Result<Verified, Failure>>,
     /// What an attempt established, until the machine says what becomes of it.
@@ -66,7 +68,7 @@ pub(crate) struct Task {
     current: Option<Established>,
     /// The handle that is served, and its client.
     handle: Option<(Arc<Switch>, kube::Client)>,
-    files: Option<FileWatch>,
+    files: Option<(Vec<PathBuf>, FileWatch)>,
     requests: HashMap<u64, oneshot::Sender<Answer>>,
     next_request: u64,
     /// What the last probe said.
@@ -96,7 +98,8 @@ impl Task {
             published,
             back_link: BackLink::new(mailbox),
             config,
-            worker: Arc::new(BlockingWorker::new()),
+            worker: BlockingWorker::new(),
+            record: Arc::default(),
             opening: None,
             probing: None,
             established: None,
@@ -249,7 +252,8 @@ impl Task {
     fn open(&mut self, attempt: u64) {
         let opening = Opening {
             config: self.config.clone(),
-            worker: Arc::clone(&self.worker),
+            worker: self.worker.clone(),
+            record: Arc::clone(&self.record),
             previous: self.current.as_ref().map(|current| current.transport.clone()),
         };
         let context = Arc::clone(&self.context);
@@ -274,13 +278,23 @@ impl Task {
 
     fn install(&mut self) {
         let Some(established) = self.established.take() else { return };
-        if self.files.as_ref().is_none_or(|watch| watch.files() != established.files) {
-            let back_link = self.back_link.clone();
-            let changed = move || drop(back_link.send(Message::FilesChanged));
-            self.files = (!established.files.is_empty()).then(|| FileWatch::new(established.files.clone(), changed));
-        }
+        self.watch_files(&established);
         self.verified = Some(established.verified.clone());
         self.current = Some(established);
+    }
+
+    /// Watches the files that `established` was loaded from.
+    fn watch_files(&mut self, established: &Established) {
+        if self.files.as_ref().is_some_and(|(files, _)| *files == established.files) {
+            return;
+        }
+        let back_link = self.back_link.clone();
+        let changed = move || drop(back_link.send(Message::FilesChanged));
+        let files = established.files.clone();
+        self.files = (!files.is_empty()).then(|| {
+            let watcher = &self.context.files;
+            (files.clone(), watcher.watch(files, established.stamp, self.worker.clone(), changed))
+        });
     }
 
     fn serve(&mut self, revision: ConnectedAt, generation: u64) {
@@ -297,11 +311,11 @@ impl Task {
         let back_link = self.back_link.clone();
         current.transport.on_broken(move || drop(back_link.send(Message::Broken(generation))));
         switch.turn(current.transport.clone(), generation);
-        let valid_until = current.expires.filter(|_| current.renewal_pause.is_none());
-        let client = client.filter(|client| client.default_namespace() == current.default_namespace);
+        let valid_until = current.transport.expires().filter(|_| current.renewal_pause.is_none());
+        let client = client.filter(|client| client.default_namespace() == current.transport.default_namespace());
         let client = match client {
             Some(client) => client.with_valid_until(valid_until),
-            None => switch.client(&current.default_namespace, valid_until),
+            None => switch.client(current.transport.default_namespace(), valid_until),
         };
         self.handle = Some((switch, client));
     }
@@ -351,7 +365,7 @@ impl Task {
             user: verified.and_then(|verified| verified.user.clone()),
             version: verified.and_then(|verified| verified.version.clone()),
             latency: verified.map(|verified| verified.latency),
-            credentials_expire_at: self.current.as_ref().filter(|_| link.is_some()).and_then(|current| current.expires),
+            credentials_expire_at: link.and_then(|_| self.current.as_ref()?.transport.expires()),
             error,
         };
         self.published.publish(serving, snapshot, &self.context.events);
