@@ -26,13 +26,14 @@ impl Parts {
             // kube would read the file again in the middle of handshakes. It is watched instead.
             config.root_cert_file = None;
         }
-        if let Some(identity) = issued.and_then(|issued| issued.identity.as_ref()) {
+        let issued_cert = issued.and_then(|issued| issued.identity.as_ref());
+        if let Some(identity) = issued_cert.or(loaded.client_cert.as_ref()) {
             identity.put_into(&mut config);
         }
         let token = match &loaded.credentials {
             Credentials::Token(token) | Credentials::TokenFile { token, .. } => Some(token.clone()),
-            Credentials::Plugin(_) => issued.and_then(|issued| issued.token.clone()),
-            Credentials::InConfig => None,
+            Credentials::Exec(_) => issued.and_then(|issued| issued.token.clone()),
+            Credentials::None | Credentials::Kube => None,
         };
         let validities = [
             token.as_ref().and_then(|token| token.validity(now)),
