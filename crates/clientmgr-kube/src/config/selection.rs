@@ -27,9 +27,7 @@ pub(crate) struct Selection {
 }
 
 /// The parts of a context that has all of them.
-#[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
-    pub(crate) context: &'a Context,
     pub(crate) cluster: &'a Cluster,
     pub(crate) user: &'a AuthInfo,
 }
@@ -116,7 +114,7 @@ impl Selection {
             Some(user) => ConfigError::UnknownUser { context: name(), user },
             None => ConfigError::NoUser { context: name() },
         })?;
-        Ok(Parts { context, cluster, user })
+        Ok(Parts { cluster, user })
     }
 }
 

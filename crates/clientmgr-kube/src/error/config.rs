@@ -349,6 +349,7 @@ impl ConfigError {
             Self::Version { field, .. } => Field::Top(field),
             Self::NoCurrentContext => Field::Top("current-context"),
             Self::Duplicate { entry, .. } => entry.field(),
+            Self::NoContext { .. } => Field::ContextEntry("context"),
             Self::NoCluster { .. } => Field::ContextEntry("context.cluster"),
             Self::NoUser { .. } | Self::UnknownUser { .. } => Field::ContextEntry("context.user"),
             Self::NoServer
@@ -386,7 +387,6 @@ impl ConfigError {
             | Self::Malformed { .. }
             | Self::LargeKubeconfig { .. }
             | Self::Unmergeable
-            | Self::NoContext { .. }
             | Self::ProxyVariable { .. }
             | Self::NotInCluster { .. }
             | Self::NoTrust => return None,
