@@ -58,7 +58,7 @@ pub(crate) fn load(config: &ClusterConfig) -> Result<Loaded, Failure> {
     load_in(config, &Environment::of_process())
 }
 
-fn load_in(config: &ClusterConfig, environment: &Environment) -> Result<Loaded, Failure> {
+pub(super) fn load_in(config: &ClusterConfig, environment: &Environment) -> Result<Loaded, Failure> {
     let checked = validate::check(config)?;
     let places = checked.places;
     read(config, &checked, environment).map_err(|error| places.locate_config(error))

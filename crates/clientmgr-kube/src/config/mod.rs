@@ -14,6 +14,8 @@ mod identity;
 mod kubeconfig;
 mod load;
 mod materials;
+#[cfg(test)]
+mod mutation_tests;
 mod normalize;
 mod policy;
 mod selection;
