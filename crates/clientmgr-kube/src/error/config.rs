@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{About, ConnectErrorKind, Field, Permission};
+use super::{About, ConnectErrorKind, CredentialFile, Entry, ExecProblem, Field, Permission};
 
 /// What is wrong with a kubeconfig.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -419,135 +419,6 @@ impl fmt::Display for At {
             Self(line, column) => write!(f, " at line {line}, column {column}"),
         }
     }
-}
-
-/// What a file or value of a kubeconfig holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum CredentialFile {
-    /// `certificate-authority`.
-    CertificateAuthority,
-    /// `client-certificate`.
-    ClientCertificate,
-    /// `client-key`.
-    ClientKey,
-    /// `tokenFile`.
-    TokenFile,
-    /// A kubeconfig itself.
-    Kubeconfig,
-}
-
-impl CredentialFile {
-    /// Whether the value must not be told to anybody.
-    pub(crate) fn is_secret(self) -> bool {
-        matches!(self, Self::ClientKey | Self::TokenFile)
-    }
-
-    /// Returns the name of the field that holds a path.
-    fn path_name(self) -> &'static str {
-        match self {
-            Self::CertificateAuthority => "certificate-authority",
-            Self::ClientCertificate => "client-certificate",
-            Self::ClientKey => "client-key",
-            Self::TokenFile => "tokenFile",
-            Self::Kubeconfig => "KUBECONFIG",
-        }
-    }
-
-    /// Returns the name of the field that holds the value itself.
-    fn value_name(self) -> &'static str {
-        match self {
-            Self::CertificateAuthority => "certificate-authority-data",
-            Self::ClientCertificate => "client-certificate-data",
-            Self::ClientKey => "client-key-data",
-            Self::TokenFile => "token",
-            Self::Kubeconfig => "a file",
-        }
-    }
-
-    /// Returns the field that holds a path, unless that is no field of a kubeconfig.
-    pub(crate) fn path_field(self) -> Option<Field> {
-        self.field(self.path_name())
-    }
-
-    /// Returns the field that holds the value itself, unless that is no field of a kubeconfig.
-    pub(crate) fn value_field(self) -> Option<Field> {
-        self.field(self.value_name())
-    }
-
-    fn field(self, name: &'static str) -> Option<Field> {
-        match self {
-            Self::CertificateAuthority => Some(Field::Cluster(name)),
-            Self::ClientCertificate | Self::ClientKey | Self::TokenFile => Some(Field::User(name)),
-            Self::Kubeconfig => None,
-        }
-    }
-}
-
-impl fmt::Display for CredentialFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::CertificateAuthority => "certificate authority",
-            Self::ClientCertificate => "client certificate",
-            Self::ClientKey => "client key",
-            Self::TokenFile => "token file",
-            Self::Kubeconfig => "kubeconfig",
-        })
-    }
-}
-
-/// A kind of entry of a kubeconfig.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
-    Context,
-    Cluster,
-    User,
-}
-
-impl Entry {
-    fn field(self) -> Field {
-        match self {
-            Self::Context => Field::ContextEntry("name"),
-            Self::Cluster => Field::ClusterEntry("name"),
-            Self::User => Field::UserEntry("name"),
-        }
-    }
-}
-
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Context => "context",
-            Self::Cluster => "cluster",
-            Self::User => "user",
-        })
-    }
-}
-
-/// What is wrong with the configuration of a credential plugin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ExecProblem {
-    #[error("a credential plugin needs a command")]
-    NoCommand,
-
-    #[error("a credential plugin needs an apiVersion: client.authentication.k8s.io/v1")]
-    NoVersion,
-
-    #[error("the apiVersion is not supported: use client.authentication.k8s.io/v1, or v1beta1 of it")]
-    Version,
-
-    /// As kubectl. `v1beta1` has a default.
-    #[error("a credential plugin needs an interactiveMode: Never or IfAvailable")]
-    NoMode,
-
-    #[error("the credential plugin asks for a terminal, which there is none of: use the interactiveMode Never")]
-    NeedsTerminal,
-
-    #[error("an environment variable of a credential plugin needs a name and a value")]
-    Variable,
-
-    /// kubectl refuses this too.
-    #[error("the user has a credential plugin and an authentication provider: remove one of them")]
-    AndAuthProvider,
 }
 
 /// Why a bearer token cannot be sent. White space around a token is no trouble: it is cut off.

@@ -17,11 +17,11 @@ use std::time::Duration;
 
 use clientmgr_core::{Cause, NamespacedName, ProviderError};
 
-pub(crate) use self::config::{ConfigError, CredentialFile, Entry, ExecProblem, TokenError};
+pub(crate) use self::config::{ConfigError, TokenError};
 pub(crate) use self::denied::Permission;
 pub(crate) use self::failure::Failure;
-pub(crate) use self::field::{About, Field, FieldError};
-pub(crate) use self::plugin::PluginError;
+pub(crate) use self::field::{About, CredentialFile, Entry, Field, FieldError};
+pub(crate) use self::plugin::{ExecProblem, PluginError};
 pub(crate) use self::provider::AuthProviderError;
 pub(crate) use self::transport::{TransportError, Unreachable};
 
