@@ -13,7 +13,7 @@ use super::environment::Environment;
 use super::field::Places;
 use super::selection::Selection;
 use super::validate::{self, Checked};
-use super::{address, materials};
+use super::{address, credential_files};
 use crate::auth::{Identity, Token};
 use crate::error::{ConfigError, CredentialFile, Failure, Permission};
 
@@ -67,7 +67,7 @@ pub(super) fn load_in(config: &ClusterConfig, environment: &Environment) -> Resu
 fn read(config: &ClusterConfig, checked: &Checked<'_>, environment: &Environment) -> Result<Loaded, ConfigError> {
     let Checked { cluster, user, places } = checked;
     let mut files = Vec::new();
-    let bundle = materials::value_or_file(
+    let bundle = credential_files::value_or_file(
         CredentialFile::CertificateAuthority,
         cluster.certificate_authority_data.as_deref(),
         cluster.certificate_authority.as_ref(),
@@ -96,7 +96,7 @@ fn read(config: &ClusterConfig, checked: &Checked<'_>, environment: &Environment
         }
     };
     if let Some(bundle) = &bundle {
-        loaded.root_cert = Some(materials::certificates(bundle)?);
+        loaded.root_cert = Some(credential_files::certificates(bundle)?);
     } else if loaded.root_cert.as_ref().is_some_and(Vec::is_empty) {
         // A configuration with a bundle of no certificates would trust nobody.
         return Err(ConfigError::Pem { material: CredentialFile::CertificateAuthority });
@@ -141,11 +141,11 @@ fn of_selection(
 
 fn client_cert(user: &AuthInfo, files: &mut Vec<PathBuf>) -> Result<Option<Identity>, ConfigError> {
     let (data, file) = (user.client_certificate_data.as_deref(), user.client_certificate.as_ref());
-    let certificate = materials::value_or_file(CredentialFile::ClientCertificate, data, file, files)?;
+    let certificate = credential_files::value_or_file(CredentialFile::ClientCertificate, data, file, files)?;
     let (data, file) = (user.client_key_data.as_ref().map(SecretString::expose_secret), user.client_key.as_ref());
-    let key = materials::value_or_file(CredentialFile::ClientKey, data, file, files)?;
+    let key = credential_files::value_or_file(CredentialFile::ClientKey, data, file, files)?;
     let Some((certificate, key)) = certificate.zip(key) else { return Ok(None) };
-    let (certificate, key) = (materials::client_certificate(certificate)?, materials::client_key(key)?);
+    let (certificate, key) = (credential_files::client_certificate(certificate)?, credential_files::client_key(key)?);
     Ok(Some(Identity::new(&certificate, key.expose_secret())))
 }
 
@@ -191,7 +191,7 @@ fn left_to_kube(user: &AuthInfo, credentials: &Credentials) -> AuthInfo {
 
 /// Reads a token from a file. Blocks.
 pub(crate) fn read_token(path: &Path) -> Result<Token, ConfigError> {
-    let text = materials::read(CredentialFile::TokenFile, path)?;
+    let text = credential_files::read(CredentialFile::TokenFile, path)?;
     let text = SecretString::from(String::from_utf8_lossy(&text).into_owned());
     credentials::token("tokenFile", &text)
 }

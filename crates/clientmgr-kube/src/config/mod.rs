@@ -5,6 +5,7 @@ mod address;
 mod cluster_config;
 #[cfg(all(test, unix))]
 mod corpus_tests;
+mod credential_files;
 mod credentials;
 mod environment;
 mod field;
@@ -13,7 +14,6 @@ mod fingerprint;
 mod identity;
 mod kubeconfig;
 mod load;
-mod materials;
 #[cfg(test)]
 mod mutation_tests;
 mod normalize;

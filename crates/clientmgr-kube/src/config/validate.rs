@@ -9,9 +9,9 @@ use kube::config::{AuthInfo, Cluster, ExecConfig, ExecInteractiveMode};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::cluster_config::{ClusterConfig, Source};
+use super::credential_files;
 use super::credentials;
 use super::field::Places;
-use super::materials;
 use super::normalize;
 use super::{address, policy::Policy};
 use crate::error::{ConfigError, CredentialFile, ExecProblem, Failure};
@@ -92,7 +92,7 @@ fn check_cluster(cluster: &Cluster) -> Result<(), ConfigError> {
         return Err(ConfigError::InsecureWithAuthority);
     }
     match data {
-        Some(data) => materials::certificates(&materials::decode(material, data)?).map(drop),
+        Some(data) => credential_files::certificates(&credential_files::decode(material, data)?).map(drop),
         None => Ok(()),
     }
 }
@@ -114,10 +114,10 @@ fn check_identity(user: &AuthInfo) -> Result<(), ConfigError> {
         (true, true) | (false, false) => {}
     }
     if let Some(data) = certificate.1 {
-        materials::client_certificate(materials::decode(certificate.0, data)?)?;
+        credential_files::client_certificate(credential_files::decode(certificate.0, data)?)?;
     }
     if let Some(data) = key.1 {
-        materials::client_key(materials::decode(key.0, data)?)?;
+        credential_files::client_key(credential_files::decode(key.0, data)?)?;
     }
     Ok(())
 }

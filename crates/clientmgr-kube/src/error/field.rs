@@ -28,7 +28,7 @@ pub(crate) enum Field {
 pub(crate) enum About {
     Field(Field),
     /// A file or its embedded value: which of the two fields it is depends on the kubeconfig.
-    Material(CredentialFile),
+    CredentialFile(CredentialFile),
 }
 
 /// A [`ConfigError`] and the path of the field that it is about.
