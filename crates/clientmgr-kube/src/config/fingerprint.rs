@@ -7,10 +7,10 @@ use kube::config::ExecConfig;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::cluster_config::Source;
 use super::identity::ClusterIdentity;
 use super::policy::Policy;
 use super::selection::Selection;
+use super::source::Source;
 
 /// A hash of everything that a configuration describes. Not shown: credentials may be short enough to be guessed by it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,17 +7,18 @@ use kube::Config;
 use kube::config::{AuthInfo, Cluster, ExecAuthCluster, ExecConfig};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::cluster_config::{ClusterConfig, Source};
+use super::cluster_config::ClusterConfig;
 use super::credentials::{self, Method};
 use super::environment::Environment;
 use super::field::Places;
 use super::selection::Selection;
+use super::source::Source;
 use super::validate::{self, Checked};
 use super::{address, credential_files};
 use crate::auth::{Identity, Token};
 use crate::error::{ConfigError, CredentialFile, Failure, Permission};
 
-/// The name that client-go reserves for what a cluster tells its credential plugin.
+/// The name that client-go reserves for a cluster's configuration of its credential plugin.
 const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
 
 /// What a transport is built from.
@@ -59,7 +60,7 @@ pub(crate) fn load(config: &ClusterConfig) -> Result<Loaded, Failure> {
 }
 
 pub(super) fn load_in(config: &ClusterConfig, environment: &Environment) -> Result<Loaded, Failure> {
-    let checked = validate::check(config)?;
+    let checked = validate::check(config.source(), config.policy())?;
     let places = checked.places;
     read(config, &checked, environment).map_err(|error| places.locate_config(error))
 }
@@ -98,7 +99,7 @@ fn read(config: &ClusterConfig, checked: &Checked<'_>, environment: &Environment
     if let Some(bundle) = &bundle {
         loaded.root_cert = Some(credential_files::certificates(bundle)?);
     } else if loaded.root_cert.as_ref().is_some_and(Vec::is_empty) {
-        // A configuration with a bundle of no certificates would trust nobody.
+        // With an empty bundle every handshake would fail.
         return Err(ConfigError::Pem { material: CredentialFile::CertificateAuthority });
     }
     loaded.root_cert_file = None;
@@ -149,7 +150,7 @@ fn client_cert(user: &AuthInfo, files: &mut Vec<PathBuf>) -> Result<Option<Ident
     Ok(Some(Identity::new(&certificate, key.expose_secret())))
 }
 
-/// Returns the plugin's configuration with what it asked to be told about the cluster.
+/// Returns the plugin's configuration, with the cluster's where `provideClusterInfo` asks for it.
 fn for_plugin(exec: &ExecConfig, cluster: &Cluster, bundle: Option<&[u8]>) -> ExecConfig {
     let mut exec = exec.clone();
     if exec.provide_cluster_info && exec.cluster.is_none() {

@@ -20,6 +20,7 @@ mod normalize;
 mod policy;
 mod selection;
 mod service_account;
+mod source;
 pub(crate) mod translate;
 mod validate;
 

@@ -1,4 +1,4 @@
-//! [`Policy`]: what a kubeconfig may do, by where it comes from. Whoever may write a Secret must not thereby run commands,
+//! [`Policy`]: what a kubeconfig may do, by where it comes from. Writing a Secret must not be enough to run commands,
 //! read files or reach other networks as the controller. Pure: looks at fields, reads nothing.
 
 use std::fmt;

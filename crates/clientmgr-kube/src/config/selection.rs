@@ -97,7 +97,7 @@ impl Selection {
         Self { name, context, cluster, user, namespace_file: None, places, header: Ok(()) }
     }
 
-    /// Returns what is wrong with the kubeconfig, as a text that tells one problem from another.
+    /// Returns what is wrong with the kubeconfig, as a text that differs for each problem.
     pub(crate) fn header_problem(&self) -> Option<String> {
         self.header.as_ref().err().map(ToString::to_string)
     }

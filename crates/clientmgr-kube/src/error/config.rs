@@ -1,4 +1,4 @@
-//! [`ConfigError`]: what is wrong with a kubeconfig. Names what to mend, and quotes nothing that may be secret.
+//! [`ConfigError`]: what is wrong with a kubeconfig. Says what to fix, and quotes nothing that may be secret.
 
 use std::fmt;
 use std::io;
@@ -186,7 +186,7 @@ pub(crate) enum ConfigError {
         source: Arc<io::Error>,
     },
 
-    /// There is no such file, or nobody can tell. The path is not quoted, since what stands there may be the key or the
+    /// There is no such file, or it cannot be looked up. The path is not quoted, since what stands there may be the key or the
     /// token itself.
     #[error("the file that {} names cannot be found", .material.path_name())]
     NoFile {
@@ -255,20 +255,20 @@ pub(crate) enum ConfigError {
         material: CredentialFile,
     },
 
-    /// The client key belongs to another certificate. Told with the feature `rustls-tls`.
+    /// The client key belongs to another certificate. Found with the feature `rustls-tls`.
     #[error("the client key does not belong to the client certificate")]
     KeyMismatch,
 
-    /// The client key is protected by a passphrase, and nobody is there to be asked for it.
+    /// The client key is protected by a passphrase, which a program cannot be asked for.
     #[error("the client key is encrypted: give it without a passphrase")]
     EncryptedKey,
 
-    /// The client certificate can be read, and is of a kind that is not supported: version 1 of X.509, say. Told with
-    /// the feature `rustls-tls`.
+    /// The client certificate can be read, and is of a kind that is not supported: version 1 of X.509, say. Found
+    /// with the feature `rustls-tls`.
     #[error("the client certificate is not an X.509 certificate of a supported kind: it takes version 3")]
     CertificateKind,
 
-    /// The user has a name and nothing to prove it by. It is not connected as nobody.
+    /// The user has a name and no credential. It must not be anonymous instead.
     #[error("the user has a username and no password")]
     NoPassword,
 

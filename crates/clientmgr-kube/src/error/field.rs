@@ -81,7 +81,7 @@ pub(crate) enum CredentialFile {
 }
 
 impl CredentialFile {
-    /// Whether the value must not be told to anybody.
+    /// Whether the value is secret.
     pub(crate) fn is_secret(self) -> bool {
         matches!(self, Self::ClientKey | Self::TokenFile)
     }
