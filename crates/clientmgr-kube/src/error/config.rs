@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{About, ConnectErrorKind, CredentialFile, Entry, ExecProblem, Field, Permission};
+use super::{About, ConnectErrorKind, CredentialFile, Entry, ExecProblem, Field, Permission, TokenError};
 
 /// What is wrong with a kubeconfig.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -419,20 +419,4 @@ impl fmt::Display for At {
             Self(line, column) => write!(f, " at line {line}, column {column}"),
         }
     }
-}
-
-/// Why a bearer token cannot be sent. White space around a token is no trouble: it is cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TokenError {
-    /// There is nothing in it.
-    #[error("the token is empty")]
-    Empty,
-
-    /// It holds a line break, a blank or another control character in its midst.
-    #[error("the token holds white space or a control character")]
-    Unprintable,
-
-    /// It holds something other than ASCII.
-    #[error("the token holds a character that is not ASCII")]
-    NotAscii,
 }

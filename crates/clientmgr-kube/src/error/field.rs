@@ -1,10 +1,6 @@
-//! What of a kubeconfig an error is about: [`Field`], [`CredentialFile`], [`Entry`]; and [`FieldError`], an error with the
-//! path of its field.
+//! What of a kubeconfig an error is about: [`Field`], [`CredentialFile`], [`Entry`].
 
-use std::error::Error;
 use std::fmt;
-
-use super::ConfigError;
 
 /// A field of a kubeconfig. The text is what follows the entry in the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,40 +25,6 @@ pub(crate) enum About {
     Field(Field),
     /// A file or its embedded value: which of the two fields it is depends on the kubeconfig.
     CredentialFile(CredentialFile),
-}
-
-/// A [`ConfigError`] and the path of the field that it is about.
-#[derive(Clone, Debug)]
-pub(crate) struct FieldError {
-    path: Box<str>,
-    error: ConfigError,
-}
-
-impl FieldError {
-    pub(crate) fn new(path: String, error: ConfigError) -> Self {
-        Self { path: path.into(), error }
-    }
-
-    /// Returns the path of the field, as `users[0].user.exec`.
-    pub(crate) fn path(&self) -> &str {
-        &self.path
-    }
-
-    pub(crate) fn error(&self) -> &ConfigError {
-        &self.error
-    }
-}
-
-impl fmt::Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.error)
-    }
-}
-
-impl Error for FieldError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.error.source()
-    }
 }
 
 /// What a file or value of a kubeconfig holds.
