@@ -96,11 +96,19 @@ mod control;
 mod error;
 mod pipeline;
 mod pki;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+mod real;
 mod registry;
 mod server;
 mod transport;
 mod wire;
 
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+pub use self::real::{
+    any::{AnyServer, FromEnvError},
+    error::RealError,
+    server::{RealServer, RealServerBuilder},
+};
 pub use self::{
     access::{
         authz::Anonymous,

@@ -8,8 +8,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use rustls::crypto::CryptoProvider;
+use kube::config::Kubeconfig;
 use tokio::{net::TcpSocket, sync::Mutex};
 use tokio_util::sync::DropGuard;
 
@@ -17,8 +16,11 @@ use crate::{
     access::credential::Credential,
     error::{ClientError, StartError},
     pipeline::state::Core,
-    pki::{provider::provider, security::Security},
-    server::kubeconfig::{self, Destination},
+    pki::security::Security,
+    server::{
+        client,
+        kubeconfig::{self, Destination},
+    },
     transport::{
         listen::{self, Listening},
         socketless::TestService,
@@ -210,27 +212,10 @@ impl TestServer<Loopback> {
             // Kube panics on a token that is no header value.
             HeaderValue::try_from(token).map_err(|error| ClientError(error.into()))?;
         }
-        ensure_crypto_provider();
-        let kubeconfig = self.kubeconfig_for(credential);
-        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .map_err(|error| ClientError(error.into()))?;
-        config.default_retry = false;
-        config.proxy_url = None;
-        kube::Client::try_from(config).map_err(|error| ClientError(error.into()))
+        client::client(self.kubeconfig_for(credential)).await
     }
 
     fn destination(&self) -> Destination<'_> {
         Destination { name: &self.core.settings.name, url: self.url(), ca_pem: self.ca_pem() }
-    }
-}
-
-/// Kube builds TLS clients with the process-wide provider and panics without one.
-fn ensure_crypto_provider() {
-    if CryptoProvider::get_default().is_none()
-        && let Ok(provider) = provider()
-    {
-        // Losing the race to another provider is as good.
-        _ = provider.install_default();
     }
 }
