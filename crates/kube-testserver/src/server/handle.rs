@@ -36,7 +36,7 @@ const BACKLOG: u32 = 1024;
 /// end; `shutdown` waits until they have. The type parameter says how it is reached: by a loopback socket, or by
 /// [`TestServer::service`] alone.
 ///
-/// See the [module](super) for an example.
+/// See the [crate] for an example.
 #[derive(Debug)]
 #[must_use = "the server ends when this is dropped"]
 pub struct TestServer<T = Loopback> {
@@ -106,9 +106,9 @@ impl TestServer<NoSocket> {
 
 impl TestServer<Loopback> {
     pub(crate) async fn listen(core: Arc<Core>) -> Result<Self, StartError> {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let failed = |source| StartError::Bind { address: any, source };
-        let socket = listen::bind(any).map_err(failed)?;
+        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, core.settings.port));
+        let failed = |source| StartError::Bind { address: wanted, source };
+        let socket = listen::bind(wanted).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let server = Self::with(core, Loopback { address, phase: Mutex::new(Phase::Stopped(Some(socket))) });
         server.start().await?;

@@ -35,7 +35,7 @@ pub(crate) struct Target {
 }
 
 enum Server {
-    InProcess(InProcess),
+    InProcess(Box<InProcess>),
     Real(Box<RealServer>),
 }
 
@@ -52,7 +52,7 @@ impl Target {
             (Entrance::of_real(&real, admin, outsider), Server::Real(Box::new(real)))
         } else {
             let in_process = InProcess::start().await?;
-            (in_process.entrance(), Server::InProcess(in_process))
+            (in_process.entrance(), Server::InProcess(Box::new(in_process)))
         };
         Ok(Self { entrance, server, widgets: OnceCell::new() })
     }
