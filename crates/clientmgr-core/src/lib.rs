@@ -23,6 +23,6 @@ pub use self::connected_at::{ConnectedAt, ConnectedAtSource};
 pub use self::error::{Cause, ClientError, NextStep, ProviderError};
 pub use self::key::{Key, NamespacedName, ParseNamespacedNameError};
 pub use self::manager::ClientManager;
-pub use self::provider::{ClientProvider, Connection};
+pub use self::provider::{ClientProvider, Connection, DynProvider};
 pub use self::revision::{Ordered, Revision, Unordered};
 pub use self::rules::Refresh;
