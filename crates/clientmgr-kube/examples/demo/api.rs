@@ -1,7 +1,7 @@
 //! The hub's resources: clusters, and the beacons that the controller reconciles.
 
 use clientmgr_kube::k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use clientmgr_kube::{ClusterResource, ConnectedAt, from_micro_time};
+use clientmgr_kube::{ClusterObject, ConnectedAt, ResourceName as _, from_micro_time};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,11 @@ pub(crate) struct ClusterStatus {
     pub(crate) error: Option<String>,
 }
 
-impl ClusterResource for Cluster {
+impl ClusterObject for Cluster {
+    fn cluster_name(&self) -> (&str, &str) {
+        self.namespace_and_name()
+    }
+
     fn connected_at(&self) -> Option<ConnectedAt> {
         from_micro_time(self.status.as_ref()?.connected_at.as_ref()?)
     }

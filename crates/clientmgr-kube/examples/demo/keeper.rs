@@ -83,7 +83,7 @@ impl Keeper {
         let written = self.clusters.patch_status(cluster.name(), &PatchParams::default(), &patch).await?;
         self.journal.tell(Event::Published {
             cluster: cluster.name().to_owned(),
-            connected_at: clientmgr_kube::ClusterResource::connected_at(&written),
+            connected_at: clientmgr_kube::ClusterObject::connected_at(&written),
             error: status.error.clone(),
         });
         Ok(())

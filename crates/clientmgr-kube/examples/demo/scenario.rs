@@ -74,7 +74,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     for member in [&east, &west] {
         story.create_cluster(member.name).await?;
     }
-    let context = Context::new(hub.client().await?, Arc::new(fleet), journal);
+    let context = Context::new(hub.client().await?, fleet.into(), journal);
     let (stop, stopped) = oneshot::channel::<()>();
     let controller = tokio::spawn(controller::run(Arc::clone(&context), async {
         // Also when the story fails and drops the sender.

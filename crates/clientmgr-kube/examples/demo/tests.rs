@@ -29,7 +29,7 @@ impl World {
         let hub = TestServer::builder().install(Cluster::crd()).install(Beacon::crd()).start_without_socket().unwrap();
         let member = TestServer::builder().start_without_socket().unwrap();
         let provider = FakeClientProvider::empty();
-        let context = Context::new(hub.client(), Arc::new(provider.clone()), Journal::new());
+        let context = Context::new(hub.client(), provider.clone().into(), Journal::new());
         let world = Self { hub, member, provider, context };
         let clusters: Api<Cluster> = Api::default_namespaced(world.hub.client());
         clusters.create(&PostParams::default(), &Cluster::new("east", ClusterSpec {})).await.unwrap();
