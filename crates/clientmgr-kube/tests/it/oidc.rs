@@ -1,23 +1,21 @@
 //! Authentication providers: what is wrong with a token that kube sees to is told without quoting it.
 
 use clientmgr_kube::kube::config::{AuthInfo, AuthProviderConfig};
-use clientmgr_kube::{AuthProviderProblem, ConnectFailure};
+use clientmgr_kube::{ConnectError, ConnectErrorKind};
 
-use crate::support::{connect, everything, kubeconfig_of, server};
+use crate::support::{everything, failure, kubeconfig_of, server};
 
 /// What connecting with a provider of this configuration fails with.
-async fn problem(config: &[(&str, &str)]) -> AuthProviderProblem {
+async fn problem(config: &[(&str, &str)]) -> ConnectError {
     let server = server("east").await;
     let config = config.iter().map(|(field, value)| ((*field).into(), (*value).into())).collect();
     let provider = AuthProviderConfig { name: "oidc".into(), config, ..AuthProviderConfig::default() };
     let user = AuthInfo { auth_provider: Some(provider), ..AuthInfo::default() };
-    let error = connect(&kubeconfig_of(&server, user)).await.unwrap_err();
+    let error = failure(&kubeconfig_of(&server, user)).await;
     let told = everything(&error);
     assert!(!told.contains("sesame"), "{told}");
     assert!(std::error::Error::source(&error).is_none(), "{error:?}");
-    let ConnectFailure::AuthProvider(problem) = error.failure() else { panic!("{error:?}") };
-    assert_eq!(error.needs_other_configuration(), *problem != AuthProviderProblem::NotRenewed);
-    *problem
+    error
 }
 
 #[tokio::test]
