@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use clientmgr_fake::apiserver::{Fault, Requests};
 use clientmgr_kube::kube::config::{AuthInfo, Kubeconfig};
-use clientmgr_kube::{ClientManager, ClientProvider, ConnectFailure, Endpoint, Fleet, KubeconfigProblem};
+use clientmgr_kube::{ClientManager, ClientProvider, ClusterConfig, ConnectErrorKind, Fleet};
 
 use crate::support::{builder, everything, fleet_with, key, kubeconfig, kubeconfig_of, server};
 
