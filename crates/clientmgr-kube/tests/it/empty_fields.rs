@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clientmgr_fake::apiserver::TestServer;
-use clientmgr_kube::kube::config::{AuthInfo, Cluster, Kubeconfig};
 use clientmgr_kube::ConnectErrorKind;
+use clientmgr_kube::kube::config::{AuthInfo, Cluster, Kubeconfig};
 
 use crate::support::{assert_refused, fleet_with, kubeconfig, kubeconfig_of, server, snapshot};
 

@@ -15,8 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::support::{
-    add, builder, config, failure, fleet_of, fleet_with, key, kubeconfig, served, server, snapshot, unavailable,
-    until,
+    add, builder, config, failure, fleet_of, fleet_with, key, kubeconfig, served, server, snapshot, unavailable, until,
 };
 
 #[tokio::test]

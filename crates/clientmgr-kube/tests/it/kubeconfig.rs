@@ -2,9 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clientmgr_kube::kube::config::{AuthInfo, AuthProviderConfig, Kubeconfig};
 use clientmgr_kube::ClusterConfig;
 use clientmgr_kube::ConnectErrorKind::{InvalidConfig, NoCredentials};
+use clientmgr_kube::kube::config::{AuthInfo, AuthProviderConfig, Kubeconfig};
 
 use crate::support::{
     assert_refused, builder, connect, failure, fleet_with, key, kubeconfig, kubeconfig_of, server, snapshot, until,
@@ -170,8 +170,10 @@ async fn a_missing_file_is_an_error_that_names_it() {
 #[tokio::test]
 async fn a_missing_file_of_a_key_or_a_token_is_an_error_that_names_the_field() {
     let nowhere = || Some("/nowhere/at-all".to_owned());
-    let table =
-        [(user(|user| user.client_key = nowhere()), "client-key"), (user(|user| user.token_file = nowhere()), "tokenFile")];
+    let table = [
+        (user(|user| user.client_key = nowhere()), "client-key"),
+        (user(|user| user.token_file = nowhere()), "tokenFile"),
+    ];
     for (kubeconfig, field) in table {
         let text = format!("the file that {field} names cannot be found");
         assert_refused(&kubeconfig, NoCredentials, &format!("users[0].user.{field}"), &text).await;
@@ -275,7 +277,8 @@ async fn what_is_no_certificate_or_key_is_an_error() {
 async fn a_certificate_without_its_key_is_an_error_and_the_other_way_round() {
     let certificate = user(|user| user.client_certificate_data = Some(base64(NO_X509)));
     let key = user(|user| user.client_key_data = Some(base64(NO_KEY).into()));
-    for (kubeconfig, (field, what)) in [(certificate, (KEY, "client key")), (key, (CERTIFICATE, "client certificate"))] {
+    for (kubeconfig, (field, what)) in [(certificate, (KEY, "client key")), (key, (CERTIFICATE, "client certificate"))]
+    {
         let text = format!("there is no {what}, though its counterpart is given");
         assert_refused(&kubeconfig, InvalidConfig, field, &text).await;
     }

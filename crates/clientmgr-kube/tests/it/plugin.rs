@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::TestServer;
-use clientmgr_kube::kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode, Kubeconfig};
 use clientmgr_kube::ConnectErrorKind;
+use clientmgr_kube::kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode, Kubeconfig};
 
 use crate::support::{
     SOON, assert_refused, builder, connect, failure, fleet_with, holds, key, kubeconfig, kubeconfig_of, served, server,

@@ -8,7 +8,9 @@ use clientmgr_fake::apiserver::{Credential, Fingerprint, TestServer};
 use clientmgr_kube::kube::config::{AuthInfo, Kubeconfig};
 use clientmgr_kube::{ClusterConfig, Fleet};
 
-use crate::support::{builder, config, fleet_with, key, kubeconfig_of, logged, served, server, snapshot, until, within};
+use crate::support::{
+    builder, config, fleet_with, key, kubeconfig_of, logged, served, server, snapshot, until, within,
+};
 use crate::traffic::{Watch, assert_goes_on, list, lists, watch};
 
 /// A cluster whose client is in use.
@@ -146,7 +148,10 @@ async fn a_mounted_secret_is_exchanged_as_a_whole() {
     let issue = |server: &TestServer| server.issue_certificate("alice", Duration::from_secs(3600)).unwrap();
     let mut old = issue(&server);
     let files = |credential: &Credential| {
-        [("tls.crt", credential.certificate_pem().unwrap().to_owned()), ("tls.key", credential.key_pem().unwrap().to_owned())]
+        [
+            ("tls.crt", credential.certificate_pem().unwrap().to_owned()),
+            ("tls.key", credential.key_pem().unwrap().to_owned()),
+        ]
     };
     let swapped = |credential: &Credential, swap: &mut dyn FnMut(&[(&str, &str)])| {
         let files = files(credential);

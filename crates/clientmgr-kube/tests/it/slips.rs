@@ -31,7 +31,10 @@ async fn a_secret_in_the_place_of_a_path_is_not_quoted() {
             (failure(|_, user| user.token_file = path()).await, "users[0].user.tokenFile"),
             (failure(|_, user| user.client_key = path()).await, "users[0].user.client-key"),
             (failure(|_, user| user.client_certificate = path()).await, "users[0].user.client-certificate"),
-            (failure(|cluster, _| cluster.certificate_authority = path()).await, "clusters[0].cluster.certificate-authority"),
+            (
+                failure(|cluster, _| cluster.certificate_authority = path()).await,
+                "clusters[0].cluster.certificate-authority",
+            ),
         ];
         for (error, expected) in table {
             assert_eq!((error.kind(), error.field()), (ConnectErrorKind::InvalidConfig, Some(expected)));
