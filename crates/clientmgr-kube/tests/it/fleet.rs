@@ -321,7 +321,7 @@ async fn a_configuration_may_be_a_ready_configuration() {
 #[tokio::test]
 async fn a_server_without_tls_is_connected() {
     let server = TestServer::builder().name("east").plain_http().start().await.unwrap();
-    fleet_of(&[&server]).connect(&key("east")).await.unwrap();
+    fleet_of(&[&server]).wait_connected(&key("east")).await.unwrap();
 }
 
 #[test]

@@ -197,7 +197,7 @@ async fn recovery_is_announced_to_an_object_that_never_had_a_client() {
     assert_eq!(error.kind(), ConnectErrorKind::Unreachable);
     let manager = ClientManager::<_, u8>::new(fleet.clone());
     let error = manager.client(&0, &snapshot(&fleet, &east)).await.map(drop).unwrap_err();
-    assert!(matches!(error, ClientError::Provider { .. }), "{error:?}");
+    assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
 
     server.start().await.unwrap();
     let recovered = until(&fleet, &east, |now| now.is_connected()).await;
