@@ -42,6 +42,14 @@ pub trait ClusterObject {
     /// The key under which the provider knows the cluster.
     fn key(&self) -> Cow<'_, Self::Key>;
 
+    /// Returns whether this cluster has `key`.
+    ///
+    /// Override it where [`key`](Self::key) must build the key: then [`refresh`](crate::ClientManager::refresh) builds
+    /// none. It runs under a lock, and must only compare.
+    fn has_key(&self, key: &Self::Key) -> bool {
+        *self.key() == *key
+    }
+
     /// The revision of the connection as this object tells it. `None` where it tells of no connection, which equals no
     /// revision: not even another `None`.
     fn revision(&self) -> Option<Self::Revision>;

@@ -2,9 +2,8 @@
 //! [`rules`](crate::rules), stores. It spawns nothing, keeps no time and holds no lock across an await.
 
 use std::fmt;
-use std::future::poll_fn;
 
-use crate::ledger::{Ledger, Request};
+use crate::entries::{Entries, Request};
 use crate::rules::{self, Admission, Refresh};
 use crate::{ClientError, ClientProvider, ClusterObject, Connection, Key, ProviderError, Revision};
 
@@ -55,13 +54,13 @@ use crate::{ClientError, ClientProvider, ClusterObject, Connection, Key, Provide
 /// ```
 pub struct ClientManager<P: ClientProvider, O> {
     provider: P,
-    ledger: Ledger<O, P::Key, P::Revision>,
+    entries: Entries<O, P::Key, P::Revision>,
 }
 
 impl<P: ClientProvider, O: Key> ClientManager<P, O> {
     /// A manager of the clients that `provider` holds. No object has asked for one yet.
     pub fn new(provider: P) -> Self {
-        Self { provider, ledger: Ledger::new() }
+        Self { provider, entries: Entries::new() }
     }
 
     /// The provider.
@@ -71,7 +70,7 @@ impl<P: ClientProvider, O: Key> ClientManager<P, O> {
 
     /// How many objects are remembered: those that asked for a client and were not forgotten.
     pub fn objects(&self) -> usize {
-        self.ledger.objects()
+        self.entries.objects()
     }
 
     /// Tells whether `object` must drop the state it built on its client of `cluster`.
@@ -89,9 +88,8 @@ impl<P: ClientProvider, O: Key> ClientManager<P, O> {
         object: &O,
         cluster: &(impl ClusterObject<Key = P::Key, Revision = P::Revision> + ?Sized),
     ) -> Refresh {
-        let key = cluster.key();
         let observed = cluster.revision();
-        self.ledger.decide(object, &key, |entry| rules::refresh(entry, observed.as_ref()))
+        self.entries.decide(object, |key| cluster.has_key(key), |entry| rules::refresh(entry, observed.as_ref()))
     }
 
     /// A client of `cluster` for `object`: always one of the connection that the cluster object tells of.
@@ -118,17 +116,8 @@ impl<P: ClientProvider, O: Key> ClientManager<P, O> {
         let key = &*cluster.key();
         let observed = cluster.revision();
         let observed = observed.as_ref();
-        let mut request = self.ledger.request(object, key);
-        let mut asking = self.provider.connection(key);
-        // Most providers answer from memory. Only a request that really waits takes a ticket where an entry stands.
-        let answer = poll_fn(|context| {
-            let polled = asking.as_mut().poll(context);
-            if polled.is_pending() {
-                request.waits();
-            }
-            polled
-        })
-        .await;
+        let request = self.entries.request(object, key);
+        let answer = self.provider.connection(key).await;
         settle(request, key, observed, answer)
     }
 
@@ -137,20 +126,27 @@ impl<P: ClientProvider, O: Key> ClientManager<P, O> {
     /// Takes one step, however many objects there are. A call of [`client`](Self::client) that has asked its provider and
     /// has no answer yet ends in [`ClientError::Forgotten`] and leaves no trace.
     pub fn forget(&self, object: &O) {
-        self.ledger.forget(object);
+        self.entries.forget(object);
     }
 
     /// Forgets `object` on all clusters but those that `keep` is true of: for an object that names other clusters now
     /// than it did before.
     pub fn retain(&self, object: &O, keep: impl Fn(&P::Key) -> bool) {
-        self.ledger.retain(object, keep);
+        self.entries.retain(object, keep);
+    }
+
+    /// Forgets every object that `keep` returns false for, for example those that a list no longer contains.
+    ///
+    /// `keep` runs without a lock. An object that asks for its first client meanwhile is kept.
+    pub fn retain_objects(&self, keep: impl Fn(&O) -> bool) {
+        self.entries.retain_objects(keep);
     }
 
     /// Forgets `cluster` for all objects: call it when the cluster is gone for good.
     ///
     /// Objects that still have state on it are then not told to drop it. Looks at every object once.
     pub fn forget_cluster(&self, cluster: &P::Key) {
-        self.ledger.forget_cluster(cluster);
+        self.entries.forget_cluster(cluster);
     }
 }
 

@@ -4,6 +4,7 @@
 //! here: tasks and timers. Whatever a state runs in the background, its builder starts and its teardown stops.
 
 mod error;
+mod shard;
 mod slot;
 
 use std::fmt;
@@ -12,20 +13,21 @@ use std::sync::Arc;
 
 use crate::manager::{conclude, conclude_failure};
 use crate::rules;
-use crate::sharded::{ShardedMap, Shards, Vacant};
-use crate::{ClientError, ClientProvider, ClusterObject, Key, Revision};
+use crate::sharded::{Sharded, Shards};
+use crate::{ClientError, ClientProvider, ClusterObject, Key};
 
 pub use self::error::BoundError;
-use self::slot::{Slot, Standing};
+use self::shard::Shard;
+use self::slot::{Current, Slot};
 
 /// What a controller keeps on a remote cluster, built on one client: a watch, a port-forward, a cache.
 ///
 /// # Contract
 ///
-/// After [`teardown`](Self::teardown) nothing of this state uses its client any more. Dropping the state without
-/// teardown should end it too, since a build that is cancelled halfway is dropped without one.
+/// When [`teardown`](Self::teardown) was called and [`ended`](Self::ended) has completed, the state no longer uses its
+/// client. Dropping the state without a teardown should end it too: a build that is cancelled halfway is dropped.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use clientmgr_core::BoundState;
@@ -36,17 +38,29 @@ use self::slot::{Slot, Standing};
 ///
 /// impl BoundState for Watch {
 ///     fn teardown(&self) {
-///         // The thread may have ended by itself; then there is nobody to tell.
+///         // The receiver is gone if the thread ended by itself.
 ///         let _ = self.stop.send(());
 ///     }
 /// }
 /// ```
 pub trait BoundState: Send + Sync + 'static {
-    /// Stops all that uses the client, whoever else still has a handle to this state.
+    /// Stops everything that uses the client, even while others hold a handle to this state.
     ///
-    /// Called exactly once for every state that was handed out, and before the next one of the same object and cluster
-    /// is built. It must not block: it runs on the caller's thread.
+    /// Called exactly once for every state that was built, before the next one of the same object and cluster is built.
+    /// It runs on the caller's thread and must not block: what takes time is awaited in [`ended`](Self::ended).
     fn teardown(&self);
+
+    /// Completes when the teardown is over: the state will not use its client again. By default at once.
+    ///
+    /// [`BoundStates`] awaits it after the teardown, before it builds the next state of the same object and cluster. That
+    /// build waits as long as this takes. Once it has completed, it completes at once in every later call.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any await and is then requested again.
+    fn ended(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// States that belong to an object and a cluster, each built on one client.
@@ -83,51 +97,13 @@ pub trait BoundState: Send + Sync + 'static {
 /// ```
 pub struct BoundStates<P: ClientProvider, O: Key, S: BoundState> {
     provider: P,
-    slots: ShardedMap<O, Slots<P::Key, P::Revision, S>>,
-}
-
-/// The slots of one object, by cluster. An object uses few clusters: a list beats a map.
-struct Slots<K, R, S>(Vec<(K, Arc<Slot<R, S>>)>);
-
-impl<K, R, S> Default for Slots<K, R, S> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<K, R, S> Vacant for Slots<K, R, S> {
-    fn is_vacant(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl<K: Key, R: Revision, S: BoundState> Slots<K, R, S> {
-    fn of(&self, cluster: &K) -> Option<&Arc<Slot<R, S>>> {
-        // One that is over was forgotten, and leaves the map as soon as whoever ended it comes to it.
-        self.0.iter().find(|(key, slot)| key == cluster && !slot.is_over()).map(|(_, slot)| slot)
-    }
-
-    /// Drops the slots that are over, and those that nobody uses and nothing is to be remembered of. A handle that the
-    /// map alone has is nobody's: under this lock nobody can take another.
-    fn sweep(&mut self) {
-        self.0.retain_mut(|(_, slot)| {
-            if slot.is_over() {
-                return false;
-            }
-            // First whether somebody uses it, then what there is to remember: who has just let go of it may have left a
-            // state behind, which is seen only in this order.
-            match Arc::get_mut(slot) {
-                Some(unused) => unused.is_touched(),
-                None => true,
-            }
-        });
-    }
+    shards: Sharded<Shard<O, P::Key, P::Revision, S>>,
 }
 
 impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
     /// A map without states, whose clients come from `provider`.
     pub fn new(provider: P) -> Self {
-        Self { provider, slots: ShardedMap::new(Shards::Few) }
+        Self { provider, shards: Sharded::new(Shards::Few) }
     }
 
     /// The provider.
@@ -137,7 +113,9 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
 
     /// How many objects are remembered: those that asked for a state and were not forgotten.
     pub fn objects(&self) -> usize {
-        self.slots.len()
+        let mut objects = 0;
+        self.shards.with_each(|shard| objects += shard.len());
+        objects
     }
 
     /// The state of `object` on `cluster`: the standing one while it is right, else a new one that `build` makes on the
@@ -184,10 +162,12 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
         let forgotten = || ClientError::Forgotten { cluster: key.clone() };
         let _turn = slot.turn().await.ok_or_else(forgotten)?;
         match slot.refresh(observed) {
-            Standing::State(state) => return Ok(state),
-            Standing::Nothing => {}
-            Standing::Forgotten => return Err(forgotten().into()),
+            Current::State(state) => return Ok(state),
+            Current::Nothing => {}
+            Current::Forgotten => return Err(forgotten().into()),
         }
+        // Before the provider is asked, so that its answer is current when the build starts.
+        slot.ended().await.ok_or_else(forgotten)?;
         let client = match self.provider.connection(key).await {
             Ok(connection) => {
                 let admission = slot.decide(|entry| rules::admit(entry, observed, &connection.revision));
@@ -209,19 +189,20 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
     /// whether `broken` was what stood. Where another call has its turn just then, that one goes first, and the teardown
     /// comes before anything else is built.
     pub fn discard(&self, object: &O, cluster: &P::Key, broken: &Arc<S>) -> bool {
-        let slot = self.slots.read(object, |slots| slots.and_then(|slots| slots.of(cluster).map(Arc::clone)));
+        let slot = self.shards.with(object, |shard| shard.slot(object, cluster));
         slot.is_some_and(|slot| Visit::to(self, object, slot).slot().discard(broken))
     }
 
     /// Forgets `object` on all clusters but those that `keep` is true of, and tears down its states there: for an object
     /// that names other clusters now than it did before.
     pub fn retain(&self, object: &O, keep: impl Fn(&P::Key) -> bool) {
-        let all = self.slots.read(object, |slots| slots.map(|slots| slots.0.clone()).unwrap_or_default());
+        let all = self.shards.with(object, |shard| shard.slots(object));
         let all: Vec<_> = all.into_iter().map(|(cluster, slot)| (cluster, Visit::to(self, object, slot))).collect();
-        let given_up: Vec<_> = all.iter().filter(|(cluster, _)| !keep(cluster)).collect();
-        let ended = each(given_up, |(_, visit)| visit.slot().forget());
+        let dropped: Vec<_> = all.iter().filter(|(cluster, _)| !keep(cluster)).collect();
+        let torn_down = each(dropped, |(_, visit)| visit.slot().forget());
         drop(all);
-        hand_on(ended);
+        resume(torn_down);
+        self.drop_ended();
     }
 
     /// Forgets `object` and tears down its states on all clusters: call it when the object is deleted.
@@ -236,27 +217,39 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
     /// Forgets `cluster` and tears down the states of all objects on it: call it when the cluster is gone for good.
     /// Looks at every object.
     pub fn forget_cluster(&self, cluster: &P::Key) {
-        let mut gone = Vec::new();
-        self.slots.edit_all(|slots| gone.extend(slots.of(cluster).map(Arc::clone)));
-        let ended = each(gone, |slot| slot.forget());
-        self.slots.edit_all(Slots::sweep);
-        hand_on(ended);
+        let mut dropped = Vec::new();
+        self.shards.with_each(|shard| dropped.extend(shard.slots_on(cluster)));
+        let torn_down = each(dropped, |slot| slot.forget());
+        self.shards.with_each(Shard::sweep);
+        resume(torn_down);
+        self.drop_ended();
     }
 
-    /// Goes to the slot of `object` on `cluster`, which is made where there is none.
+    /// Forgets every object that `keep` returns false for and tears down its states, for example those that a list no
+    /// longer contains.
+    ///
+    /// `keep` runs without a lock. An object that asks for its first state meanwhile is kept.
+    pub fn retain_objects(&self, keep: impl Fn(&O) -> bool) {
+        let mut dropped = Vec::new();
+        self.shards.with_each(|shard| dropped.extend(shard.objects().cloned()));
+        dropped.retain(|object| !keep(object));
+        resume(each(dropped, |object| self.forget(&object)));
+    }
+
+    /// Returns the slot of `object` on `cluster`, which is created where there is none.
     fn visit<'a>(&'a self, object: &'a O, cluster: &P::Key) -> Visit<'a, P, O, S> {
-        let known = self.slots.read(object, |slots| slots.and_then(|slots| slots.of(cluster).map(Arc::clone)));
-        let slot = known.unwrap_or_else(|| {
-            self.slots.edit(object, |slots| {
-                if let Some(slot) = slots.of(cluster) {
-                    return Arc::clone(slot);
-                }
-                let slot = Arc::new(Slot::new());
-                slots.0.push((cluster.clone(), Arc::clone(&slot)));
-                slot
-            })
-        });
+        let slot = self.shards.with(object, |shard| shard.slot_or_new(object, cluster));
         Visit::to(self, object, slot)
+    }
+
+    /// Drops the forgotten states that have ended since.
+    fn drop_ended(&self) {
+        let mut ending = Vec::new();
+        self.shards.with_each(|shard| ending.extend(shard.ending()));
+        ending.retain(slot::has_ended);
+        if !ending.is_empty() {
+            self.shards.with_each(|shard| shard.drop_ended(&ending));
+        }
     }
 }
 
@@ -281,10 +274,10 @@ impl<'a, P: ClientProvider, O: Key, S: BoundState> Visit<'a, P, O, S> {
 impl<P: ClientProvider, O: Key, S: BoundState> Drop for Visit<'_, P, O, S> {
     fn drop(&mut self) {
         if self.slot().is_over() || !self.slot().is_touched() {
-            self.states.slots.edit(self.object, |slots| {
+            self.states.shards.with(self.object, |shard| {
                 // Under the lock, so that of two calls that end at once the second sees that it is the last.
                 self.slot = None;
-                slots.sweep();
+                shard.sweep_object(self.object);
             });
         }
     }
@@ -293,28 +286,27 @@ impl<P: ClientProvider, O: Key, S: BoundState> Drop for Visit<'_, P, O, S> {
 impl<P: ClientProvider, O: Key, S: BoundState> Drop for BoundStates<P, O, S> {
     fn drop(&mut self) {
         let mut left = Vec::new();
-        self.slots.edit_all(|slots| left.append(&mut slots.0));
-        let ended = each(left, |(_, slot)| slot.forget());
-        // A second panic while one is under way would end the process.
+        self.shards.with_each(|shard| left.extend(shard.take_slots()));
+        let torn_down = each(left, |slot| slot.forget());
+        // A second panic during a panic would abort the process.
         if !std::thread::panicking() {
-            hand_on(ended);
+            resume(torn_down);
         }
     }
 }
 
-/// Does `end` to each, also after a teardown that panics: the others must not be left standing for it. The first panic is
-/// the result.
-fn each<T>(all: impl IntoIterator<Item = T>, mut end: impl FnMut(T)) -> std::thread::Result<()> {
-    let mut ended = Ok(());
+/// Tears down each, also after one of them panics. The first panic is the result.
+fn each<T>(all: impl IntoIterator<Item = T>, mut tear_down: impl FnMut(T)) -> std::thread::Result<()> {
+    let mut result = Ok(());
     for one in all {
-        ended = ended.and(catch_unwind(AssertUnwindSafe(|| end(one))));
+        result = result.and(catch_unwind(AssertUnwindSafe(|| tear_down(one))));
     }
-    ended
+    result
 }
 
-/// Lets a panic go on.
-fn hand_on(ended: std::thread::Result<()>) {
-    if let Err(panic) = ended {
+/// Resumes a panic.
+fn resume(torn_down: std::thread::Result<()>) {
+    if let Err(panic) = torn_down {
         resume_unwind(panic);
     }
 }
