@@ -50,3 +50,36 @@ impl Fence {
         cut_by(self.0.pulled.clone(), error, body)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clientmgr_core::{ConnectedAt, NamespacedName};
+
+    use super::{Fence, Revoked};
+    use crate::client::revoked::RevokedReason;
+
+    fn revoked(reason: RevokedReason) -> Revoked {
+        Revoked::new(NamespacedName::cluster_scoped("east"), ConnectedAt::from_unix_micros(1).unwrap(), reason)
+    }
+
+    #[tokio::test]
+    async fn work_that_waits_ends_when_the_fence_is_pulled() {
+        let fence = Fence::default();
+        let guarded = fence.clone();
+        let mut waiting = Box::pin(async move { guarded.guard(std::future::pending::<()>()).await });
+        assert!(futures::poll!(&mut waiting).is_pending());
+        fence.pull(revoked(RevokedReason::Removed));
+        fence.pull(revoked(RevokedReason::Reset));
+        let ended = futures::poll!(&mut waiting);
+        assert_eq!(ended, std::task::Poll::Ready(Err(revoked(RevokedReason::Removed))));
+    }
+
+    #[tokio::test]
+    async fn work_during_which_the_fence_is_pulled_is_over_though_it_is_done() {
+        let fence = Fence::default();
+        assert_eq!(fence.guard(async { 7 }).await, Ok(7));
+        let work = fence.guard(async { fence.pull(revoked(RevokedReason::Reset)) });
+        assert_eq!(work.await, Err(revoked(RevokedReason::Reset)));
+        assert_eq!(fence.pulled(), Some(&revoked(RevokedReason::Reset)));
+    }
+}

@@ -26,13 +26,14 @@ impl Parts {
             // kube would read the file again in the middle of handshakes. It is watched instead.
             config.root_cert_file = None;
         }
-        if let Some(identity) = issued.and_then(|issued| issued.identity.as_ref()) {
+        let issued_cert = issued.and_then(|issued| issued.identity.as_ref());
+        if let Some(identity) = issued_cert.or(loaded.client_cert.as_ref()) {
             identity.put_into(&mut config);
         }
         let token = match &loaded.credentials {
             Credentials::Token(token) | Credentials::TokenFile { token, .. } => Some(token.clone()),
-            Credentials::Plugin(_) => issued.and_then(|issued| issued.token.clone()),
-            Credentials::InConfig => None,
+            Credentials::Exec(_) => issued.and_then(|issued| issued.token.clone()),
+            Credentials::None | Credentials::Kube => None,
         };
         let validities = [
             token.as_ref().and_then(|token| token.validity(now)),
@@ -55,4 +56,66 @@ fn certificate(user: &AuthInfo) -> Option<Validity> {
         (None, None) => return None,
     };
     Validity::of_certificate(std::str::from_utf8(&pem).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use jiff::Timestamp;
+    use kube::Config;
+    use kube::config::ExecConfig;
+    use secrecy::SecretString;
+
+    use super::Parts;
+    use crate::auth::{Identity, Issued, Token, testing};
+    use crate::config::{Credentials, Loaded};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn token(exp: i64) -> Token {
+        let claims = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{exp}}}"));
+        Token::new(&SecretString::from(format!("e30.{claims}.c2ln"))).unwrap()
+    }
+
+    fn loaded(credentials: Credentials) -> Loaded {
+        Loaded { config: Config::new("https://127.0.0.1:1".parse().unwrap()), credentials }
+    }
+
+    fn until(loaded: &Loaded, issued: Option<&Issued>) -> Option<i64> {
+        Parts::new(loaded, issued, at(0)).validity.map(|validity| validity.until().as_second())
+    }
+
+    #[test]
+    fn the_credentials_that_end_first_count() {
+        assert_eq!(until(&loaded(Credentials::InConfig), None), None);
+        assert_eq!(until(&loaded(Credentials::Token(token(50))), None), Some(50));
+        let plugin = loaded(Credentials::Plugin(Box::new(ExecConfig::default())));
+        let issued = |exp, expires| Issued { token: Some(token(exp)), identity: None, expires: Some(at(expires)) };
+        assert_eq!(until(&plugin, Some(&issued(50, 60))), Some(50));
+        assert_eq!(until(&plugin, Some(&issued(60, 50))), Some(50));
+
+        let (certificate, key) = testing::certificate("2020-01-01", "2026-01-11");
+        let end = Some("2026-01-11T00:00:00Z".parse::<Timestamp>().unwrap().as_second());
+        let identity = Some(Identity::new(&certificate, &key));
+        assert_eq!(until(&plugin, Some(&Issued { token: None, identity, expires: None })), end);
+        let mut with_certificate = loaded(Credentials::Token(token(i64::MAX)));
+        with_certificate.config.auth_info.client_certificate_data = Some(STANDARD.encode(certificate));
+        assert_eq!(until(&with_certificate, None), end);
+    }
+
+    #[test]
+    fn what_is_sent_is_what_was_loaded_or_issued() {
+        let sent = |loaded: &Loaded, issued| Parts::new(loaded, issued, at(0)).token;
+        let issued = Issued { token: Some(token(1)), identity: None, expires: None };
+        assert_eq!(sent(&loaded(Credentials::InConfig), Some(&issued)), None);
+        assert_eq!(sent(&loaded(Credentials::Token(token(2))), None), Some(token(2)));
+        let file = Credentials::TokenFile { path: "/token".into(), token: token(3) };
+        assert_eq!(sent(&loaded(file), None), Some(token(3)));
+        let plugin = loaded(Credentials::Plugin(Box::new(ExecConfig::default())));
+        assert_eq!(sent(&plugin, Some(&issued)), Some(token(1)));
+        assert_eq!(sent(&plugin, None), None);
+    }
 }

@@ -318,3 +318,16 @@ async fn a_client_has_the_namespace_and_the_end_that_it_was_made_with() {
     assert_eq!(client.default_namespace(), "team");
     assert_eq!(*client.valid_until(), Some(end));
 }
+
+#[tokio::test]
+async fn the_fence_ends_bodies_whose_connections_nobody_closes() {
+    let switch = switch();
+    switch.turn(endless(), 1);
+    let mut answer = Arc::clone(&switch).send(request(Body::empty())).await.unwrap();
+    switch.turn(endless(), 2);
+    switch.state().superseded.clear();
+    assert!(answer.body_mut().frame().now_or_never().is_none());
+    switch.revoke(RevokedReason::Removed);
+    let ended = answer.body_mut().frame().now_or_never().expect("the body is still open");
+    assert_eq!(reason(&*ended.unwrap().unwrap_err()), Some(RevokedReason::Removed));
+}

@@ -1,5 +1,4 @@
-//! Where a server and its proxy are: URLs that the HTTP client would take and get wrong, or show to whoever traces it,
-//! are refused. Decides; asks nobody.
+//! URLs of servers and proxies. Refuses those that the HTTP client would misread, or show in a trace. Pure.
 
 use http::Uri;
 use http::uri::Authority;

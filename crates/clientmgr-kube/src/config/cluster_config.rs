@@ -13,6 +13,7 @@ use super::kubeconfig;
 use super::policy::Policy;
 use super::selection::Selection;
 use super::service_account;
+use super::source::Source;
 use super::validate;
 use crate::error::{ConfigError, ConnectError};
 
@@ -52,14 +53,6 @@ pub struct ClusterConfig {
 struct Inner {
     source: Source,
     fingerprint: OnceLock<Fingerprint>,
-}
-
-/// What a configuration was made from.
-pub(crate) enum Source {
-    /// A context of a kubeconfig, or the Pod's service account.
-    Selection(Box<Selection>),
-    /// A ready configuration.
-    Config(Box<Config>),
 }
 
 impl ClusterConfig {
@@ -173,7 +166,7 @@ impl ClusterConfig {
     ///
     /// What is wrong or denied; [`field`](ConnectError::field) names it.
     pub fn validate(&self) -> Result<(), ConnectError> {
-        validate::check(self).map(drop).map_err(ConnectError::without_cluster)
+        validate::check(self.source(), self.policy).map(drop).map_err(ConnectError::without_cluster)
     }
 
     /// Returns a hash of everything but the incarnation: the same for configurations that describe the same.

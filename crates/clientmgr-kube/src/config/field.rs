@@ -41,7 +41,7 @@ impl Places {
     pub(crate) fn locate_config(&self, error: ConfigError) -> Failure {
         let field = match error.about() {
             Some(About::Field(field)) => Some(field),
-            Some(About::Material(material)) => self.of_material(material),
+            Some(About::CredentialFile(material)) => self.of_credential_file(material),
             None => None,
         };
         match field.and_then(|field| self.path(field)) {
@@ -51,7 +51,7 @@ impl Places {
     }
 
     /// Returns the field that holds `material`, the one that is in use.
-    fn of_material(&self, material: CredentialFile) -> Option<Field> {
+    fn of_credential_file(&self, material: CredentialFile) -> Option<Field> {
         let is_embedded = match material {
             CredentialFile::CertificateAuthority => self.has_ca_data,
             CredentialFile::ClientCertificate => self.has_certificate_data,

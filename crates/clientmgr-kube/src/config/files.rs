@@ -27,7 +27,7 @@ pub(crate) enum Unfit {
     TooLarge(u64),
 }
 
-/// Whether `path` is of a regular file of at most `limit` bytes: a pipe would hang whoever reads it, and a device may
+/// Whether `path` is of a regular file of at most `limit` bytes: a pipe would hang the reader, and a device may
 /// never end.
 pub(crate) fn look_at(path: &Path, limit: u64) -> Result<(), Unfit> {
     let metadata = fs::metadata(path).map_err(Unfit::Unreadable)?;
@@ -79,7 +79,7 @@ pub(crate) fn unreadable(material: CredentialFile, path: &Path, source: io::Erro
     Unfit::Unreadable(source).of(material, path)
 }
 
-/// Whether somebody put a value where its path belongs. Whoever read the kubeconfig may have made it absolute.
+/// Whether `path` is a value where its path belongs. Reading the kubeconfig may have made it absolute.
 fn is_value(path: &Path) -> bool {
     let text = path.to_string_lossy();
     text.len() > PATH_LIMIT

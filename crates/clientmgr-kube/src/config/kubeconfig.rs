@@ -1,5 +1,5 @@
 //! Reading kubeconfig files, as kubectl does, and without its surprises. What is wrong *within* a context is no concern
-//! here: connecting tells that.
+//! here: validation finds it.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,7 +72,7 @@ pub(super) fn from_secret(text: &[u8]) -> Result<Kubeconfig, ConfigError> {
     parsed.unwrap_or_else(|_| Err(malformed()))
 }
 
-/// The first to tell something wins. Those that are missing are left out, unless all are.
+/// Merges kubeconfigs: the first to set a field wins. Missing files are left out, unless all are missing.
 fn merged(paths: &[PathBuf]) -> Result<Kubeconfig, ConfigError> {
     let mut whole: Option<Kubeconfig> = None;
     let mut missing = None;

@@ -7,17 +7,18 @@ use kube::Config;
 use kube::config::{AuthInfo, Cluster, ExecAuthCluster, ExecConfig};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::cluster_config::{ClusterConfig, Source};
+use super::cluster_config::ClusterConfig;
 use super::credentials::{self, Method};
 use super::environment::Environment;
 use super::field::Places;
 use super::selection::Selection;
+use super::source::Source;
 use super::validate::{self, Checked};
-use super::{address, materials};
+use super::{address, credential_files};
 use crate::auth::{Identity, Token};
-use crate::error::{ConfigError, CredentialFile, Failure};
+use crate::error::{ConfigError, CredentialFile, Failure, Permission};
 
-/// The name that client-go reserves for what a cluster tells its credential plugin.
+/// The name that client-go reserves for a cluster's configuration of its credential plugin.
 const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
 
 /// What a transport is built from.
@@ -58,8 +59,8 @@ pub(crate) fn load(config: &ClusterConfig) -> Result<Loaded, Failure> {
     load_in(config, &Environment::of_process())
 }
 
-fn load_in(config: &ClusterConfig, environment: &Environment) -> Result<Loaded, Failure> {
-    let checked = validate::check(config)?;
+pub(super) fn load_in(config: &ClusterConfig, environment: &Environment) -> Result<Loaded, Failure> {
+    let checked = validate::check(config.source(), config.policy())?;
     let places = checked.places;
     read(config, &checked, environment).map_err(|error| places.locate_config(error))
 }
@@ -67,7 +68,7 @@ fn load_in(config: &ClusterConfig, environment: &Environment) -> Result<Loaded, 
 fn read(config: &ClusterConfig, checked: &Checked<'_>, environment: &Environment) -> Result<Loaded, ConfigError> {
     let Checked { cluster, user, places } = checked;
     let mut files = Vec::new();
-    let bundle = materials::value_or_file(
+    let bundle = credential_files::value_or_file(
         CredentialFile::CertificateAuthority,
         cluster.certificate_authority_data.as_deref(),
         cluster.certificate_authority.as_ref(),
@@ -90,15 +91,15 @@ fn read(config: &ClusterConfig, checked: &Checked<'_>, environment: &Environment
     let mut loaded = match config.source() {
         Source::Config(config) => Config::clone(config),
         Source::Selection(selection) => {
-            let uses_environment = config.policy().permits(crate::error::Permission::ProxyFromEnvironment);
+            let uses_environment = config.policy().permits(Permission::ProxyFromEnvironment);
             let environment = uses_environment.then_some(environment);
             of_selection(selection, cluster, environment, &mut files)?
         }
     };
     if let Some(bundle) = &bundle {
-        loaded.root_cert = Some(materials::certificates(bundle)?);
+        loaded.root_cert = Some(credential_files::certificates(bundle)?);
     } else if loaded.root_cert.as_ref().is_some_and(Vec::is_empty) {
-        // A configuration with a bundle of no certificates would trust nobody.
+        // With an empty bundle every handshake would fail.
         return Err(ConfigError::Pem { material: CredentialFile::CertificateAuthority });
     }
     loaded.root_cert_file = None;
@@ -141,15 +142,15 @@ fn of_selection(
 
 fn client_cert(user: &AuthInfo, files: &mut Vec<PathBuf>) -> Result<Option<Identity>, ConfigError> {
     let (data, file) = (user.client_certificate_data.as_deref(), user.client_certificate.as_ref());
-    let certificate = materials::value_or_file(CredentialFile::ClientCertificate, data, file, files)?;
+    let certificate = credential_files::value_or_file(CredentialFile::ClientCertificate, data, file, files)?;
     let (data, file) = (user.client_key_data.as_ref().map(SecretString::expose_secret), user.client_key.as_ref());
-    let key = materials::value_or_file(CredentialFile::ClientKey, data, file, files)?;
+    let key = credential_files::value_or_file(CredentialFile::ClientKey, data, file, files)?;
     let Some((certificate, key)) = certificate.zip(key) else { return Ok(None) };
-    let (certificate, key) = (materials::client_certificate(certificate)?, materials::client_key(key)?);
+    let (certificate, key) = (credential_files::client_certificate(certificate)?, credential_files::client_key(key)?);
     Ok(Some(Identity::new(&certificate, key.expose_secret())))
 }
 
-/// Returns the plugin's configuration with what it asked to be told about the cluster.
+/// Returns the plugin's configuration, with the cluster's where `provideClusterInfo` asks for it.
 fn for_plugin(exec: &ExecConfig, cluster: &Cluster, bundle: Option<&[u8]>) -> ExecConfig {
     let mut exec = exec.clone();
     if exec.provide_cluster_info && exec.cluster.is_none() {
@@ -191,7 +192,89 @@ fn left_to_kube(user: &AuthInfo, credentials: &Credentials) -> AuthInfo {
 
 /// Reads a token from a file. Blocks.
 pub(crate) fn read_token(path: &Path) -> Result<Token, ConfigError> {
-    let text = materials::read(CredentialFile::TokenFile, path)?;
+    let text = credential_files::read(CredentialFile::TokenFile, path)?;
     let text = SecretString::from(String::from_utf8_lossy(&text).into_owned());
     credentials::token("tokenFile", &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clientmgr_fake::apiserver::ApiServer;
+    use kube::Config;
+
+    use super::super::environment::Environment;
+    use super::{Credentials, Loaded, load, load_in};
+    use crate::error::Failure;
+    use crate::{ClusterConfig, Policy};
+
+    const SECRET: &[u8] = b"current-context: c
+contexts: [{name: c, context: {cluster: c, user: u, namespace: n}}]
+clusters: [{name: c, cluster: {server: 'https://east.example.com'}}]
+users: [{name: u, user: {token: t}}]";
+
+    fn secret() -> ClusterConfig {
+        ClusterConfig::from_secret(SECRET, None).unwrap()
+    }
+
+    /// An environment whose proxy cannot be used.
+    fn environment() -> Environment {
+        Environment::new(|name| (name == "HTTPS_PROXY").then(|| "http://a b".to_owned()))
+    }
+
+    fn loaded(config: &ClusterConfig) -> Loaded {
+        load(config).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    #[test]
+    fn a_proxy_of_the_environment_does_not_apply_to_secrets() {
+        assert!(load_in(&secret(), &environment()).is_ok());
+        for policy in [Policy::trusted(), Policy::for_secrets().use_proxy_from_environment(true)] {
+            let failure = load_in(&secret().with_policy(policy), &environment()).err().unwrap();
+            assert!(failure.to_string().contains("HTTPS_PROXY"), "{failure}");
+            assert_eq!(failure.field(), None);
+        }
+    }
+
+    #[test]
+    fn the_default_namespace_is_the_contexts_unless_it_is_set() {
+        assert_eq!(loaded(&secret()).config.default_namespace, "n");
+        assert_eq!(loaded(&secret().with_default_namespace("m")).config.default_namespace, "m");
+    }
+
+    #[tokio::test]
+    async fn a_service_account_is_read_from_its_files_each_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+        let ca = ApiServer::start_default().await.unwrap().ca_pem();
+        let config = ClusterConfig::of_service_account("https://10.0.0.1:443".into(), directory.path());
+        config.validate().unwrap();
+
+        let failure = load(&config).err().unwrap();
+        assert!(failure.to_string().contains("ca.crt") && failure.field().is_none(), "{failure}");
+        write("ca.crt", &ca);
+        write("token", "first\n");
+        write("namespace", "team\n");
+        let first = load_in(&config, &environment()).unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!((first.config.default_namespace.as_str(), first.files.len()), ("team", 3));
+        assert!(first.files.iter().all(|path| path.starts_with(directory.path())));
+        assert!(first.config.root_cert.is_some() && first.config.auth_info.token_file.is_none());
+        write("token", "second");
+        let Credentials::TokenFile { token, path } = loaded(&config).credentials else { panic!("no token file") };
+        assert_eq!((token.header().to_str().unwrap(), path), ("Bearer second", directory.path().join("token")));
+    }
+
+    #[tokio::test]
+    async fn a_bundle_in_a_file_of_a_ready_configuration_is_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut config = Config::new(http::Uri::from_static("https://east"));
+        config.root_cert = Some(vec![vec![1]]);
+        config.root_cert_file = Some(file.path().to_owned());
+        assert!(matches!(load(&config.clone().into()), Err(Failure::Config(_))), "the bundle is empty");
+        fs::write(file.path(), ApiServer::start_default().await.unwrap().ca_pem()).unwrap();
+        let loaded = loaded(&config.into());
+        assert_ne!(loaded.config.root_cert, Some(vec![vec![1]]));
+        assert_eq!((loaded.files, loaded.config.root_cert_file), (vec![file.path().to_owned()], None));
+    }
 }

@@ -5,6 +5,7 @@ mod address;
 mod cluster_config;
 #[cfg(all(test, unix))]
 mod corpus_tests;
+mod credential_files;
 mod credentials;
 mod environment;
 mod field;
@@ -13,11 +14,13 @@ mod fingerprint;
 mod identity;
 mod kubeconfig;
 mod load;
-mod materials;
+#[cfg(test)]
+mod mutation_tests;
 mod normalize;
 mod policy;
 mod selection;
 mod service_account;
+mod source;
 pub(crate) mod translate;
 mod validate;
 

@@ -20,7 +20,7 @@ pub(crate) fn in_cluster(cluster: &mut Cluster) {
 
 /// Takes the empty fields out of a user.
 ///
-/// A token that is all there is stays, though it is empty: whoever writes one means to be somebody, and would be nobody.
+/// An empty token stays where there is no other credential: the user is meant to have one, so it must not be anonymous.
 pub(crate) fn in_user(user: &mut AuthInfo) {
     for field in [
         &mut user.username,

@@ -1,4 +1,4 @@
-//! [`Policy`]: what a kubeconfig may do, by where it comes from. Whoever may write a Secret must not thereby run commands,
+//! [`Policy`]: what a kubeconfig may do, by where it comes from. Writing a Secret must not be enough to run commands,
 //! read files or reach other networks as the controller. Pure: looks at fields, reads nothing.
 
 use std::fmt;
@@ -183,3 +183,128 @@ const NAMES: [(&str, Permission); 9] = [
     ("impersonation", Permission::Impersonation),
     ("proxy_from_environment", Permission::ProxyFromEnvironment),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::Policy;
+    use crate::{ClusterConfig, ConnectErrorKind};
+
+    const CONTEXTS: &str = "contexts: [{name: x}, {name: c, context: {cluster: c, user: u}}]\ncurrent-context: c\n";
+
+    fn config(cluster: &str, user: &str) -> ClusterConfig {
+        let text = format!(
+            "{CONTEXTS}clusters: [{{name: c, cluster: {{{cluster}}}}}]\nusers: [{{name: x}}, {{name: u, user: {{{user}}}}}]"
+        );
+        ClusterConfig::from_secret(text.as_bytes(), None).unwrap()
+    }
+
+    /// What a kubeconfig may hold, the field that the policy for Secrets denies, and the policy that permits it.
+    fn table() -> Vec<(ClusterConfig, &'static str, Option<Policy>)> {
+        const HTTPS: &str = "server: 'https://east'";
+        let cluster = |more: &str| config(&format!("{HTTPS}, {more}"), "token: t");
+        let user = |user: &str| config(HTTPS, user);
+        let policy = Policy::for_secrets();
+        let exec = "exec: {apiVersion: client.authentication.k8s.io/v1, command: x, interactiveMode: Never}";
+        vec![
+            (user(exec), "users[1].user.exec", Some(policy.allow_exec(true))),
+            (
+                user("auth-provider: {name: oidc, config: {id-token: x}}"),
+                "users[1].user.auth-provider",
+                Some(policy.allow_auth_provider(true)),
+            ),
+            (
+                cluster("certificate-authority: /ca"),
+                "clusters[0].cluster.certificate-authority",
+                Some(policy.allow_files(true)),
+            ),
+            (user("tokenFile: /token"), "users[1].user.tokenFile", Some(policy.allow_files(true))),
+            (
+                user("client-certificate: /crt, client-key: /key"),
+                "users[1].user.client-certificate",
+                Some(policy.allow_files(true)),
+            ),
+            (
+                cluster("insecure-skip-tls-verify: true"),
+                "clusters[0].cluster.insecure-skip-tls-verify",
+                Some(policy.allow_skip_tls_verify(true)),
+            ),
+            (
+                config("server: 'HTTP://east'", "token: t"),
+                "clusters[0].cluster.server",
+                Some(policy.allow_plain_http(true)),
+            ),
+            (config("server: 'https://me:secret@east/'", "token: t"), "clusters[0].cluster.server", None),
+            (user("username: me, password: sesame"), "users[1].user.username", Some(policy.allow_basic_auth(true))),
+            (user("token: t, as: me"), "users[1].user.as", Some(policy.allow_impersonation(true))),
+            (user("token: t, as-groups: [x], as: me"), "users[1].user.as", Some(policy.allow_impersonation(true))),
+            (user("token: t, as-user-extra: {x: [y]}"), "users[1].user.as-user-extra", None),
+            (user("token: t, as-uid: x"), "users[1].user.as-uid", None),
+            (user("token: t, as-groups: [x]"), "users[1].user.as-groups", None),
+        ]
+    }
+
+    #[test]
+    fn what_the_policy_denies_is_an_error_that_names_the_field() {
+        for (config, field, _) in table() {
+            let error = config.validate().unwrap_err();
+            assert_eq!((error.kind(), error.field()), (ConnectErrorKind::DeniedByPolicy, Some(field)), "{error}");
+            assert!(error.needs_other_config() && error.to_string().contains(field), "{error}");
+            let loaded = super::super::load(&config).err().map(|failure| failure.kind());
+            assert_eq!(loaded, Some(ConnectErrorKind::DeniedByPolicy), "{field}");
+        }
+    }
+
+    #[test]
+    fn each_permission_permits_what_it_says_and_nothing_else() {
+        for (config, field, permitting) in table() {
+            let Some(permitting) = permitting else { continue };
+            config.clone().with_policy(permitting).validate().unwrap();
+            config.clone().with_policy(Policy::trusted()).validate().unwrap();
+            for other in table().into_iter().filter_map(|(_, _, policy)| policy).filter(|other| *other != permitting) {
+                let error = config.clone().with_policy(other).validate().unwrap_err();
+                assert_eq!(error.kind(), ConnectErrorKind::DeniedByPolicy, "{field} with {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_denied_to_secrets() {
+        let config = config("server: 'https://east', proxy-url: 'http://proxy:1'", "token: t");
+        let error = config.validate().unwrap_err();
+        assert_eq!(error.field(), Some("clusters[0].cluster.proxy-url"));
+        assert_eq!(error.kind(), ConnectErrorKind::DeniedByPolicy);
+        let permitted = config.with_policy(Policy::for_secrets().allow_proxy(true)).validate();
+        assert_eq!(permitted.is_ok(), cfg!(feature = "http-proxy"));
+    }
+
+    #[test]
+    fn a_plain_kubeconfig_needs_no_permission() {
+        config("server: 'https://east', tls-server-name: west", "token: t").validate().unwrap();
+        config("server: 'https://east', insecure-skip-tls-verify: false, proxy-url: ''", "token: t, as: ''")
+            .validate()
+            .unwrap();
+    }
+
+    #[test]
+    fn a_permission_can_be_taken_back() {
+        assert_eq!(Policy::for_secrets().allow_exec(true).allow_exec(false), Policy::for_secrets());
+        assert_ne!(Policy::trusted().allow_files(false), Policy::trusted());
+        assert!(format!("{:?}", Policy::for_secrets().allow_files(true)).contains("files: true"));
+    }
+
+    #[test]
+    fn a_kubeconfig_from_a_secret_is_of_limited_size_and_has_a_current_context() {
+        let limit = 1024 * 1024;
+        let mut text = format!("{CONTEXTS}clusters: []\n#").into_bytes();
+        text.resize(limit, b'x');
+        assert!(ClusterConfig::from_secret(&text, None).is_ok());
+        text.push(b'x');
+        let error = ClusterConfig::from_secret(&text, None).unwrap_err();
+        assert_eq!(error.to_string(), "the kubeconfig is larger than 1048576 bytes");
+
+        let error = ClusterConfig::from_secret(b"contexts: [{name: c}]", None).unwrap_err();
+        assert_eq!(error.field(), Some("current-context"));
+        assert!(ClusterConfig::from_secret(b"contexts: [{name: c}]", Some("c")).is_ok());
+        assert!(ClusterConfig::from_secret(b"\xff\xfe", None).is_err());
+    }
+}

@@ -27,9 +27,7 @@ pub(crate) struct Selection {
 }
 
 /// The parts of a context that has all of them.
-#[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
-    pub(crate) context: &'a Context,
     pub(crate) cluster: &'a Cluster,
     pub(crate) user: &'a AuthInfo,
 }
@@ -99,7 +97,7 @@ impl Selection {
         Self { name, context, cluster, user, namespace_file: None, places, header: Ok(()) }
     }
 
-    /// Returns what is wrong with the kubeconfig, as a text that tells one problem from another.
+    /// Returns what is wrong with the kubeconfig, as a text that differs for each problem.
     pub(crate) fn header_problem(&self) -> Option<String> {
         self.header.as_ref().err().map(ToString::to_string)
     }
@@ -116,7 +114,7 @@ impl Selection {
             Some(user) => ConfigError::UnknownUser { context: name(), user },
             None => ConfigError::NoUser { context: name() },
         })?;
-        Ok(Parts { context, cluster, user })
+        Ok(Parts { cluster, user })
     }
 }
 

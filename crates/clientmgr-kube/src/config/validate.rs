@@ -1,5 +1,5 @@
 //! Checks of a configuration that read nothing: the policy, what kubectl refuses, and what would make a client panic,
-//! hang or fail where nobody can see why.
+//! hang or fail without a reason.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,13 @@ use kube::Config;
 use kube::config::{AuthInfo, Cluster, ExecConfig, ExecInteractiveMode};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::cluster_config::{ClusterConfig, Source};
+use super::address;
+use super::credential_files;
 use super::credentials;
 use super::field::Places;
-use super::materials;
 use super::normalize;
-use super::{address, policy::Policy};
+use super::policy::Policy;
+use super::source::Source;
 use crate::error::{ConfigError, CredentialFile, ExecProblem, Failure};
 
 const EXEC_VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
@@ -25,9 +26,9 @@ pub(crate) struct Checked<'a> {
     pub(crate) places: Places,
 }
 
-/// Checks `config`.
-pub(crate) fn check(config: &ClusterConfig) -> Result<Checked<'_>, Failure> {
-    let checked = match config.source() {
+/// Checks what `source` describes, and that `policy` permits it.
+pub(crate) fn check(source: &Source, policy: Policy) -> Result<Checked<'_>, Failure> {
+    let checked = match source {
         Source::Selection(selection) => {
             let parts = selection.parts().map_err(|error| selection.places.locate_config(error))?;
             let (cluster, user) = (Cow::Borrowed(parts.cluster), Cow::Borrowed(parts.user));
@@ -39,7 +40,7 @@ pub(crate) fn check(config: &ClusterConfig) -> Result<Checked<'_>, Failure> {
         }
     };
     let Checked { cluster, user, places } = &checked;
-    check_parts(config.policy(), cluster, user, *places).map_err(|error| places.locate_config(error))?;
+    check_parts(policy, cluster, user, *places).map_err(|error| places.locate_config(error))?;
     Ok(checked)
 }
 
@@ -92,7 +93,7 @@ fn check_cluster(cluster: &Cluster) -> Result<(), ConfigError> {
         return Err(ConfigError::InsecureWithAuthority);
     }
     match data {
-        Some(data) => materials::certificates(&materials::decode(material, data)?).map(drop),
+        Some(data) => credential_files::certificates(&credential_files::decode(material, data)?).map(drop),
         None => Ok(()),
     }
 }
@@ -114,10 +115,10 @@ fn check_identity(user: &AuthInfo) -> Result<(), ConfigError> {
         (true, true) | (false, false) => {}
     }
     if let Some(data) = certificate.1 {
-        materials::client_certificate(materials::decode(certificate.0, data)?)?;
+        credential_files::client_certificate(credential_files::decode(certificate.0, data)?)?;
     }
     if let Some(data) = key.1 {
-        materials::client_key(materials::decode(key.0, data)?)?;
+        credential_files::client_key(credential_files::decode(key.0, data)?)?;
     }
     Ok(())
 }

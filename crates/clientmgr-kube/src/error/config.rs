@@ -1,11 +1,11 @@
-//! [`ConfigError`]: what is wrong with a kubeconfig. Names what to mend, and quotes nothing that may be secret.
+//! [`ConfigError`]: what is wrong with a kubeconfig. Says what to fix, and quotes nothing that may be secret.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{About, ConnectErrorKind, Field, Permission};
+use super::{About, ConnectErrorKind, CredentialFile, Entry, ExecProblem, Field, Permission, TokenError};
 
 /// What is wrong with a kubeconfig.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -186,7 +186,7 @@ pub(crate) enum ConfigError {
         source: Arc<io::Error>,
     },
 
-    /// There is no such file, or nobody can tell. The path is not quoted, since what stands there may be the key or the
+    /// There is no such file, or it cannot be looked up. The path is not quoted, since what stands there may be the key or the
     /// token itself.
     #[error("the file that {} names cannot be found", .material.path_name())]
     NoFile {
@@ -255,20 +255,20 @@ pub(crate) enum ConfigError {
         material: CredentialFile,
     },
 
-    /// The client key belongs to another certificate. Told with the feature `rustls-tls`.
+    /// The client key belongs to another certificate. Found with the feature `rustls-tls`.
     #[error("the client key does not belong to the client certificate")]
     KeyMismatch,
 
-    /// The client key is protected by a passphrase, and nobody is there to be asked for it.
+    /// The client key is protected by a passphrase, which a program cannot be asked for.
     #[error("the client key is encrypted: give it without a passphrase")]
     EncryptedKey,
 
-    /// The client certificate can be read, and is of a kind that is not supported: version 1 of X.509, say. Told with
-    /// the feature `rustls-tls`.
+    /// The client certificate can be read, and is of a kind that is not supported: version 1 of X.509, say. Found
+    /// with the feature `rustls-tls`.
     #[error("the client certificate is not an X.509 certificate of a supported kind: it takes version 3")]
     CertificateKind,
 
-    /// The user has a name and nothing to prove it by. It is not connected as nobody.
+    /// The user has a name and no credential. It must not be anonymous instead.
     #[error("the user has a username and no password")]
     NoPassword,
 
@@ -349,6 +349,7 @@ impl ConfigError {
             Self::Version { field, .. } => Field::Top(field),
             Self::NoCurrentContext => Field::Top("current-context"),
             Self::Duplicate { entry, .. } => entry.field(),
+            Self::NoContext { .. } => Field::ContextEntry("context"),
             Self::NoCluster { .. } => Field::ContextEntry("context.cluster"),
             Self::NoUser { .. } | Self::UnknownUser { .. } => Field::ContextEntry("context.user"),
             Self::NoServer
@@ -369,9 +370,9 @@ impl ConfigError {
             | Self::File { material, .. } => material.path_field()?,
             Self::Missing { material } => material.value_field()?,
             Self::ValueAndFile { material } => material.value_field()?,
-            Self::Base64 { material } | Self::Pem { material } => return Some(About::Material(*material)),
-            Self::KeyMismatch | Self::EncryptedKey => return Some(About::Material(CredentialFile::ClientKey)),
-            Self::CertificateKind => return Some(About::Material(CredentialFile::ClientCertificate)),
+            Self::Base64 { material } | Self::Pem { material } => return Some(About::CredentialFile(*material)),
+            Self::KeyMismatch | Self::EncryptedKey => return Some(About::CredentialFile(CredentialFile::ClientKey)),
+            Self::CertificateKind => return Some(About::CredentialFile(CredentialFile::ClientCertificate)),
             Self::NoPassword => Field::User("username"),
             Self::NoUsername => Field::User("password"),
             Self::SeveralCredentials => Field::User("username"),
@@ -386,7 +387,6 @@ impl ConfigError {
             | Self::Malformed { .. }
             | Self::LargeKubeconfig { .. }
             | Self::Unmergeable
-            | Self::NoContext { .. }
             | Self::ProxyVariable { .. }
             | Self::NotInCluster { .. }
             | Self::NoTrust => return None,
@@ -419,149 +419,4 @@ impl fmt::Display for At {
             Self(line, column) => write!(f, " at line {line}, column {column}"),
         }
     }
-}
-
-/// What a file or value of a kubeconfig holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum CredentialFile {
-    /// `certificate-authority`.
-    CertificateAuthority,
-    /// `client-certificate`.
-    ClientCertificate,
-    /// `client-key`.
-    ClientKey,
-    /// `tokenFile`.
-    TokenFile,
-    /// A kubeconfig itself.
-    Kubeconfig,
-}
-
-impl CredentialFile {
-    /// Whether the value must not be told to anybody.
-    pub(crate) fn is_secret(self) -> bool {
-        matches!(self, Self::ClientKey | Self::TokenFile)
-    }
-
-    /// Returns the name of the field that holds a path.
-    fn path_name(self) -> &'static str {
-        match self {
-            Self::CertificateAuthority => "certificate-authority",
-            Self::ClientCertificate => "client-certificate",
-            Self::ClientKey => "client-key",
-            Self::TokenFile => "tokenFile",
-            Self::Kubeconfig => "KUBECONFIG",
-        }
-    }
-
-    /// Returns the name of the field that holds the value itself.
-    fn value_name(self) -> &'static str {
-        match self {
-            Self::CertificateAuthority => "certificate-authority-data",
-            Self::ClientCertificate => "client-certificate-data",
-            Self::ClientKey => "client-key-data",
-            Self::TokenFile => "token",
-            Self::Kubeconfig => "a file",
-        }
-    }
-
-    /// Returns the field that holds a path, unless that is no field of a kubeconfig.
-    pub(crate) fn path_field(self) -> Option<Field> {
-        self.field(self.path_name())
-    }
-
-    /// Returns the field that holds the value itself, unless that is no field of a kubeconfig.
-    pub(crate) fn value_field(self) -> Option<Field> {
-        self.field(self.value_name())
-    }
-
-    fn field(self, name: &'static str) -> Option<Field> {
-        match self {
-            Self::CertificateAuthority => Some(Field::Cluster(name)),
-            Self::ClientCertificate | Self::ClientKey | Self::TokenFile => Some(Field::User(name)),
-            Self::Kubeconfig => None,
-        }
-    }
-}
-
-impl fmt::Display for CredentialFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::CertificateAuthority => "certificate authority",
-            Self::ClientCertificate => "client certificate",
-            Self::ClientKey => "client key",
-            Self::TokenFile => "token file",
-            Self::Kubeconfig => "kubeconfig",
-        })
-    }
-}
-
-/// A kind of entry of a kubeconfig.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
-    Context,
-    Cluster,
-    User,
-}
-
-impl Entry {
-    fn field(self) -> Field {
-        match self {
-            Self::Context => Field::ContextEntry("name"),
-            Self::Cluster => Field::ClusterEntry("name"),
-            Self::User => Field::UserEntry("name"),
-        }
-    }
-}
-
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Context => "context",
-            Self::Cluster => "cluster",
-            Self::User => "user",
-        })
-    }
-}
-
-/// What is wrong with the configuration of a credential plugin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ExecProblem {
-    #[error("a credential plugin needs a command")]
-    NoCommand,
-
-    #[error("a credential plugin needs an apiVersion: client.authentication.k8s.io/v1")]
-    NoVersion,
-
-    #[error("the apiVersion is not supported: use client.authentication.k8s.io/v1, or v1beta1 of it")]
-    Version,
-
-    /// As kubectl. `v1beta1` has a default.
-    #[error("a credential plugin needs an interactiveMode: Never or IfAvailable")]
-    NoMode,
-
-    #[error("the credential plugin asks for a terminal, which there is none of: use the interactiveMode Never")]
-    NeedsTerminal,
-
-    #[error("an environment variable of a credential plugin needs a name and a value")]
-    Variable,
-
-    /// kubectl refuses this too.
-    #[error("the user has a credential plugin and an authentication provider: remove one of them")]
-    AndAuthProvider,
-}
-
-/// Why a bearer token cannot be sent. White space around a token is no trouble: it is cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TokenError {
-    /// There is nothing in it.
-    #[error("the token is empty")]
-    Empty,
-
-    /// It holds a line break, a blank or another control character in its midst.
-    #[error("the token holds white space or a control character")]
-    Unprintable,
-
-    /// It holds something other than ASCII.
-    #[error("the token holds a character that is not ASCII")]
-    NotAscii,
 }

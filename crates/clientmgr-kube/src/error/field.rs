@@ -1,9 +1,6 @@
-//! [`Field`]: a field of a kubeconfig that an error is about, and [`FieldError`], an error with its path.
+//! What of a kubeconfig an error is about: [`Field`], [`CredentialFile`], [`Entry`].
 
-use std::error::Error;
 use std::fmt;
-
-use super::{ConfigError, CredentialFile};
 
 /// A field of a kubeconfig. The text is what follows the entry in the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,39 +24,107 @@ pub(crate) enum Field {
 pub(crate) enum About {
     Field(Field),
     /// A file or its embedded value: which of the two fields it is depends on the kubeconfig.
-    Material(CredentialFile),
+    CredentialFile(CredentialFile),
 }
 
-/// A [`ConfigError`] and the path of the field that it is about.
-#[derive(Clone, Debug)]
-pub(crate) struct FieldError {
-    path: Box<str>,
-    error: ConfigError,
+/// What a file or value of a kubeconfig holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum CredentialFile {
+    /// `certificate-authority`.
+    CertificateAuthority,
+    /// `client-certificate`.
+    ClientCertificate,
+    /// `client-key`.
+    ClientKey,
+    /// `tokenFile`.
+    TokenFile,
+    /// A kubeconfig itself.
+    Kubeconfig,
 }
 
-impl FieldError {
-    pub(crate) fn new(path: String, error: ConfigError) -> Self {
-        Self { path: path.into(), error }
+impl CredentialFile {
+    /// Whether the value is secret.
+    pub(crate) fn is_secret(self) -> bool {
+        matches!(self, Self::ClientKey | Self::TokenFile)
     }
 
-    /// Returns the path of the field, as `users[0].user.exec`.
-    pub(crate) fn path(&self) -> &str {
-        &self.path
+    /// Returns the name of the field that holds a path.
+    pub(super) fn path_name(self) -> &'static str {
+        match self {
+            Self::CertificateAuthority => "certificate-authority",
+            Self::ClientCertificate => "client-certificate",
+            Self::ClientKey => "client-key",
+            Self::TokenFile => "tokenFile",
+            Self::Kubeconfig => "KUBECONFIG",
+        }
     }
 
-    pub(crate) fn error(&self) -> &ConfigError {
-        &self.error
+    /// Returns the name of the field that holds the value itself.
+    pub(super) fn value_name(self) -> &'static str {
+        match self {
+            Self::CertificateAuthority => "certificate-authority-data",
+            Self::ClientCertificate => "client-certificate-data",
+            Self::ClientKey => "client-key-data",
+            Self::TokenFile => "token",
+            Self::Kubeconfig => "a file",
+        }
+    }
+
+    /// Returns the field that holds a path, unless that is no field of a kubeconfig.
+    pub(crate) fn path_field(self) -> Option<Field> {
+        self.field(self.path_name())
+    }
+
+    /// Returns the field that holds the value itself, unless that is no field of a kubeconfig.
+    pub(crate) fn value_field(self) -> Option<Field> {
+        self.field(self.value_name())
+    }
+
+    fn field(self, name: &'static str) -> Option<Field> {
+        match self {
+            Self::CertificateAuthority => Some(Field::Cluster(name)),
+            Self::ClientCertificate | Self::ClientKey | Self::TokenFile => Some(Field::User(name)),
+            Self::Kubeconfig => None,
+        }
     }
 }
 
-impl fmt::Display for FieldError {
+impl fmt::Display for CredentialFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.error)
+        f.write_str(match self {
+            Self::CertificateAuthority => "certificate authority",
+            Self::ClientCertificate => "client certificate",
+            Self::ClientKey => "client key",
+            Self::TokenFile => "token file",
+            Self::Kubeconfig => "kubeconfig",
+        })
     }
 }
 
-impl Error for FieldError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.error.source()
+/// A kind of entry of a kubeconfig.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Context,
+    Cluster,
+    User,
+}
+
+impl Entry {
+    pub(super) fn field(self) -> Field {
+        match self {
+            Self::Context => Field::ContextEntry("name"),
+            Self::Cluster => Field::ClusterEntry("name"),
+            Self::User => Field::UserEntry("name"),
+        }
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Context => "context",
+            Self::Cluster => "cluster",
+            Self::User => "user",
+        })
     }
 }

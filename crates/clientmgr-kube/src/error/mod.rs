@@ -6,8 +6,10 @@ mod config;
 mod denied;
 mod failure;
 mod field;
+mod field_error;
 mod plugin;
 mod provider;
+mod token;
 mod transport;
 
 use std::error::Error;
@@ -17,12 +19,14 @@ use std::time::Duration;
 
 use clientmgr_core::{Cause, NamespacedName, ProviderError};
 
-pub(crate) use self::config::{ConfigError, CredentialFile, Entry, ExecProblem, TokenError};
+pub(crate) use self::config::ConfigError;
 pub(crate) use self::denied::Permission;
 pub(crate) use self::failure::Failure;
-pub(crate) use self::field::{About, Field, FieldError};
-pub(crate) use self::plugin::PluginError;
+pub(crate) use self::field::{About, CredentialFile, Entry, Field};
+pub(crate) use self::field_error::FieldError;
+pub(crate) use self::plugin::{ExecProblem, PluginError};
 pub(crate) use self::provider::AuthProviderError;
+pub(crate) use self::token::TokenError;
 pub(crate) use self::transport::{TransportError, Unreachable};
 
 /// How long readers wait before they ask again for a cluster that only another configuration helps.

@@ -145,3 +145,30 @@ impl std::fmt::Display for Code {
         }
     }
 }
+
+/// What is wrong with the configuration of a credential plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ExecProblem {
+    #[error("a credential plugin needs a command")]
+    NoCommand,
+
+    #[error("a credential plugin needs an apiVersion: client.authentication.k8s.io/v1")]
+    NoVersion,
+
+    #[error("the apiVersion is not supported: use client.authentication.k8s.io/v1, or v1beta1 of it")]
+    Version,
+
+    /// As kubectl. `v1beta1` has a default.
+    #[error("a credential plugin needs an interactiveMode: Never or IfAvailable")]
+    NoMode,
+
+    #[error("the credential plugin asks for a terminal, which there is none of: use the interactiveMode Never")]
+    NeedsTerminal,
+
+    #[error("an environment variable of a credential plugin needs a name and a value")]
+    Variable,
+
+    /// kubectl refuses this too.
+    #[error("the user has a credential plugin and an authentication provider: remove one of them")]
+    AndAuthProvider,
+}

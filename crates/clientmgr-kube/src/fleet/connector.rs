@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_core::async_trait;
+use futures::FutureExt;
 
 use super::clock::since_1970;
 use super::member::timing::Expiry;
@@ -77,10 +78,10 @@ impl Connector for KubeConnector {
     async fn open(&self, opening: Opening) -> Result<Established, Failure> {
         let Opening { config, worker, record, previous } = opening;
         let steps = Deadline::within(self.deadline);
-        let loading = worker.run(steps, move || load_stamped(&config));
+        let loading = worker.run(steps, move || load_stamped(&config)).boxed();
         let (loaded, stamp) = self.admission.run(&record, loading).await??;
         let issued = match &loaded.credentials {
-            Credentials::Exec(exec) => Some(self.admission.run(&record, auth::run(exec, steps)).await?),
+            Credentials::Exec(exec) => Some(self.admission.run(&record, auth::run(exec, steps).boxed()).await?),
             _ => None,
         };
         let renewal_pause = match &loaded.credentials {
@@ -96,6 +97,7 @@ impl Connector for KubeConnector {
             Transport::build(&loaded, issued.as_ref(), &settings, previous.as_ref())
                 .map_err(|failure| loaded.locate(failure))
         });
+        let building = building.boxed();
         let transport = self.admission.run(&record, building).await??;
         let verified = probe::prove(&transport, &address, self.request_deadline).await?;
         let validity = transport.validity().filter(|_| renewal_pause.is_some());

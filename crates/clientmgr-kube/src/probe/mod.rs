@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Uri};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use kube::client::Body;
+use serde_json::Value;
 
 pub(crate) use self::evidence::Evidence;
 use self::judge::{Answer, Question, Verdict, delay, judge};
-use crate::client::Transport;
+use crate::client::{ResponseBody, Transport};
 use crate::config::{ClusterIdentity, translate};
 use crate::error::Failure;
 
@@ -111,10 +112,19 @@ async fn send(transport: &Transport, question: Question) -> Result<Answer, Failu
     let response = transport.send(request).await.map_err(translate::cut_off)?;
     let (head, body) = response.into_parts();
     let retry_after = head.headers.get(RETRY_AFTER).and_then(delay);
-    let body = match Limited::new(body, ANSWER_LIMIT).collect().await {
-        Ok(body) => serde_json::from_slice(&body.to_bytes()).ok(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => None,
-        Err(error) => return Err(translate::cut_off(error)),
-    };
+    let body = read(body).await?;
     Ok(Answer { status: head.status.as_u16(), retry_after, body })
+}
+
+/// The body of an answer, where it is JSON and not too large.
+async fn read(mut body: ResponseBody) -> Result<Option<Value>, Failure> {
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(translate::cut_off)?;
+        read.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default());
+        if read.len() > ANSWER_LIMIT {
+            return Ok(None);
+        }
+    }
+    Ok(serde_json::from_slice(&read).ok())
 }

@@ -234,13 +234,13 @@ impl<T> TestServer<T> {
         self.core.log.lost()
     }
 
-    /// A place in the log: requests from here on are [`since`](Logged::since) it.
+    /// A place in the log: requests from here on are [`since`](Requests::since) it.
     pub fn marker(&self) -> Marker {
         self.core.log.marker()
     }
 
     /// Waits for a request that matches, and returns the oldest. A request that was seen before counts, unless
-    /// the filter says [`since`](Logged::since).
+    /// the filter says [`since`](Requests::since).
     ///
     /// It does not poll and has no deadline of its own: put it under `tokio::time::timeout`.
     ///

@@ -51,6 +51,7 @@ impl Default for TestServerBuilder {
         Self {
             settings: Settings {
                 name: "fake".to_owned(),
+                port: 0,
                 security: Security::Tls,
                 protocols: Protocols::Http2AndHttp1,
                 anonymous: Anonymous::default(),
@@ -67,6 +68,12 @@ impl TestServerBuilder {
     /// What its kubeconfigs call the cluster and the context. The default is `fake`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
+        self
+    }
+
+    /// Listens on this loopback port. The default is any free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.settings.port = port;
         self
     }
 
@@ -115,10 +122,10 @@ impl TestServerBuilder {
         self
     }
 
-    /// Starts the server on a free loopback port.
+    /// Starts the server on a loopback port.
     ///
     /// # Errors
-    /// If the port cannot be opened, a key cannot be made or a installed resource is refused.
+    /// If the port cannot be opened, a key cannot be made or an installed resource is refused.
     pub async fn start(self) -> Result<TestServer, StartError> {
         TestServer::<Loopback>::listen(self.core()?).await
     }
@@ -127,7 +134,7 @@ impl TestServerBuilder {
     /// [`TestServer::client`] only. Nothing is spawned.
     ///
     /// # Errors
-    /// If a key cannot be made or a installed resource is refused.
+    /// If a key cannot be made or an installed resource is refused.
     pub fn start_without_socket(self) -> Result<TestServer<NoSocket>, StartError> {
         Ok(TestServer::<NoSocket>::new(self.core()?))
     }

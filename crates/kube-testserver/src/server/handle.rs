@@ -8,8 +8,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use rustls::crypto::CryptoProvider;
+use kube::config::Kubeconfig;
 use tokio::{net::TcpSocket, sync::Mutex};
 use tokio_util::sync::DropGuard;
 
@@ -17,8 +16,11 @@ use crate::{
     access::credential::Credential,
     error::{ClientError, StartError},
     pipeline::state::Core,
-    pki::{provider::provider, security::Security},
-    server::kubeconfig::{self, Destination},
+    pki::security::Security,
+    server::{
+        client,
+        kubeconfig::{self, Destination},
+    },
     transport::{
         listen::{self, Listening},
         socketless::TestService,
@@ -34,7 +36,7 @@ const BACKLOG: u32 = 1024;
 /// end; `shutdown` waits until they have. The type parameter says how it is reached: by a loopback socket, or by
 /// [`TestServer::service`] alone.
 ///
-/// See the [module](super) for an example.
+/// See the [crate] for an example.
 #[derive(Debug)]
 #[must_use = "the server ends when this is dropped"]
 pub struct TestServer<T = Loopback> {
@@ -104,9 +106,9 @@ impl TestServer<NoSocket> {
 
 impl TestServer<Loopback> {
     pub(crate) async fn listen(core: Arc<Core>) -> Result<Self, StartError> {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let failed = |source| StartError::Bind { address: any, source };
-        let socket = listen::bind(any).map_err(failed)?;
+        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, core.settings.port));
+        let failed = |source| StartError::Bind { address: wanted, source };
+        let socket = listen::bind(wanted).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let server = Self::with(core, Loopback { address, phase: Mutex::new(Phase::Stopped(Some(socket))) });
         server.start().await?;
@@ -210,27 +212,10 @@ impl TestServer<Loopback> {
             // Kube panics on a token that is no header value.
             HeaderValue::try_from(token).map_err(|error| ClientError(error.into()))?;
         }
-        ensure_crypto_provider();
-        let kubeconfig = self.kubeconfig_for(credential);
-        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .map_err(|error| ClientError(error.into()))?;
-        config.default_retry = false;
-        config.proxy_url = None;
-        kube::Client::try_from(config).map_err(|error| ClientError(error.into()))
+        client::client(self.kubeconfig_for(credential)).await
     }
 
     fn destination(&self) -> Destination<'_> {
         Destination { name: &self.core.settings.name, url: self.url(), ca_pem: self.ca_pem() }
-    }
-}
-
-/// Kube builds TLS clients with the process-wide provider and panics without one.
-fn ensure_crypto_provider() {
-    if CryptoProvider::get_default().is_none()
-        && let Ok(provider) = provider()
-    {
-        // Losing the race to another provider is as good.
-        _ = provider.install_default();
     }
 }

@@ -160,7 +160,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
         match event {
             Event::Configured { pin, known } => self.configured(now, pin, known, &mut effects),
-            Event::Adopted { pin, known } => self.adopted(now, pin, known, &mut effects),
+            Event::Adopted { pin, known } => self.adopted(pin, known, &mut effects),
             Event::Asked { request, what } => self.asked(now, request, what, &mut effects),
             Event::Opened { attempt, opened } => self.opened(now, attempt, opened, &mut effects),
             Event::OpenFailed { attempt, error } => self.open_failed(now, attempt, error, &mut effects),
@@ -197,7 +197,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     }
 
     fn configured(&mut self, now: Now, pin: Option<I>, known: Option<Known<I>>, effects: &mut Vec<Effect<E>>) {
-        self.adopted(now, pin, known, effects);
+        self.adopted(pin, known, effects);
         // What an attempt under way reads is no longer the configuration.
         if let Some(pending) = self.attempt.take() {
             effects.push(Effect::Abort { attempt: pending.number });
@@ -206,7 +206,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.open(effects);
     }
 
-    fn adopted(&mut self, now: Now, pin: Option<I>, known: Option<Known<I>>, effects: &mut Vec<Effect<E>>) {
+    fn adopted(&mut self, pin: Option<I>, known: Option<Known<I>>, effects: &mut Vec<Effect<E>>) {
         self.latest = self.latest.max(known.as_ref().map(|known| known.revision));
         self.pin = pin;
         self.known = known;

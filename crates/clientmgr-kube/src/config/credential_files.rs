@@ -55,7 +55,7 @@ pub(crate) fn certificates(bundle: &[u8]) -> Result<Vec<Vec<u8>>, ConfigError> {
     let blocks = pem::parse_many(bundle).map_err(|_| ConfigError::Pem { material })?;
     let certificates: Vec<_> =
         blocks.into_iter().filter(|block| block.tag() == "CERTIFICATE").map(pem::Pem::into_contents).collect();
-    // Without one nobody would be trusted, and each handshake would fail.
+    // Without a certificate every handshake would fail.
     if certificates.is_empty() { Err(ConfigError::Pem { material }) } else { Ok(certificates) }
 }
 

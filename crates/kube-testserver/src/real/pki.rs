@@ -7,33 +7,30 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-use super::{
-    command::{ACCOUNT_KEY, ACCOUNT_PUBLIC_KEY, CA, SERVER_CERTIFICATE, SERVER_KEY},
-    error::{RealError, write},
+use crate::{
+    pki::{error::CertificateError, issued::Issued},
+    real::{
+        command::{ACCOUNT_KEY, ACCOUNT_PUBLIC_KEY, CA, SERVER_CERTIFICATE, SERVER_KEY},
+        error::{RealError, write},
+    },
 };
 
-/// A certificate and its key, as PEM text.
-pub(crate) struct Issued {
-    pub(crate) certificate_pem: String,
-    pub(crate) key_pem: String,
-}
-
 /// All that a server and its administrator need.
-pub(crate) struct Pki {
-    pub(crate) ca_pem: String,
-    pub(crate) server: Issued,
-    pub(crate) admin: Issued,
+pub(super) struct Pki {
+    pub(super) ca_pem: String,
+    pub(super) server: Issued,
+    pub(super) admin: Issued,
     /// The key that service account tokens are signed with: ECDSA over P-256, which the server reads as PKCS#8.
-    pub(crate) account_key_pem: String,
+    pub(super) account_key_pem: String,
     /// Its public half. The server does not take an ECDSA key in PKCS#8 for it.
-    pub(crate) account_public_key_pem: String,
+    pub(super) account_public_key_pem: String,
 }
 
 impl Pki {
     /// A new authority, the server's certificate for loopback, and an administrator's.
-    pub(crate) fn new(admin: &str, group: &str) -> Result<Self, rcgen::Error> {
+    pub(super) fn new(admin: &str, group: &str) -> Result<Self, CertificateError> {
         let key = KeyPair::generate()?;
-        let mut authority = named("conformance-ca", None);
+        let mut authority = named("testserver-ca", None);
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages =
             vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
@@ -58,7 +55,7 @@ impl Pki {
     }
 
     /// Writes the files that the command line names.
-    pub(crate) fn write_to(&self, directory: &Path) -> Result<(), RealError> {
+    pub(super) fn write_to(&self, directory: &Path) -> Result<(), RealError> {
         for (name, text) in [
             (CA, &self.ca_pem),
             (SERVER_CERTIFICATE, &self.server.certificate_pem),
@@ -83,7 +80,8 @@ fn named(common_name: &str, organisation: Option<&str>) -> CertificateParams {
     params
 }
 
-fn issue(params: &CertificateParams, issuer: &Issuer<'_, KeyPair>) -> Result<Issued, rcgen::Error> {
+fn issue(params: &CertificateParams, issuer: &Issuer<'_, KeyPair>) -> Result<Issued, CertificateError> {
     let key = KeyPair::generate()?;
-    Ok(Issued { certificate_pem: params.signed_by(&key, issuer)?.pem(), key_pem: key.serialize_pem() })
+    let certificate = params.signed_by(&key, issuer)?;
+    Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem(), der: certificate.der().to_vec() })
 }

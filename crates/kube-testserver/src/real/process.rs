@@ -15,7 +15,7 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::error::RealError;
+use crate::real::error::RealError;
 
 /// How often a program is asked whether it is ready. It has no way to tell by itself.
 const ROUND: Duration = Duration::from_millis(50);
@@ -26,7 +26,7 @@ const TAIL: usize = 40;
 
 /// A running program.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub(super) struct Process {
     name: &'static str,
     child: Child,
     output: PathBuf,

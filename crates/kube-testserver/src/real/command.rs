@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::access::credential::Credential;
+
 /// The files of the server, in its directory.
 pub(super) const TOKENS: &str = "tokens.csv";
 pub(super) const CA: &str = "ca.crt";
@@ -11,24 +13,24 @@ pub(super) const ACCOUNT_KEY: &str = "service-account.key";
 pub(super) const ACCOUNT_PUBLIC_KEY: &str = "service-account.pub";
 
 /// What an etcd is started with.
-pub(crate) struct EtcdPlan {
-    pub(crate) directory: PathBuf,
-    pub(crate) client_port: u16,
-    pub(crate) peer_port: u16,
+pub(super) struct EtcdPlan {
+    pub(super) directory: PathBuf,
+    pub(super) client_port: u16,
+    pub(super) peer_port: u16,
 }
 
 impl EtcdPlan {
-    pub(crate) fn arguments(&self) -> Vec<String> {
+    pub(super) fn arguments(&self) -> Vec<String> {
         let client = format!("http://127.0.0.1:{}", self.client_port);
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
         vec![
-            "--name=conformance".to_owned(),
+            "--name=testserver".to_owned(),
             format!("--data-dir={}", in_directory(&self.directory, "etcd-data")),
             format!("--listen-client-urls={client}"),
             format!("--advertise-client-urls={client}"),
             format!("--listen-peer-urls={peer}"),
             format!("--initial-advertise-peer-urls={peer}"),
-            format!("--initial-cluster=conformance={peer}"),
+            format!("--initial-cluster=testserver={peer}"),
             // Nobody needs this data after the run.
             "--unsafe-no-fsync".to_owned(),
         ]
@@ -36,14 +38,14 @@ impl EtcdPlan {
 }
 
 /// What a kube-apiserver is started with.
-pub(crate) struct ApiServerPlan {
-    pub(crate) directory: PathBuf,
-    pub(crate) etcd_port: u16,
-    pub(crate) port: u16,
+pub(super) struct ApiServerPlan {
+    pub(super) directory: PathBuf,
+    pub(super) etcd_port: u16,
+    pub(super) port: u16,
 }
 
 impl ApiServerPlan {
-    pub(crate) fn arguments(&self) -> Vec<String> {
+    pub(super) fn arguments(&self) -> Vec<String> {
         let file = |name| in_directory(&self.directory, name);
         vec![
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
@@ -70,28 +72,12 @@ fn in_directory(directory: &Path, name: &str) -> String {
     directory.join(name).display().to_string()
 }
 
-/// Somebody who comes with a token.
-pub(crate) struct TokenUser {
-    token: String,
-    name: &'static str,
-    uid: &'static str,
-    group: &'static str,
-}
-
-impl TokenUser {
-    /// With a token nobody can guess.
-    pub(crate) fn new(name: &'static str, uid: &'static str, group: &'static str) -> Self {
-        Self { token: uuid::Uuid::new_v4().simple().to_string(), name, uid, group }
-    }
-
-    pub(crate) fn token(&self) -> &str {
-        &self.token
-    }
-}
-
-/// The file of tokens: a line each, `token,user,uid,"group"`.
-pub(crate) fn token_file(users: &[&TokenUser]) -> String {
-    let lines: Vec<String> =
-        users.iter().map(|user| format!("{},{},{},\"{}\"", user.token, user.name, user.uid, user.group)).collect();
-    lines.join("\n") + "\n"
+/// The file of tokens: a line each, `token,user,uid,"group,…"`.
+pub(super) fn token_file(credentials: &[Credential]) -> String {
+    let line = |credential: &Credential| {
+        let user = credential.user();
+        let (uid, groups) = (user.uid_if_any().unwrap_or_default(), user.groups().join(","));
+        Some(format!("{},{},{uid},\"{groups}\"\n", credential.token()?, user.name()))
+    };
+    credentials.iter().filter_map(line).collect()
 }

@@ -9,27 +9,21 @@ use rustls::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::Outcome;
 use crate::{
-    target::real::{ApiServerPlan, EtcdPlan, Pki, TokenUser, token_file},
-    test::{Outcome, tests_alone},
+    access::credential::{Credential, User},
+    real::{
+        command::{ApiServerPlan, EtcdPlan, token_file},
+        pki::Pki,
+    },
 };
-
-tests_alone![
-    etcd_listens_on_loopback_alone,
-    the_server_is_told_all_that_it_needs,
-    every_file_the_server_is_told_of_is_there,
-    the_file_of_tokens_has_a_line_for_each,
-    tokens_cannot_be_guessed,
-    server_and_administrator_trust_each_other,
-    the_administrator_is_in_the_group_nobody_stops,
-    the_service_account_keys_are_of_the_forms_the_server_reads,
-];
 
 fn plan(directory: &Path) -> ApiServerPlan {
     ApiServerPlan { directory: directory.to_owned(), etcd_port: 2379, port: 6443 }
 }
 
-async fn etcd_listens_on_loopback_alone() {
+#[test]
+fn etcd_listens_on_loopback_alone() {
     let plan = EtcdPlan { directory: "data".into(), client_port: 1, peer_port: 2 };
     let arguments = plan.arguments();
     for wanted in [
@@ -37,8 +31,8 @@ async fn etcd_listens_on_loopback_alone() {
         "--advertise-client-urls=http://127.0.0.1:1",
         "--listen-peer-urls=http://127.0.0.1:2",
         "--initial-advertise-peer-urls=http://127.0.0.1:2",
-        "--initial-cluster=conformance=http://127.0.0.1:2",
-        "--name=conformance",
+        "--initial-cluster=testserver=http://127.0.0.1:2",
+        "--name=testserver",
     ] {
         assert!(arguments.iter().any(|argument| argument == wanted), "{wanted} in {arguments:?}");
     }
@@ -47,7 +41,8 @@ async fn etcd_listens_on_loopback_alone() {
     assert!(arguments.iter().any(|argument| argument.starts_with("--data-dir=") && argument.contains("data")));
 }
 
-async fn the_server_is_told_all_that_it_needs() {
+#[test]
+fn the_server_is_told_all_that_it_needs() {
     let arguments = plan(Path::new("files")).arguments();
     for wanted in [
         "--etcd-servers=http://127.0.0.1:2379",
@@ -68,7 +63,8 @@ async fn the_server_is_told_all_that_it_needs() {
     assert!(names.contains(&"--service-account-issuer") && names.contains(&"--cert-dir"));
 }
 
-async fn every_file_the_server_is_told_of_is_there() -> Outcome {
+#[test]
+fn every_file_the_server_is_told_of_is_there() -> Outcome {
     let directory = tempfile::tempdir()?;
     Pki::new("admin", "system:masters")?.write_to(directory.path())?;
     let arguments = plan(directory.path()).arguments();
@@ -82,18 +78,15 @@ async fn every_file_the_server_is_told_of_is_there() -> Outcome {
     Ok(())
 }
 
-async fn the_file_of_tokens_has_a_line_for_each() {
-    let (one, two) = (TokenUser::new("one", "1", "system:masters"), TokenUser::new("two", "2", "visitors"));
-    let expected = format!("{},one,1,\"system:masters\"\n{},two,2,\"visitors\"\n", one.token(), two.token());
-    assert_eq!(token_file(&[&one, &two]), expected);
+#[test]
+fn the_file_of_tokens_has_a_line_for_each() {
+    let user = |name: &str| User::new(name).group("one").group("two");
+    let credentials =
+        [Credential::from_token(user("a").uid("1"), "x".to_owned()), Credential::from_token(user("b"), "y".to_owned())];
+    assert_eq!(token_file(&credentials), "x,a,1,\"one,two\"\ny,b,,\"one,two\"\n");
 }
 
-async fn tokens_cannot_be_guessed() {
-    let (one, two) = (TokenUser::new("one", "1", "g"), TokenUser::new("one", "1", "g"));
-    assert_ne!(one.token(), two.token());
-    assert!(one.token().len() >= 32 && one.token().chars().all(|letter| letter.is_ascii_alphanumeric()));
-}
-
+#[tokio::test]
 async fn server_and_administrator_trust_each_other() -> Outcome {
     let pki = Pki::new("admin", "system:masters")?;
     let mut roots = RootCertStore::empty();
@@ -124,7 +117,8 @@ async fn server_and_administrator_trust_each_other() -> Outcome {
     Ok(())
 }
 
-async fn the_administrator_is_in_the_group_nobody_stops() -> Outcome {
+#[test]
+fn the_administrator_is_in_the_group_nobody_stops() -> Outcome {
     let pki = Pki::new("the-admin", "system:masters")?;
     let certificate = CertificateDer::from_pem_slice(pki.admin.certificate_pem.as_bytes())?;
     for text in ["the-admin", "system:masters"] {
@@ -133,7 +127,8 @@ async fn the_administrator_is_in_the_group_nobody_stops() -> Outcome {
     Ok(())
 }
 
-async fn the_service_account_keys_are_of_the_forms_the_server_reads() -> Outcome {
+#[test]
+fn the_service_account_keys_are_of_the_forms_the_server_reads() -> Outcome {
     let pki = Pki::new("admin", "system:masters")?;
     assert!(pki.account_key_pem.starts_with("-----BEGIN PRIVATE KEY-----"));
     assert!(pki.account_public_key_pem.starts_with("-----BEGIN PUBLIC KEY-----"));

@@ -6,24 +6,16 @@ use std::{
     time::Duration,
 };
 
+use super::Outcome;
 use crate::{
-    target::real::{
-        ApiServerPlan, EtcdPlan, Patience, Pki, RealError, RealServer, admin_client, start_apiserver, start_etcd,
+    access::credential::{Credential, User},
+    real::{
+        command::{ApiServerPlan, EtcdPlan},
+        error::RealError,
+        pki::Pki,
+        server::{Patience, RealServer, client_of, start_apiserver, start_etcd},
     },
-    test::{Outcome, tests_alone},
 };
-
-tests_alone![
-    a_directory_that_lacks_a_program_is_told,
-    an_etcd_that_ends_is_told_with_its_last_words,
-    an_etcd_that_is_never_healthy_is_told_and_killed,
-    a_port_that_is_taken_is_tried_again_on_another,
-    a_server_that_ends_is_told_with_its_last_words,
-    a_server_that_is_never_ready_is_told_and_killed,
-    a_program_that_cannot_be_run_is_told,
-    only_the_end_of_a_long_output_is_told,
-    a_dropped_process_is_gone,
-];
 
 /// Long enough for a script to write a line, and no longer.
 const SHORT: Patience = Patience { etcd: Duration::from_millis(700), apiserver: Duration::from_millis(700) };
@@ -68,23 +60,26 @@ fn etcd_plan(directory: &Path) -> EtcdPlan {
     EtcdPlan { directory: directory.to_owned(), client_port: 1, peer_port: 1 }
 }
 
+#[tokio::test]
 async fn a_directory_that_lacks_a_program_is_told() -> Outcome {
     let assets = Assets::new("exit 0", "exit 0")?;
     std::fs::remove_file(assets.path().join("kube-apiserver"))?;
-    let error = RealServer::start(assets.path()).await.err().ok_or("an error")?;
+    let error = RealServer::builder(assets.path()).start().await.err().ok_or("an error")?;
     assert!(matches!(error, RealError::Missing { program: "kube-apiserver", .. }), "{error}");
     assert!(error.to_string().contains(&assets.path().display().to_string()), "{error}");
     Ok(())
 }
 
+#[tokio::test]
 async fn an_etcd_that_ends_is_told_with_its_last_words() -> Outcome {
     let assets = Assets::new("echo no space left >&2; exit 3", "exit 0")?;
-    let error = RealServer::start_with(assets.path(), LONG).await.err().ok_or("an error")?;
+    let error = RealServer::builder(assets.path()).patience(LONG).start().await.err().ok_or("an error")?;
     assert!(matches!(&error, RealError::Exited { program: "etcd", status, .. } if status.code() == Some(3)), "{error}");
     assert!(error.to_string().contains("no space left"), "{error}");
     Ok(())
 }
 
+#[tokio::test]
 async fn an_etcd_that_is_never_healthy_is_told_and_killed() -> Outcome {
     let assets = Assets::new(STAYS, "exit 0")?;
     let files = tempfile::tempdir()?;
@@ -95,6 +90,7 @@ async fn an_etcd_that_is_never_healthy_is_told_and_killed() -> Outcome {
     Ok(())
 }
 
+#[tokio::test]
 async fn a_port_that_is_taken_is_tried_again_on_another() -> Outcome {
     let assets = Assets::new("exit 0", "exit 0")?;
     let tries = assets.path().join("tries");
@@ -103,7 +99,7 @@ async fn a_port_that_is_taken_is_tried_again_on_another() -> Outcome {
         tries.display()
     );
     assets.script("etcd", &script)?;
-    let error = RealServer::start_with(assets.path(), LONG).await.err().ok_or("an error")?;
+    let error = RealServer::builder(assets.path()).patience(LONG).start().await.err().ok_or("an error")?;
     assert!(matches!(&error, RealError::Exited { program: "etcd", .. }), "{error}");
     let tried = std::fs::read_to_string(tries)?;
     assert_eq!(tried.lines().count(), 3);
@@ -119,10 +115,12 @@ async fn start_server(
     patience: Patience,
 ) -> Result<RealError, Box<dyn std::error::Error>> {
     let plan = ApiServerPlan { directory: directory.to_owned(), etcd_port: 1, port: 1 };
-    let admin = admin_client(&Pki::new("admin", "system:masters")?, 1).await?;
+    let Pki { ca_pem, admin, .. } = Pki::new("admin", "system:masters")?;
+    let admin = client_of(1, &ca_pem, &Credential::from_certificate(User::new("admin"), admin)).await?;
     Ok(start_apiserver(assets.path(), &plan, patience, &admin).await.err().ok_or("an error")?)
 }
 
+#[tokio::test]
 async fn a_server_that_ends_is_told_with_its_last_words() -> Outcome {
     let assets = Assets::new("exit 0", "echo \"unknown flag in $*\" >&2; exit 1")?;
     let files = tempfile::tempdir()?;
@@ -132,6 +130,7 @@ async fn a_server_that_ends_is_told_with_its_last_words() -> Outcome {
     Ok(())
 }
 
+#[tokio::test]
 async fn a_server_that_is_never_ready_is_told_and_killed() -> Outcome {
     let assets = Assets::new("exit 0", STAYS)?;
     let files = tempfile::tempdir()?;
@@ -141,22 +140,25 @@ async fn a_server_that_is_never_ready_is_told_and_killed() -> Outcome {
     Ok(())
 }
 
+#[tokio::test]
 async fn a_program_that_cannot_be_run_is_told() -> Outcome {
     let assets = Assets::new("exit 0", "exit 0")?;
     let status = Command::new("chmod").arg("644").arg(assets.path().join("etcd")).status()?;
     assert!(status.success());
-    let error = RealServer::start(assets.path()).await.err().ok_or("an error")?;
+    let error = RealServer::builder(assets.path()).start().await.err().ok_or("an error")?;
     assert!(matches!(error, RealError::NotStarted { program: "etcd", .. }), "{error}");
     Ok(())
 }
 
+#[tokio::test]
 async fn only_the_end_of_a_long_output_is_told() -> Outcome {
     let assets = Assets::new("i=0; while [ $i -lt 500 ]; do i=$((i+1)); echo line $i; done; exit 1", "exit 0")?;
-    let error = RealServer::start(assets.path()).await.err().ok_or("an error")?.to_string();
+    let error = RealServer::builder(assets.path()).start().await.err().ok_or("an error")?.to_string();
     assert!(error.contains("line 500") && !error.contains("line 400"), "{error}");
     Ok(())
 }
 
+#[tokio::test]
 async fn a_dropped_process_is_gone() -> Outcome {
     // Healthy because the test is: it answers in the place of the script.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
