@@ -71,8 +71,12 @@ fn remaining(at: Timestamp, now: Timestamp) -> String {
 }
 
 fn chain(error: &dyn Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+    let (mut line, mut source) = (error.to_string(), error.source());
+    while let Some(cause) = source {
+        line = format!("{line}: {cause}");
+        source = cause.source();
+    }
+    line
 }
 
 #[cfg(test)]
