@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn loaded(credentials: Credentials) -> Loaded {
-        Loaded { config: Config::new("https://127.0.0.1:1".parse().unwrap()), credentials }
+        Loaded::of(Config::new("https://127.0.0.1:1".parse().unwrap()), credentials)
     }
 
     fn until(loaded: &Loaded, issued: Option<&Issued>) -> Option<i64> {
@@ -90,9 +90,9 @@ mod tests {
 
     #[test]
     fn the_credentials_that_end_first_count() {
-        assert_eq!(until(&loaded(Credentials::InConfig), None), None);
+        assert_eq!(until(&loaded(Credentials::None), None), None);
         assert_eq!(until(&loaded(Credentials::Token(token(50))), None), Some(50));
-        let plugin = loaded(Credentials::Plugin(Box::new(ExecConfig::default())));
+        let plugin = loaded(Credentials::Exec(Box::new(ExecConfig::default())));
         let issued = |exp, expires| Issued { token: Some(token(exp)), identity: None, expires: Some(at(expires)) };
         assert_eq!(until(&plugin, Some(&issued(50, 60))), Some(50));
         assert_eq!(until(&plugin, Some(&issued(60, 50))), Some(50));
@@ -110,11 +110,11 @@ mod tests {
     fn what_is_sent_is_what_was_loaded_or_issued() {
         let sent = |loaded: &Loaded, issued| Parts::new(loaded, issued, at(0)).token;
         let issued = Issued { token: Some(token(1)), identity: None, expires: None };
-        assert_eq!(sent(&loaded(Credentials::InConfig), Some(&issued)), None);
+        assert_eq!(sent(&loaded(Credentials::None), Some(&issued)), None);
         assert_eq!(sent(&loaded(Credentials::Token(token(2))), None), Some(token(2)));
         let file = Credentials::TokenFile { path: "/token".into(), token: token(3) };
         assert_eq!(sent(&loaded(file), None), Some(token(3)));
-        let plugin = loaded(Credentials::Plugin(Box::new(ExecConfig::default())));
+        let plugin = loaded(Credentials::Exec(Box::new(ExecConfig::default())));
         assert_eq!(sent(&plugin, Some(&issued)), Some(token(1)));
         assert_eq!(sent(&plugin, None), None);
     }

@@ -101,7 +101,7 @@ impl Server {
         let mut config = Config::new(self.url.parse().unwrap());
         config.root_cert = self.ca.clone().map(|ca| vec![ca]);
         let token = Token::new(&SecretString::from(token)).unwrap();
-        Loaded { config, credentials: Credentials::Token(token) }
+        Loaded::of(config, Credentials::Token(token))
     }
 
     fn transport(&self) -> Transport {
@@ -346,7 +346,7 @@ async fn a_handshake_that_never_ends_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = Config::new(format!("https://{}", listener.local_addr().unwrap()).parse().unwrap());
     config.root_cert = Some(vec![]);
-    let loaded = Loaded { config, credentials: Credentials::InConfig };
+    let loaded = Loaded::of(config, Credentials::None);
     let settings = Settings { connect_timeout: Duration::from_millis(50), ..Settings::default() };
     let transport = Transport::build(&loaded, None, &settings, None).unwrap();
     let error = transport.send(get("/who")).await.unwrap_err();
@@ -386,7 +386,7 @@ async fn connections_run_on_the_runtime_that_built_the_transport() {
 #[test]
 fn outside_a_runtime_there_is_no_transport() {
     let config = Config::new("http://127.0.0.1:1".parse().unwrap());
-    let loaded = Loaded { config, credentials: Credentials::InConfig };
+    let loaded = Loaded::of(config, Credentials::None);
     let built = Transport::build(&loaded, None, &Settings::default(), None);
     assert!(matches!(built, Err(crate::error::Failure::NoRuntime)));
 }

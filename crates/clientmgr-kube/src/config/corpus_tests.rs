@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clientmgr_fake::apiserver::{ApiServer, Loopback};
+use clientmgr_fake::apiserver::{Loopback, TestServer};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::PostParams;
 use serde::Deserialize;
@@ -82,14 +82,14 @@ struct Harness {
     directory: TempDir,
     placeholders: Vec<(&'static str, String)>,
     /// Shut down when dropped.
-    _servers: [ApiServer<Loopback>; 3],
+    _servers: [TestServer<Loopback>; 3],
 }
 
 impl Harness {
     async fn start() -> Self {
-        let server = ApiServer::start_default().await.unwrap();
-        let plain = ApiServer::builder().plain_http().start().await.unwrap();
-        let other = ApiServer::start_default().await.unwrap();
+        let server = TestServer::start_default().await.unwrap();
+        let plain = TestServer::builder().plain_http().start().await.unwrap();
+        let other = TestServer::start_default().await.unwrap();
         let jwt = format!(
             "{}.{}.c2ln",
             STANDARD.encode(r#"{"alg":"none"}"#),
@@ -102,7 +102,7 @@ impl Harness {
         let identity = server.issue_certificate(impersonator("carol"), Duration::from_secs(3600)).unwrap();
         let unrelated = server.issue_certificate("nobody", Duration::from_secs(3600)).unwrap();
         let (certificate, key) = (identity.certificate_pem().unwrap(), identity.key_pem().unwrap());
-        let ca = server.ca_pem();
+        let ca = server.ca_pem().unwrap();
         let wrapped: Vec<_> = STANDARD.encode(certificate).as_bytes().chunks(64).map(line).collect();
 
         let directory = tempfile::tempdir().unwrap();
@@ -111,7 +111,7 @@ impl Harness {
             ("token-newline", "bob-token\n"),
             ("empty", ""),
             ("ca.crt", &ca),
-            ("bundle.crt", &format!("{}{ca}", other.ca_pem())),
+            ("bundle.crt", &format!("{}{ca}", other.ca_pem().unwrap())),
             ("commented.crt", &format!("subject: us\n\n{ca}\n# the end\n")),
             ("unended.crt", ca.trim_end()),
             ("client.crt", certificate),
@@ -123,7 +123,7 @@ impl Harness {
         let placeholders = vec![
             ("$WRAPPED_CERT", wrapped.concat().trim_end().to_owned()),
             ("$OTHER_KEY", STANDARD.encode(unrelated.key_pem().unwrap())),
-            ("$OTHER_CA", STANDARD.encode(other.ca_pem())),
+            ("$OTHER_CA", STANDARD.encode(other.ca_pem().unwrap())),
             ("$SERVER", server.url()),
             ("$CERT", STANDARD.encode(certificate)),
             ("$HTTP", plain.url()),

@@ -48,6 +48,12 @@ pub(crate) enum Credentials {
 }
 
 impl Loaded {
+    /// What a configuration with nothing else would load as.
+    #[cfg(test)]
+    pub(crate) fn of(config: Config, credentials: Credentials) -> Self {
+        Self { config, client_cert: None, credentials, files: Vec::new(), places: Places::default() }
+    }
+
     /// Adds to `failure`, which came of using this, the path of the field that it is about.
     pub(crate) fn locate(&self, failure: Failure) -> Failure {
         self.places.locate(failure)
@@ -201,7 +207,7 @@ pub(crate) fn read_token(path: &Path) -> Result<Token, ConfigError> {
 mod tests {
     use std::fs;
 
-    use clientmgr_fake::apiserver::ApiServer;
+    use clientmgr_fake::apiserver::TestServer;
     use kube::Config;
 
     use super::super::environment::Environment;
@@ -247,7 +253,7 @@ users: [{name: u, user: {token: t}}]";
     async fn a_service_account_is_read_from_its_files_each_time() {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
-        let ca = ApiServer::start_default().await.unwrap().ca_pem();
+        let ca = TestServer::start_default().await.unwrap().ca_pem().unwrap();
         let config = ClusterConfig::of_service_account("https://10.0.0.1:443".into(), directory.path());
         config.validate().unwrap();
 
@@ -272,7 +278,7 @@ users: [{name: u, user: {token: t}}]";
         config.root_cert = Some(vec![vec![1]]);
         config.root_cert_file = Some(file.path().to_owned());
         assert!(matches!(load(&config.clone().into()), Err(Failure::Config(_))), "the bundle is empty");
-        fs::write(file.path(), ApiServer::start_default().await.unwrap().ca_pem()).unwrap();
+        fs::write(file.path(), TestServer::start_default().await.unwrap().ca_pem().unwrap()).unwrap();
         let loaded = loaded(&config.into());
         assert_ne!(loaded.config.root_cert, Some(vec![vec![1]]));
         assert_eq!((loaded.files, loaded.config.root_cert_file), (vec![file.path().to_owned()], None));

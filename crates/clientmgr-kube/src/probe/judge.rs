@@ -113,12 +113,10 @@ pub(super) fn judge(question: Question, answer: &Answer) -> Verdict {
         (Question::Ready, 200..=299) => Verdict::Fine,
         // Old servers and some proxies have no /readyz; the other questions show that the API answers.
         (Question::Ready, 403..=405) => Verdict::Fine,
-        (Question::Identity, 200..=299) => {
-            match answer.text("/metadata/uid").and_then(ClusterIdentity::by_uid) {
-                Some(identity) => Verdict::Identity(identity),
-                None => Verdict::Failed(Problem::NotKubernetes),
-            }
-        }
+        (Question::Identity, 200..=299) => match answer.text("/metadata/uid").and_then(ClusterIdentity::by_uid) {
+            Some(identity) => Verdict::Identity(identity),
+            None => Verdict::Failed(Problem::NotKubernetes),
+        },
         (Question::Identity, 403 | 404) => Verdict::Untold,
         _ => Verdict::Failed(Problem::Status),
     }

@@ -78,11 +78,7 @@ async fn user(transport: &Transport, deadline: Duration) -> Result<Option<String
     }
 }
 
-async fn evidence(
-    transport: &Transport,
-    address: &ClusterIdentity,
-    deadline: Duration,
-) -> Result<Evidence, Failure> {
+async fn evidence(transport: &Transport, address: &ClusterIdentity, deadline: Duration) -> Result<Evidence, Failure> {
     match ask(transport, Question::Identity, deadline).await? {
         Verdict::Identity(uid) => Ok(Evidence::new(Some(uid), address.clone())),
         _ => Ok(Evidence::new(None, address.clone())),

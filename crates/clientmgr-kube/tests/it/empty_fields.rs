@@ -61,7 +61,7 @@ async fn empty_embedded_material_gives_way_to_a_file() {
     let server = server("east").await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ca");
-    std::fs::write(&path, server.ca_pem()).unwrap();
+    std::fs::write(&path, server.ca_pem().unwrap()).unwrap();
     let kubeconfig = with_cluster(&server, |cluster| {
         cluster.certificate_authority_data = Some(String::new());
         cluster.certificate_authority = Some(path.to_str().unwrap().into());

@@ -218,7 +218,11 @@ fn many_refused_requests_make_one_renewal_and_the_next_waits_for_its_pause() {
     let answers = effects.iter().filter(|effect| matches!(effect, Effect::Answer { .. })).count();
     assert_eq!(answers, 99);
     let served = Outcome::Served(revision(1_000));
-    assert_eq!(script.tell(refused(100, 1)), [Effect::Answer { request: 100, outcome: served }], "there are newer ones");
+    assert_eq!(
+        script.tell(refused(100, 1)),
+        [Effect::Answer { request: 100, outcome: served }],
+        "there are newer ones"
+    );
     assert_eq!(script.tell(refused(101, 2)), []);
     assert_eq!(script.wake(), (PAUSE, vec![Effect::Open { attempt: 3 }]));
 }
@@ -273,7 +277,10 @@ fn failed_attempts_are_repeated_ever_less_often() {
         assert_eq!(effects, [Effect::Open { attempt: attempt + 1 }]);
         delays.push(slept);
     }
-    assert!(delays.is_sorted() && delays[0] < Duration::from_secs(1) && delays[7] > Duration::from_secs(25), "{delays:?}");
+    assert!(
+        delays.is_sorted() && delays[0] < Duration::from_secs(1) && delays[7] > Duration::from_secs(25),
+        "{delays:?}"
+    );
 }
 
 #[test]

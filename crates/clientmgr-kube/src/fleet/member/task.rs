@@ -342,9 +342,7 @@ impl Task {
         let unavailable = self.machine.unavailable().map(|error| error.of_cluster(&self.key));
         let serving = match (self.machine.served(), &self.handle) {
             (Some(link), Some((_, client))) => Ok(Connection { client: client.clone(), revision: link.revision }),
-            _ => Err(unavailable
-                .clone()
-                .unwrap_or_else(|| ConnectError::new(self.key.clone(), Failure::Connecting))),
+            _ => Err(unavailable.clone().unwrap_or_else(|| ConnectError::new(self.key.clone(), Failure::Connecting))),
         };
         let state = match &serving {
             Ok(_) => ConnectionState::Connected,
