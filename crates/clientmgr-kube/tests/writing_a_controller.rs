@@ -4,13 +4,12 @@ mod greetings;
 
 use std::error::Error;
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_fake::FakeClientProvider;
 use clientmgr_fake::apiserver::{Fault, NoSocket, Requests, TestServer};
 use clientmgr_kube::{
-    BoundStates, ClientManager, ClusterResource as _, ConnectedAt, Endpoint, Fleet, NamespacedName, ObjectKey,
+    BoundStates, ClientManager, ClusterObject as _, ConnectedAt, Endpoint, Fleet, NamespacedName, ObjectKey,
     ObservedCluster, to_micro_time,
 };
 use futures::channel::mpsc;
@@ -43,7 +42,7 @@ fn greeting(text: &str) -> Greeting {
 
 fn setup() -> (FakeClientProvider<Client>, Context) {
     let provider = FakeClientProvider::empty();
-    let context = Context { members: BoundStates::new(Arc::new(provider.clone())), changed: mpsc::unbounded().0 };
+    let context = Context { members: BoundStates::new(provider.clone().into()), changed: mpsc::unbounded().0 };
     (provider, context)
 }
 
@@ -212,7 +211,7 @@ async fn an_object_whose_kind_is_known_at_run_time_is_known_by_its_uid() -> Resu
 
     let object: DynamicObject = serde_json::from_value(serde_json::to_value(greeting("hi"))?)?;
     let key = ObjectKey::of_uid(&object.uid().expect("the greeting has one"));
-    let observed = ObservedCluster { key: cluster.cluster_key().into_owned(), revision: cluster.connected_at() };
+    let observed = ObservedCluster { key: cluster.cluster_key(), revision: cluster.connected_at() };
     let standing = async |_| unreachable!("it stands");
     let members = context.members.by_key();
     members.get_or_build::<std::io::Error, _>(&key, &observed, standing).await?;
@@ -259,7 +258,7 @@ async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
     let keeper = tokio::spawn(keep_connected(client.clone(), fleet.clone(), Duration::from_millis(50)));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async { drop(stopped.await) };
-    let controller = tokio::spawn(run(client.clone(), Arc::new(fleet.clone()), stopped));
+    let controller = tokio::spawn(run(client.clone(), fleet.clone().into(), stopped));
 
     let clusters: Api<Cluster> = Api::all(client.clone());
     let greetings: Api<Greeting> = Api::all(client);

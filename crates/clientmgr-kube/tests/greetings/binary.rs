@@ -1,7 +1,6 @@
 //! The binary's `main`.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_kube::{Fleet, read_kubeconfig};
@@ -17,7 +16,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let fleet = Fleet::builder().build();
     fleet.add_contexts(&read_kubeconfig()?);
     let keeper = tokio::spawn(keep_connected(hub.clone(), fleet.clone(), Duration::from_secs(10)));
-    run(hub, Arc::new(fleet), async { drop(tokio::signal::ctrl_c().await) }).await;
+    run(hub, fleet.into(), async { drop(tokio::signal::ctrl_c().await) }).await;
     keeper.abort();
     Ok(())
 }

@@ -1,8 +1,6 @@
 //! The hub's description of a cluster, and what it tells of the connection.
 
-use std::borrow::Cow;
-
-use clientmgr_kube::{ClusterResource, ConnectedAt, NamespacedName, from_micro_time};
+use clientmgr_kube::{ClusterObject, ConnectedAt, from_micro_time};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -24,12 +22,12 @@ pub(crate) struct ClusterStatus {
     pub(crate) error: Option<String>,
 }
 
-impl ClusterResource for Cluster {
-    fn connected_at(&self) -> Option<ConnectedAt> {
-        from_micro_time(self.status.as_ref()?.connected_at.as_ref()?)
+impl ClusterObject for Cluster {
+    fn cluster_name(&self) -> (&str, &str) {
+        ("", &self.spec.context)
     }
 
-    fn cluster_key(&self) -> Cow<'_, NamespacedName> {
-        Cow::Owned(NamespacedName::cluster_scoped(&self.spec.context))
+    fn connected_at(&self) -> Option<ConnectedAt> {
+        from_micro_time(self.status.as_ref()?.connected_at.as_ref()?)
     }
 }

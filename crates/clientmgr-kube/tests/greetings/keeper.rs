@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientmgr_kube::{ClusterResource as _, Fleet, to_micro_time};
+use clientmgr_kube::{ClusterObject as _, Fleet, to_micro_time};
 use futures::future::join_all;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};

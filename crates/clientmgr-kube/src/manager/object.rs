@@ -1,19 +1,23 @@
-//! [`ObjectKey`]: what an object is known by.
+//! [`ObjectKey`]: how an object is known to a manager.
 
-use std::borrow::Cow;
+use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::sync::Arc;
 
 use clientmgr_core::NamespacedName;
 use kube::Resource;
+use kube::core::{DynamicObject, TypeMeta};
 use uuid::Uuid;
 
-/// What an object is known by: its UID, so that an object that is deleted and created again is another one.
+use super::ResourceName as _;
+
+/// The key of an object: its UID, so that an object that is deleted and created again is another one.
 ///
-/// A UID is a UUID, and takes 16 bytes without an allocation. Should it be none it is kept as text; and an object
-/// without a UID, such as one that was not created yet, is known by its group, kind, namespace and name.
+/// A UID that is a UUID takes 16 bytes and no allocation. Any other is kept as text. An object without a UID, one that
+/// was not created yet, is known by its kind, namespace and name; its kind is its Rust type and, for a [`DynamicObject`],
+/// its `types`.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use clientmgr_kube::ObjectKey;
@@ -40,36 +44,23 @@ enum Known {
 
 #[derive(PartialEq, Eq, Hash)]
 struct Named {
-    group: Cow<'static, str>,
-    kind: Cow<'static, str>,
+    kind: Kind,
     name: NamespacedName,
 }
 
+#[derive(PartialEq, Eq, Hash)]
+enum Kind {
+    Typed(TypeId, &'static str),
+    Dynamic(Option<TypeMeta>),
+}
+
 impl ObjectKey {
-    /// The key of `object`.
-    pub fn of<K>(object: &K) -> Self
-    where
-        K: Resource,
-        K::DynamicType: Default,
-    {
-        let meta = object.meta();
-        match meta.uid.as_deref() {
-            Some(uid) if !uid.is_empty() => Self::of_uid(uid),
-            _ => {
-                let kind = K::DynamicType::default();
-                Self(Known::Name(Arc::new(Named {
-                    group: K::group(&kind).into_owned().into(),
-                    kind: K::kind(&kind).into_owned().into(),
-                    name: NamespacedName::new(
-                        meta.namespace.as_deref().unwrap_or_default(),
-                        meta.name.as_deref().unwrap_or_default(),
-                    ),
-                })))
-            }
-        }
+    /// Returns the key of `object`. Allocates nothing where the object has a UID that is a UUID.
+    pub fn of<K: Resource + 'static>(object: &K) -> Self {
+        Self::by_uid(object).unwrap_or_else(|| Self::by_name(object))
     }
 
-    /// The key of the object with this UID: the same as [`of`](Self::of) the object.
+    /// Returns the key of the object with this UID: the same as [`of`](Self::of) the object.
     pub fn of_uid(uid: &str) -> Self {
         // Only the form that Kubernetes writes, so that two texts never become one key.
         match Uuid::try_parse(uid) {
@@ -79,6 +70,23 @@ impl ObjectKey {
             _ => Self(Known::Text(uid.into())),
         }
     }
+
+    /// Returns every key under which `object` may be known: by its UID, and by its name from before it had one.
+    pub(super) fn every_of<K: Resource + 'static>(object: &K) -> impl Iterator<Item = Self> {
+        Self::by_uid(object).into_iter().chain([Self::by_name(object)])
+    }
+
+    fn by_uid<K: Resource>(object: &K) -> Option<Self> {
+        object.meta().uid.as_deref().filter(|uid| !uid.is_empty()).map(Self::of_uid)
+    }
+
+    fn by_name<K: Resource + 'static>(object: &K) -> Self {
+        let kind = match (object as &dyn Any).downcast_ref::<DynamicObject>() {
+            Some(dynamic) => Kind::Dynamic(dynamic.types.clone()),
+            None => Kind::Typed(TypeId::of::<K>(), type_name::<K>()),
+        };
+        Self(Known::Name(Arc::new(Named { kind, name: object.namespaced_name() })))
+    }
 }
 
 impl fmt::Debug for ObjectKey {
@@ -86,8 +94,17 @@ impl fmt::Debug for ObjectKey {
         match &self.0 {
             Known::Uuid(uuid) => write!(f, "{uuid}"),
             Known::Text(uid) => f.write_str(uid),
-            Known::Name(named) if named.group.is_empty() => write!(f, "{} {}", named.kind, named.name),
-            Known::Name(named) => write!(f, "{}.{} {}", named.kind, named.group, named.name),
+            Known::Name(named) => write!(f, "{} {}", named.kind, named.name),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Typed(_, name) => f.write_str(name.rsplit("::").next().unwrap_or(name)),
+            Self::Dynamic(Some(types)) => f.write_str(&types.kind),
+            Self::Dynamic(None) => f.write_str("DynamicObject"),
         }
     }
 }
@@ -98,6 +115,7 @@ mod tests {
 
     use k8s_openapi::api::core::v1::{ConfigMap, Secret};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use kube::core::{DynamicObject, TypeMeta};
 
     use super::ObjectKey;
 
@@ -148,6 +166,29 @@ mod tests {
         assert_ne!(key, config_map(meta(None, None, "b")));
         assert_ne!(key, ObjectKey::of(&Secret { metadata: meta(None, Some("a"), "b"), ..Secret::default() }));
         assert_eq!(format!("{key:?}"), "ConfigMap a/b");
+    }
+
+    #[test]
+    fn a_dynamic_object_without_a_uid_is_known_by_its_types_namespace_and_name() {
+        let dynamic = |kind: &str, uid: Option<&str>| DynamicObject {
+            types: Some(TypeMeta { api_version: "example.com/v1".into(), kind: kind.into() }),
+            metadata: meta(uid, Some("a"), "b"),
+            data: serde_json::Value::Null,
+        };
+        let key = ObjectKey::of(&dynamic("Cache", None));
+        assert_eq!(key, ObjectKey::of(&dynamic("Cache", None)));
+        assert_ne!(key, ObjectKey::of(&dynamic("Queue", None)));
+        assert_eq!(format!("{key:?}"), "Cache a/b");
+        assert_eq!(ObjectKey::of(&dynamic("Cache", Some(UID))), ObjectKey::of_uid(UID));
+    }
+
+    #[test]
+    fn every_key_of_an_object_is_by_its_uid_and_by_its_name() {
+        let before = ConfigMap { metadata: meta(None, Some("a"), "b"), ..ConfigMap::default() };
+        let after = ConfigMap { metadata: meta(Some(UID), Some("a"), "b"), ..ConfigMap::default() };
+        let keys: Vec<_> = ObjectKey::every_of(&after).collect();
+        assert_eq!(keys, [ObjectKey::of(&after), ObjectKey::of(&before)]);
+        assert_eq!(ObjectKey::every_of(&before).collect::<Vec<_>>(), [ObjectKey::of(&before)]);
     }
 
     #[test]
