@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clientmgr_kube::{BoundError, BoundStates, ClientError, ClusterObject, DynProvider, requeue_after};
+use clientmgr_kube::{BoundError, BoundStates, ClientError, ClusterObject as _, DynProvider, requeue_after};
 use futures::StreamExt;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::finalizer::{self, Event as FinalizerEvent, finalizer};
@@ -31,8 +31,8 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(hub: Client, provider: DynProvider, journal: Journal) -> Arc<Self> {
-        Arc::new(Self { hub, stations: BoundStates::new(provider), journal })
+    pub(crate) fn new(hub: Client, provider: impl Into<DynProvider>, journal: Journal) -> Arc<Self> {
+        Arc::new(Self { hub, stations: BoundStates::new(provider.into()), journal })
     }
 }
 

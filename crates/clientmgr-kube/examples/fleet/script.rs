@@ -1,0 +1,84 @@
+//! The script: three API servers in this process, of which one rotates its credentials, one stops and comes back, and one
+//! is replaced by another cluster.
+
+use std::error::Error;
+use std::time::Duration;
+
+use clientmgr_fake::apiserver::{Replacement, TestServer};
+use clientmgr_kube::{ClusterConfig, ConnectionState, Fleet, NamespacedName};
+use futures::StreamExt as _;
+use kube::config::Kubeconfig;
+
+use crate::print;
+
+/// A test server is a fleet member that must do this soon.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) async fn play(fleet: &Fleet) -> Result<(), Box<dyn Error>> {
+    let [rotated, stopped, replaced] = ["rotated", "stopped", "replaced"];
+    let start = |name: &'static str| TestServer::builder().name(name).start();
+    let (rotating, stopping, replacing) = (start(rotated).await?, start(stopped).await?, start(replaced).await?);
+
+    print("── three clusters connect; the credentials of the first last ten minutes");
+    let old = rotating.issue_expiring_token("alice", Duration::from_secs(600));
+    fleet.upsert(rotated, config(&rotating.kubeconfig_for(&old)));
+    fleet.upsert(stopped, config(&stopping.kubeconfig()));
+    fleet.upsert(replaced, config(&replacing.kubeconfig()));
+    for cluster in fleet.clusters() {
+        fleet.wait_connected(&cluster).await?;
+    }
+
+    print("── rotation: the first gets a certificate of another user; its revision stays");
+    let before = revision(fleet, rotated);
+    let certificate = rotating.issue_certificate("bob", Duration::from_secs(3_600))?;
+    fleet.upsert(rotated, config(&rotating.kubeconfig_for(&certificate)));
+    until(fleet, rotated, |snapshot| snapshot.user.as_deref() == Some("bob")).await?;
+    expect(revision(fleet, rotated) == before, "a rotation changed the revision")?;
+
+    print("── outage: the second stops, and comes back; its revision stays");
+    let before = revision(fleet, stopped);
+    stopping.stop().await;
+    until(fleet, stopped, |snapshot| snapshot.state == ConnectionState::Unavailable).await?;
+    stopping.start().await?;
+    until(fleet, stopped, |snapshot| snapshot.is_connected()).await?;
+    expect(revision(fleet, stopped) == before, "an outage changed the revision")?;
+
+    print("── replacement: another cluster answers in place of the third, with a later revision");
+    let before = revision(fleet, replaced);
+    replacing.replace(Replacement::SameCa)?;
+    until(fleet, replaced, |snapshot| snapshot.is_connected() && snapshot.connected_at > before).await?;
+
+    for server in [rotating, stopping, replacing] {
+        server.shutdown().await;
+    }
+    Ok(())
+}
+
+fn config(kubeconfig: &Kubeconfig) -> ClusterConfig {
+    ClusterConfig::from_kubeconfig(kubeconfig, kubeconfig.current_context.as_deref().unwrap_or_default())
+}
+
+fn revision(fleet: &Fleet, cluster: &str) -> Option<clientmgr_kube::ConnectedAt> {
+    fleet.snapshot(&NamespacedName::cluster_scoped(cluster))?.connected_at
+}
+
+fn expect(holds: bool, otherwise: &str) -> Result<(), Box<dyn Error>> {
+    if holds { Ok(()) } else { Err(otherwise.into()) }
+}
+
+/// Waits until the cluster's snapshot is as it must become.
+async fn until(
+    fleet: &Fleet,
+    cluster: &str,
+    reached: impl Fn(&clientmgr_kube::ClusterSnapshot) -> bool,
+) -> Result<(), Box<dyn Error>> {
+    let (mut events, key) = (fleet.events(), NamespacedName::cluster_scoped(cluster));
+    let waiting = async {
+        while events.next().await.is_some() {
+            if fleet.snapshot(&key).as_ref().is_some_and(&reached) {
+                return;
+            }
+        }
+    };
+    Ok(tokio::time::timeout(DEADLINE, waiting).await?)
+}
