@@ -112,7 +112,6 @@ impl Journal {
     pub(crate) fn count_since(&self, mark: usize, matches: impl Fn(&Event) -> bool) -> usize {
         self.events.borrow()[mark..].iter().filter(|event| matches(event)).count()
     }
-
 }
 
 impl fmt::Display for Event {

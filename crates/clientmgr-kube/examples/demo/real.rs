@@ -94,8 +94,7 @@ fn describe(snapshot: &ClusterSnapshot) -> String {
 }
 
 async fn watch(client: Client, cluster: NamespacedName, report: Report) {
-    let mut namespaces =
-        watcher(Api::<Namespace>::all(client), watcher::Config::default()).default_backoff().boxed();
+    let mut namespaces = watcher(Api::<Namespace>::all(client), watcher::Config::default()).default_backoff().boxed();
     while let Some(event) = namespaces.next().await {
         let change = match event {
             Ok(Event::InitApply(namespace)) => format!("namespace {} exists", namespace.name_any()),

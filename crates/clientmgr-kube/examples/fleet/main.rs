@@ -117,10 +117,7 @@ mod tests {
         let parse = |line: &str| Arguments::parse(line.split_whitespace().map(str::to_owned));
         assert_eq!(parse(""), Some(Arguments::default()));
         assert_eq!(parse("--once"), Some(Arguments { kubeconfig: None, once: true }));
-        assert_eq!(
-            parse("--kubeconfig a --once"),
-            Some(Arguments { kubeconfig: Some("a".into()), once: true })
-        );
+        assert_eq!(parse("--kubeconfig a --once"), Some(Arguments { kubeconfig: Some("a".into()), once: true }));
         assert_eq!(parse("--kubeconfig"), None);
         assert_eq!(parse("--often"), None);
     }

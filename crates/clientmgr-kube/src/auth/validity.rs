@@ -1,9 +1,9 @@
-//! [`Validity`]: from when to when credentials hold, and when they are due for renewal. Times are read, never verified:
+//! [`Validity`]: from when to when credentials hold. Times are read, never verified:
 //! that is the server's business.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 use x509_parser::pem::Pem;
 
@@ -27,13 +27,6 @@ impl Validity {
     /// When the credentials expire.
     pub(crate) fn until(&self) -> Timestamp {
         self.until
-    }
-
-    /// When the credentials are due for renewal: after 80 % of their life.
-    pub(crate) fn renew_at(&self) -> Timestamp {
-        let life = self.until.duration_since(self.since);
-        let rest = SignedDuration::from_millis(i64::try_from(life.as_millis() / 5).unwrap_or(i64::MAX));
-        self.until.checked_sub(rest).unwrap_or(self.since)
     }
 
     /// The one that ends first.
@@ -86,16 +79,6 @@ mod tests {
     }
 
     #[test]
-    fn renewal_is_due_after_four_fifths_of_life() {
-        let table = [(0, 100, 80), (50, 150, 130), (0, 3600, 2880), (100, 100, 100), (200, 100, 100), (-100, 0, -20)];
-        for (since, until, due) in table {
-            assert_eq!(Validity::new(at(since), at(until)).renew_at(), at(due), "{since} to {until}");
-        }
-        let forever = Validity::new(Timestamp::MIN, Timestamp::MAX);
-        assert!(forever.renew_at() > at(0) && forever.renew_at() < Timestamp::MAX);
-    }
-
-    #[test]
     fn of_two_the_one_that_ends_first_counts() {
         let (a, b) = (Validity::new(at(0), at(100)), Validity::new(at(90), at(99)));
         assert_eq!(a.earlier(b), b);
@@ -130,7 +113,7 @@ mod tests {
         let pem = crate::auth::testing::certificate("2026-01-01", "2026-01-11").0;
         let validity = Validity::of_certificate(&pem).unwrap();
         assert_eq!(validity.until().to_string(), "2026-01-11T00:00:00Z");
-        assert_eq!(validity.renew_at().to_string(), "2026-01-09T00:00:00Z");
+        assert_eq!(validity.since().to_string(), "2026-01-01T00:00:00Z");
         let behind_a_key = format!("-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n{pem}");
         assert_eq!(Validity::of_certificate(&behind_a_key), Some(validity));
         for text in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"] {

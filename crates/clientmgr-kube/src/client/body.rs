@@ -20,13 +20,13 @@ pub(crate) fn cut_by<E>(cut: CancellationToken, error: E, body: ResponseBody) ->
 where
     E: Fn() -> BoxError + Send + Unpin + 'static,
 {
-    Cut { body: Some(body), cut: Box::pin(cut.cancelled_owned()), error }.boxed_unsync()
+    Cut { body: Some(body), ended: Box::pin(cut.cancelled_owned()), error }.boxed_unsync()
 }
 
 struct Cut<E> {
     /// None once it was cut: dropping the rest frees its connection or stream.
     body: Option<ResponseBody>,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
     error: E,
 }
 
@@ -38,7 +38,7 @@ impl<E: Fn() -> BoxError + Unpin> Body for Cut<E> {
         let this = self.get_mut();
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         // Before the body: nothing of it is delivered once it was cut, not even what has arrived.
-        if this.cut.as_mut().poll(cx).is_ready() {
+        if this.ended.as_mut().poll(cx).is_ready() {
             this.body = None;
             return Poll::Ready(Some(Err((this.error)())));
         }

@@ -76,6 +76,7 @@ impl Connections {
         self.0.closed.is_cancelled()
     }
 
+    #[cfg(test)]
     pub(crate) fn closed(&self) -> CancellationToken {
         self.0.closed.clone()
     }

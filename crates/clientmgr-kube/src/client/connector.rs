@@ -37,19 +37,19 @@ pub(crate) fn open(config: &Config, tls: &Tls, offer: Offer) -> Result<Open, Fai
     tcp.set_keepalive(Some(TCP_KEEPALIVE));
     tcp.set_keepalive_interval(Some(TCP_KEEPALIVE_INTERVAL));
     tcp.set_keepalive_retries(Some(TCP_KEEPALIVE_RETRIES));
-    let Some(proxy) = &config.proxy_url else { return erase(config, tls.connector(tcp, offer)?) };
+    let Some(proxy) = &config.proxy_url else { return Ok(erase(config, tls.connector(tcp, offer)?)) };
     match proxy.scheme_str() {
         #[cfg(feature = "socks5")]
         Some("socks5") => {
             let socks = hyper_util::client::legacy::connect::proxy::SocksV5::new(proxy.clone(), tcp);
-            erase(config, tls.connector(socks, offer)?)
+            Ok(erase(config, tls.connector(socks, offer)?))
         }
         #[cfg(feature = "http-proxy")]
-        Some("http") => erase(config, tls.connector(tunnel::through(proxy, tcp), offer)?),
+        Some("http") => Ok(erase(config, tls.connector(tunnel::through(proxy, tcp), offer)?)),
         #[cfg(feature = "http-proxy")]
         Some("https") => {
             let to_proxy = tls.connector(tcp, Offer::Http1)?;
-            erase(config, tls.connector(tunnel::through(proxy, to_proxy), offer)?)
+            Ok(erase(config, tls.connector(tunnel::through(proxy, to_proxy), offer)?))
         }
         #[cfg(not(feature = "socks5"))]
         Some("socks5") => Err(ConfigError::ProxyFeature { feature: "socks5" }.into()),
@@ -100,26 +100,26 @@ mod tunnel {
     }
 }
 
-fn erase<C>(config: &Config, connector: C) -> Result<Open, Failure>
+fn erase<C>(config: &Config, connector: C) -> Open
 where
     C: Service<Uri, Error = BoxError> + Clone + Send + Sync + 'static,
     C::Response: Read + Write + Connection + Send + Unpin + 'static,
     C::Future: Send + 'static,
 {
     if config.read_timeout.is_none() && config.write_timeout.is_none() {
-        return Ok(Arc::new(move |server| {
+        return Arc::new(move |server| {
             let opened = connector.clone().oneshot(server);
             Box::pin(async move { Ok(Box::new(TokioIo::new(opened.await?)) as BoxIo) })
-        }));
+        });
     }
     let mut connector = hyper_timeout::TimeoutConnector::new(connector);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
-    Ok(Arc::new(move |server| {
+    Arc::new(move |server| {
         let opened = connector.clone().oneshot(server);
         Box::pin(async move { Ok(Box::new(TokioIo::new(opened.await?)) as BoxIo) })
-    }))
+    })
 }
 
 /// The connector of one pool.

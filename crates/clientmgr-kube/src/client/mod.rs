@@ -17,7 +17,6 @@ mod transport;
 
 pub(crate) use self::body::ResponseBody;
 pub use self::revoked::{Revoked, RevokedReason};
-pub(crate) use self::settings::{Clock, Settings};
+pub(crate) use self::settings::Settings;
 pub(crate) use self::switch::{CredentialRequests, Switch};
-pub(crate) use self::tls::TlsCache;
 pub(crate) use self::transport::Transport;

@@ -31,7 +31,7 @@ impl Parts {
             identity.put_into(&mut config);
         }
         let token = match &loaded.credentials {
-            Credentials::Token(token) | Credentials::TokenFile { token, .. } => Some(token.clone()),
+            Credentials::Token(token) | Credentials::TokenFile(token) => Some(token.clone()),
             Credentials::Exec(_) => issued.and_then(|issued| issued.token.clone()),
             Credentials::None | Credentials::Kube => None,
         };
@@ -112,7 +112,7 @@ mod tests {
         let issued = Issued { token: Some(token(1)), identity: None, expires: None };
         assert_eq!(sent(&loaded(Credentials::None), Some(&issued)), None);
         assert_eq!(sent(&loaded(Credentials::Token(token(2))), None), Some(token(2)));
-        let file = Credentials::TokenFile { path: "/token".into(), token: token(3) };
+        let file = Credentials::TokenFile(token(3));
         assert_eq!(sent(&loaded(file), None), Some(token(3)));
         let plugin = loaded(Credentials::Exec(Box::new(ExecConfig::default())));
         assert_eq!(sent(&plugin, Some(&issued)), Some(token(1)));

@@ -91,9 +91,10 @@ impl Switch {
             state.fence = Fence::default();
         }
         state.superseded.retain(|connections| connections.upgrade().is_some());
-        let previous = state.current.replace(Current { transport: transport.clone(), generation });
+        let connections = transport.connections().clone();
+        let previous = state.current.replace(Current { transport, generation });
         if let Some(previous) = &previous
-            && !previous.transport.connections().is_same(transport.connections())
+            && !previous.transport.connections().is_same(&connections)
         {
             state.superseded.push(previous.transport.connections().downgrade());
         }
@@ -117,6 +118,7 @@ impl Switch {
     }
 
     /// Why this switch is revoked, if it is.
+    #[cfg(test)]
     pub(crate) fn revoked(&self) -> Option<Revoked> {
         self.state().fence.pulled().cloned()
     }

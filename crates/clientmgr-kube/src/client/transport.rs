@@ -14,7 +14,9 @@ use kube::client::{Body, ConfigExt};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt};
 
-use super::body::{BoxError, ResponseBody, cut_by};
+#[cfg(test)]
+use super::body::cut_by;
+use super::body::{BoxError, ResponseBody};
 use super::connections::Connections;
 use super::parts::Parts;
 use super::pool::{Pool, PoolService};
@@ -95,6 +97,7 @@ impl Transport {
     }
 
     /// A transport that hands requests to `service`, which stands in for a server.
+    #[cfg(test)]
     pub(crate) fn from_service<S, B>(service: S) -> Result<Self, Failure>
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,

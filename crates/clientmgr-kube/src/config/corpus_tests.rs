@@ -174,7 +174,7 @@ async fn loaded(path: &Path) -> Result<(Loaded, Option<String>), ConnectError> {
     }
     let header = match &loaded.credentials {
         Credentials::None | Credentials::Kube => None,
-        Credentials::Token(token) | Credentials::TokenFile { token, .. } => Some(token.header()),
+        Credentials::Token(token) | Credentials::TokenFile(token) => Some(token.header()),
         Credentials::Exec(exec) => {
             let issued = auth::run(exec, DEADLINE).await.map_err(ConnectError::without_cluster)?;
             issued.token.map(|token| token.header())

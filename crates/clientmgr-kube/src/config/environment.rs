@@ -14,6 +14,7 @@ type Variable = Option<(&'static str, String)>;
 
 /// The proxies that the environment names.
 #[derive(Clone, Default)]
+#[expect(clippy::struct_field_names, reason = "they are the variables' names")]
 pub(crate) struct Environment {
     https_proxy: Variable,
     http_proxy: Variable,

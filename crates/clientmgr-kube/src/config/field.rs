@@ -4,6 +4,7 @@ use crate::error::{About, ConfigError, CredentialFile, Failure, Field, FieldErro
 
 /// Which entries of a kubeconfig a context consists of, and which of its values are embedded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says of one field whether its value is embedded")]
 pub(crate) struct Places {
     pub(crate) context: Option<usize>,
     pub(crate) cluster: Option<usize>,

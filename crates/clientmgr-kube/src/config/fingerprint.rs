@@ -96,7 +96,9 @@ fn put(hash: &mut Sha256, value: &Value) {
         Value::String(text) => put_text(hash, b's', text),
         Value::Array(values) => {
             put_length(hash, b'a', values.len());
-            values.iter().for_each(|value| put(hash, value));
+            for value in values {
+                put(hash, value);
+            }
         }
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();

@@ -30,7 +30,7 @@ impl From<KubeconfigError> for ConfigError {
             KubeconfigError::LoadClientKey(error) => material(CredentialFile::ClientKey, error),
             KubeconfigError::ParseCertificates(_) => Self::Pem { material: CredentialFile::CertificateAuthority },
             // The proxy's URL, and `NO_PROXY`.
-            _ => Self::MalformedProxy,
+            KubeconfigError::ParseProxyUrl(_) => Self::MalformedProxy,
         }
     }
 }
@@ -63,20 +63,6 @@ pub(crate) fn building(error: kube::Error) -> Failure {
         kube::Error::RustlsTls(error) => rustls(&error).into(),
         #[cfg(feature = "openssl-tls")]
         kube::Error::OpensslTls(_) => ConfigError::Pem { material: CredentialFile::ClientCertificate }.into(),
-        _ => Failure::Refused,
-    }
-}
-
-/// Why a request got no answer.
-pub(crate) fn unanswered(error: kube::Error) -> Failure {
-    match error {
-        kube::Error::Service(error) => match error.downcast::<Failure>() {
-            // The token could not be renewed.
-            Ok(failure) => *failure,
-            Err(error) => cut_off(error),
-        },
-        kube::Error::HyperError(error) => cut_off(error.into()),
-        kube::Error::Auth(error) => AuthProviderError::from(&error).into(),
         _ => Failure::Refused,
     }
 }

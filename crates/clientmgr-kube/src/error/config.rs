@@ -368,17 +368,16 @@ impl ConfigError {
             | Self::NoRegularFile { material, .. }
             | Self::TooLarge { material, .. }
             | Self::File { material, .. } => material.path_field()?,
-            Self::Missing { material } => material.value_field()?,
-            Self::ValueAndFile { material } => material.value_field()?,
+            Self::Missing { material } | Self::ValueAndFile { material } => material.value_field()?,
             Self::Base64 { material } | Self::Pem { material } => return Some(About::CredentialFile(*material)),
             Self::KeyMismatch | Self::EncryptedKey => return Some(About::CredentialFile(CredentialFile::ClientKey)),
             Self::CertificateKind => return Some(About::CredentialFile(CredentialFile::ClientCertificate)),
-            Self::NoPassword => Field::User("username"),
+            Self::NoPassword | Self::SeveralCredentials => Field::User("username"),
             Self::NoUsername => Field::User("password"),
-            Self::SeveralCredentials => Field::User("username"),
-            Self::Token { field, .. } => Field::User(field),
-            Self::Exec { field, .. } => Field::User(field),
-            Self::Impersonation { field } | Self::ImpersonationWithoutUser { field } => Field::User(field),
+            Self::Token { field, .. }
+            | Self::Exec { field, .. }
+            | Self::Impersonation { field }
+            | Self::ImpersonationWithoutUser { field } => Field::User(field),
             Self::AuthProvider { .. } => Field::User("auth-provider.name"),
             Self::NoIdToken => Field::User("auth-provider.config.id-token"),
             Self::Unreadable { .. }

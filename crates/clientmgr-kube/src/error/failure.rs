@@ -16,9 +16,6 @@ pub(crate) enum Failure {
     #[error("the fleet was shut down")]
     ShutDown,
 
-    #[error("the configuration was replaced during the call: call again")]
-    ConfigChanged,
-
     #[error("the first connection is being made")]
     Connecting,
 
@@ -81,7 +78,6 @@ impl Failure {
         use ConnectErrorKind as Kind;
         match self {
             Self::Unknown | Self::Removed => Kind::NotFound,
-            Self::ConfigChanged => Kind::ConfigChanged,
             Self::Connecting => Kind::Connecting,
             Self::ShutDown
             | Self::NoRuntime

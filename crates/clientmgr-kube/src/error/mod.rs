@@ -67,8 +67,6 @@ pub enum ConnectErrorKind {
     NotFound,
     /// The first connection is being made. Wait.
     Connecting,
-    /// The configuration was replaced during the call. Call again.
-    ConfigChanged,
     /// The configuration cannot be used. Correct the field that the text names.
     InvalidConfig,
     /// The policy of the configuration's origin does not permit a field. Remove it, or change the policy.

@@ -5,6 +5,7 @@ use kube::client::AuthError;
 
 /// Why an authentication provider (`auth-provider` in a kubeconfig) gave nothing to authorize requests by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(not(feature = "oidc"), expect(dead_code, reason = "only the provider oidc fails so"))]
 pub(crate) enum AuthProviderError {
     /// The kubeconfig holds no `id-token`. It takes one to begin with, also where it can be renewed.
     #[error("the authentication provider has no id-token")]

@@ -32,10 +32,6 @@ impl Clock {
     pub(super) fn instant(&self, mono: Duration) -> Option<Instant> {
         self.began.checked_add(mono)
     }
-
-    pub(crate) fn wall(&self) -> Timestamp {
-        (self.wall)()
-    }
 }
 
 impl fmt::Debug for Clock {

@@ -11,7 +11,7 @@ use crate::ClusterSnapshot;
 /// A description of a cluster: its name, and in its status the revision of the connection.
 ///
 /// Implement it for the resource that your controllers take clusters from, typed or dynamic. The writer of the status
-/// is the process that connects the cluster. An [`ObservedCluster`] is a cluster object too.
+/// is the process that connects the cluster. An [`ObservedCluster`] and a [`ClusterSnapshot`] are cluster objects too.
 ///
 /// # Examples
 ///

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::support::{builder, endpoint, server};
+use crate::support::{builder, config, server};
 
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, JsonSchema)]
 #[kube(group = "example.com", version = "v1", kind = "Cluster", namespaced, status = "ClusterStatus")]
@@ -179,16 +179,16 @@ async fn a_reconcile_runs_over_a_fake_provider() {
 async fn the_same_reconcile_runs_over_a_fleet() {
     let server = server("east").await;
     let fleet = Fleet::clone(&builder().build());
-    fleet.upsert(east(), endpoint(&server, &server.admin()));
+    fleet.upsert(east(), config(&server, &server.admin()));
     let context = Context::new(fleet.clone().into());
     let work = object("6f2a1a0e-0d7c-4a57-9d0f-2f8b6a0f3d11");
 
     assert!(later(reconcile(&work, &cluster(None), &context).await).is_some(), "not connected yet");
-    let first = fleet.connect(&east()).await.unwrap();
+    let first = fleet.wait_connected(&east()).await.unwrap();
     let (reset, cache) = done(reconcile(&work, &cluster(Some(first)), &context).await);
     assert!(reset && cache.namespaces > 0);
 
-    let second = fleet.reconnect(&east()).await.unwrap();
+    let second = fleet.reset(&east()).await.unwrap();
     assert_eq!(later(reconcile(&work, &cluster(Some(first)), &context).await), None, "the status trails");
     let (reset, rebuilt) = done(reconcile(&work, &cluster(Some(second)), &context).await);
     assert!(reset && cache.is_torn_down() && !rebuilt.is_torn_down());

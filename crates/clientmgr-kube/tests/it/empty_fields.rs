@@ -3,19 +3,16 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clientmgr_fake::apiserver::TestServer;
+use clientmgr_kube::ConnectErrorKind;
 use clientmgr_kube::kube::config::{AuthInfo, Cluster, Kubeconfig};
-use clientmgr_kube::{ClusterStatus, KubeconfigProblem, Proof, TokenProblem};
 
-use crate::support::{fleet_with, kubeconfig, kubeconfig_of, problem, server};
+use crate::support::{assert_refused, fleet_with, kubeconfig, kubeconfig_of, server, snapshot};
 
 /// Who the server takes the user of `kubeconfig` for.
 async fn user_of(kubeconfig: &Kubeconfig) -> String {
     let (fleet, key) = fleet_with(kubeconfig);
-    fleet.connect(&key).await.unwrap();
-    match fleet.status(&key) {
-        Some(ClusterStatus::Connected { proof: Proof::Credentials { user }, .. }) => user,
-        other => panic!("nobody: {other:?}"),
-    }
+    fleet.wait_connected(&key).await.unwrap();
+    snapshot(&fleet, &key).user.expect("the server says who asks")
 }
 
 fn with_cluster(server: &TestServer, edit: impl FnOnce(&mut Cluster)) -> Kubeconfig {
@@ -82,6 +79,6 @@ async fn an_empty_server_name_or_proxy_is_none() {
 
 #[tokio::test]
 async fn an_empty_token_that_is_all_there_is_makes_nobody_anonymous() {
-    let found = problem(&kubeconfig(|_, user| user.token = Some("".into()))).await;
-    assert!(matches!(found, KubeconfigProblem::Token(TokenProblem::Empty)), "{found:?}");
+    let empty = kubeconfig(|_, user| user.token = Some("".into()));
+    assert_refused(&empty, ConnectErrorKind::NoCredentials, "users[0].user.token", "the token cannot be used").await;
 }

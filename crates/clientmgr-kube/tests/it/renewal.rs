@@ -7,9 +7,9 @@ use std::time::Duration;
 use clientmgr_fake::apiserver::{Credential, Requests, TestServer};
 use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
 use clientmgr_kube::kube::api::{ObjectMeta, PostParams};
-use clientmgr_kube::kube::config::{AuthInfo, ExecConfig};
+use clientmgr_kube::kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use clientmgr_kube::kube::{Api, Client};
-use clientmgr_kube::{ConnectedAt, Fleet, NamespacedName};
+use clientmgr_kube::{ConnectErrorKind, ConnectedAt, Fleet, NamespacedName};
 use futures::future::join_all;
 use tokio::runtime::Handle;
 
@@ -73,6 +73,7 @@ impl Plugin {
             api_version: Some(V1.into()),
             command: Some("/bin/sh".into()),
             args: Some(vec!["-c".into(), text]),
+            interactive_mode: Some(ExecInteractiveMode::Never),
             ..ExecConfig::default()
         };
         AuthInfo { exec: Some(exec), ..AuthInfo::default() }
@@ -87,7 +88,7 @@ async fn a_renewal_that_hangs_ends_with_the_last_of_its_client() {
     let token = server.issue_token("alice");
     let plugin = Plugin::new(token.token().unwrap());
     let (fleet, east) = fleet_with(&kubeconfig_of(&server, plugin.user()));
-    fleet.connect(&east).await.unwrap();
+    fleet.wait_connected(&east).await.unwrap();
     plugin.hang();
     server.revoke(token.fingerprint());
 
@@ -133,7 +134,7 @@ impl Rotated {
         let first = server.issue_token("alice");
         let source = Plugin::new(first.token().unwrap());
         let (fleet, cluster) = fleet_with(&kubeconfig_of(&server, user(&source)));
-        let revision = fleet.connect(&cluster).await.unwrap();
+        let revision = fleet.wait_connected(&cluster).await.unwrap();
         let second = server.rotate_token(&first, Duration::ZERO);
         source.set(second.token().unwrap());
         Self { server, fleet, cluster, revision, second, source }
@@ -145,11 +146,11 @@ impl Rotated {
 }
 
 #[tokio::test]
-async fn a_check_that_meets_a_refused_token_renews_it_and_keeps_the_connection_in_service() {
+async fn a_probe_that_meets_a_refused_token_renews_it_and_keeps_the_connection_in_service() {
     for rotated in Rotated::each([Plugin::user, Plugin::file_user]).await {
         let Rotated { fleet, cluster, revision, .. } = &rotated;
-        assert_eq!(fleet.check(cluster).await.unwrap(), *revision);
-        assert_eq!(fleet.connect(cluster).await.unwrap(), *revision);
+        assert_eq!(fleet.probe(cluster).await.unwrap(), *revision);
+        assert_eq!(fleet.wait_connected(cluster).await.unwrap(), *revision);
         assert_eq!(served(fleet, cluster).await.revision, *revision);
     }
 }
@@ -186,8 +187,8 @@ async fn requests_that_are_refused_together_share_one_renewal() {
 async fn a_token_that_is_refused_for_good_is_told_and_renewed_once() {
     let rotated = Rotated::new(Plugin::user).await;
     rotated.server.revoke(rotated.second.fingerprint());
-    let error = rotated.fleet.check(&rotated.cluster).await.unwrap_err();
-    assert!(error.is_unauthorized(), "{error:?}");
-    rotated.fleet.check(&rotated.cluster).await.unwrap_err();
+    let error = rotated.fleet.probe(&rotated.cluster).await.unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::Unauthorized, "{error:?}");
+    rotated.fleet.probe(&rotated.cluster).await.unwrap_err();
     assert_eq!(rotated.source.runs(), 2, "once at the connect, once since");
 }

@@ -1,14 +1,15 @@
-//! What the tests share: servers, kubeconfigs for them, fleets with short deadlines.
+//! What the tests share: servers, kubeconfigs for them, fleets with short deadlines, and waiting with a deadline.
 
 use std::error::Error;
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{Credential, TestServer};
+use clientmgr_fake::apiserver::{Credential, Logged, RequestRecord, Requests, TestServer};
 use clientmgr_kube::kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use clientmgr_kube::{
-    ClientProvider, ConnectError, ConnectFailure, ConnectedAt, Connection, Endpoint, Fleet, FleetBuilder,
-    KubeconfigProblem, NamespacedName, ProviderError,
+    ClientProvider, ClusterConfig, ClusterSnapshot, ConnectError, ConnectErrorKind, ConnectedAt, Connection, Fleet,
+    FleetBuilder, NamespacedName, ProviderError,
 };
+use futures::StreamExt;
 
 /// Long enough for a machine under load: for what is expected to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,15 +29,19 @@ pub(crate) fn builder() -> FleetBuilder {
     Fleet::builder().connect_deadline(PATIENCE).request_deadline(PATIENCE)
 }
 
-pub(crate) fn endpoint(server: &TestServer, credential: &Credential) -> Endpoint {
-    Endpoint::from_kubeconfig(&server.kubeconfig_for(credential), server.name())
+pub(crate) fn config(server: &TestServer, credential: &Credential) -> ClusterConfig {
+    ClusterConfig::from_kubeconfig(&server.kubeconfig_for(credential), server.name())
 }
 
-/// A fleet of these servers, each by its administrator; nothing is connected.
+/// A fleet of these servers, each by its administrator.
 pub(crate) fn fleet_of(servers: &[&TestServer]) -> Fleet {
-    let fleet = builder().build();
+    add(builder().build(), servers)
+}
+
+/// Adds these servers, each by its administrator.
+pub(crate) fn add(fleet: Fleet, servers: &[&TestServer]) -> Fleet {
     for server in servers {
-        fleet.upsert(key(server.name()), endpoint(server, &server.admin()));
+        fleet.upsert(key(server.name()), config(server, &server.admin()));
     }
     fleet
 }
@@ -76,16 +81,22 @@ pub(crate) fn fleet_with(kubeconfig: &Kubeconfig) -> (Fleet, NamespacedName) {
 /// Connects the one context that `kubeconfig` has.
 pub(crate) async fn connect(kubeconfig: &Kubeconfig) -> Result<ConnectedAt, ConnectError> {
     let (fleet, key) = fleet_with(kubeconfig);
-    fleet.connect(&key).await
+    fleet.wait_connected(&key).await
 }
 
-/// What is wrong with a kubeconfig, as connecting tells it.
-pub(crate) async fn problem(kubeconfig: &Kubeconfig) -> KubeconfigProblem {
-    let error = connect(kubeconfig).await.unwrap_err();
-    match error.failure() {
-        ConnectFailure::Kubeconfig(problem) => problem.clone(),
-        other => panic!("not a problem of the kubeconfig: {other:?}"),
-    }
+/// What connecting the one context that `kubeconfig` has, `east`, fails with.
+pub(crate) async fn failure(kubeconfig: &Kubeconfig) -> ConnectError {
+    connect(kubeconfig).await.unwrap_err()
+}
+
+/// Asserts that connecting fails with an error of this kind, about this field (empty: none), in these words.
+pub(crate) async fn assert_refused(kubeconfig: &Kubeconfig, kind: ConnectErrorKind, field: &str, text: &str) {
+    let error = failure(kubeconfig).await;
+    let place = if field.is_empty() { String::new() } else { format!("{field}: ") };
+    assert_eq!(error.to_string(), format!("cluster east: {place}{text}"), "{error:?}");
+    assert_eq!((error.kind(), error.field()), (kind, Some(field).filter(|field| !field.is_empty())), "{error:?}");
+    let is_for_good = matches!(kind, ConnectErrorKind::InvalidConfig | ConnectErrorKind::DeniedByPolicy);
+    assert_eq!(error.needs_other_config(), is_for_good, "{error:?}");
 }
 
 pub(crate) async fn served(fleet: &Fleet, key: &NamespacedName) -> Connection<kube::Client, ConnectedAt> {
@@ -101,6 +112,49 @@ pub(crate) async fn unavailable(fleet: &Fleet, key: &NamespacedName) -> ConnectE
         }
         other => panic!("not unavailable: {other:?}", other = other.map(|connection| connection.revision)),
     }
+}
+
+pub(crate) fn snapshot(fleet: &Fleet, key: &NamespacedName) -> ClusterSnapshot {
+    fleet.snapshot(key).expect("the fleet has the cluster")
+}
+
+/// Waits until the snapshot of a cluster is as `expected`.
+pub(crate) async fn until(
+    fleet: &Fleet,
+    key: &NamespacedName,
+    expected: impl Fn(&ClusterSnapshot) -> bool,
+) -> ClusterSnapshot {
+    let mut events = fleet.events();
+    let waiting = async {
+        loop {
+            events.next().await.expect("the fleet is alive");
+            if let Some(snapshot) = fleet.snapshot(key).filter(&expected) {
+                return snapshot;
+            }
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    waited.unwrap_or_else(|_| panic!("not as expected: {:?}", fleet.snapshot(key)))
+}
+
+/// Waits for a request in the log.
+pub(crate) async fn logged(server: &TestServer, requests: impl Into<Requests<Logged>>) -> RequestRecord {
+    within(server.wait_for(requests)).await
+}
+
+/// Awaits what is expected to happen.
+pub(crate) async fn within<T>(expected: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, expected).await.expect("in time")
+}
+
+/// Yields until `holds`, for what nothing announces.
+pub(crate) async fn holds(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "not in time: {what}");
 }
 
 /// An error and all its sources, shown and debugged: whatever a log could get to see of it.

@@ -17,11 +17,6 @@ impl Backoff {
         self.failures = 0;
     }
 
-    /// How many attempts failed in a row.
-    pub(super) fn failures(&self) -> u32 {
-        self.failures
-    }
-
     /// Counts a failure and returns the delay until the next attempt. `jitter` is a random number below 1,000.
     pub(super) fn after(&mut self, class: Class, jitter: u32) -> Duration {
         let doublings = self.failures.min(DOUBLINGS);
@@ -41,8 +36,7 @@ fn limits(class: Class) -> (Duration, Duration) {
     match class {
         // Only a change helps, and that is announced. A file may come back without a notice.
         Class::Config => (Duration::from_secs(60), Duration::from_secs(300)),
-        Class::Unauthorized => (Duration::from_secs(1), Duration::from_secs(60)),
-        Class::Throttled { .. } => (Duration::from_secs(1), Duration::from_secs(60)),
+        Class::Unauthorized | Class::Throttled { .. } => (Duration::from_secs(1), Duration::from_secs(60)),
         Class::Transport | Class::Other => (Duration::from_millis(500), Duration::from_secs(30)),
     }
 }
@@ -67,7 +61,7 @@ mod tests {
                 let delay = backoff.after(class, 999);
                 assert!(delay <= ceiling && delay >= ceiling * 9 / 10, "{class:?}: {delay:?} after {failures}");
             }
-            assert_eq!(backoff.failures(), 40);
+            assert_eq!(backoff.failures, 40);
         }
     }
 
@@ -93,6 +87,6 @@ mod tests {
     fn a_success_begins_anew() {
         let mut backoff = Backoff { failures: 9 };
         backoff.reset();
-        assert_eq!((backoff.failures(), backoff.after(Class::Transport, 999) < Duration::from_millis(501)), (0, true));
+        assert_eq!((backoff.failures, backoff.after(Class::Transport, 999) < Duration::from_millis(501)), (0, true));
     }
 }

@@ -111,6 +111,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.link.as_ref()
     }
 
+    #[cfg(test)]
     pub(crate) fn health(&self) -> &Health<E> {
         &self.health
     }
@@ -126,11 +127,6 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// Why the last attempt failed, which a served link may outlive.
     pub(crate) fn attempt_error(&self) -> Option<&E> {
         self.error.as_ref()
-    }
-
-    /// How many attempts failed in a row.
-    pub(crate) fn failures(&self) -> u32 {
-        self.backoff.failures()
     }
 
     /// When to call [`step`](Self::step) with [`Event::Woke`].
@@ -159,7 +155,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return effects;
         }
         match event {
-            Event::Configured { pin, known } => self.configured(now, pin, known, &mut effects),
+            Event::Configured { pin, known } => self.configured(pin, known, &mut effects),
             Event::Adopted { pin, known } => self.adopted(pin, known, &mut effects),
             Event::Asked { request, what } => self.asked(now, request, what, &mut effects),
             Event::Opened { attempt, opened } => self.opened(now, attempt, opened, &mut effects),
@@ -196,7 +192,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
     }
 
-    fn configured(&mut self, now: Now, pin: Option<I>, known: Option<Known<I>>, effects: &mut Vec<Effect<E>>) {
+    fn configured(&mut self, pin: Option<I>, known: Option<Known<I>>, effects: &mut Vec<Effect<E>>) {
         self.adopted(pin, known, effects);
         // What an attempt under way reads is no longer the configuration.
         if let Some(pending) = self.attempt.take() {
@@ -220,11 +216,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         if self.pin.as_ref().is_some_and(|pin| !pin.same(&link.identity)) {
             self.drop_link(FenceReason::Replaced, effects);
             self.open_now(effects);
-        } else if let Some(known) = self.known.as_ref().filter(|known| known.identity.same(&link.identity)) {
-            if known.revision > link.revision {
-                let revision = known.revision;
-                self.rename(revision, effects);
-            }
+        } else if let Some(revision) = self.adopted_revision(&link.identity).filter(|it| *it > link.revision) {
+            self.rename(revision, effects);
         }
     }
 
@@ -331,10 +324,14 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
     }
 
+    /// The revision under which the cluster of `identity` was adopted.
+    fn adopted_revision(&self, identity: &I) -> Option<ConnectedAt> {
+        self.known.as_ref().filter(|known| known.identity.same(identity)).map(|known| known.revision)
+    }
+
     /// The revision of an incarnation that is not linked: an adopted one keeps its own, another one gets a later one.
     fn incarnation_of(&mut self, opened: &Opened<I>) -> ConnectedAt {
-        let adopted = self.known.as_ref().filter(|known| known.identity.same(&opened.identity));
-        match adopted.map(|known| known.revision) {
+        match self.adopted_revision(&opened.identity) {
             Some(revision) if self.latest <= Some(revision) => {
                 self.latest = Some(revision);
                 revision

@@ -289,7 +289,7 @@ impl Task {
             return;
         }
         let back_link = self.back_link.clone();
-        let changed = move || drop(back_link.send(Message::FilesChanged));
+        let changed = move || _ = back_link.send(Message::FilesChanged);
         let files = established.files.clone();
         self.files = (!files.is_empty()).then(|| {
             let watcher = &self.context.files;
@@ -309,7 +309,7 @@ impl Task {
             _ => (self.context.handle(&self.key, revision, credentials), None),
         };
         let back_link = self.back_link.clone();
-        current.transport.on_broken(move || drop(back_link.send(Message::Broken(generation))));
+        current.transport.on_broken(move || _ = back_link.send(Message::Broken(generation)));
         switch.turn(current.transport.clone(), generation);
         let valid_until = current.transport.expires().filter(|_| current.renewal_pause.is_none());
         let client = client.filter(|client| client.default_namespace() == current.transport.default_namespace());

@@ -34,7 +34,8 @@ impl Default for Timing {
 impl Timing {
     /// Probes of many clusters are spread over the interval's last tenth.
     pub(super) fn next_probe(&self, now: Now) -> Duration {
-        now.mono + self.probe_interval - self.probe_interval / 10 * now.jitter / 1_000
+        let earlier = self.probe_interval / 10 * now.jitter / 1_000;
+        now.mono + self.probe_interval.saturating_sub(earlier)
     }
 
     pub(super) fn next_probe_after_failure(&self, now: Now) -> Duration {
