@@ -321,3 +321,37 @@ async fn say(greetings: &Api<Greeting>, text: &str) -> Result<(), kube::Error> {
     let patch = Patch::Merge(json!({ "spec": { "text": text } }));
     greetings.patch("hello", &PatchParams::default(), &patch).await.map(drop)
 }
+
+// The binary.
+
+const CHILD: &str = "WRITING_A_CONTROLLER_CHILD";
+
+/// In the child it is the binary; the parent is the test.
+#[test]
+fn the_binary_runs_on_a_kubeconfig() -> Result<(), Box<dyn Error>> {
+    if std::env::var_os(CHILD).is_some() {
+        return greetings::binary::main();
+    }
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let hub = TestServer::builder().name("hub").install(Cluster::crd()).install(Greeting::crd()).start().await?;
+        let prod = TestServer::builder().name("admin@prod").start().await?;
+        let directory = tempfile::tempdir()?;
+        let files = [&hub, &prod].map(|server| (directory.path().join(server.name()), server));
+        for (file, server) in &files {
+            std::fs::write(file, server.kubeconfig_yaml(&server.admin()))?;
+        }
+        let client = hub.client().await?;
+        let mut asked = greeting("hi");
+        asked.metadata.uid = None;
+        Api::all(client.clone()).create(&PostParams::default(), &asked).await?;
+        Api::all(client).create(&PostParams::default(), &cluster(None)).await?;
+
+        let _child = tokio::process::Command::new(std::env::current_exe()?)
+            .args(["--exact", "the_binary_runs_on_a_kubeconfig"])
+            .env(CHILD, "1")
+            .env("KUBECONFIG", std::env::join_paths(files.map(|(file, _)| file))?)
+            .kill_on_drop(true)
+            .spawn()?;
+        said(&prod, "hi").await
+    })
+}
