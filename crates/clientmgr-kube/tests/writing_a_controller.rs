@@ -9,7 +9,7 @@ use std::time::Duration;
 use clientmgr_fake::FakeClientProvider;
 use clientmgr_fake::apiserver::{Fault, NoSocket, Replacement, Requests, TestServer};
 use clientmgr_kube::{
-    BoundStates, ClientManager, ClusterConfig, ClusterObject as _, ConnectedAt, Fleet, NamespacedName, ObjectKey,
+    BoundState as _, BoundStates, ClientManager, ClusterConfig, ClusterObject as _, ConnectedAt, Fleet, NamespacedName, ObjectKey,
     ObservedCluster,
 };
 use futures::channel::mpsc;
