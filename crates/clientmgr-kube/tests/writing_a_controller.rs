@@ -9,8 +9,8 @@ use std::time::Duration;
 use clientmgr_fake::FakeClientProvider;
 use clientmgr_fake::apiserver::{Fault, NoSocket, Replacement, Requests, TestServer};
 use clientmgr_kube::{
-    BoundState as _, BoundStates, ClientManager, ClusterConfig, ClusterObject as _, ConnectedAt, Fleet, NamespacedName, ObjectKey,
-    ObservedCluster,
+    BoundState as _, BoundStates, ClientManager, ClusterConfig, ClusterObject as _, ConnectedAt, Fleet, NamespacedName,
+    ObjectKey, ObservedCluster,
 };
 use futures::channel::mpsc;
 use greetings::cluster::{Cluster, ClusterSpec, ClusterStatus};
@@ -29,7 +29,7 @@ use serde_json::json;
 /// A cluster object as a cache may have it: fresh or stale, by the revision it tells.
 fn cluster(connected_at: Option<ConnectedAt>) -> Cluster {
     let mut cluster = Cluster::new("production", ClusterSpec { context: "admin@prod".to_owned() });
-    cluster.status = Some(ClusterStatus { connected_at: connected_at, error: None });
+    cluster.status = Some(ClusterStatus { connected_at, error: None });
     cluster
 }
 

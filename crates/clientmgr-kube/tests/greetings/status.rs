@@ -27,8 +27,7 @@ async fn publish_all(clusters: &Api<Cluster>, fleet: &Fleet) -> Result<(), Error
     for cluster in within(clusters.list(&ListParams::default())).await? {
         let Some(snapshot) = fleet.snapshot(&cluster.cluster_key()) else { continue };
         let error = snapshot.error.as_ref().filter(|_| !snapshot.is_connected());
-        let status =
-            ClusterStatus { connected_at: snapshot.connected_at, error: error.map(ToString::to_string) };
+        let status = ClusterStatus { connected_at: snapshot.connected_at, error: error.map(ToString::to_string) };
         if cluster.status.as_ref() != Some(&status) {
             let patch = Patch::Merge(json!({ "status": status }));
             within(clusters.patch_status(&cluster.name_any(), &PatchParams::default(), &patch)).await?;
