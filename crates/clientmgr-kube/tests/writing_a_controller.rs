@@ -7,16 +7,16 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use clientmgr_fake::FakeClientProvider;
-use clientmgr_fake::apiserver::{Fault, NoSocket, Requests, TestServer};
+use clientmgr_fake::apiserver::{Fault, NoSocket, Replacement, Requests, TestServer};
 use clientmgr_kube::{
-    BoundStates, ClientManager, ClusterObject as _, ConnectedAt, Endpoint, Fleet, NamespacedName, ObjectKey,
-    ObservedCluster, to_micro_time,
+    BoundState as _, BoundStates, ClientManager, ClusterConfig, ClusterObject as _, ConnectedAt, Fleet, NamespacedName,
+    ObjectKey, ObservedCluster,
 };
 use futures::channel::mpsc;
 use greetings::cluster::{Cluster, ClusterSpec, ClusterStatus};
 use greetings::controller::run;
 use greetings::greeting::{self, Context, Greeting, GreetingSpec, RESYNC, RETRY, cleanup, reconcile};
-use greetings::keeper::keep_connected;
+use greetings::status::publish;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::controller::Action;
@@ -29,7 +29,7 @@ use serde_json::json;
 /// A cluster object as a cache may have it: fresh or stale, by the revision it tells.
 fn cluster(connected_at: Option<ConnectedAt>) -> Cluster {
     let mut cluster = Cluster::new("production", ClusterSpec { context: "admin@prod".to_owned() });
-    cluster.status = Some(ClusterStatus { connected_at: connected_at.map(to_micro_time), error: None });
+    cluster.status = Some(ClusterStatus { connected_at, error: None });
     cluster
 }
 
@@ -167,7 +167,7 @@ async fn a_watch_that_broke_is_begun_anew() -> Result<(), Box<dyn Error>> {
     reconcile(&greeting("hi"), Some(&cluster), &context).await?;
     let standing = async |_| unreachable!("it stands");
     let broken = context.members.get_or_build::<_, std::io::Error, _>(&greeting("hi"), &cluster, standing).await?;
-    broken.task.abort();
+    broken.task.teardown();
     while !broken.task.is_finished() {
         tokio::task::yield_now().await;
     }
@@ -252,10 +252,10 @@ async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
     let key = NamespacedName::cluster_scoped("admin@prod");
     let old = prod.issue_token("greeter");
 
-    let fleet = Fleet::builder().build();
-    fleet.upsert(key.clone(), Endpoint::from_kubeconfig(&prod.kubeconfig_for(&old), "admin@prod"));
+    let fleet = Fleet::builder().probe_interval(Duration::from_millis(200)).build();
+    fleet.upsert(key.clone(), ClusterConfig::from_kubeconfig(&prod.kubeconfig_for(&old), "admin@prod"));
     let client = hub.client().await?;
-    let keeper = tokio::spawn(keep_connected(client.clone(), fleet.clone(), Duration::from_millis(50)));
+    let publishing = tokio::spawn(publish(client.clone(), fleet.clone()));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async { drop(stopped.await) };
     let controller = tokio::spawn(run(client.clone(), fleet.clone().into(), stopped));
@@ -271,33 +271,36 @@ async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
     let watch = || Requests::watch("configmaps");
     soon(prod.wait_for(watch().with(old.fingerprint()).answered())).await;
 
-    // The connection is replaced: a new token, and the fleet told of it.
-    let new = prod.rotate_token(&old, Duration::from_secs(3600));
-    fleet.upsert(key, Endpoint::from_kubeconfig(&prod.kubeconfig_for(&new), "admin@prod"));
-    let second = told(&clusters, |connected_at| connected_at > first).await?;
-    soon(prod.wait_for(watch().with(new.fingerprint()).answered())).await;
-    soon(prod.wait_for(watch().with(old.fingerprint()).ended())).await;
-
-    // From here on nothing comes with the old one.
-    let replaced = prod.marker();
+    // The token is rotated in place: the revision stays, and so does the watch.
+    let new = prod.issue_token("greeter");
+    fleet.upsert(key.clone(), ClusterConfig::from_kubeconfig(&prod.kubeconfig_for(&new), "admin@prod"));
+    assert_eq!(Some(fleet.reconnect(&key).await?), first);
+    prod.revoke(old.fingerprint());
+    let rotated = prod.marker();
     say(&greetings, "ho").await?;
     said(&prod, "ho").await?;
-    assert!(prod.requests_matching(Requests::any().since(replaced).with(old.fingerprint())).is_empty());
+    assert!(prod.requests_matching(Requests::any().since(rotated).with(old.fingerprint())).is_empty());
+
+    // Another cluster answers: a later revision, and everything is built again.
+    prod.replace(Replacement::SameCa)?;
+    let replaced = prod.marker();
+    let second = told(&clusters, |connected_at| connected_at > first).await?;
+    said(&prod, "ho").await?;
+    soon(prod.wait_for(watch().since(replaced).answered())).await;
 
     // The watch is alive: what others do to the map is undone.
     let maps: Api<ConfigMap> = Api::default_namespaced(prod.client().await?);
     maps.delete("hello", &DeleteParams::default()).await?;
     said(&prod, "ho").await?;
 
-    // The member stops, and comes back.
+    // The member stops, and comes back under the same revision.
     prod.stop().await;
-    told(&clusters, |connected_at| connected_at.is_none()).await?;
-    let stopped = prod.marker();
     say(&greetings, "ha").await?;
+    let back = prod.marker();
     prod.start().await?;
-    told(&clusters, |connected_at| connected_at > second).await?;
     said(&prod, "ha").await?;
-    soon(prod.wait_for(watch().since(stopped).with(new.fingerprint()).answered())).await;
+    soon(prod.wait_for(watch().since(back).with(new.fingerprint()).answered())).await;
+    assert_eq!(told(&clusters, |connected_at| connected_at.is_some()).await?, second);
 
     // What is deleted on the hub is gone on the member, and so is the watch.
     let last = prod.marker();
@@ -306,36 +309,17 @@ async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
     assert!(maps.get_opt("hello").await?.is_none());
     let deletion = Requests::delete("configmaps").since(last).with(new.fingerprint());
     assert_eq!(prod.requests_matching(deletion.status(200)).len(), 1);
-    soon(prod.wait_for(watch().since(stopped).with(new.fingerprint()).ended())).await;
+    soon(prod.wait_for(watch().since(back).with(new.fingerprint()).ended())).await;
 
     _ = stop.send(());
     soon(controller).await?;
-    keeper.abort();
+    publishing.abort();
     Ok(())
 }
 
 async fn say(greetings: &Api<Greeting>, text: &str) -> Result<(), kube::Error> {
     let patch = Patch::Merge(json!({ "spec": { "text": text } }));
     greetings.patch("hello", &PatchParams::default(), &patch).await.map(drop)
-}
-
-#[tokio::test]
-async fn a_check_alone_never_takes_up_new_credentials() -> Result<(), Box<dyn Error>> {
-    let prod = TestServer::builder().name("admin@prod").start().await?;
-    let key = NamespacedName::cluster_scoped("admin@prod");
-    let old = prod.issue_token("greeter");
-    let fleet = Fleet::builder().build();
-    fleet.upsert(key.clone(), Endpoint::from_kubeconfig(&prod.kubeconfig_for(&old), "admin@prod"));
-    let first = fleet.connect(&key).await?;
-
-    let new = prod.rotate_token(&old, Duration::from_secs(3600));
-    fleet.upsert(key.clone(), Endpoint::from_kubeconfig(&prod.kubeconfig_for(&new), "admin@prod"));
-    assert_eq!(fleet.check(&key).await?, first, "the old one still answers");
-    prod.revoke(old.fingerprint());
-    assert!(fleet.check(&key).await.is_err());
-    assert!(prod.requests_matching(Requests::any().with(new.fingerprint())).is_empty());
-    assert!(fleet.connect(&key).await? > first);
-    Ok(())
 }
 
 // The binary.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use clientmgr_kube::{Fleet, read_kubeconfig, read_kubeconfig_from};
 use futures::StreamExt as _;
 use futures::future::join_all;
+use tokio::sync::watch;
 
 const USAGE: &str = "usage: cargo run --example fleet [-- [--kubeconfig PATH] [--once]]";
 
@@ -49,14 +50,16 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         print(USAGE);
         return Ok(ExitCode::from(2));
     };
-    let fleet = Fleet::new();
+    let (fleet, headline) = (Fleet::new(), watch::Sender::new("──"));
     match kubeconfig {
         Some(path) => fleet.add_contexts(&read_kubeconfig_from(&path)?),
         None if once => fleet.add_contexts(&read_kubeconfig()?),
         None => {
+            // Time to read, on a terminal.
+            let pause = if std::io::stdout().is_terminal() { Duration::from_secs(4) } else { Duration::ZERO };
             tokio::select! {
-                () = show(&fleet) => {}
-                played = script::play(&fleet) => played?,
+                () = show(&fleet, &headline) => {}
+                played = script::play(&fleet, &headline, pause) => played?,
             }
             print(&table::render(&fleet.snapshots()));
             fleet.shutdown().await;
@@ -73,7 +76,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         return Ok(if all_connected { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     tokio::select! {
-        () = show(&fleet) => {}
+        () = show(&fleet, &headline) => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
     fleet.shutdown().await;
@@ -81,7 +84,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Prints the table after each change. On a terminal in place of the last one, and every second, as times pass.
-async fn show(fleet: &Fleet) {
+async fn show(fleet: &Fleet, headline: &watch::Sender<&'static str>) {
     let is_terminal = std::io::stdout().is_terminal();
     let (mut events, mut seconds) = (fleet.events(), tokio::time::interval(Duration::from_secs(1)));
     loop {
@@ -91,7 +94,7 @@ async fn show(fleet: &Fleet) {
         }
         // Clear the terminal, and start at its top.
         let place = if is_terminal { "\x1b[2J\x1b[H" } else { "" };
-        print(&format!("{place}{}", table::render(&fleet.snapshots())));
+        print(&format!("{place}{}\n{}", *headline.borrow(), table::render(&fleet.snapshots())));
         tokio::time::sleep(REDRAW).await;
     }
 }
@@ -103,6 +106,10 @@ fn print(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::watch::Sender;
+
     use super::Arguments;
 
     #[test]
@@ -118,7 +125,7 @@ mod tests {
     #[tokio::test]
     async fn the_script_plays_to_its_end() {
         let fleet = clientmgr_kube::Fleet::new();
-        super::script::play(&fleet).await.unwrap();
+        super::script::play(&fleet, &Sender::new(""), Duration::ZERO).await.unwrap();
         fleet.shutdown().await;
     }
 }

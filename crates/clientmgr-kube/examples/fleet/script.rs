@@ -8,45 +8,55 @@ use clientmgr_fake::apiserver::{Replacement, TestServer};
 use clientmgr_kube::{ClusterConfig, ConnectionState, Fleet, NamespacedName};
 use futures::StreamExt as _;
 use kube::config::Kubeconfig;
+use tokio::sync::watch::Sender;
 
-use crate::print;
-
-/// A test server is a fleet member that must do this soon.
+/// How long a step may take. It usually takes milliseconds.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-pub(crate) async fn play(fleet: &Fleet) -> Result<(), Box<dyn Error>> {
+/// Plays the script, with a pause after each step.
+pub(crate) async fn play(
+    fleet: &Fleet,
+    headline: &Sender<&'static str>,
+    pause: Duration,
+) -> Result<(), Box<dyn Error>> {
+    let title = |text| drop(headline.send_replace(text));
     let [rotated, stopped, replaced] = ["rotated", "stopped", "replaced"];
     let start = |name: &'static str| TestServer::builder().name(name).start();
     let (rotating, stopping, replacing) = (start(rotated).await?, start(stopped).await?, start(replaced).await?);
 
-    print("── three clusters connect; the credentials of the first last ten minutes");
-    let old = rotating.issue_expiring_token("alice", Duration::from_secs(600));
+    title("── three clusters connect");
+    let old = rotating.issue_token("alice");
     fleet.upsert(rotated, config(&rotating.kubeconfig_for(&old)));
     fleet.upsert(stopped, config(&stopping.kubeconfig()));
     fleet.upsert(replaced, config(&replacing.kubeconfig()));
     for cluster in fleet.clusters() {
         fleet.wait_connected(&cluster).await?;
     }
+    tokio::time::sleep(pause).await;
 
-    print("── rotation: the first gets a certificate of another user; its revision stays");
+    title("── rotation: the first gets a certificate of another user; its revision stays");
     let before = revision(fleet, rotated);
     let certificate = rotating.issue_certificate("bob", Duration::from_secs(3_600))?;
     fleet.upsert(rotated, config(&rotating.kubeconfig_for(&certificate)));
     until(fleet, rotated, |snapshot| snapshot.user.as_deref() == Some("bob")).await?;
     expect(revision(fleet, rotated) == before, "a rotation changed the revision")?;
+    tokio::time::sleep(pause).await;
 
-    print("── outage: the second stops, and comes back; its revision stays");
+    title("── outage: the second stops, and comes back; its revision stays");
     let before = revision(fleet, stopped);
     stopping.stop().await;
     until(fleet, stopped, |snapshot| snapshot.state == ConnectionState::Unavailable).await?;
+    tokio::time::sleep(pause).await;
     stopping.start().await?;
     until(fleet, stopped, |snapshot| snapshot.is_connected()).await?;
     expect(revision(fleet, stopped) == before, "an outage changed the revision")?;
+    tokio::time::sleep(pause).await;
 
-    print("── replacement: another cluster answers in place of the third, with a later revision");
+    title("── replacement: another cluster answers in place of the third, with a later revision");
     let before = revision(fleet, replaced);
     replacing.replace(Replacement::SameCa)?;
     until(fleet, replaced, |snapshot| snapshot.is_connected() && snapshot.connected_at > before).await?;
+    tokio::time::sleep(pause).await;
 
     for server in [rotating, stopping, replacing] {
         server.shutdown().await;
