@@ -7,8 +7,8 @@ use clientmgr_kube::ConnectErrorKind::{InvalidConfig, NoCredentials};
 use clientmgr_kube::kube::config::{AuthInfo, AuthProviderConfig, Kubeconfig};
 
 use crate::support::{
-    assert_refused, builder, certificate, connect, failure, fleet_with, key, kubeconfig, kubeconfig_of, server,
-    snapshot, until,
+    assert_refused, builder, certificate, connect, failure, fleet_with, key, kubeconfig, kubeconfig_of, private_key,
+    server, snapshot, until,
 };
 
 const CA: &str = "clusters[0].cluster.certificate-authority-data";
@@ -134,6 +134,7 @@ async fn a_no_proxy_that_is_not_understood_is_an_error() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&alone.stdout);
+        let said = format!("{said}{}", String::from_utf8_lossy(&alone.stderr));
         assert!(alone.status.success() && said.contains("1 passed"), "{said}");
         return;
     }
@@ -164,7 +165,7 @@ async fn a_missing_file_is_an_error_that_names_it() {
     let text = "the certificate authority cannot be read from \"/nowhere/at-all\"";
     assert_refused(&authority, NoCredentials, "clusters[0].cluster.certificate-authority", text).await;
     let certificate =
-        user(|user| (user.client_certificate, user.client_key_data) = (nowhere(), Some("aGVsbG8=".into())));
+        user(|user| (user.client_certificate, user.client_key_data) = (nowhere(), Some(private_key().into())));
     let text = "the client certificate cannot be read from \"/nowhere/at-all\"";
     assert_refused(&certificate, NoCredentials, "users[0].user.client-certificate", text).await;
 }
@@ -211,7 +212,7 @@ async fn a_device_or_a_directory_is_not_read() {
         let path = || Some(path.to_owned());
         for kubeconfig in [
             kubeconfig(|cluster, _| cluster.certificate_authority = path()),
-            user(|user| (user.client_certificate, user.client_key_data) = (path(), Some("aGVsbG8=".into()))),
+            user(|user| (user.client_certificate, user.client_key_data) = (path(), Some(private_key().into()))),
             user(|user| (user.client_certificate_data, user.client_key) = (Some(certificate()), path())),
             user(|user| user.token_file = path()),
         ] {

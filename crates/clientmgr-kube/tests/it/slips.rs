@@ -3,7 +3,7 @@
 use clientmgr_kube::kube::config::{AuthInfo, Cluster, ExecConfig, ExecInteractiveMode};
 use clientmgr_kube::{ConnectError, ConnectErrorKind};
 
-use crate::support::{self, certificate, everything, kubeconfig};
+use crate::support::{self, certificate, everything, kubeconfig, private_key};
 
 /// Connects with what `edit` makes of a cluster and a user; nothing that is told of the failure may hold `sesame`.
 async fn failure(edit: impl FnOnce(&mut Cluster, &mut AuthInfo)) -> ConnectError {
@@ -35,8 +35,10 @@ async fn a_secret_in_the_place_of_a_path_is_not_quoted() {
                 "users[0].user.client-key",
             ),
             (
-                failure(|_, user| (user.client_certificate, user.client_key_data) = (path(), Some("sesame".into())))
-                    .await,
+                failure(|_, user| {
+                    (user.client_certificate, user.client_key_data) = (path(), Some(private_key().into()))
+                })
+                .await,
                 "users[0].user.client-certificate",
             ),
             (

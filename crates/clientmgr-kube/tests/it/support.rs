@@ -73,9 +73,16 @@ pub(crate) fn kubeconfig_of(server: &TestServer, user: AuthInfo) -> Kubeconfig {
 
 /// A client certificate as a kubeconfig embeds it, for tests of what else is wrong.
 pub(crate) fn certificate() -> String {
-    let server = TestServer::builder().start_without_socket().unwrap();
-    let issued = server.issue_certificate("somebody", PATIENCE).unwrap();
-    base64::engine::general_purpose::STANDARD.encode(issued.certificate_pem().unwrap())
+    base64::engine::general_purpose::STANDARD.encode(issued().certificate_pem().unwrap())
+}
+
+/// A client key as a kubeconfig embeds it, for tests of what else is wrong.
+pub(crate) fn private_key() -> String {
+    base64::engine::general_purpose::STANDARD.encode(issued().key_pem().unwrap())
+}
+
+fn issued() -> Credential {
+    TestServer::builder().start_without_socket().unwrap().issue_certificate("somebody", PATIENCE).unwrap()
 }
 
 /// A fleet of the one context that `kubeconfig` has.
