@@ -207,7 +207,7 @@ async fn ask(loaded: Loaded, token: Option<String>) -> (String, Option<String>) 
         }
         Err(kube::Error::Api(status)) if status.code == 401 => "401".to_owned(),
         Err(kube::Error::Api(status)) if status.code == 403 => "anonymous".to_owned(),
-        Err(error) => match crate::config::translate::unanswered(error).kind() {
+        Err(error) => match crate::config::translate::cut_off(error.into()).kind() {
             crate::ConnectErrorKind::Tls => "tls".to_owned(),
             kind => format!("{kind:?}"),
         },

@@ -11,6 +11,10 @@ use super::files;
 use crate::error::{AuthProviderError, ConfigError, CredentialFile, Failure, TransportError};
 
 impl From<KubeconfigError> for ConfigError {
+    #[cfg_attr(
+        not(any(feature = "http-proxy", feature = "socks5")),
+        expect(clippy::match_wildcard_for_single_variants, reason = "another crate may enable kube's proxy features")
+    )]
     fn from(error: KubeconfigError) -> Self {
         match error {
             KubeconfigError::CurrentContextNotSet => Self::NoContext { context: String::new() },
@@ -30,7 +34,7 @@ impl From<KubeconfigError> for ConfigError {
             KubeconfigError::LoadClientKey(error) => material(CredentialFile::ClientKey, error),
             KubeconfigError::ParseCertificates(_) => Self::Pem { material: CredentialFile::CertificateAuthority },
             // The proxy's URL, and `NO_PROXY`.
-            KubeconfigError::ParseProxyUrl(_) => Self::MalformedProxy,
+            _ => Self::MalformedProxy,
         }
     }
 }
