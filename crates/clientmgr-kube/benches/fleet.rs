@@ -169,7 +169,13 @@ async fn rotation(server: &Server) -> Row {
     }
     fleet.shutdown().await;
     let p99 = quantile(times, 99);
-    Row { what: "rotation: new credential in use, p99".to_owned(), unit: "ms", fleet: p99, baseline: None, budget: 100.0 }
+    Row {
+        what: "rotation: new credential in use, p99".to_owned(),
+        unit: "ms",
+        fleet: p99,
+        baseline: None,
+        budget: 100.0,
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "a bench reports to its user")]
@@ -191,7 +197,8 @@ fn report(rows: &[Row]) {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     std::fs::create_dir_all(target.join("bench")).expect("the target directory can be written");
     let path = target.join("bench/fleet.json");
-    std::fs::write(&path, serde_json::json!({ "rows": rows }).to_string()).expect("the target directory can be written");
+    std::fs::write(&path, serde_json::json!({ "rows": rows }).to_string())
+        .expect("the target directory can be written");
     println!("saved as {}", path.display());
 }
 
