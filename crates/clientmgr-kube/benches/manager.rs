@@ -263,11 +263,8 @@ fn report(rows: &[Row]) {
     let path = target().join("bench/manager.json");
     std::fs::create_dir_all(path.parent().expect("has a parent")).expect("the target directory can be written");
     let verdict = verdict(rows);
-    std::fs::write(
-        &path,
-        serde_json::json!({ "rows": rows, "verdict": verdict }).to_string(),
-    )
-    .expect("the target directory can be written");
+    std::fs::write(&path, serde_json::json!({ "rows": rows, "verdict": verdict }).to_string())
+        .expect("the target directory can be written");
     println!("\n{}\n{verdict}", table(rows));
     println!("saved as {}", path.display());
 }

@@ -3,8 +3,8 @@
 //! A scheduler may start two threads on one core, and a virtual machine's two processors are now the two threads of a
 //! single core, now cores that share a cache, now cores that do not. In the first case nothing is faster on two threads
 //! and in the last nothing that shares memory is. So every thread is pinned to a processor, and what is measured on two
-//! threads stands between two looks at the machine: where it had not just two cores with a common cache, what was
-//! measured is the machine, and is measured again.
+//! threads stands between two looks at the machine: where it did not have two cores with a common cache, the measurement
+//! does not count.
 
 #![expect(unreachable_pub, reason = "a module of a bench, which has no public interface")]
 

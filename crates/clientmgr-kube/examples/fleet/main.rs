@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clientmgr_kube::{Fleet, read_kubeconfig, read_kubeconfig_from};
+use clientmgr_kube::{ClusterSnapshot, Fleet, read_kubeconfig, read_kubeconfig_from};
 use futures::StreamExt as _;
 use futures::future::join_all;
 use tokio::sync::watch;
@@ -72,7 +72,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         join_all(clusters.iter().map(|cluster| fleet.wait_connected(cluster))).await;
         let snapshots = fleet.snapshots();
         print(&table::render(&snapshots));
-        let all_connected = snapshots.iter().all(|snapshot| snapshot.is_connected());
+        let all_connected = snapshots.iter().all(ClusterSnapshot::is_connected);
         return Ok(if all_connected { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     tokio::select! {

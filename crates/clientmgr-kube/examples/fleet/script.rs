@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::{Replacement, TestServer};
-use clientmgr_kube::{ClusterConfig, ConnectionState, Fleet, NamespacedName};
+use clientmgr_kube::{ClusterConfig, ClusterSnapshot, ConnectedAt, ConnectionState, Fleet, NamespacedName};
 use futures::StreamExt as _;
 use kube::config::Kubeconfig;
 use tokio::sync::watch::Sender;
@@ -19,7 +19,7 @@ pub(crate) async fn play(
     headline: &Sender<&'static str>,
     pause: Duration,
 ) -> Result<(), Box<dyn Error>> {
-    let title = |text| drop(headline.send_replace(text));
+    let title = |text| headline.send_modify(|headline| *headline = text);
     let [rotated, stopped, replaced] = ["rotated", "stopped", "replaced"];
     let start = |name: &'static str| TestServer::builder().name(name).start();
     let (rotating, stopping, replacing) = (start(rotated).await?, start(stopped).await?, start(replaced).await?);
@@ -48,7 +48,7 @@ pub(crate) async fn play(
     until(fleet, stopped, |snapshot| snapshot.state == ConnectionState::Unavailable).await?;
     tokio::time::sleep(pause).await;
     stopping.start().await?;
-    until(fleet, stopped, |snapshot| snapshot.is_connected()).await?;
+    until(fleet, stopped, ClusterSnapshot::is_connected).await?;
     expect(revision(fleet, stopped) == before, "an outage changed the revision")?;
     tokio::time::sleep(pause).await;
 
@@ -68,7 +68,7 @@ fn config(kubeconfig: &Kubeconfig) -> ClusterConfig {
     ClusterConfig::from_kubeconfig(kubeconfig, kubeconfig.current_context.as_deref().unwrap_or_default())
 }
 
-fn revision(fleet: &Fleet, cluster: &str) -> Option<clientmgr_kube::ConnectedAt> {
+fn revision(fleet: &Fleet, cluster: &str) -> Option<ConnectedAt> {
     fleet.snapshot(&NamespacedName::cluster_scoped(cluster))?.connected_at
 }
 
@@ -77,11 +77,7 @@ fn expect(holds: bool, otherwise: &str) -> Result<(), Box<dyn Error>> {
 }
 
 /// Waits until the cluster's snapshot is as it must become.
-async fn until(
-    fleet: &Fleet,
-    cluster: &str,
-    reached: impl Fn(&clientmgr_kube::ClusterSnapshot) -> bool,
-) -> Result<(), Box<dyn Error>> {
+async fn until(fleet: &Fleet, cluster: &str, reached: impl Fn(&ClusterSnapshot) -> bool) -> Result<(), Box<dyn Error>> {
     let (mut events, key) = (fleet.events(), NamespacedName::cluster_scoped(cluster));
     let waiting = async {
         while events.next().await.is_some() {
