@@ -11,8 +11,11 @@ use crate::process::{Failure, cargo};
 ///
 /// Not `--all-features`: `openssl-tls` needs a system library and `aws-lc-rs` a long C build, and both would stand in
 /// one binary with ring. The habit `features` checks them, alone and together.
-pub(crate) const WHOLE_WORKSPACE: &[&str] =
-    &["--workspace", "--features", "clientmgr-fake/apiserver,clientmgr-fake/ring"];
+pub(crate) const WHOLE_WORKSPACE: &[&str] = &[
+    "--workspace",
+    "--features",
+    "clientmgr-fake/apiserver,clientmgr-fake/ring,clientmgr-kube/runtime,clientmgr-kube/schemars",
+];
 
 /// A member of the workspace.
 #[derive(Debug, Default)]
