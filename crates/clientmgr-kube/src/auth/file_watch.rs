@@ -116,7 +116,8 @@ impl FileWatcher {
     /// Watches the directories that `files` are in by now. Blocks.
     fn subscribe(&self, files: &[PathBuf], reported: &Arc<Notify>) {
         let mut watcher = lock(&self.watcher);
-        for directory in lock(&self.directories).forget_dropped() {
+        let left = lock(&self.directories).forget_dropped();
+        for directory in left {
             // Fails where the directory is gone, and its watch with it.
             let _ = watcher.as_mut().map(|watcher| watcher.unwatch(&directory));
         }
