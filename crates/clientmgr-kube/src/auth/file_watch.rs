@@ -54,13 +54,21 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 
 /// Watches directories for all files of a fleet: the system has few watchers, and each is a thread.
 #[derive(Clone, Default)]
-pub(crate) struct FileWatcher(Arc<Mutex<Directories>>);
+pub(crate) struct FileWatcher {
+    /// None until the first directory, and where the system gives none. To watch a directory waits for the thread that
+    /// reports: what that one locks is not to be locked meanwhile.
+    watcher: Arc<Mutex<Option<RecommendedWatcher>>>,
+    directories: Arc<Mutex<Directories>>,
+}
 
 #[derive(Default)]
 struct Directories {
-    /// None until the first directory, and where the system gives none.
-    watcher: Option<RecommendedWatcher>,
     watched: HashMap<PathBuf, Vec<Weak<Notify>>>,
+}
+
+/// Each lock guards what is whole between two steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Calls back while it is alive.
@@ -107,40 +115,52 @@ impl FileWatcher {
 
     /// Watches the directories that `files` are in by now. Blocks.
     fn subscribe(&self, files: &[PathBuf], reported: &Arc<Notify>) {
+        let mut watcher = lock(&self.watcher);
+        let left = lock(&self.directories).forget_dropped();
+        for directory in left {
+            // Fails where the directory is gone, and its watch with it.
+            let _ = watcher.as_mut().map(|watcher| watcher.unwatch(&directory));
+        }
         for directory in files.iter().flat_map(|file| directories(file)) {
-            let mut this = self.lock();
-            this.forget_dropped();
-            let Some(subscribers) = this.watched.get_mut(&directory) else {
-                match this.watch(&directory, Arc::downgrade(&self.0)) {
-                    Ok(()) => drop(this.watched.insert(directory, vec![Arc::downgrade(reported)])),
-                    Err(error) => {
-                        tracing::debug!(%error, "a directory cannot be watched: its files are read every minute");
-                    }
-                }
+            if lock(&self.directories).join(&directory, reported) {
                 continue;
-            };
-            if !subscribers.iter().any(|subscriber| subscriber.as_ptr() == Arc::as_ptr(reported)) {
-                subscribers.push(Arc::downgrade(reported));
+            }
+            match self.watch_directory(&mut watcher, &directory) {
+                Ok(()) => lock(&self.directories).add(directory, reported),
+                Err(error) => {
+                    tracing::debug!(%error, "a directory cannot be watched: its files are read every minute");
+                }
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Directories> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn watch_directory(&self, watcher: &mut Option<RecommendedWatcher>, directory: &Path) -> notify::Result<()> {
+        let watcher = match watcher {
+            Some(watcher) => watcher,
+            none => none.insert(notify::recommended_watcher({
+                let directories = Arc::downgrade(&self.directories);
+                move |event: notify::Result<notify::Event>| {
+                    let Some(directories) = directories.upgrade() else { return };
+                    lock(&directories).report(event.ok().as_ref());
+                }
+            })?),
+        };
+        watcher.watch(directory, RecursiveMode::NonRecursive)
     }
 }
 
 impl Directories {
-    fn watch(&mut self, directory: &Path, directories: Weak<Mutex<Self>>) -> notify::Result<()> {
-        let watcher = match &mut self.watcher {
-            Some(watcher) => watcher,
-            none => none.insert(notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                let Some(directories) = directories.upgrade() else { return };
-                let directories = directories.lock().unwrap_or_else(PoisonError::into_inner);
-                directories.report(event.ok().as_ref());
-            })?),
-        };
-        watcher.watch(directory, RecursiveMode::NonRecursive)
+    /// Reports to `reported` too, where the directory is watched already.
+    fn join(&mut self, directory: &Path, reported: &Arc<Notify>) -> bool {
+        let Some(subscribers) = self.watched.get_mut(directory) else { return false };
+        if !subscribers.iter().any(|subscriber| subscriber.as_ptr() == Arc::as_ptr(reported)) {
+            subscribers.push(Arc::downgrade(reported));
+        }
+        true
+    }
+
+    fn add(&mut self, directory: PathBuf, reported: &Arc<Notify>) {
+        self.watched.insert(directory, vec![Arc::downgrade(reported)]);
     }
 
     /// Reports an event to those whose directories it is about: to all where it does not say.
@@ -157,16 +177,17 @@ impl Directories {
         concerned.flat_map(|(_, subscribers)| subscribers).filter_map(Weak::upgrade).for_each(|it| it.notify_one());
     }
 
-    fn forget_dropped(&mut self) {
-        let watcher = &mut self.watcher;
+    /// Forgets who was dropped, and returns the directories that nobody is left for.
+    fn forget_dropped(&mut self) -> Vec<PathBuf> {
+        let mut left = Vec::new();
         self.watched.retain(|directory, subscribers| {
             subscribers.retain(|subscriber| subscriber.strong_count() > 0);
             if subscribers.is_empty() {
-                // Fails where the directory is gone, and its watch with it.
-                let _ = watcher.as_mut().map(|watcher| watcher.unwatch(directory));
+                left.push(directory.clone());
             }
             !subscribers.is_empty()
         });
+        left
     }
 }
 
@@ -274,12 +295,12 @@ mod tests {
         fs::write(&b, "b").unwrap();
         change(&mut of_second).await;
         assert!(of_first.try_recv().is_err(), "the other file did not change");
-        assert_eq!(watcher.lock().watched.len(), 1);
+        assert_eq!(super::lock(&watcher.directories).watched.len(), 1);
 
         drop(first);
         let left = async {
             loop {
-                let mut directories = watcher.lock();
+                let mut directories = super::lock(&watcher.directories);
                 directories.forget_dropped();
                 if directories.watched.values().map(Vec::len).eq([1]) {
                     return;

@@ -32,6 +32,10 @@ pub(crate) trait CredentialRequests: Send + Sync {
     fn unauthorized(&self, generation: u64) -> BoxFuture<'static, bool>;
 }
 
+/// How often a request that is refused is sent again with newer credentials. Twice, since a renewal that was under way may
+/// have loaded the very credentials that were refused, while they still passed.
+const RENEWALS: usize = 2;
+
 /// The switch of one (cluster, revision).
 pub(crate) struct Switch {
     cluster: NamespacedName,
@@ -151,8 +155,8 @@ impl Switch {
         Ok(answer.map(|body| fence.guard_body(body)))
     }
 
-    /// Sends `request`, with newer credentials where those of `current` have expired, and once more with newer ones where
-    /// the server refuses them.
+    /// Sends `request`, with newer credentials where those of `current` have expired, and again with newer ones where the
+    /// server refuses them.
     async fn exchange(&self, request: Request<Body>, mut current: Current) -> Result<Response<ResponseBody>, BoxError> {
         let mut may_ask = true;
         if current.transport.expires().is_some_and(|expires| expires <= (self.clock)()) {
@@ -162,16 +166,19 @@ impl Switch {
                 None => may_ask = false,
             }
         }
-        let again = if may_ask { try_clone(&request) } else { None };
-        let answer = current.transport.send(request).await?;
-        if answer.status() != StatusCode::UNAUTHORIZED {
-            return Ok(answer);
+        let mut again = if may_ask { try_clone(&request) } else { None };
+        let mut answer = current.transport.send(request).await?;
+        for _ in 0..RENEWALS {
+            if answer.status() != StatusCode::UNAUTHORIZED {
+                break;
+            }
+            let Some(request) = again.take() else { break };
+            let Some(newer) = self.newer_than(current.generation).await else { break };
+            again = try_clone(&request);
+            answer = newer.transport.send(request).await?;
+            current = newer;
         }
-        let Some(again) = again else { return Ok(answer) };
-        match self.newer_than(current.generation).await {
-            Some(newer) => newer.transport.send(again).await,
-            None => Ok(answer),
-        }
+        Ok(answer)
     }
 
     /// Credentials newer than those of `generation`, after asking for them where there are none yet.
