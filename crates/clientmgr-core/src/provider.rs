@@ -28,14 +28,14 @@ pub struct Connection<C, R> {
 /// - The answer is the connection that is **current** when the future completes: never one that is being replaced.
 /// - Client and revision belong together: a client never changes its cluster or server behind the same revision.
 /// - Revisions keep the promises of [`Revision`].
-/// - The answer comes quickly. A provider that is connecting says [`ProviderError::Unavailable`]; it does not make the
-///   caller wait for the connect, since that would let one hung cluster hold up every reconcile that names it.
+/// - The answer comes quickly. A provider that is connecting returns [`ProviderError::Unavailable`]. If it waited for the
+///   connect, one hung cluster would delay every reconcile that names it.
 ///
 /// The laws in `clientmgr-fake` check these for any provider.
 ///
 /// # Cancel safety
 ///
-/// Callers drop the future of [`connection`](Self::connection) at any await. An implementation must lose nothing by it.
+/// Callers may drop the future of [`connection`](Self::connection) at any await. An implementation must lose nothing then.
 ///
 /// # Example
 ///
@@ -69,16 +69,16 @@ pub struct Connection<C, R> {
 pub trait ClientProvider: Send + Sync {
     /// A client: a cheap handle that many threads may use at once.
     type Client: Clone + Send + Sync + 'static;
-    /// What a cluster is known by.
+    /// The key of a cluster.
     type Key: Key;
     /// The identity of a connection.
     type Revision: Revision;
 
-    /// The cluster's current connection, or why there is none.
+    /// Returns the cluster's current connection.
     ///
     /// # Errors
     ///
-    /// [`ProviderError`] says what the caller can do about it.
+    /// [`ProviderError`] says why there is none, and what the caller can do.
     async fn connection(&self, cluster: &Self::Key) -> Result<Connection<Self::Client, Self::Revision>, ProviderError>;
 }
 

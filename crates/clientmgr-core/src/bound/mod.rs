@@ -1,7 +1,7 @@
 //! State bound to a client: the one-step form of `refresh` and `client`, which cannot be misused.
 //!
-//! The rules are those of the manager; the entry lives beside the state it is about, in one slot. What must not live
-//! here: tasks and timers. Whatever a state runs in the background, its builder starts and its teardown stops.
+//! The rules are those of the manager. The entry is stored beside its state, in one slot. What must not live here: tasks
+//! and timers. What a state runs in the background, its builder starts and its teardown stops.
 
 mod error;
 mod shard;
@@ -65,12 +65,11 @@ pub trait BoundState: Send + Sync + 'static {
 
 /// States that belong to an object and a cluster, each built on one client.
 ///
-/// [`get_or_build`](Self::get_or_build) is all a reconcile needs: it returns the standing state while it is right, and
-/// otherwise tears it down and builds a new one on the current client.
+/// [`get_or_build`](Self::get_or_build) is all that a reconcile needs: it returns the current state while it is right, and
+/// otherwise tears it down, waits until it has ended, and builds a new one on the current client.
 ///
-/// Keep one map for each kind of state. Every map follows the clients for itself, so several maps over one provider do
-/// not disturb each other, nor a [`ClientManager`](crate::ClientManager) beside them. Dropping the map tears down
-/// everything in it.
+/// Keep one map for each kind of state. Each map has entries of its own, so several maps over one provider do not disturb
+/// each other, nor a [`ClientManager`](crate::ClientManager) beside them. Dropping the map tears down all its states.
 ///
 /// # Example
 ///
@@ -90,7 +89,7 @@ pub trait BoundState: Send + Sync + 'static {
 ///     P: ClientProvider<Client = String, Key = NamespacedName, Revision = ConnectedAt>,
 /// {
 ///     let watch = watches.get_or_build(&object, cluster, Watch::start).await?;
-///     // `watch` runs on the connection that `cluster` tells of.
+///     // `watch` runs on the connection that `cluster` names.
 /// #   let _ = watch;
 ///     Ok(())
 /// }
@@ -101,49 +100,47 @@ pub struct BoundStates<P: ClientProvider, O: Key, S: BoundState> {
 }
 
 impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
-    /// A map without states, whose clients come from `provider`.
+    /// Returns a map without states, whose clients come from `provider`.
     pub fn new(provider: P) -> Self {
         Self { provider, shards: Sharded::new(Shards::Few) }
     }
 
-    /// The provider.
+    /// Returns the provider.
     pub fn provider(&self) -> &P {
         &self.provider
     }
 
-    /// How many objects are remembered: those that asked for a state and were not forgotten.
+    /// Returns how many objects are remembered: those that requested a state and were not forgotten.
     pub fn objects(&self) -> usize {
         let mut objects = 0;
         self.shards.with_each(|shard| objects += shard.len());
         objects
     }
 
-    /// The state of `object` on `cluster`: the standing one while it is right, else a new one that `build` makes on the
-    /// current client.
+    /// Returns the state of `object` on `cluster`: the current one while it is right, else a new one that `build` makes on
+    /// the current client.
     ///
-    /// While the cluster object tells of the connection that the standing state was built on, or is known to be older,
-    /// that state is returned at once and the provider is not asked. Otherwise the old state is torn down first,
-    /// then a client is obtained, then the new one is built. So at no time are there two.
+    /// The current state is right while the cluster object names the connection that it was built on, or is known to be
+    /// older. Then the provider is not asked. Otherwise the state is torn down, then its [end](BoundState::ended) is
+    /// awaited, then a client is requested, then the new state is built. So there are never two.
     ///
-    /// One build runs at a time for an object on a cluster: further calls wait for it and share what it made. Other
-    /// objects, and other clusters of the same object, never wait. A build has no deadline of its own: give it one; and
-    /// it must not ask for the state that it is to make, since it would wait for itself.
+    /// One build runs at a time for an object on a cluster: further calls wait for it and share its state. Other objects,
+    /// and other clusters of the same object, do not wait. A build has no deadline of its own; give it one. It must not
+    /// request the state that it builds, since it would wait for itself.
     ///
-    /// `Ok` says that the state is built on the right connection, not that the cluster answers: a standing state is
-    /// returned without asking anybody. The handle may be cloned, yet should not outlive the reconcile: after the
-    /// teardown it is of no use.
+    /// `Ok` means that the state is built on the right connection, not that the cluster answers. The handle may be cloned,
+    /// and is of no use after the teardown.
     ///
     /// # Errors
     ///
-    /// - [`BoundError::Client`]: there is no client to build on; its
-    ///   [`next_step`](crate::ClientError::next_step) tells what to do. It is never
-    ///   [`RefreshRequired`](crate::ClientError::RefreshRequired).
-    /// - [`BoundError::Build`]: `build` failed. Nothing stands; the next call builds again.
+    /// - [`BoundError::Client`]: there is no client to build on. Its [`next_step`](crate::ClientError::next_step) says what
+    ///   to do. It is never [`RefreshRequired`](crate::ClientError::RefreshRequired).
+    /// - [`BoundError::Build`]: `build` failed. There is no state, and the next call builds again.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future, at whatever await, drops an unfinished build and leaves nothing half-built. The next call
-    /// starts where this one stood: a state that was torn down stays so, one that stands is returned.
+    /// Dropping the future at any await drops an unfinished build and leaves nothing half-built. A state that was torn down
+    /// stays so, and the next call still waits for its end.
     pub async fn get_or_build<E, F>(
         &self,
         object: &O,
@@ -182,19 +179,18 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
         slot.install(state).ok_or_else(|| forgotten().into())
     }
 
-    /// Tears down `broken`, if it is the state that stands for `object` on `cluster`, so that the next
-    /// [`get_or_build`](Self::get_or_build) builds a new one. For a state that broke by itself.
+    /// Tears down `broken`, if it is the current state of `object` on `cluster`, so that the next
+    /// [`get_or_build`](Self::get_or_build) builds a new one. Call it for a state that broke by itself.
     ///
-    /// By the state and not by its name alone: one that was replaced meanwhile has a successor, which stays. Returns
-    /// whether `broken` was what stood. Where another call has its turn just then, that one goes first, and the teardown
-    /// comes before anything else is built.
+    /// Returns whether it was the current state. If it was replaced meanwhile, its successor stays. If another call of
+    /// `get_or_build` is running, the teardown comes after it, before the next build.
     pub fn discard(&self, object: &O, cluster: &P::Key, broken: &Arc<S>) -> bool {
         let slot = self.shards.with(object, |shard| shard.slot(object, cluster));
         slot.is_some_and(|slot| Visit::to(self, object, slot).slot().discard(broken))
     }
 
-    /// Forgets `object` on all clusters but those that `keep` is true of, and tears down its states there: for an object
-    /// that names other clusters now than it did before.
+    /// Forgets `object` on all clusters that `keep` returns false for, and tears down its states there. Call it when an
+    /// object may name other clusters than before.
     pub fn retain(&self, object: &O, keep: impl Fn(&P::Key) -> bool) {
         let all = self.shards.with(object, |shard| shard.slots(object));
         let all: Vec<_> = all.into_iter().map(|(cluster, slot)| (cluster, Visit::to(self, object, slot))).collect();
@@ -205,17 +201,19 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
         self.drop_ended();
     }
 
-    /// Forgets `object` and tears down its states on all clusters: call it when the object is deleted.
+    /// Forgets `object` and tears down its states on all clusters. Call it when the object is deleted.
     ///
-    /// A call that waits meanwhile ends in [`ClientError::Forgotten`](crate::ClientError::Forgotten). So does one whose
-    /// build is under way, when it comes to its end, and what it made is torn down: a build cannot be stopped from
-    /// outside. Should the object be back by then, its new build may run beside that one.
+    /// Does not wait for the [end](BoundState::ended) of a state. If the object requests a state again, that build waits.
+    ///
+    /// A waiting call ends in [`ClientError::Forgotten`](crate::ClientError::Forgotten). So does a call whose build is
+    /// running, when the build completes, and its state is torn down: a build cannot be stopped from outside. If the object
+    /// is back by then, its new build may run beside that one.
     pub fn forget(&self, object: &O) {
         self.retain(object, |_| false);
     }
 
-    /// Forgets `cluster` and tears down the states of all objects on it: call it when the cluster is gone for good.
-    /// Looks at every object.
+    /// Forgets `cluster` and tears down the states of all objects on it. Call it when the cluster is gone for good. Visits
+    /// every object.
     pub fn forget_cluster(&self, cluster: &P::Key) {
         let mut dropped = Vec::new();
         self.shards.with_each(|shard| dropped.extend(shard.slots_on(cluster)));
@@ -253,7 +251,7 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
     }
 }
 
-/// A call that uses a slot. When it ends, in whatever way, a slot that is over or was never used leaves the map.
+/// A call that uses a slot. When it ends, a slot that is over or was never used is removed from the map.
 struct Visit<'a, P: ClientProvider, O: Key, S: BoundState> {
     states: &'a BoundStates<P, O, S>,
     object: &'a O,

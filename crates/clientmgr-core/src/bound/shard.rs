@@ -9,12 +9,12 @@ use super::slot::Slot;
 use crate::sharded::HashMap;
 use crate::{Key, Revision};
 
-/// A slot and the cluster it belongs to.
-type Placed<K, R, S> = (K, Arc<Slot<R, S>>);
+/// The slots of an object, by cluster. An object uses few clusters.
+type Slots<K, R, S> = SmallVec<[(K, Arc<Slot<R, S>>); 1]>;
 
 pub(super) struct Shard<O, K, R, S> {
-    /// The slots of an object, by cluster. An object has at least one and uses few clusters.
-    slots: HashMap<O, SmallVec<[Placed<K, R, S>; 1]>>,
+    /// Every object here has a slot.
+    slots: HashMap<O, Slots<K, R, S>>,
     /// States that were torn down, whose slot is gone, and that have not ended yet. The next build of the same object and
     /// cluster waits for them.
     ending: Vec<(O, K, Arc<S>)>,
@@ -49,7 +49,7 @@ impl<O: Key, K: Key, R: Revision, S: BoundState> Shard<O, K, R, S> {
     }
 
     /// Returns the slots of `object`.
-    pub(super) fn slots(&self, object: &O) -> SmallVec<[Placed<K, R, S>; 1]> {
+    pub(super) fn slots(&self, object: &O) -> Slots<K, R, S> {
         self.slots.get(object).cloned().unwrap_or_default()
     }
 
@@ -104,7 +104,7 @@ impl<O: Key, K: Key, R: Revision, S: BoundState> Shard<O, K, R, S> {
 
 fn sweep<O: Key, K: Key, R: Revision, S: BoundState>(
     object: &O,
-    slots: &mut SmallVec<[Placed<K, R, S>; 1]>,
+    slots: &mut Slots<K, R, S>,
     ending: &mut Vec<(O, K, Arc<S>)>,
 ) {
     slots.retain(|(cluster, slot)| {

@@ -63,7 +63,9 @@ impl<O: Key, K: Key, R: Revision> Entries<O, K, R> {
         let mut dropped = Vec::new();
         self.shards.with_each(|shard| dropped.extend(shard.objects().cloned()));
         dropped.retain(|object| !keep(object));
-        dropped.iter().for_each(|object| self.forget(object));
+        for object in &dropped {
+            self.forget(object);
+        }
     }
 
     /// Forgets `cluster` for all objects.

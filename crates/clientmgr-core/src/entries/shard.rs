@@ -195,7 +195,9 @@ mod tests {
         for (forget, left) in table {
             let (mut shard, keys) = (TestShard::default(), Interner::new());
             let places = [(1, "a"), (1, "b"), (2, "a")];
-            places.iter().for_each(|(object, cluster)| store(&mut shard, &keys, *object, cluster, 1));
+            for (object, cluster) in places {
+                store(&mut shard, &keys, object, cluster, 1);
+            }
             let requests = places.map(|(object, cluster)| begin(&mut shard, &keys, object, cluster));
             forget(&mut shard);
             assert_eq!(places.map(|(object, cluster)| entry(&mut shard, object, cluster).is_some()), left);

@@ -36,7 +36,7 @@ pub(crate) trait CredentialRequests: Send + Sync {
 pub(crate) struct Switch {
     cluster: NamespacedName,
     revision: ConnectedAt,
-    link: Arc<dyn CredentialRequests>,
+    link: Mutex<Arc<dyn CredentialRequests>>,
     credentials_deadline: Duration,
     clock: Clock,
     state: Mutex<State>,
@@ -69,7 +69,7 @@ impl Switch {
         Arc::new(Self {
             cluster,
             revision,
-            link,
+            link: Mutex::new(link),
             credentials_deadline: *credentials_deadline,
             clock: Arc::clone(clock),
             state: Mutex::default(),
@@ -115,6 +115,11 @@ impl Switch {
         for connections in superseded.iter().filter_map(WeakConnections::upgrade).chain(current) {
             connections.revoke(&revoked);
         }
+    }
+
+    /// Asks for newer credentials at `link` from now on: a cluster that comes back has another member.
+    pub(crate) fn ask_for_credentials_at(&self, link: Arc<dyn CredentialRequests>) {
+        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = link;
     }
 
     /// Why this switch is revoked, if it is.
@@ -174,8 +179,9 @@ impl Switch {
         if let Some(newer) = self.current_if_newer(generation) {
             return Some(newer);
         }
+        let link = Arc::clone(&self.link.lock().unwrap_or_else(PoisonError::into_inner));
         // Whatever the answer, and also where none comes in time: what counts is where the switch stands then.
-        let _ = tokio::time::timeout(self.credentials_deadline, self.link.unauthorized(generation)).await;
+        let _ = tokio::time::timeout(self.credentials_deadline, link.unauthorized(generation)).await;
         self.current_if_newer(generation)
     }
 

@@ -45,13 +45,20 @@ pub(super) fn since_1970(time: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
 }
 
+/// Whether this is a runtime that keeps time. Timers panic outside of one, and nothing else tells.
+pub(super) fn keeps_time() -> bool {
+    let timer = || drop(tokio::time::sleep(Duration::ZERO));
+    tokio::runtime::Handle::try_current().is_ok() && std::panic::catch_unwind(timer).is_ok()
+}
+
 /// Awaits `work` within `deadline`. None where there is no runtime to keep the time: `work` needs none to end.
 pub(super) async fn timeout<T>(
     deadline: Duration,
     work: impl Future<Output = T>,
 ) -> Option<Result<T, tokio::time::error::Elapsed>> {
-    // A timer panics outside of a runtime.
-    tokio::runtime::Handle::try_current().ok()?;
+    if !keeps_time() {
+        return None;
+    }
     Some(tokio::time::timeout(deadline, work).await)
 }
 

@@ -107,9 +107,14 @@ impl Context {
         self.handles.of(cluster, revision, credentials, &self.settings)
     }
 
-    /// The runtime that tasks run on.
+    /// The runtime that tasks run on; none where it keeps no time.
     pub(super) fn runtime(&self) -> Option<Handle> {
-        self.runtime.clone().or_else(|| Handle::try_current().ok())
+        let runtime = self.runtime.clone().or_else(|| Handle::try_current().ok())?;
+        let keeps_time = {
+            let _within = runtime.enter();
+            clock::keeps_time()
+        };
+        keeps_time.then_some(runtime)
     }
 }
 
@@ -153,8 +158,9 @@ impl Fleet {
     /// loaded, is refused or not reached leaves the connection of before in use, and shows as the
     /// [snapshot's](Self::snapshot) error. If the same cluster answers, its revision and handle stay.
     pub fn upsert(&self, cluster: impl Into<NamespacedName>, config: impl Into<ClusterConfig>) {
-        self.watch_clock();
-        self.inner.registry.upsert(cluster.into(), &config.into(), &self.inner.context);
+        if self.inner.registry.upsert(cluster.into(), &config.into(), &self.inner.context) {
+            self.watch_clock();
+        }
     }
 
     /// Adds every context of `kubeconfig` as a cluster without a namespace, named as the context.

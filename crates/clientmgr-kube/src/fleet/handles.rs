@@ -33,6 +33,8 @@ impl Handles {
         let mut known = self.lock();
         let key = (cluster.clone(), revision);
         if let Some(alive) = known.handles.get(&key).and_then(Weak::upgrade) {
+            // It may be of a member that was removed since.
+            alive.ask_for_credentials_at(credentials());
             return alive;
         }
         if known.handles.len() >= known.sweep_at {

@@ -144,10 +144,10 @@ impl Registry {
         })
     }
 
-    /// Adds a cluster, or sends another configuration to one that is there.
-    pub(super) fn upsert(&self, key: NamespacedName, config: &ClusterConfig, context: &Arc<Context>) {
+    /// Adds a cluster, or sends another configuration to one that is there. Returns whether it was added.
+    pub(super) fn upsert(&self, key: NamespacedName, config: &ClusterConfig, context: &Arc<Context>) -> bool {
         if self.read(&key, |member| member.is_some_and(|member| member.configure(config))) {
-            return;
+            return false;
         }
         let event = key.clone();
         let added = self.clusters.write(|clusters| {
@@ -165,6 +165,7 @@ impl Registry {
         if added {
             context.events.changed(&event);
         }
+        added
     }
 
     /// Removes a cluster; its task fences the handle and ends. Returns whether there was one.

@@ -90,13 +90,17 @@ where
 
     /// Forgets `object` on all clusters, also what was stored before it had a UID. Call it when the object is deleted.
     pub fn forget<K: Resource + 'static>(&self, object: &K) {
-        ObjectKey::every_of(object).for_each(|key| self.inner.forget(&key));
+        for key in ObjectKey::every_of(object) {
+            self.inner.forget(&key);
+        }
     }
 
     /// Forgets `object` on all clusters that `keep` returns false for. Call it when an object may name other clusters than
     /// before.
     pub fn retain<K: Resource + 'static>(&self, object: &K, keep: impl Fn(&NamespacedName) -> bool) {
-        ObjectKey::every_of(object).for_each(|key| self.inner.retain(&key, &keep));
+        for key in ObjectKey::every_of(object) {
+            self.inner.retain(&key, &keep);
+        }
     }
 
     /// Forgets every object that `keep` returns false for. `keep` runs without a lock.

@@ -7,7 +7,8 @@ use clientmgr_kube::ConnectErrorKind::{InvalidConfig, NoCredentials};
 use clientmgr_kube::kube::config::{AuthInfo, AuthProviderConfig, Kubeconfig};
 
 use crate::support::{
-    assert_refused, builder, connect, failure, fleet_with, key, kubeconfig, kubeconfig_of, server, snapshot, until,
+    assert_refused, builder, certificate, connect, failure, fleet_with, key, kubeconfig, kubeconfig_of, private_key,
+    server, snapshot, until,
 };
 
 const CA: &str = "clusters[0].cluster.certificate-authority-data";
@@ -65,7 +66,7 @@ async fn a_missing_context_is_an_error() {
 async fn a_context_without_a_body_is_an_error() {
     let mut kubeconfig = kubeconfig(|_, _| ());
     kubeconfig.contexts[0].context = None;
-    assert_refused(&kubeconfig, InvalidConfig, "", "the kubeconfig has no context \"east\"").await;
+    assert_refused(&kubeconfig, InvalidConfig, "contexts[0].context", "the kubeconfig has no context \"east\"").await;
 }
 
 #[tokio::test]
@@ -133,6 +134,7 @@ async fn a_no_proxy_that_is_not_understood_is_an_error() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&alone.stdout);
+        let said = format!("{said}{}", String::from_utf8_lossy(&alone.stderr));
         assert!(alone.status.success() && said.contains("1 passed"), "{said}");
         return;
     }
@@ -162,7 +164,8 @@ async fn a_missing_file_is_an_error_that_names_it() {
     let authority = kubeconfig(|cluster, _| cluster.certificate_authority = nowhere());
     let text = "the certificate authority cannot be read from \"/nowhere/at-all\"";
     assert_refused(&authority, NoCredentials, "clusters[0].cluster.certificate-authority", text).await;
-    let certificate = user(|user| user.client_certificate = nowhere());
+    let certificate =
+        user(|user| (user.client_certificate, user.client_key_data) = (nowhere(), Some(private_key().into())));
     let text = "the client certificate cannot be read from \"/nowhere/at-all\"";
     assert_refused(&certificate, NoCredentials, "users[0].user.client-certificate", text).await;
 }
@@ -171,7 +174,7 @@ async fn a_missing_file_is_an_error_that_names_it() {
 async fn a_missing_file_of_a_key_or_a_token_is_an_error_that_names_the_field() {
     let nowhere = || Some("/nowhere/at-all".to_owned());
     let table = [
-        (user(|user| user.client_key = nowhere()), "client-key"),
+        (user(|user| (user.client_certificate_data, user.client_key) = (Some(certificate()), nowhere())), "client-key"),
         (user(|user| user.token_file = nowhere()), "tokenFile"),
     ];
     for (kubeconfig, field) in table {
@@ -209,8 +212,8 @@ async fn a_device_or_a_directory_is_not_read() {
         let path = || Some(path.to_owned());
         for kubeconfig in [
             kubeconfig(|cluster, _| cluster.certificate_authority = path()),
-            user(|user| user.client_certificate = path()),
-            user(|user| user.client_key = path()),
+            user(|user| (user.client_certificate, user.client_key_data) = (path(), Some(private_key().into()))),
+            user(|user| (user.client_certificate_data, user.client_key) = (Some(certificate()), path())),
             user(|user| user.token_file = path()),
         ] {
             let error = failure(&kubeconfig).await;
@@ -235,10 +238,17 @@ async fn what_is_not_base64_is_an_error() {
     let bad = || "not base64!".to_owned();
     let table = [
         (kubeconfig(|cluster, _| cluster.certificate_authority_data = Some(bad())), CA, "certificate authority"),
-        (user(|user| user.client_certificate_data = Some(bad())), CERTIFICATE, "client certificate"),
         (
             user(|user| {
-                user.client_certificate_data = Some(base64(NO_X509));
+                user.client_certificate_data = Some(bad());
+                user.client_key_data = Some(base64(NO_KEY).into());
+            }),
+            CERTIFICATE,
+            "client certificate",
+        ),
+        (
+            user(|user| {
+                user.client_certificate_data = Some(certificate());
                 user.client_key_data = Some(bad().into());
             }),
             KEY,

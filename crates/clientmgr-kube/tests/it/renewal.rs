@@ -168,8 +168,10 @@ async fn a_request_whose_token_is_refused_is_sent_again_with_the_next_one() {
         };
         let created = Api::<ConfigMap>::default_namespaced(client).create(&PostParams::default(), &map).await.unwrap();
         assert_eq!(created.data, map.data);
-        let log = rotated.server.requests_matching(Requests::any().since(marker));
-        assert_eq!(log.iter().map(|request| request.status).collect::<Vec<_>>(), [Some(401), Some(201)]);
+        let log = rotated.server.requests_matching(Requests::to("configmaps").since(marker));
+        // A file is read when it changes: then nothing is refused.
+        let statuses: Vec<_> = log.iter().map(|request| request.status).collect();
+        assert!(matches!(statuses[..], [Some(401), Some(201)] | [Some(201)]), "{statuses:?}");
     }
 }
 
@@ -184,11 +186,12 @@ async fn requests_that_are_refused_together_share_one_renewal() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_for_good_is_told_and_renewed_once() {
+async fn a_token_that_is_refused_for_good_is_told_and_its_plugin_does_not_run_for_every_probe() {
     let rotated = Rotated::new(Plugin::user).await;
     rotated.server.revoke(rotated.second.fingerprint());
-    let error = rotated.fleet.probe(&rotated.cluster).await.unwrap_err();
-    assert_eq!(error.kind(), ConnectErrorKind::Unauthorized, "{error:?}");
-    rotated.fleet.probe(&rotated.cluster).await.unwrap_err();
+    for _ in 0..5 {
+        let error = rotated.fleet.probe(&rotated.cluster).await.unwrap_err();
+        assert_eq!(error.kind(), ConnectErrorKind::Unauthorized, "{error:?}");
+    }
     assert_eq!(rotated.source.runs(), 2, "once at the connect, once since");
 }

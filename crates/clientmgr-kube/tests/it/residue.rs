@@ -77,6 +77,9 @@ async fn a_replaced_or_removed_connection_leaves_no_socket_and_no_task() {
     served(&fleet, &east).await.client.apiserver_version().await.unwrap();
 
     fleet.remove(&east);
+    // What is left is the fleet's own.
+    counted.comes_down_to((0, before.1 + 1)).await;
+    drop(fleet);
     counted.comes_down_to(before).await;
 }
 

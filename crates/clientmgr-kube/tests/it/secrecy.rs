@@ -6,7 +6,7 @@ use clientmgr_fake::apiserver::Fault;
 use clientmgr_kube::kube::config::{AuthInfo, Kubeconfig};
 use clientmgr_kube::{ClientManager, ClientProvider, ClusterConfig, ConnectErrorKind as Kind, Fleet};
 
-use crate::support::{builder, everything, fleet_with, key, kubeconfig, kubeconfig_of, server};
+use crate::support::{builder, certificate, everything, fleet_with, key, kubeconfig, kubeconfig_of, server};
 
 const SECRET: &str = "open-sesame";
 
@@ -42,7 +42,7 @@ fn places() -> Vec<Place> {
         Place {
             what: "key",
             kubeconfig: user(AuthInfo {
-                client_certificate_data: Some("aGVsbG8=".into()),
+                client_certificate_data: Some(certificate()),
                 client_key_data: Some(SECRET.into()),
                 ..AuthInfo::default()
             }),
@@ -101,7 +101,7 @@ fn plugins() -> Vec<Place> {
         Place {
             what: "plugin's broken token",
             kubeconfig: exec(format!(
-                r#"echo '{{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","snapshot":{{"token":"{SECRET} {SECRET}"}}}}'"#
+                r#"echo '{{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{{"token":"{SECRET} {SECRET}"}}}}'"#
             )),
             fails: (Kind::NoCredentials, "cannot be used"),
         },

@@ -3,7 +3,7 @@
 use clientmgr_kube::kube::config::{AuthInfo, Cluster, ExecConfig, ExecInteractiveMode};
 use clientmgr_kube::{ConnectError, ConnectErrorKind};
 
-use crate::support::{self, everything, kubeconfig};
+use crate::support::{self, certificate, everything, kubeconfig, private_key};
 
 /// Connects with what `edit` makes of a cluster and a user; nothing that is told of the failure may hold `sesame`.
 async fn failure(edit: impl FnOnce(&mut Cluster, &mut AuthInfo)) -> ConnectError {
@@ -29,8 +29,18 @@ async fn a_secret_in_the_place_of_a_path_is_not_quoted() {
         let path = || Some(secret.clone());
         let table = [
             (failure(|_, user| user.token_file = path()).await, "users[0].user.tokenFile"),
-            (failure(|_, user| user.client_key = path()).await, "users[0].user.client-key"),
-            (failure(|_, user| user.client_certificate = path()).await, "users[0].user.client-certificate"),
+            (
+                failure(|_, user| (user.client_certificate_data, user.client_key) = (Some(certificate()), path()))
+                    .await,
+                "users[0].user.client-key",
+            ),
+            (
+                failure(|_, user| {
+                    (user.client_certificate, user.client_key_data) = (path(), Some(private_key().into()))
+                })
+                .await,
+                "users[0].user.client-certificate",
+            ),
             (
                 failure(|cluster, _| cluster.certificate_authority = path()).await,
                 "clusters[0].cluster.certificate-authority",
@@ -49,7 +59,11 @@ async fn a_key_or_a_token_without_a_shape_in_the_place_of_a_path_is_not_quoted()
         let path = || Some(secret.to_owned());
         let table = [
             (failure(|_, user| user.token_file = path()).await, "users[0].user.tokenFile"),
-            (failure(|_, user| user.client_key = path()).await, "users[0].user.client-key"),
+            (
+                failure(|_, user| (user.client_certificate_data, user.client_key) = (Some(certificate()), path()))
+                    .await,
+                "users[0].user.client-key",
+            ),
         ];
         for (error, expected) in table {
             assert_eq!((error.kind(), error.field()), (ConnectErrorKind::NoCredentials, Some(expected)));
@@ -60,7 +74,10 @@ async fn a_key_or_a_token_without_a_shape_in_the_place_of_a_path_is_not_quoted()
 
 #[tokio::test]
 async fn the_field_that_a_secret_belongs_into_is_told() {
-    let error = failure(|_, user| user.client_key = Some("LS0tsesame".into())).await;
+    let edit = |user: &mut AuthInfo| {
+        (user.client_certificate_data, user.client_key) = (Some(certificate()), Some("LS0tsesame".into()));
+    };
+    let error = failure(|_, user| edit(user)).await;
     let expected = "cluster east: users[0].user.client-key: client-key holds the value itself where a path \
                     belongs: give it as client-key-data";
     assert_eq!(error.to_string(), expected);

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use base64::Engine;
 use clientmgr_fake::apiserver::{Credential, Logged, RequestRecord, Requests, TestServer};
 use clientmgr_kube::kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use clientmgr_kube::{
@@ -68,6 +69,20 @@ pub(crate) fn kubeconfig_of(server: &TestServer, user: AuthInfo) -> Kubeconfig {
     let mut kubeconfig = server.kubeconfig();
     kubeconfig.auth_infos[0].auth_info = Some(user);
     kubeconfig
+}
+
+/// A client certificate as a kubeconfig embeds it, for tests of what else is wrong.
+pub(crate) fn certificate() -> String {
+    base64::engine::general_purpose::STANDARD.encode(issued().certificate_pem().unwrap())
+}
+
+/// A client key as a kubeconfig embeds it, for tests of what else is wrong.
+pub(crate) fn private_key() -> String {
+    base64::engine::general_purpose::STANDARD.encode(issued().key_pem().unwrap())
+}
+
+fn issued() -> Credential {
+    TestServer::builder().start_without_socket().unwrap().issue_certificate("somebody", PATIENCE).unwrap()
 }
 
 /// A fleet of the one context that `kubeconfig` has.

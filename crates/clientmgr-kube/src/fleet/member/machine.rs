@@ -272,16 +272,22 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 effects.push(Effect::Answer { request, outcome: Outcome::Served(link.revision) });
             }
             (Some(_), Some(pause)) => {
-                self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number));
+                // An attempt under way may have loaded the very credentials that were refused: its failure is no answer.
+                self.requests.for_newer(request, self.attempts + 1);
                 if self.attempt.is_none() {
-                    // A server that refuses every token must not make a plugin run for every request.
-                    let earliest = self.attempt_ended.map_or(now.mono, |ended| now.mono.max(ended + pause));
-                    self.attempt_at = Some(self.attempt_at.map_or(earliest, |at| at.min(earliest)));
+                    self.renew_after(pause, now);
                 }
             }
             _ if self.attempt.is_some() => self.requests.for_attempt(request, self.attempts),
             _ => effects.push(Effect::Answer { request, outcome: Outcome::Unchanged }),
         }
+    }
+
+    /// Begins an attempt, not sooner than `pause` after the last one: a server that refuses every token must not make a
+    /// plugin run for every request.
+    fn renew_after(&mut self, pause: Duration, now: Now) {
+        let earliest = self.attempt_ended.map_or(now.mono, |ended| now.mono.max(ended + pause));
+        self.attempt_at = Some(self.attempt_at.map_or(earliest, |at| at.min(earliest)));
     }
 
     fn opened(&mut self, now: Now, attempt: u64, opened: Opened<I>, effects: &mut Vec<Effect<E>>) {
@@ -363,6 +369,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.attempt_at = Some(now.mono + delay);
         self.requests.answer_attempt(pending.number, &Outcome::Failed(error.clone()), effects);
         self.error = Some(error);
+        if let Some(pause) = self.renewal_pause.filter(|_| self.requests.want_newer()) {
+            self.renew_after(pause, now);
+        }
         if pending.again {
             self.open(effects);
         } else if self.link.is_some() {
@@ -408,7 +417,15 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 }
                 return;
             }
-            Class::Unauthorized if self.renewal_pause.is_some() => self.open_unless_pending(effects),
+            // A renewal that failed is tried again by its backoff, and not for every probe.
+            Class::Unauthorized if self.attempt.is_some() || self.attempt_at.is_none() => {
+                if let Some(pause) = self.renewal_pause {
+                    self.requests.probes_wait_for_attempt(self.attempts + u64::from(self.attempt.is_none()));
+                    if self.attempt.is_none() {
+                        self.renew_after(pause, now);
+                    }
+                }
+            }
             _ => {}
         }
         let failures = match &self.health {

@@ -18,6 +18,8 @@ struct Waiting {
 enum Awaited {
     Attempt(u64),
     Probe(u64),
+    /// The same as `Attempt`, but an earlier attempt that succeeds will do: it brought newer credentials.
+    Newer(u64),
 }
 
 impl Requests {
@@ -25,12 +27,27 @@ impl Requests {
         self.waiting.push(Waiting { request, awaited: Awaited::Attempt(first) });
     }
 
+    pub(super) fn for_newer(&mut self, request: u64, first: u64) {
+        self.waiting.push(Waiting { request, awaited: Awaited::Newer(first) });
+    }
+
+    /// Whether somebody waits for newer credentials.
+    pub(super) fn want_newer(&self) -> bool {
+        self.waiting.iter().any(|waiting| matches!(waiting.awaited, Awaited::Newer(_)))
+    }
+
     pub(super) fn for_probe(&mut self, request: u64, first: u64) {
         self.waiting.push(Waiting { request, awaited: Awaited::Probe(first) });
     }
 
     pub(super) fn answer_attempt<E: Clone>(&mut self, ended: u64, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
-        self.answer(|awaited| matches!(awaited, Awaited::Attempt(first) if first <= ended), outcome, effects);
+        let succeeded = matches!(outcome, Outcome::Served(_));
+        let is_answered = |awaited| match awaited {
+            Awaited::Attempt(first) => first <= ended,
+            Awaited::Newer(first) => succeeded || first <= ended,
+            Awaited::Probe(_) => false,
+        };
+        self.answer(is_answered, outcome, effects);
     }
 
     pub(super) fn answer_probes<E: Clone>(&mut self, ended: u64, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
