@@ -300,12 +300,14 @@ mod tests {
         drop(first);
         let left = async {
             loop {
-                let mut directories = super::lock(&watcher.directories);
-                directories.forget_dropped();
-                if directories.watched.values().map(Vec::len).eq([1]) {
+                let is_gone = {
+                    let mut directories = super::lock(&watcher.directories);
+                    directories.forget_dropped();
+                    directories.watched.values().map(Vec::len).eq([1])
+                };
+                if is_gone {
                     return;
                 }
-                drop(directories);
                 tokio::task::yield_now().await;
             }
         };

@@ -64,7 +64,6 @@ mod tests {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     use jiff::Timestamp;
     use kube::Config;
-    use kube::config::ExecConfig;
     use secrecy::SecretString;
 
     use super::Parts;
@@ -92,7 +91,7 @@ mod tests {
     fn the_credentials_that_end_first_count() {
         assert_eq!(until(&loaded(Credentials::None), None), None);
         assert_eq!(until(&loaded(Credentials::Token(token(50))), None), Some(50));
-        let plugin = loaded(Credentials::Exec(Box::new(ExecConfig::default())));
+        let plugin = loaded(Credentials::Exec(Box::default()));
         let issued = |exp, expires| Issued { token: Some(token(exp)), identity: None, expires: Some(at(expires)) };
         assert_eq!(until(&plugin, Some(&issued(50, 60))), Some(50));
         assert_eq!(until(&plugin, Some(&issued(60, 50))), Some(50));
@@ -114,7 +113,7 @@ mod tests {
         assert_eq!(sent(&loaded(Credentials::Token(token(2))), None), Some(token(2)));
         let file = Credentials::TokenFile(token(3));
         assert_eq!(sent(&loaded(file), None), Some(token(3)));
-        let plugin = loaded(Credentials::Exec(Box::new(ExecConfig::default())));
+        let plugin = loaded(Credentials::Exec(Box::default()));
         assert_eq!(sent(&plugin, Some(&issued)), Some(token(1)));
         assert_eq!(sent(&plugin, None), None);
     }

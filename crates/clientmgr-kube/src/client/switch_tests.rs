@@ -48,7 +48,7 @@ impl CredentialRequests for Member {
 
 fn switch_of(member: Member) -> (Arc<Member>, Arc<Switch>) {
     let member = Arc::new(member);
-    let link: Arc<dyn CredentialRequests> = member.clone();
+    let link: Arc<dyn CredentialRequests> = Arc::<Member>::clone(&member);
     let now = Timestamp::from_second(NOW).unwrap();
     let settings = Settings { credentials_deadline: DEADLINE, clock: Arc::new(move || now), ..Settings::default() };
     let switch = Switch::new(NamespacedName::cluster_scoped("east"), ConnectedAt::now(), link, &settings);

@@ -169,9 +169,7 @@ async fn loaded(path: &Path) -> Result<(Loaded, Option<String>), ConnectError> {
     let config = ClusterConfig::from_kubeconfig(&kubeconfig, &context.unwrap_or_default());
     assert_eq!(config, config.clone());
     let loaded = load(&config).map_err(ConnectError::without_cluster)?;
-    if config.validate().is_err() {
-        panic!("what loads is valid");
-    }
+    assert!(config.validate().is_ok(), "what loads is valid");
     let header = match &loaded.credentials {
         Credentials::None | Credentials::Kube => None,
         Credentials::Token(token) | Credentials::TokenFile(token) => Some(token.header()),

@@ -148,7 +148,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
 fn mutated(text: &str, mutation: &Mutation) -> String {
     let mut characters: Vec<char> = text.chars().collect();
     match mutation {
-        Mutation::Line(at, line) => return mutated_line(text, at, line),
+        Mutation::Line(at, line) => return mutated_line(text, *at, line),
         Mutation::Insert(at, character) => characters.insert(at.index(characters.len() + 1), *character),
         Mutation::Remove(at) if !characters.is_empty() => drop(characters.remove(at.index(characters.len()))),
         Mutation::Replace(at, character) if !characters.is_empty() => {
@@ -160,7 +160,7 @@ fn mutated(text: &str, mutation: &Mutation) -> String {
     characters.into_iter().collect()
 }
 
-fn mutated_line(text: &str, at: &Index, mutation: &LineMutation) -> String {
+fn mutated_line(text: &str, at: Index, mutation: &LineMutation) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     if lines.is_empty() {
         return String::new();

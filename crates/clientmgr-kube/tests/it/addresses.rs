@@ -47,9 +47,10 @@ async fn a_port_beyond_the_last_is_an_error_and_not_the_usual_port() {
         assert_server_refused(server, text).await;
     }
     // Without the feature no proxy is looked at.
-    let text = match cfg!(feature = "http-proxy") {
-        true => "the proxy is not a URL with a host and, if any, a port from 1 to 65535",
-        false => "the proxy needs the feature http-proxy",
+    let text = if cfg!(feature = "http-proxy") {
+        "the proxy is not a URL with a host and, if any, a port from 1 to 65535"
+    } else {
+        "the proxy needs the feature http-proxy"
     };
     for proxy in ["http://127.0.0.1:65536", "http://me:sesame@127.0.0.1:99999999999"] {
         let with_proxy = kubeconfig(|cluster, _| cluster.proxy_url = Some(proxy.into()));

@@ -35,7 +35,7 @@ async fn fleet_of(server: &TestServer, good: &ClusterConfig) -> Fleet {
 
 #[tokio::test]
 async fn all_requests_succeed_on_the_old_credentials_and_the_corrected_ones_are_taken_up_at_once() {
-    let (server, other) = (server("east").await, crate::support::server("east").await);
+    let (server, other) = (server("east").await, server("east").await);
     // What it accepts and then does nothing with.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_url = format!("https://{}", silent.local_addr().unwrap());
@@ -82,7 +82,7 @@ async fn all_requests_succeed_on_the_old_credentials_and_the_corrected_ones_are_
 
 #[tokio::test]
 async fn a_pinned_cluster_is_connected_and_another_one_never_is() {
-    let (server, other) = (server("east").await, crate::support::server("east").await);
+    let (server, other) = (server("east").await, server("east").await);
     let pin: ClusterIdentity = server.kube_system_uid().parse().unwrap();
     let fleet = builder().build();
     fleet.upsert("east", config(&other, &other.admin()).with_identity(pin.clone()));

@@ -202,7 +202,7 @@ async fn an_outage_is_not_mistaken_for_an_answer() {
 async fn a_cluster_connects_by_itself_and_is_not_connected_again() {
     let server = server("east").await;
     let fleet = fleet_of(&[&server]);
-    let first = until(&fleet, &key("east"), |snapshot| snapshot.is_connected()).await.connected_at;
+    let first = until(&fleet, &key("east"), clientmgr_kube::ClusterSnapshot::is_connected).await.connected_at;
     let requests = server.requests().len();
     assert_eq!(fleet.wait_connected(&key("east")).await.ok(), first);
     fleet.client("east").await.unwrap();

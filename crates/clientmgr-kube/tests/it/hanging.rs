@@ -93,7 +93,7 @@ async fn who_gives_up_waiting_does_not_end_the_attempt() {
     }
     fault.lift();
     server.cut_connections();
-    until(&fleet, &east, |snapshot| snapshot.is_connected()).await;
+    until(&fleet, &east, clientmgr_kube::ClusterSnapshot::is_connected).await;
 }
 
 #[tokio::test]

@@ -145,8 +145,8 @@ async fn a_proxy_of_the_environment_that_cannot_be_used_is_an_error() {
 
 #[tokio::test]
 async fn a_proxy_that_cannot_be_used_is_an_error() {
-    let with = |proxy: &str| kubeconfig(|cluster, _| cluster.proxy_url = Some(proxy.into()));
     const FIELD: &str = "clusters[0].cluster.proxy-url";
+    let with = |proxy: &str| kubeconfig(|cluster, _| cluster.proxy_url = Some(proxy.into()));
     for (proxy, scheme) in [("gopher://proxy:70", "gopher"), ("proxy:8080", "")] {
         let text = format!("the proxy's scheme {scheme:?} is not supported");
         assert_refused(&with(proxy), InvalidConfig, FIELD, &text).await;
@@ -191,7 +191,7 @@ async fn a_file_that_appears_later_is_taken_up_by_itself() {
     let (fleet, key) = fleet_with(&kubeconfig_of(&server, user));
     assert_eq!(fleet.wait_connected(&key).await.unwrap_err().kind(), NoCredentials);
     std::fs::write(&path, server.admin().token().unwrap()).unwrap();
-    until(&fleet, &key, |snapshot| snapshot.is_connected()).await;
+    until(&fleet, &key, clientmgr_kube::ClusterSnapshot::is_connected).await;
 }
 
 #[tokio::test]

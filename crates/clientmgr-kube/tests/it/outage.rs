@@ -6,6 +6,7 @@ use clientmgr_core::ClientManager;
 use clientmgr_fake::apiserver::{ConnectionFault, Fault, TestServer};
 use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
 use clientmgr_kube::kube::Api;
+use clientmgr_kube::kube::api::PostParams;
 use clientmgr_kube::kube::runtime::{WatchStreamExt, watcher};
 use clientmgr_kube::{ConnectErrorKind, Fleet, FleetBuilder};
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -40,17 +41,17 @@ async fn an_outage_resets_nothing_and_is_told_at_once() {
         assert!(!manager.refresh(&0, &snapshot(&fleet, &east)).is_reset());
 
         server.start().await.unwrap();
-        let up = until(&fleet, &east, |now| now.is_connected()).await;
+        let up = until(&fleet, &east, clientmgr_kube::ClusterSnapshot::is_connected).await;
         assert_eq!(up.connected_at, Some(revision));
         assert!(!manager.refresh(&0, &up).is_reset());
         list(&client).await.unwrap();
     }
 
     // A watcher on the client that was there all the time resumes.
-    let metadata = clientmgr_kube::kube::api::ObjectMeta { name: Some("after".into()), ..Default::default() };
+    let metadata = kube::api::ObjectMeta { name: Some("after".into()), ..Default::default() };
     let map = ConfigMap { metadata, ..ConfigMap::default() };
     let admin = Api::<ConfigMap>::default_namespaced(server.client().await.unwrap());
-    admin.create(&Default::default(), &map).await.unwrap();
+    admin.create(&PostParams::default(), &map).await.unwrap();
     let resumed = async {
         loop {
             match events.try_next().await {
@@ -146,7 +147,7 @@ async fn a_flapping_cluster_keeps_its_revision() {
         server.set_ready(false);
         until(&fleet, &east, |now| !now.is_connected()).await;
         server.set_ready(true);
-        until(&fleet, &east, |now| now.is_connected()).await;
+        until(&fleet, &east, clientmgr_kube::ClusterSnapshot::is_connected).await;
     }
     assert_eq!(served(&fleet, &east).await.revision, revision);
 }

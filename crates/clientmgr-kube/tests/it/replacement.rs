@@ -48,9 +48,7 @@ async fn a_replaced_cluster_is_noticed_when_its_connections_break_and_no_old_cli
         }
     })
     .await;
-    assert!(end.is_some_and(
-        |error| Revoked::find(&error).is_some() || matches!(error, clientmgr_kube::kube::Error::ReadEvents(_))
-    ));
+    assert!(end.is_some_and(|error| Revoked::find(&error).is_some() || matches!(error, kube::Error::ReadEvents(_))));
 
     // One Reset for each object.
     for object in 0..3 {
@@ -63,7 +61,7 @@ async fn a_replaced_cluster_is_noticed_when_its_connections_break_and_no_old_cli
 
 #[tokio::test]
 async fn open_watches_end_revoked_when_the_configuration_leads_to_another_cluster() {
-    let (blue, green) = (server("shop").await, crate::support::server("shop").await);
+    let (blue, green) = (server("shop").await, server("shop").await);
     let fleet = fleet_of(&[&blue]);
     let shop = key("shop");
     let first = fleet.wait_connected(&shop).await.unwrap();
@@ -164,10 +162,8 @@ async fn a_handle_that_was_given_back_renews_its_credentials_again() {
     let path = directory.path().join("token");
     let first = server.issue_token("alice");
     std::fs::write(&path, first.token().unwrap()).unwrap();
-    let user = clientmgr_kube::kube::config::AuthInfo {
-        token_file: path.to_str().map(str::to_owned),
-        ..clientmgr_kube::kube::config::AuthInfo::default()
-    };
+    let user =
+        kube::config::AuthInfo { token_file: path.to_str().map(str::to_owned), ..kube::config::AuthInfo::default() };
     let kubeconfig = crate::support::kubeconfig_of(&server, user);
     let (fleet, east) = crate::support::fleet_with(&kubeconfig);
     let revision = fleet.wait_connected(&east).await.unwrap();
@@ -200,7 +196,7 @@ async fn recovery_is_announced_to_an_object_that_never_had_a_client() {
     assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
 
     server.start().await.unwrap();
-    let recovered = until(&fleet, &east, |now| now.is_connected()).await;
+    let recovered = until(&fleet, &east, clientmgr_kube::ClusterSnapshot::is_connected).await;
     assert!(manager.refresh(&0, &recovered).is_reset());
     list(&manager.client(&0, &recovered).await.unwrap()).await.unwrap();
     assert!(!manager.refresh(&0, &recovered).is_reset());

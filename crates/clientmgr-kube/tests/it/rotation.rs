@@ -17,7 +17,7 @@ use crate::traffic::{Watch, assert_goes_on, list, lists, watch};
 struct InUse {
     server: TestServer,
     fleet: Fleet,
-    client: clientmgr_kube::kube::Client,
+    client: kube::Client,
     revision: clientmgr_kube::ConnectedAt,
     watch: Watch,
 }
@@ -153,13 +153,12 @@ async fn a_mounted_secret_is_exchanged_as_a_whole() {
             ("tls.key", credential.key_pem().unwrap().to_owned()),
         ]
     };
-    let swapped = |credential: &Credential, swap: &mut dyn FnMut(&[(&str, &str)])| {
-        let files = files(credential);
-        swap(&[(files[0].0, &files[0].1), (files[1].0, &files[1].1)]);
+    let borrowed = |files: &[(&'static str, String); 2], use_them: &mut Mounted| {
+        let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+        use_them.swap(&files);
     };
-    let mut mounted = None;
-    swapped(&old, &mut |files| mounted = Some(Mounted::new(files)));
-    let mut mounted = mounted.unwrap();
+    let first = files(&old);
+    let mut mounted = Mounted::new(&first.each_ref().map(|(name, text)| (*name, text.as_str())));
     let user = AuthInfo {
         client_certificate: mounted.text("tls.crt"),
         client_key: mounted.text("tls.key"),
@@ -169,7 +168,7 @@ async fn a_mounted_secret_is_exchanged_as_a_whole() {
     let mut in_use = InUse::new(server, fleet).await;
     for _ in 0..3 {
         let new = issue(&in_use.server);
-        swapped(&new, &mut |files| mounted.swap(files));
+        borrowed(&files(&new), &mut mounted);
         in_use.server.revoke(old.fingerprint());
         in_use.assert_rotated_to(new.fingerprint()).await;
         old = new;
@@ -178,7 +177,7 @@ async fn a_mounted_secret_is_exchanged_as_a_whole() {
 
 #[tokio::test]
 async fn a_bundle_of_authorities_is_read_again_and_a_wrong_one_leaves_the_connection_in_use() {
-    let (server, other) = (server("east").await, crate::support::server("other").await);
+    let (server, other) = (server("east").await, server("other").await);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ca.crt");
     let (own, foreign) = (server.ca_pem().unwrap(), other.ca_pem().unwrap());

@@ -36,7 +36,7 @@ async fn a_secret_in_the_place_of_a_path_is_not_quoted() {
             ),
             (
                 failure(|_, user| {
-                    (user.client_certificate, user.client_key_data) = (path(), Some(private_key().into()))
+                    (user.client_certificate, user.client_key_data) = (path(), Some(private_key().into()));
                 })
                 .await,
                 "users[0].user.client-certificate",

@@ -75,7 +75,7 @@ async fn a_server_that_refuses_whatever_it_is_given_is_not_stormed() {
     let client = served(&fleet, &east).await.client;
     let before = cluster.connects();
     let answers = join_all((0..200).map(|_| list(&client))).await;
-    let refused = |answer: &clientmgr_kube::kube::Result<()>| matches!(answer, Err(clientmgr_kube::kube::Error::Api(status)) if status.code == 401);
+    let refused = |answer: &kube::Result<()>| matches!(answer, Err(kube::Error::Api(status)) if status.code == 401);
     assert!(answers.iter().all(refused), "the server's own answer is handed on");
     let reviews = cluster.server.requests_matching(clientmgr_fake::apiserver::Requests::to("selfsubjectreviews"));
     assert!(reviews.len() < 20, "{} reviews for 200 requests", reviews.len());

@@ -35,8 +35,10 @@ async fn a_thousand_subscribers_and_slow_and_dropped_ones_all_learn_the_last_sta
         tokio::spawn(async move {
             loop {
                 events.next().await.expect("the fleet lives");
-                if let Some(at) =
-                    fleet.snapshot(&east).filter(|now| now.is_connected()).and_then(|now| now.connected_at)
+                if let Some(at) = fleet
+                    .snapshot(&east)
+                    .filter(clientmgr_kube::ClusterSnapshot::is_connected)
+                    .and_then(|now| now.connected_at)
                 {
                     return at;
                 }
@@ -101,7 +103,7 @@ async fn served_at(
     use clientmgr_kube::k8s_openapi::api::core::v1::Namespace;
     let connection = served(fleet, key).await;
     assert_eq!(Some(connection.revision), revision);
-    let namespaces = clientmgr_kube::kube::Api::<Namespace>::all(connection.client);
+    let namespaces = kube::Api::<Namespace>::all(connection.client);
     namespaces.get("kube-system").await.unwrap().metadata.uid.unwrap()
 }
 

@@ -163,6 +163,9 @@ pub(crate) enum Effect<E> {
     Install {
         attempt: u64,
     },
+    /// The transport with which the last probe succeeded, on a fresh connection, is the current one: the pooled
+    /// connections are dead.
+    InstallFresh,
     /// The handle of `revision` is the one that is served. Turn it to the current transport, which is that of
     /// `generation`; make the handle where there is none, lift its fence where it has one.
     Serve {

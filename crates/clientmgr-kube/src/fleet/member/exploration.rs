@@ -96,19 +96,19 @@ impl World {
 
     fn tell(&mut self, event: Event<Id, Class>) {
         for effect in self.machine.step(self.now(), event) {
-            self.carry_out(effect);
+            self.carry_out(&effect);
         }
         self.check();
     }
 
-    fn carry_out(&mut self, effect: Effect<Class>) {
-        match effect {
+    fn carry_out(&mut self, effect: &Effect<Class>) {
+        match *effect {
             Effect::Open { attempt } => {
                 assert_eq!(self.live_attempt.replace(attempt), None, "two attempts at once");
                 assert!(self.attempts.insert(attempt), "attempt {attempt} began twice");
             }
             Effect::Abort { attempt } => assert_eq!(self.live_attempt.take(), Some(attempt)),
-            Effect::Discard { .. } => {}
+            Effect::Discard { .. } | Effect::InstallFresh => {}
             Effect::Install { attempt } => self.current = Some(attempt),
             Effect::Serve { revision, generation } => {
                 assert_eq!(self.current, Some(generation), "served over a transport that is not the current one");
@@ -134,7 +134,7 @@ impl World {
         let linked = self.machine.link().map(|link| link.revision.as_unix_micros());
         assert_eq!(open.first().copied(), linked, "the open handle is the one of the link");
         if let Some(served) = self.machine.served() {
-            assert_eq!(self.handles[&served.revision.as_unix_micros()], false, "a fenced handle is served");
+            assert!(!self.handles[&served.revision.as_unix_micros()], "a fenced handle is served");
             assert_eq!(self.current, Some(served.generation));
         }
     }
@@ -157,7 +157,7 @@ impl World {
         }
         if self.budget.requests > 0 {
             let generation = self.current.unwrap_or_default();
-            let candidate = self.candidate();
+            let candidate = Self::candidate();
             actions.extend(
                 [
                     Request::Connected,
@@ -182,7 +182,7 @@ impl World {
     }
 
     /// A clock that stands still: revisions must increase all the same.
-    fn candidate(&self) -> ConnectedAt {
+    fn candidate() -> ConnectedAt {
         ConnectedAt::from_unix_micros(1_000).unwrap()
     }
 
@@ -197,7 +197,7 @@ impl World {
                         attempt,
                         opened: Opened {
                             identity: self.answering,
-                            candidate: self.candidate(),
+                            candidate: Self::candidate(),
                             expiry: None,
                             renewal_pause: Some(Duration::from_secs(5)),
                         },

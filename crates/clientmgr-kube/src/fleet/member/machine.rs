@@ -4,12 +4,15 @@
 //! The state is link × health × pending attempt × pending probe × requests × backoff × expiry. Every answer names the
 //! attempt or probe it belongs to, so that a late answer changes nothing.
 
+mod attempts;
+mod probes;
+
 use std::time::Duration;
 
 use clientmgr_core::ConnectedAt;
 
 use super::backoff::Backoff;
-use super::event::{Class, Effect, Event, Fault, FenceReason, Known, Now, Opened, Outcome, Request, SameCluster};
+use super::event::{Effect, Event, Fault, FenceReason, Known, Now, Outcome, Request, SameCluster};
 use super::requests::Requests;
 use super::timing::{Expiry, Timing};
 
@@ -265,197 +268,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
     }
 
-    /// A user's request was refused with 401 on the transport of `generation`.
-    fn credentials_refused(&mut self, now: Now, request: u64, generation: u64, effects: &mut Vec<Effect<E>>) {
-        match (&self.link, self.renewal_pause) {
-            (Some(link), _) if link.generation > generation => {
-                effects.push(Effect::Answer { request, outcome: Outcome::Served(link.revision) });
-            }
-            (Some(_), Some(pause)) => {
-                // An attempt under way may have loaded the very credentials that were refused: its failure is no answer.
-                self.requests.for_newer(request, self.attempts + 1);
-                if self.attempt.is_none() {
-                    self.renew_after(pause, now);
-                }
-            }
-            _ if self.attempt.is_some() => self.requests.for_attempt(request, self.attempts),
-            _ => effects.push(Effect::Answer { request, outcome: Outcome::Unchanged }),
-        }
-    }
-
-    /// Begins an attempt, not sooner than `pause` after the last one: a server that refuses every token must not make a
-    /// plugin run for every request.
-    fn renew_after(&mut self, pause: Duration, now: Now) {
-        let earliest = self.attempt_ended.map_or(now.mono, |ended| now.mono.max(ended + pause));
-        self.attempt_at = Some(self.attempt_at.map_or(earliest, |at| at.min(earliest)));
-    }
-
-    fn opened(&mut self, now: Now, attempt: u64, opened: Opened<I>, effects: &mut Vec<Effect<E>>) {
-        let Some(pending) = self.attempt.take_if(|pending| pending.number == attempt) else {
-            effects.push(Effect::Discard { attempt });
-            return;
-        };
-        if let Some(pin) = self.pin.clone().filter(|pin| !pin.same(&opened.identity)) {
-            effects.push(Effect::Discard { attempt });
-            let error = E::other_cluster(&pin, &opened.identity);
-            self.attempt_failed(now, pending, error, effects);
-            return;
-        }
-        self.attempt_ended = Some(now.mono);
-        self.attempt_at = None;
-        self.backoff.reset();
-        self.error = None;
-        self.expiry = opened.expiry.map(|expiry| expiry.with_jitter(now.jitter));
-        self.renewal_pause = opened.renewal_pause;
-        let revision = match &self.link {
-            Some(link) if link.identity.same(&opened.identity) => link.revision,
-            Some(link) => {
-                effects.push(Effect::Fence { revision: link.revision, reason: FenceReason::Replaced });
-                self.incarnation_of(&opened)
-            }
-            None => self.incarnation_of(&opened),
-        };
-        let generation = attempt;
-        effects.push(Effect::Install { attempt });
-        effects.push(Effect::Serve { revision, generation });
-        self.link = Some(Link { generation, identity: opened.identity, revision });
-        // The transport was just proven.
-        self.health = Health::Healthy;
-        self.end_probe(effects);
-        self.probe_at = Some(self.timing.next_probe(now));
-        self.requests.answer_attempt(attempt, &Outcome::Served(revision), effects);
-        self.requests.answer_probes(u64::MAX, &Outcome::Served(revision), effects);
-        if pending.again {
-            self.open(effects);
-        }
-    }
-
     /// The revision under which the cluster of `identity` was adopted.
     fn adopted_revision(&self, identity: &I) -> Option<ConnectedAt> {
         self.known.as_ref().filter(|known| known.identity.same(identity)).map(|known| known.revision)
-    }
-
-    /// The revision of an incarnation that is not linked: an adopted one keeps its own, another one gets a later one.
-    fn incarnation_of(&mut self, opened: &Opened<I>) -> ConnectedAt {
-        match self.adopted_revision(&opened.identity) {
-            Some(revision) if self.latest <= Some(revision) => {
-                self.latest = Some(revision);
-                revision
-            }
-            _ => self.mint(opened.candidate),
-        }
-    }
-
-    /// A revision later than every one that is known, whatever the clocks of the processes say.
-    fn mint(&mut self, candidate: ConnectedAt) -> ConnectedAt {
-        let revision = match self.latest {
-            Some(latest) if latest >= candidate => after(latest),
-            _ => candidate,
-        };
-        self.latest = Some(revision);
-        revision
-    }
-
-    fn open_failed(&mut self, now: Now, attempt: u64, error: E, effects: &mut Vec<Effect<E>>) {
-        if let Some(pending) = self.attempt.take_if(|pending| pending.number == attempt) {
-            self.attempt_failed(now, pending, error, effects);
-        }
-    }
-
-    fn attempt_failed(&mut self, now: Now, pending: Pending, error: E, effects: &mut Vec<Effect<E>>) {
-        self.attempt_ended = Some(now.mono);
-        self.expiry = self.expiry.map(|expiry| expiry.postponed(now, self.timing.renewal_retry));
-        let delay = self.backoff.after(error.class(), now.jitter);
-        self.attempt_at = Some(now.mono + delay);
-        self.requests.answer_attempt(pending.number, &Outcome::Failed(error.clone()), effects);
-        self.error = Some(error);
-        if let Some(pause) = self.renewal_pause.filter(|_| self.requests.want_newer()) {
-            self.renew_after(pause, now);
-        }
-        if pending.again {
-            self.open(effects);
-        } else if self.link.is_some() {
-            // What it was to replace may be broken as well.
-            self.probe_now(now, effects);
-        }
-    }
-
-    fn probed(&mut self, now: Now, probe: u64, identity: Option<I>, effects: &mut Vec<Effect<E>>) {
-        let Some(pending) = self.probe.take_if(|pending| pending.number == probe) else { return };
-        let Some(link) = &self.link else { return };
-        if identity.is_some_and(|identity| !identity.same(&link.identity)) {
-            self.drop_link(FenceReason::Replaced, effects);
-            self.open_now(effects);
-            return;
-        }
-        let revision = link.revision;
-        self.health = Health::Healthy;
-        self.probe_at = Some(self.timing.next_probe(now));
-        self.requests.answer_probes(probe, &Outcome::Served(revision), effects);
-        if pending.again {
-            self.begin_probe(now, false, effects);
-        }
-    }
-
-    fn probe_failed(&mut self, now: Now, probe: u64, error: E, effects: &mut Vec<Effect<E>>) {
-        let Some(pending) = self.probe.take_if(|pending| pending.number == probe) else { return };
-        if self.link.is_none() {
-            return;
-        }
-        match error.class() {
-            // The server lives and said nothing against the connection.
-            Class::Throttled { .. } => {
-                self.probe_at = Some(self.timing.next_probe(now));
-                self.requests.answer_probes(probe, &Outcome::Failed(error), effects);
-                return;
-            }
-            Class::Transport if !self.probe_is_fresh => {
-                // Perhaps only the pooled connection is dead.
-                self.begin_probe(now, true, effects);
-                if let Some(repeat) = &mut self.probe {
-                    repeat.again = pending.again;
-                }
-                return;
-            }
-            // A renewal that failed is tried again by its backoff, and not for every probe.
-            Class::Unauthorized if self.attempt.is_some() || self.attempt_at.is_none() => {
-                if let Some(pause) = self.renewal_pause {
-                    self.requests.probes_wait_for_attempt(self.attempts + u64::from(self.attempt.is_none()));
-                    if self.attempt.is_none() {
-                        self.renew_after(pause, now);
-                    }
-                }
-            }
-            _ => {}
-        }
-        let failures = match &self.health {
-            Health::Healthy => 1,
-            Health::Failing { failures, .. } => failures + 1,
-            Health::Down { .. } => self.timing.failure_threshold,
-        };
-        self.requests.answer_probes(probe, &Outcome::Failed(error.clone()), effects);
-        self.probe_at = Some(self.timing.next_probe_after_failure(now));
-        self.health = if failures >= self.timing.failure_threshold {
-            Health::Down { error }
-        } else {
-            Health::Failing { failures, error }
-        };
-        if pending.again {
-            self.begin_probe(now, false, effects);
-        }
-    }
-
-    /// A connection of the transport of `generation` broke.
-    fn broken(&mut self, now: Now, generation: u64, effects: &mut Vec<Effect<E>>) {
-        if self.link.as_ref().is_none_or(|link| link.generation != generation) || self.probe.is_some() {
-            return;
-        }
-        let earliest = self.probe_began.map_or(now.mono, |began| now.mono.max(began + self.timing.probe_spacing));
-        if earliest <= now.mono {
-            self.begin_probe(now, false, effects);
-        } else {
-            self.probe_at = Some(self.probe_at.map_or(earliest, |at| at.min(earliest)));
-        }
     }
 
     fn remove(&mut self, effects: &mut Vec<Effect<E>>) {
@@ -479,59 +294,4 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         // Whoever waits for a probe waits for the connection that follows.
         self.requests.probes_wait_for_attempt(self.attempts + 1);
     }
-
-    /// Begins an attempt at once, or has another one follow the one under way.
-    fn open_now(&mut self, effects: &mut Vec<Effect<E>>) {
-        match &mut self.attempt {
-            Some(pending) => pending.again = true,
-            None => self.open(effects),
-        }
-    }
-
-    fn open_unless_pending(&mut self, effects: &mut Vec<Effect<E>>) {
-        if self.attempt.is_none() {
-            self.open(effects);
-        }
-    }
-
-    fn open(&mut self, effects: &mut Vec<Effect<E>>) {
-        self.attempts += 1;
-        self.attempt_at = None;
-        self.attempt = Some(Pending { number: self.attempts, again: false });
-        effects.push(Effect::Open { attempt: self.attempts });
-    }
-
-    /// Begins a probe at once, or has another one follow the one under way.
-    fn probe_now(&mut self, now: Now, effects: &mut Vec<Effect<E>>) {
-        match &mut self.probe {
-            Some(pending) => pending.again = true,
-            None => self.begin_probe(now, false, effects),
-        }
-    }
-
-    fn begin_probe(&mut self, now: Now, fresh: bool, effects: &mut Vec<Effect<E>>) {
-        // The repeat of a probe keeps its number's place: requests wait for both.
-        self.probes += u64::from(!fresh);
-        self.probe_began = Some(now.mono);
-        self.probe_at = None;
-        self.probe_is_fresh = fresh;
-        self.probe = Some(Pending { number: self.probes, again: false });
-        effects.push(Effect::Probe { probe: self.probes, fresh });
-    }
-
-    fn end_probe(&mut self, effects: &mut Vec<Effect<E>>) {
-        if let Some(pending) = self.probe.take() {
-            effects.push(Effect::AbortProbe { probe: pending.number });
-        }
-    }
-}
-
-/// The revision that follows `latest`.
-fn after(latest: ConnectedAt) -> ConnectedAt {
-    let micros = latest.as_unix_micros();
-    // Zero is no revision. The last one of the calendar has no successor, and no cluster was connected then.
-    [micros.saturating_add(1), micros.saturating_add(2)]
-        .into_iter()
-        .find_map(ConnectedAt::from_unix_micros)
-        .unwrap_or(latest)
 }

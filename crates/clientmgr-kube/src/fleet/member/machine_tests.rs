@@ -169,7 +169,9 @@ fn a_failure_on_a_pooled_connection_counts_only_if_a_fresh_one_fails_too() {
     script.wake();
     script.tell(Event::ProbeFailed { probe: 1, error: Class::Transport });
     assert_eq!(script.machine.health(), &Health::Healthy);
-    script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+    let effects = script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+    let serve = Effect::Serve { revision: revision(1_000), generation: 1 };
+    assert_eq!(effects, [Effect::InstallFresh, serve], "requests leave the dead connection too");
     assert_eq!(script.machine.health(), &Health::Healthy);
 }
 

@@ -16,7 +16,7 @@ use super::machine::Machine;
 use super::mailbox::{Answer, BackLink, Message};
 use super::published::Published;
 use crate::auth::FileWatch;
-use crate::client::{RevokedReason, Switch};
+use crate::client::{RevokedReason, Switch, Transport};
 use crate::config::{ClusterConfig, Incarnation};
 use crate::error::{ConnectError, ConnectErrorKind, Failure};
 use crate::fleet::connector::{Established, Opening};
@@ -66,6 +66,8 @@ pub(crate) struct Task {
     /// What an attempt established, until the machine says what becomes of it.
     established: Option<Established>,
     current: Option<Established>,
+    /// The transport of a probe on a fresh connection.
+    fresh: Option<Transport>,
     /// The handle that is served, and its client.
     handle: Option<(Arc<Switch>, kube::Client)>,
     files: Option<(Vec<PathBuf>, FileWatch)>,
@@ -104,6 +106,7 @@ impl Task {
             probing: None,
             established: None,
             current: None,
+            fresh: None,
             handle: None,
             files: None,
             requests: HashMap::new(),
@@ -241,6 +244,11 @@ impl Task {
             // Not closed: it may share its connections with the transport of now.
             Effect::Discard { .. } => self.established = None,
             Effect::Install { .. } => self.install(),
+            Effect::InstallFresh => {
+                if let (Some(current), Some(fresh)) = (&mut self.current, self.fresh.take()) {
+                    current.transport = fresh;
+                }
+            }
             Effect::Serve { revision, generation } => self.serve(revision, generation),
             Effect::Fence { revision, reason } => self.fence(revision, reason),
             Effect::Probe { probe, fresh } => self.probe(probe, fresh),
@@ -270,6 +278,7 @@ impl Task {
     fn probe(&mut self, probe: u64, fresh: bool) {
         let Some(current) = &self.current else { return };
         let transport = if fresh { current.transport.fresh() } else { current.transport.clone() };
+        self.fresh = fresh.then(|| transport.clone());
         let address = current.address.clone();
         let context = Arc::clone(&self.context);
         let probing = async move { context.connector.probe(&transport, &address).await };

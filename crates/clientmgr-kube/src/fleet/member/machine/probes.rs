@@ -1,0 +1,112 @@
+//! Probes: when they begin, and what follows from their answers for the health of the link.
+
+use super::{Health, Machine, Pending};
+use crate::fleet::member::event::{Class, Effect, Fault, FenceReason, Now, Outcome, SameCluster};
+
+impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
+    pub(super) fn probed(&mut self, now: Now, probe: u64, identity: Option<I>, effects: &mut Vec<Effect<E>>) {
+        let Some(pending) = self.probe.take_if(|pending| pending.number == probe) else { return };
+        let Some(link) = &self.link else { return };
+        if identity.is_some_and(|identity| !identity.same(&link.identity)) {
+            self.drop_link(FenceReason::Replaced, effects);
+            self.open_now(effects);
+            return;
+        }
+        let (revision, generation) = (link.revision, link.generation);
+        if self.probe_is_fresh {
+            effects.push(Effect::InstallFresh);
+            effects.push(Effect::Serve { revision, generation });
+        }
+        self.health = Health::Healthy;
+        self.probe_at = Some(self.timing.next_probe(now));
+        self.requests.answer_probes(probe, &Outcome::Served(revision), effects);
+        if pending.again {
+            self.begin_probe(now, false, effects);
+        }
+    }
+
+    pub(super) fn probe_failed(&mut self, now: Now, probe: u64, error: E, effects: &mut Vec<Effect<E>>) {
+        let Some(pending) = self.probe.take_if(|pending| pending.number == probe) else { return };
+        if self.link.is_none() {
+            return;
+        }
+        match error.class() {
+            // The server lives and said nothing against the connection.
+            Class::Throttled { .. } => {
+                self.probe_at = Some(self.timing.next_probe(now));
+                self.requests.answer_probes(probe, &Outcome::Failed(error), effects);
+                return;
+            }
+            Class::Transport if !self.probe_is_fresh => {
+                // Perhaps only the pooled connection is dead.
+                self.begin_probe(now, true, effects);
+                if let Some(repeat) = &mut self.probe {
+                    repeat.again = pending.again;
+                }
+                return;
+            }
+            // A renewal that failed is tried again by its backoff, and not for every probe.
+            Class::Unauthorized if self.attempt.is_some() || self.attempt_at.is_none() => {
+                if let Some(pause) = self.renewal_pause {
+                    self.requests.probes_wait_for_attempt(self.attempts + u64::from(self.attempt.is_none()));
+                    if self.attempt.is_none() {
+                        self.renew_after(pause, now);
+                    }
+                }
+            }
+            _ => {}
+        }
+        let failures = match &self.health {
+            Health::Healthy => 1,
+            Health::Failing { failures, .. } => failures + 1,
+            Health::Down { .. } => self.timing.failure_threshold,
+        };
+        self.requests.answer_probes(probe, &Outcome::Failed(error.clone()), effects);
+        self.probe_at = Some(self.timing.next_probe_after_failure(now));
+        self.health = if failures >= self.timing.failure_threshold {
+            Health::Down { error }
+        } else {
+            Health::Failing { failures, error }
+        };
+        if pending.again {
+            self.begin_probe(now, false, effects);
+        }
+    }
+
+    /// A connection of the transport of `generation` broke.
+    pub(super) fn broken(&mut self, now: Now, generation: u64, effects: &mut Vec<Effect<E>>) {
+        if self.link.as_ref().is_none_or(|link| link.generation != generation) || self.probe.is_some() {
+            return;
+        }
+        let earliest = self.probe_began.map_or(now.mono, |began| now.mono.max(began + self.timing.probe_spacing));
+        if earliest <= now.mono {
+            self.begin_probe(now, false, effects);
+        } else {
+            self.probe_at = Some(self.probe_at.map_or(earliest, |at| at.min(earliest)));
+        }
+    }
+
+    /// Begins a probe at once, or has another one follow the one under way.
+    pub(super) fn probe_now(&mut self, now: Now, effects: &mut Vec<Effect<E>>) {
+        match &mut self.probe {
+            Some(pending) => pending.again = true,
+            None => self.begin_probe(now, false, effects),
+        }
+    }
+
+    pub(super) fn begin_probe(&mut self, now: Now, fresh: bool, effects: &mut Vec<Effect<E>>) {
+        // The repeat of a probe keeps its number's place: requests wait for both.
+        self.probes += u64::from(!fresh);
+        self.probe_began = Some(now.mono);
+        self.probe_at = None;
+        self.probe_is_fresh = fresh;
+        self.probe = Some(Pending { number: self.probes, again: false });
+        effects.push(Effect::Probe { probe: self.probes, fresh });
+    }
+
+    pub(super) fn end_probe(&mut self, effects: &mut Vec<Effect<E>>) {
+        if let Some(pending) = self.probe.take() {
+            effects.push(Effect::AbortProbe { probe: pending.number });
+        }
+    }
+}
