@@ -75,20 +75,18 @@
 //! | impersonation is for `system:masters`; faults and the log know the one who impersonates | allowed by RBAC; audited as both |
 //! | no session is resumed: every connection is a full TLS handshake | sessions are resumed |
 //! | an idle connection and a slow head have [one limit](ApiServerBuilder::head_timeout); an idle HTTP/2 connection stays open | 90 s idle, 32 s for a head |
-//! | schemas of core types: unknown fields are kept, most fields are neither defaulted nor validated | enforced |
+//! | schemas of core types other than ConfigMap, Secret and Lease: unknown fields are kept, most fields are neither defaulted nor validated | enforced |
 //! | empty maps and lists of core types are kept as sent, except metadata and the data of ConfigMaps and Secrets | left out |
-//! | schemas of custom resources are stored and not enforced; unknown fields are kept, defaults not filled in | enforced, unknown fields pruned, defaults filled in |
-//! | `fieldValidation` finds the unknown fields of custom resources | those of core types and fields given twice too |
+//! | CEL rules have no cost limit, and lack `sortBy`, `cel.bind` and two-argument comprehensions; a rule is not type-checked when it is declared | limited, complete, checked |
+//! | `fieldValidation` finds the unknown fields of custom resources, ConfigMaps, Secrets and Leases | those of all types and fields given twice too |
 //! | versions of a custom resource differ in `apiVersion` only | conversion webhooks |
 //! | nothing collects garbage, so foreground and orphaning deletes leave their finalizer; a deleted namespace empties itself and goes at once | controllers do both, a while later |
 //! | definitions are established when the request that made them is answered | a moment later |
 //! | a resource version of the future is refused at once | after three seconds |
 //! | the history is ten thousand changes of each kind | five minutes |
 //! | `$setElementOrder` and `$retainKeys` of a patch are not checked against the rest of it | checked, and refused where they do not fit |
-//! | a field of a custom resource that applies have emptied stays as `{}` | may go |
-//! | the items of core lists carry `kind` and `apiVersion` | left out |
 //! | answers are JSON: a client that accepts only YAML or protobuf gets a 406; YAML bodies are read | YAML and protobuf answers too |
-//! | most protobuf bodies, `/openapi/v2`, `scale`, `log`, `exec`, … are refused | served |
+//! | most protobuf bodies, `/openapi/v2`, `scale` of Deployments, `log`, `exec`, … are refused | served |
 
 mod access;
 mod api;

@@ -29,13 +29,14 @@ impl LabelSelector {
     pub(crate) fn parse(text: &str) -> Result<Self, Status> {
         let unable = |why: String| Status::bad_request(format!("unable to parse requirement: {why}"));
         let mut requirements = Vec::new();
-        for term in split_outside_parentheses(text) {
+        for (at, term) in split_outside_parentheses(text).into_iter().enumerate() {
             let term = term.trim();
             if term.is_empty() {
                 if text.trim().is_empty() {
                     continue;
                 }
-                return Err(unable("found ',', expected: identifier after ','".to_owned()));
+                let expected = if at == 0 { "!, identifier, or 'end of string'" } else { "identifier after ','" };
+                return Err(Status::bad_request(format!("found ',', expected: {expected}")));
             }
             let (key, test) = parse_requirement(term).map_err(unable)?;
             check_key(&key).map_err(unable)?;

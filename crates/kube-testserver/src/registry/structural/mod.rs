@@ -1,0 +1,7 @@
+//! Structural schemas: what a definition says about its objects, parsed once for each version.
+
+pub(crate) mod builtin;
+pub(crate) mod node;
+mod parse;
+pub(crate) mod rules;
+pub(crate) mod structure;
