@@ -8,6 +8,7 @@ use crate::process::{Failure, cargo};
 const BENCHES: &[(&[&str], &str)] = &[
     (&["clientmgr-kube"], "manager"),
     (&["clientmgr-kube"], "memory"),
+    (&["clientmgr-kube"], "fleet"),
     (&["kube-testserver"], "apiserver"),
     (&["kube-testserver"], "apiserver_memory"),
 ];

@@ -11,7 +11,8 @@ use crate::process::{Failure, cargo};
 ///
 /// Not `--all-features`: `openssl-tls` needs a system library and `aws-lc-rs` a long C build, and both would stand in
 /// one binary with ring. The habit `features` checks them, alone and together.
-pub(crate) const WHOLE_WORKSPACE: &[&str] = &["--workspace", "--features", "clientmgr-fake/apiserver"];
+pub(crate) const WHOLE_WORKSPACE: &[&str] =
+    &["--workspace", "--features", "clientmgr-fake/apiserver,clientmgr-fake/ring"];
 
 /// A member of the workspace.
 #[derive(Debug, Default)]

@@ -1,13 +1,12 @@
-//! [`ClusterObject`]: what the caller knows of a cluster when it asks for a client.
+//! [`ClusterObject`]: what the caller knows of a cluster when it requests a client.
 
 use std::borrow::Cow;
 
 use crate::{ConnectedAt, Key, NamespacedName, Revision};
 
-/// The hub's description of a remote cluster, as it stands in the caller's hand.
+/// The hub's description of a remote cluster, as the caller has it.
 ///
-/// It usually comes from a cache, so what it says of the connection may be old. That is no fault: telling old from
-/// current is what [`ClientManager`](crate::ClientManager) does.
+/// It usually comes from a cache, so its revision may be old. [`ClientManager`](crate::ClientManager) detects that.
 ///
 /// # Example
 ///
@@ -34,22 +33,30 @@ use crate::{ConnectedAt, Key, NamespacedName, Revision};
 /// }
 /// ```
 pub trait ClusterObject {
-    /// What the cluster is known by; the provider's [`Key`](crate::ClientProvider::Key).
+    /// The key of a cluster, the provider's [`Key`](crate::ClientProvider::Key).
     type Key: Key;
-    /// The identity of a connection; the provider's [`Revision`](crate::ClientProvider::Revision).
+    /// The identity of a connection, the provider's [`Revision`](crate::ClientProvider::Revision).
     type Revision: Revision;
 
-    /// The key under which the provider knows the cluster.
+    /// Returns the key under which the provider knows the cluster.
     fn key(&self) -> Cow<'_, Self::Key>;
 
-    /// The revision of the connection as this object tells it. `None` where it tells of no connection, which equals no
-    /// revision: not even another `None`.
+    /// Returns whether this cluster has `key`.
+    ///
+    /// Override it where [`key`](Self::key) must build the key: then [`refresh`](crate::ClientManager::refresh) builds
+    /// none. It runs under a lock, and must only compare.
+    fn has_key(&self, key: &Self::Key) -> bool {
+        *self.key() == *key
+    }
+
+    /// Returns the revision of the connection, as this object has it. `None` where it has none: that is equal to no
+    /// revision, not even to another `None`.
     fn revision(&self) -> Option<Self::Revision>;
 }
 
-/// A cluster object with nothing but what is needed: a key and an observed revision.
+/// A cluster object that consists of a key and an observed revision.
 ///
-/// For callers whose cluster objects are of a foreign type, and for tests.
+/// For cluster objects of a foreign type, and for tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedCluster<K = NamespacedName, R = ConnectedAt> {
     /// The key under which the provider knows the cluster.

@@ -1,4 +1,4 @@
-//! [`ConnectedAt`]: revisions by the time a connection was made, and the source that keeps them strictly increasing.
+//! [`ConnectedAt`]: revisions by the time of a connection, and the source that keeps them strictly increasing.
 
 use std::fmt;
 use std::num::NonZeroI64;
@@ -10,11 +10,14 @@ use crate::Revision;
 
 /// The time a connection was made, as a revision, in microseconds.
 ///
-/// A Kubernetes `MicroTime` writes six digits of a second and drops the rest. This drops the rest when it is made, so what
-/// comes back from a cluster object's status is equal to what went in.
+/// A Kubernetes `MicroTime` keeps six digits of a second. A `ConnectedAt` is cut to these when it is created, so that it
+/// is equal to itself after a round trip through the status of a cluster object.
 ///
-/// There is no `ConnectedAt` for the Unix epoch itself: a zero time in a status means that none was written, and no
-/// revision is ever equal to a missing one.
+/// The Unix epoch is not a `ConnectedAt`: a zero time in a status means that no time was written.
+///
+/// With the feature `serde` it is written as a `MicroTime` (RFC 3339 in UTC with six digits) and read from any RFC 3339
+/// time. With the feature `schemars` its schema is a string of format `date-time`. So a status holds an
+/// `Option<ConnectedAt>`.
 ///
 /// # Example
 ///
@@ -30,29 +33,47 @@ use crate::Revision;
 pub struct ConnectedAt(NonZeroI64);
 
 impl ConnectedAt {
-    /// The current time, later than every revision this process took before, whatever the wall clock does.
+    /// Returns the current time, later than every revision that this process took before, whatever the wall clock does.
     pub fn now() -> Self {
-        static PROCESS: ConnectedAtSource = ConnectedAtSource::new();
         PROCESS.next(Timestamp::now())
     }
 
-    /// The revision a time stands for, cut to microseconds. `None` for the Unix epoch, which stands for no time at all.
+    /// Returns a revision for a connection that replaces `known`: the current time or, where the clock is behind, the
+    /// first microsecond after `known`.
+    ///
+    /// Another process may have created `known`, with another clock. A revision that is older than a known one would pass
+    /// for a lagging read of a cache, and the objects that hold the known one would never be reset. Like
+    /// [`now`](Self::now), never returns a revision twice.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use clientmgr_core::ConnectedAt;
+    ///
+    /// let ahead = ConnectedAt::from_timestamp("2999-01-01T00:00:00Z".parse().unwrap()).unwrap();
+    /// assert_eq!(ConnectedAt::successor_of(ahead).to_string(), "2999-01-01T00:00:00.000001Z");
+    /// ```
+    pub fn successor_of(known: Self) -> Self {
+        PROCESS.successor_of(known, Timestamp::now())
+    }
+
+    /// Returns the revision of a time, cut to microseconds. `None` for the Unix epoch.
     pub fn from_timestamp(time: Timestamp) -> Option<Self> {
         NonZeroI64::new(time.as_microsecond()).map(Self)
     }
 
-    /// The time this revision stands for.
+    /// Returns the time of this revision.
     pub fn to_timestamp(self) -> Timestamp {
         Timestamp::from_microsecond(self.0.get()).unwrap_or(Timestamp::MAX)
     }
 
-    /// The revision of a time in microseconds since the Unix epoch. `None` for zero, and for times beyond the years
-    /// -9999 and 9999, which no calendar here reaches.
+    /// Returns the revision of a time in microseconds since the Unix epoch. `None` for zero, and for times beyond the years
+    /// -9999 and 9999.
     pub fn from_unix_micros(micros: i64) -> Option<Self> {
         Self::from_timestamp(Timestamp::from_microsecond(micros).ok()?)
     }
 
-    /// Microseconds since the Unix epoch.
+    /// Returns the microseconds since the Unix epoch.
     pub fn as_unix_micros(self) -> i64 {
         self.0.get()
     }
@@ -77,9 +98,12 @@ impl fmt::Debug for ConnectedAt {
     }
 }
 
-/// Gives out revisions that strictly increase, whatever the clock says that it is fed.
+/// The source behind [`ConnectedAt::now`].
+static PROCESS: ConnectedAtSource = ConnectedAtSource::new();
+
+/// Creates revisions that strictly increase, whatever times it is given.
 ///
-/// A process needs one only, behind [`ConnectedAt::now`]; tests make their own and feed it the clock they like.
+/// A process needs only one, behind [`ConnectedAt::now`]. Tests create their own and choose the times.
 ///
 /// # Example
 ///
@@ -99,19 +123,28 @@ pub struct ConnectedAtSource {
 }
 
 impl ConnectedAtSource {
-    /// A source that has given out nothing yet.
+    /// Returns a source that has created no revision yet.
     pub const fn new() -> Self {
         Self { last: AtomicI64::new(i64::MIN) }
     }
 
-    /// `wall` in microseconds, or the first microsecond after the last revision where `wall` is not later than it.
+    /// Returns `wall` in microseconds or, where `wall` is not later than the last revision, the microsecond after that.
     pub fn next(&self, wall: Timestamp) -> ConnectedAt {
-        let wall = wall.as_microsecond();
+        self.later_than(i64::MIN, wall)
+    }
+
+    /// Returns the [`next`](Self::next) revision, which is also later than `known`. See [`ConnectedAt::successor_of`].
+    pub fn successor_of(&self, known: ConnectedAt, wall: Timestamp) -> ConnectedAt {
+        self.later_than(known.as_unix_micros(), wall)
+    }
+
+    fn later_than(&self, known: i64, wall: Timestamp) -> ConnectedAt {
+        let next = |last: i64| successor(last.max(known), wall.as_microsecond());
         let last = self
             .last
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(successor(last, wall).get()))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last).get()))
             .unwrap_or_else(|last| last);
-        ConnectedAt(successor(last, wall))
+        ConnectedAt(next(last))
     }
 }
 
@@ -121,7 +154,7 @@ impl Default for ConnectedAtSource {
     }
 }
 
-/// The first microsecond that is later than `last`, not earlier than `wall`, and not zero.
+/// Returns the first microsecond that is later than `last`, not earlier than `wall`, and not zero.
 fn successor(last: i64, wall: i64) -> NonZeroI64 {
     NonZeroI64::new(wall.max(last.saturating_add(1))).unwrap_or(const { NonZeroI64::new(1).unwrap() })
 }
@@ -186,6 +219,25 @@ mod tests {
         let walls = [100, 90, 90, 101, 500, 1];
         let revisions = walls.map(|wall| source.next(micros(wall).to_timestamp()).as_unix_micros());
         assert_eq!(revisions, [100, 101, 102, 103, 500, 501]);
+    }
+
+    #[test]
+    fn a_successor_is_later_than_the_known_revision_and_than_all_created_before() {
+        let source = ConnectedAtSource::new();
+        // (known, wall clock) → successor
+        let table = [
+            ((10, 50), 50), // the clock is ahead of the known revision
+            ((90, 50), 91), // the clock of the process that created it is ahead
+            ((20, 50), 92), // the source never goes back
+            ((92, 92), 93),
+            ((i64::MIN / 1_000_000, 200), 200),
+        ];
+        for ((known, wall), successor) in table {
+            let created = source.successor_of(micros(known), micros(wall).to_timestamp());
+            assert_eq!(created, micros(successor), "after {known} at {wall}");
+            assert!(micros(known).is_older_than(&created));
+        }
+        assert_eq!(source.next(micros(1).to_timestamp()), micros(201));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Errors: what a provider reports, what the manager makes of it, and what the caller does next.
+//! Errors: what a provider reports, what the manager returns, and what the caller does next.
 
 use std::error::Error;
 use std::fmt;
@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use crate::{ConnectedAt, NamespacedName};
 
-/// Why something failed, with its type kept: an error that is cheap to clone, so that one failed connect can be told to
-/// every caller.
+/// An error of any type that is cheap to clone, so that every caller gets the error of one failed connect.
 ///
-/// It dereferences to the error, so that [`downcast_ref`](#method.downcast_ref) and [`Error::source`] reach it.
+/// It dereferences to the error, so [`downcast_ref`](#method.downcast_ref) and [`Error::source`] reach it.
 ///
 /// # Example
 ///
@@ -26,7 +25,7 @@ use crate::{ConnectedAt, NamespacedName};
 pub struct Cause(Arc<dyn Error + Send + Sync>);
 
 impl Cause {
-    /// Keeps `error`.
+    /// Wraps `error`.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(Arc::from(error.into()))
     }
@@ -56,20 +55,20 @@ impl fmt::Display for Cause {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProviderError {
-    /// The provider knows no such cluster, or nothing was ever connected for it.
-    #[error("the provider knows no such cluster")]
+    /// The provider does not know the cluster.
+    #[error("the provider does not know this cluster")]
     NotFound,
 
-    /// There is a cluster and for now no client: it is connecting, or the connection failed.
+    /// The cluster has no client for now: it is connecting, or the connection failed.
     #[error("the cluster is unavailable")]
     Unavailable {
-        /// What went wrong.
+        /// What failed.
         source: Cause,
-        /// How long to wait before asking again is worthwhile, where the provider can tell.
+        /// How long to wait before the next attempt, where the provider knows.
         retry_after: Option<Duration>,
     },
 
-    /// There is a connection, but not one that gives this type of client: Docker's, say.
+    /// The connection gives another type of client, Docker's for example.
     #[error("the cluster's connection is of another type")]
     Incompatible {
         /// What the connection is instead.
@@ -78,17 +77,17 @@ pub enum ProviderError {
 }
 
 impl ProviderError {
-    /// [`Unavailable`](Self::Unavailable) because of `source`, without a hint when to retry.
+    /// Returns [`Unavailable`](Self::Unavailable) because of `source`, without a hint when to retry.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable { source: Cause::new(source), retry_after: None }
     }
 
-    /// [`Incompatible`](Self::Incompatible) because of `source`.
+    /// Returns [`Incompatible`](Self::Incompatible) because of `source`.
     pub fn incompatible(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Incompatible { source: Cause::new(source) }
     }
 
-    /// The same error with a hint when to retry. Only an unavailable cluster has one.
+    /// Returns the same error with a hint when to retry. Only [`Unavailable`](Self::Unavailable) has one.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
         if let Self::Unavailable { retry_after, .. } = &mut self {
@@ -98,9 +97,9 @@ impl ProviderError {
     }
 }
 
-/// Why [`ClientManager::client`](crate::ClientManager::client) handed out no client.
+/// Why [`ClientManager::client`](crate::ClientManager::client) returned no client.
 ///
-/// Which of them call for waiting and which for a code change is told by [`next_step`](Self::next_step).
+/// [`next_step`](Self::next_step) says what to do: wait, retry, or fix the code.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError<K = NamespacedName, R = ConnectedAt>
@@ -108,91 +107,93 @@ where
     K: fmt::Debug,
     R: fmt::Debug,
 {
-    /// The provider knows no such cluster.
+    /// The provider does not know the cluster.
     #[error("cluster {cluster:?} is not known to the provider")]
     NotFound {
-        /// The cluster that was asked for.
+        /// The cluster that was requested.
         cluster: K,
     },
 
-    /// Stale: the cluster object in the caller's hand does not tell of the current connection.
+    /// Stale: the caller's cluster object does not name the current connection.
     ///
-    /// Routine, because a status trails the connection it describes. The next version of the cluster object will do.
-    #[error("cluster object {cluster:?} is outdated: it tells of {}, the connection is of {current:?}", Told(observed))]
+    /// Routine, because a status lags behind the connection it describes. Wait for the next version of the cluster object.
+    #[error(
+        "cluster object {cluster:?} is stale: its revision is {}, the connection has {current:?}",
+        Observed(observed)
+    )]
     ClusterOutdated {
-        /// The cluster that was asked for.
+        /// The cluster that was requested.
         cluster: K,
-        /// What the cluster object tells.
+        /// The revision in the cluster object.
         observed: Option<R>,
-        /// What the provider tells.
+        /// The revision of the current connection.
         current: R,
     },
 
-    /// Stale: the object still holds a client of an older connection, and did not call `refresh` before it asked for
-    /// another.
+    /// Stale: the object holds a client of another connection, and requested a client without a `refresh`.
     ///
-    /// A bug in the caller: state built on the old client would go on beside the new one.
+    /// A bug in the caller: state built on the old client would stay in use beside the new one.
     #[error(
-        "refresh required before a client of cluster {cluster:?}: the object holds {held:?}, the connection is of {current:?}"
+        "call refresh before client for cluster {cluster:?}: the object holds {held:?}, the connection has {current:?}"
     )]
     RefreshRequired {
-        /// The cluster that was asked for.
+        /// The cluster that was requested.
         cluster: K,
-        /// The revision of the client that the object obtained last.
+        /// The revision of the client that the object holds.
         held: R,
-        /// What the provider tells.
+        /// The revision of the current connection.
         current: R,
     },
 
-    /// There is for now no client.
+    /// The cluster has no client for now.
     #[error("cluster {cluster:?} is unavailable")]
     Unavailable {
-        /// The cluster that was asked for.
+        /// The cluster that was requested.
         cluster: K,
         /// What the provider reported.
         source: Cause,
-        /// How long to wait before asking again is worthwhile, where the provider can tell.
+        /// How long to wait before the next attempt, where the provider knows.
         retry_after: Option<Duration>,
     },
 
     /// The cluster's connection gives another type of client.
-    #[error("cluster {cluster:?} is connected by other means than this client's")]
+    #[error("cluster {cluster:?} is connected with another type of client")]
     Incompatible {
-        /// The cluster that was asked for.
+        /// The cluster that was requested.
         cluster: K,
         /// What the provider reported.
         source: Cause,
     },
 
-    /// The object or the cluster was forgotten while the provider was being asked, so the answer belongs to nobody.
-    #[error("forgotten while a client of cluster {cluster:?} was being obtained")]
+    /// The object or the cluster was forgotten during the request.
+    #[error("the object, or cluster {cluster:?}, was forgotten during the request")]
     Forgotten {
-        /// The cluster that was asked for.
+        /// The cluster that was requested.
         cluster: K,
     },
 }
 
-/// What a caller that got a [`ClientError`] does next.
+/// What to do after a [`ClientError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NextStep {
-    /// Wait for the next version of the cluster object. Its watch brings it; a timer need not.
+    /// Wait for the next version of the cluster object. Its watch brings it; no timer is needed.
     AwaitClusterChange,
-    /// Ask again: after the delay, where there is one, else with the usual backoff.
+    /// Try again: after the delay, where there is one, else with the usual backoff.
     Retry {
         /// The provider's hint.
         after: Option<Duration>,
     },
-    /// Mend the code: `refresh` comes before `client` in every reconcile.
+    /// Fix the code: call `refresh` before `client` in every reconcile.
     RefreshFirst,
     /// Give up until the object or the cluster's configuration changes.
     GiveUp,
-    /// Do nothing: whoever asked is being deleted. If it is not, reconcile it once more.
+    /// Do nothing: the object is being deleted. If only its cluster was forgotten, reconcile it once more.
     Stop,
 }
 
 impl<K: fmt::Debug, R: fmt::Debug> ClientError<K, R> {
-    /// The cluster that was asked for.
+    /// Returns the cluster that was requested.
     pub fn cluster(&self) -> &K {
         match self {
             Self::NotFound { cluster }
@@ -204,7 +205,7 @@ impl<K: fmt::Debug, R: fmt::Debug> ClientError<K, R> {
         }
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn next_step(&self) -> NextStep {
         match self {
             Self::NotFound { .. } | Self::ClusterOutdated { .. } => NextStep::AwaitClusterChange,
@@ -215,25 +216,25 @@ impl<K: fmt::Debug, R: fmt::Debug> ClientError<K, R> {
         }
     }
 
-    /// Whether the provider knows no such cluster.
+    /// Returns whether the provider does not know the cluster.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
 
-    /// Whether a client exists and may not be handed out: the cluster object is outdated, or a refresh is required.
+    /// Returns whether there is a client that the object may not have: the cluster object is stale, or a refresh is missing.
     pub fn is_stale(&self) -> bool {
         matches!(self, Self::ClusterOutdated { .. } | Self::RefreshRequired { .. })
     }
 }
 
-/// Displays what a cluster object tells of its connection.
-struct Told<'a, R>(&'a Option<R>);
+/// Displays the revision in a cluster object.
+struct Observed<'a, R>(&'a Option<R>);
 
-impl<R: fmt::Debug> fmt::Display for Told<'_, R> {
+impl<R: fmt::Debug> fmt::Display for Observed<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(revision) => write!(f, "{revision:?}"),
-            None => f.write_str("no connection"),
+            None => f.write_str("empty"),
         }
     }
 }

@@ -1,21 +1,24 @@
-//! Keys: what clusters and objects are known by, and the usual one, [`NamespacedName`].
+//! Keys of clusters and objects, and the usual one, [`NamespacedName`].
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::str::FromStr;
 use std::sync::Arc;
 
-/// What can name a cluster or an object.
-///
-/// Implemented for every type that qualifies; there is nothing to implement by hand.
+/// A type that can name a cluster or an object. Implemented for every type that meets the bounds.
 pub trait Key: Clone + fmt::Debug + Eq + Hash + Send + Sync + 'static {}
 
 impl<T: Clone + fmt::Debug + Eq + Hash + Send + Sync + 'static> Key for T {}
 
-/// A namespace and a name: how Kubernetes names an object among those of its kind.
+/// A namespace and a name, as Kubernetes names an object of one kind.
 ///
-/// Cheap to clone (one reference count). An empty namespace is allowed and means that the object has none.
+/// Cheap to clone (one reference count). The namespace is empty for a cluster-scoped object.
 ///
-/// # Example
+/// `From` makes a cluster-scoped key of the whole text, whatever it contains: contexts of a kubeconfig often contain
+/// slashes. [`str::parse`] splits `namespace/name` and refuses everything else. It reads back what [`Display`](fmt::Display)
+/// writes for every key that Kubernetes allows.
+///
+/// # Examples
 ///
 /// ```
 /// use clientmgr_core::NamespacedName;
@@ -23,7 +26,10 @@ impl<T: Clone + fmt::Debug + Eq + Hash + Send + Sync + 'static> Key for T {}
 /// let east = NamespacedName::new("fleet", "east");
 /// assert_eq!((east.namespace(), east.name()), ("fleet", "east"));
 /// assert_eq!(east.to_string(), "fleet/east");
-/// assert_eq!(NamespacedName::cluster_scoped("east").to_string(), "east");
+/// assert_eq!("fleet/east".parse(), Ok(east));
+///
+/// let context = NamespacedName::from("arn:aws:eks:eu-west-1:1:cluster/prod");
+/// assert_eq!((context.namespace(), context.name()), ("", "arn:aws:eks:eu-west-1:1:cluster/prod"));
 /// ```
 #[derive(Clone)]
 pub struct NamespacedName {
@@ -33,7 +39,7 @@ pub struct NamespacedName {
 }
 
 impl NamespacedName {
-    /// The key of `name` in `namespace`.
+    /// Returns the key of `name` in `namespace`.
     pub fn new(namespace: &str, name: &str) -> Self {
         let mut text = String::with_capacity(namespace.len() + name.len());
         text.push_str(namespace);
@@ -41,24 +47,72 @@ impl NamespacedName {
         Self { text: text.into(), namespace_len: namespace.len() }
     }
 
-    /// The key of an object that lives in no namespace.
+    /// Returns the key of an object without a namespace.
     pub fn cluster_scoped(name: &str) -> Self {
         Self { text: name.into(), namespace_len: 0 }
     }
 
-    /// The namespace; empty where there is none.
+    /// Returns the namespace, which is empty for a cluster-scoped object.
     pub fn namespace(&self) -> &str {
         &self.text[..self.namespace_len]
     }
 
-    /// The name within the namespace.
+    /// Returns the name within the namespace.
     pub fn name(&self) -> &str {
         &self.text[self.namespace_len..]
     }
 
-    /// Whether neither a namespace nor a name is given: such a key names nothing.
+    /// Returns whether both namespace and name are empty.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
+    }
+}
+
+impl From<&str> for NamespacedName {
+    /// Returns the cluster-scoped key of `name`.
+    fn from(name: &str) -> Self {
+        Self::cluster_scoped(name)
+    }
+}
+
+impl From<String> for NamespacedName {
+    /// Returns the cluster-scoped key of `name`.
+    fn from(name: String) -> Self {
+        Self::cluster_scoped(&name)
+    }
+}
+
+/// Why a text is not a [`NamespacedName`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a name or namespace/name: {reason}")]
+pub struct ParseNamespacedNameError {
+    text: String,
+    reason: &'static str,
+}
+
+impl FromStr for NamespacedName {
+    type Err = ParseNamespacedNameError;
+
+    /// Parses `name` or `namespace/name`.
+    fn from_str(text: &str) -> Result<Self, ParseNamespacedNameError> {
+        let refuse = |reason| Err(ParseNamespacedNameError { text: text.to_owned(), reason });
+        let (namespace, name) = text.split_once('/').map_or((None, text), |(namespace, name)| (Some(namespace), name));
+        if name.is_empty() {
+            return refuse("the name is empty");
+        }
+        if name.contains('/') {
+            return refuse("it contains more than one slash");
+        }
+        let Some(namespace) = namespace else {
+            return Ok(Self::cluster_scoped(name));
+        };
+        if namespace.is_empty() {
+            return refuse("the namespace is empty");
+        }
+        if !namespace.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
+            return refuse("a namespace consists of lower case letters, digits and dashes");
+        }
+        Ok(Self::new(namespace, name))
     }
 }
 
@@ -145,6 +199,37 @@ mod tests {
         assert_eq!((key.namespace(), key.name()), ("", "east"));
         assert_eq!(format!("{key} {key:?}"), "east \"east\"");
         assert_eq!(format!("{:?}", NamespacedName::new("a", "b")), "\"a/b\"");
+    }
+
+    #[test]
+    fn a_text_converts_to_a_cluster_scoped_key_and_parses_to_a_namespaced_one() {
+        assert_eq!(NamespacedName::from("a/b"), NamespacedName::cluster_scoped("a/b"));
+        assert_eq!(NamespacedName::from("a/b".to_owned()), NamespacedName::cluster_scoped("a/b"));
+        assert_eq!("a/b".parse(), Ok(NamespacedName::new("a", "b")));
+        assert_eq!("b".parse(), Ok(NamespacedName::cluster_scoped("b")));
+    }
+
+    #[test]
+    fn a_text_that_is_not_a_name_is_refused_with_the_reason() {
+        let table = [
+            ("", "the name is empty"),
+            ("a/", "the name is empty"),
+            ("/b", "the namespace is empty"),
+            ("a/b/c", "it contains more than one slash"),
+            ("arn:aws:eks:1:cluster/prod", "a namespace consists of lower case letters, digits and dashes"),
+        ];
+        for (text, reason) in table {
+            let error = text.parse::<NamespacedName>().unwrap_err();
+            assert_eq!(error.to_string(), format!("{text:?} is not a name or namespace/name: {reason}"));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_displayed_key_parses_to_itself(namespace in "[a-z0-9-]{0,8}", name in "[a-zA-Z0-9.:_-]{1,8}") {
+            let key = NamespacedName::new(&namespace, &name);
+            assert_eq!(key.to_string().parse(), Ok(key));
+        }
     }
 
     #[test]

@@ -1,29 +1,28 @@
-//! [`ClientManager`]: the rules applied to one provider and many objects. A thin shell: it looks up, asks, decides by
-//! [`rules`](crate::rules), stores. It spawns nothing, keeps no time and holds no lock across an await.
+//! [`ClientManager`]: the rules applied to one provider and many objects. A thin shell around [`rules`](crate::rules): it
+//! asks the provider and stores what was decided. It spawns nothing, keeps no time and holds no lock across an await.
 
 use std::fmt;
-use std::future::poll_fn;
 
-use crate::ledger::{Ledger, Request};
+use crate::entries::{Entries, Request};
 use crate::rules::{self, Admission, Refresh};
 use crate::{ClientError, ClientProvider, ClusterObject, Connection, Key, ProviderError, Revision};
 
-/// Hands out clients, and tells every object when the client it holds is no longer right.
+/// Hands out clients, and reports to each object when the client it holds is stale.
 ///
-/// `P` is the provider of the clients and `O` what an object is known by. A good object key is unique for all time, as
-/// a Kubernetes UID is: then an object that is deleted and created again inherits nothing.
+/// `P` is the provider of the clients and `O` the key of an object. A good key is unique for all time, as a Kubernetes UID
+/// is: then an object that is deleted and created again inherits nothing.
 ///
-/// In every reconcile, for every cluster the object uses:
+/// In every reconcile, for every cluster that the object uses:
 ///
-/// 1. Take the cluster object that the object refers to, from a cache or the API.
+/// 1. Get the cluster object that the object refers to, from a cache or the API.
 /// 2. Call [`refresh`](Self::refresh). On [`Refresh::Reset`] drop all state tied to the old client.
 /// 3. Call [`client`](Self::client) as often as needed.
 ///
-/// When the object is gone, call [`forget`](Self::forget). Whatever lives on a client, a watch or a cache, is better kept
-/// in [`BoundStates`](crate::BoundStates), which does 2 and 3 in one step.
+/// When the object is deleted, call [`forget`](Self::forget). Keep state that lives on a client, such as a watch or a
+/// cache, in [`BoundStates`](crate::BoundStates), which does 2 and 3 in one step.
 ///
-/// All methods take `&self`; share the manager behind a reference or an `Arc`. An object costs its key and 16 bytes
-/// while it uses one cluster, plus the map's own overhead.
+/// All methods take `&self`; share the manager behind a reference or an `Arc`. An object that uses one cluster costs its
+/// key and 16 bytes, plus the map's overhead.
 ///
 /// # Example
 ///
@@ -55,61 +54,60 @@ use crate::{ClientError, ClientProvider, ClusterObject, Connection, Key, Provide
 /// ```
 pub struct ClientManager<P: ClientProvider, O> {
     provider: P,
-    ledger: Ledger<O, P::Key, P::Revision>,
+    entries: Entries<O, P::Key, P::Revision>,
 }
 
 impl<P: ClientProvider, O: Key> ClientManager<P, O> {
-    /// A manager of the clients that `provider` holds. No object has asked for one yet.
+    /// Returns a manager of the clients that `provider` holds. It knows no object yet.
     pub fn new(provider: P) -> Self {
-        Self { provider, ledger: Ledger::new() }
+        Self { provider, entries: Entries::new() }
     }
 
-    /// The provider.
+    /// Returns the provider.
     pub fn provider(&self) -> &P {
         &self.provider
     }
 
-    /// How many objects are remembered: those that asked for a client and were not forgotten.
+    /// Returns how many objects are remembered: those that requested a client and were not forgotten.
     pub fn objects(&self) -> usize {
-        self.ledger.objects()
+        self.entries.objects()
     }
 
-    /// Tells whether `object` must drop the state it built on its client of `cluster`.
+    /// Returns whether `object` must drop the state it built on its client of `cluster`.
     ///
-    /// Call it once in every reconcile, before [`client`](Self::client). It decides by what the cluster object tells,
-    /// never asks the provider, cannot fail and allocates nothing.
+    /// Call it once in every reconcile, before [`client`](Self::client). It compares the revision in the cluster object
+    /// with the one that `object` holds. It never asks the provider, cannot fail and allocates nothing.
     ///
-    /// [`Refresh::Reset`] is said when the connection is not the one whose client `object` holds, and when `object`
-    /// asked in vain before it ever held one, so that recovery is noticed too. It is said again by every call until
-    /// [`client`](Self::client) succeeds: a reconcile that is interrupted between the two loses nothing. An object that
-    /// has never asked has nothing to drop. A cluster object that is known to be *older* than the client held comes
-    /// from a lagging cache and resets nothing.
+    /// Returns [`Refresh::Reset`] when the cluster object names another connection than the one whose client `object`
+    /// holds, and when `object` requested a client without success before it held one, so that recovery is announced too.
+    /// Every call returns it until [`client`](Self::client) succeeds: a reconcile that is interrupted between the two loses
+    /// nothing. An object that never requested a client has nothing to drop. A cluster object that is known to be *older*
+    /// than the client held comes from a lagging cache and resets nothing.
     pub fn refresh(
         &self,
         object: &O,
         cluster: &(impl ClusterObject<Key = P::Key, Revision = P::Revision> + ?Sized),
     ) -> Refresh {
-        let key = cluster.key();
         let observed = cluster.revision();
-        self.ledger.decide(object, &key, |entry| rules::refresh(entry, observed.as_ref()))
+        self.entries.decide(object, |key| cluster.has_key(key), |entry| rules::refresh(entry, observed.as_ref()))
     }
 
-    /// A client of `cluster` for `object`: always one of the connection that the cluster object tells of.
+    /// Returns a client of `cluster` for `object`, always one of the connection that the cluster object names.
     ///
     /// # Errors
     ///
-    /// [`ClientError::next_step`] tells what to do about each:
+    /// [`ClientError::next_step`] says what to do about each:
     ///
-    /// - [`NotFound`](ClientError::NotFound): the provider knows no such cluster.
-    /// - [`ClusterOutdated`](ClientError::ClusterOutdated): the cluster object trails the connection, or tells of none.
+    /// - [`NotFound`](ClientError::NotFound): the provider does not know the cluster.
+    /// - [`ClusterOutdated`](ClientError::ClusterOutdated): the cluster object names another connection, or none.
     /// - [`RefreshRequired`](ClientError::RefreshRequired): [`refresh`](Self::refresh) was not called first.
-    /// - [`Unavailable`](ClientError::Unavailable), [`Incompatible`](ClientError::Incompatible): the provider's word,
-    ///   its error kept as the source.
+    /// - [`Unavailable`](ClientError::Unavailable), [`Incompatible`](ClientError::Incompatible): reported by the provider,
+    ///   whose error is the source.
     /// - [`Forgotten`](ClientError::Forgotten): the object or the cluster was forgotten during the call.
     ///
     /// # Cancel safety
     ///
-    /// The only await is the provider's. A future dropped there leaves everything as if it had never been called.
+    /// The only await is the provider's. A future dropped there leaves everything as if it had never been created.
     pub async fn client(
         &self,
         object: &O,
@@ -118,39 +116,37 @@ impl<P: ClientProvider, O: Key> ClientManager<P, O> {
         let key = &*cluster.key();
         let observed = cluster.revision();
         let observed = observed.as_ref();
-        let mut request = self.ledger.request(object, key);
-        let mut asking = self.provider.connection(key);
-        // Most providers answer from memory. Only a request that really waits takes a ticket where an entry stands.
-        let answer = poll_fn(|context| {
-            let polled = asking.as_mut().poll(context);
-            if polled.is_pending() {
-                request.waits();
-            }
-            polled
-        })
-        .await;
+        let request = self.entries.request(object, key);
+        let answer = self.provider.connection(key).await;
         settle(request, key, observed, answer)
     }
 
-    /// Forgets `object` on all clusters: call it when the object is deleted.
+    /// Forgets `object` on all clusters. Call it when the object is deleted.
     ///
-    /// Takes one step, however many objects there are. A call of [`client`](Self::client) that has asked its provider and
-    /// has no answer yet ends in [`ClientError::Forgotten`] and leaves no trace.
+    /// Takes the same time however many objects there are. A pending call of [`client`](Self::client) ends in
+    /// [`ClientError::Forgotten`] and leaves no trace.
     pub fn forget(&self, object: &O) {
-        self.ledger.forget(object);
+        self.entries.forget(object);
     }
 
-    /// Forgets `object` on all clusters but those that `keep` is true of: for an object that names other clusters now
-    /// than it did before.
+    /// Forgets `object` on all clusters that `keep` returns false for. Call it when an object may name other clusters than
+    /// before.
     pub fn retain(&self, object: &O, keep: impl Fn(&P::Key) -> bool) {
-        self.ledger.retain(object, keep);
+        self.entries.retain(object, keep);
     }
 
-    /// Forgets `cluster` for all objects: call it when the cluster is gone for good.
+    /// Forgets every object that `keep` returns false for, for example those that a list no longer contains.
     ///
-    /// Objects that still have state on it are then not told to drop it. Looks at every object once.
+    /// `keep` runs without a lock. An object that asks for its first client meanwhile is kept.
+    pub fn retain_objects(&self, keep: impl Fn(&O) -> bool) {
+        self.entries.retain_objects(keep);
+    }
+
+    /// Forgets `cluster` for all objects. Call it when the cluster is gone for good. Visits every object.
+    ///
+    /// Objects that still have state on the cluster get no [`Refresh::Reset`] for it.
     pub fn forget_cluster(&self, cluster: &P::Key) {
-        self.ledger.forget_cluster(cluster);
+        self.entries.forget_cluster(cluster);
     }
 }
 
@@ -160,7 +156,7 @@ impl<P: ClientProvider, O: Key> fmt::Debug for ClientManager<P, O> {
     }
 }
 
-/// Judges the provider's answer and remembers what follows from it.
+/// Decides on the provider's answer and stores the decision.
 #[inline]
 fn settle<O: Key, C, K: Key, R: Revision>(
     request: Request<'_, O, K, R>,
@@ -180,7 +176,7 @@ fn settle<O: Key, C, K: Key, R: Revision>(
     }
 }
 
-/// What a caller is told whose cluster has a connection. `None` where it was forgotten while it waited.
+/// Returns the result for a cluster with a connection. `admission` is `None` where the request was forgotten.
 #[inline]
 pub(crate) fn conclude<C, K: Key, R: Revision>(
     admission: Option<Admission<R>>,
@@ -201,7 +197,7 @@ pub(crate) fn conclude<C, K: Key, R: Revision>(
     }
 }
 
-/// What a caller is told whose cluster has no connection. `None` where it was forgotten while it waited.
+/// Returns the error for a cluster without a connection. `settled` is `None` where the request was forgotten.
 pub(crate) fn conclude_failure<K: Key, R: Revision>(
     settled: Option<()>,
     cluster: &K,

@@ -1,12 +1,13 @@
-//! [`ClientProvider`]: where clients come from. The trait, its answer, and the pointers that forward to it.
+//! [`ClientProvider`]: where clients come from. The trait, its answer, and the types that forward to it.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Key, ProviderError, Revision};
+use crate::{ConnectedAt, Key, NamespacedName, ProviderError, Revision};
 
 /// A client, and the identity of the connection behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +28,14 @@ pub struct Connection<C, R> {
 /// - The answer is the connection that is **current** when the future completes: never one that is being replaced.
 /// - Client and revision belong together: a client never changes its cluster or server behind the same revision.
 /// - Revisions keep the promises of [`Revision`].
-/// - The answer comes quickly. A provider that is connecting says [`ProviderError::Unavailable`]; it does not make the
-///   caller wait for the connect, since that would let one hung cluster hold up every reconcile that names it.
+/// - The answer comes quickly. A provider that is connecting returns [`ProviderError::Unavailable`]. If it waited for the
+///   connect, one hung cluster would delay every reconcile that names it.
 ///
 /// The laws in `clientmgr-fake` check these for any provider.
 ///
 /// # Cancel safety
 ///
-/// Callers drop the future of [`connection`](Self::connection) at any await. An implementation must lose nothing by it.
+/// Callers may drop the future of [`connection`](Self::connection) at any await. An implementation must lose nothing then.
 ///
 /// # Example
 ///
@@ -68,16 +69,16 @@ pub struct Connection<C, R> {
 pub trait ClientProvider: Send + Sync {
     /// A client: a cheap handle that many threads may use at once.
     type Client: Clone + Send + Sync + 'static;
-    /// What a cluster is known by.
+    /// The key of a cluster.
     type Key: Key;
     /// The identity of a connection.
     type Revision: Revision;
 
-    /// The cluster's current connection, or why there is none.
+    /// Returns the cluster's current connection.
     ///
     /// # Errors
     ///
-    /// [`ProviderError`] says what the caller can do about it.
+    /// [`ProviderError`] says why there is none, and what the caller can do.
     async fn connection(&self, cluster: &Self::Key) -> Result<Connection<Self::Client, Self::Revision>, ProviderError>;
 }
 
@@ -114,3 +115,69 @@ macro_rules! forward_to_the_inner_provider {
 }
 
 forward_to_the_inner_provider!(&P, Arc<P>, Box<P>);
+
+/// A provider of any type behind one name, so that types which hold one need no type parameter for it.
+///
+/// Cheap to clone (one reference count). Providers whose clones are handles convert by `From`, as does every provider in
+/// an [`Arc`].
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use clientmgr_core::{ClientManager, ClientProvider, ConnectedAt, DynProvider, NamespacedName};
+///
+/// struct Controller {
+///     clients: ClientManager<DynProvider<String>, u32>,
+/// }
+///
+/// fn controller<P>(provider: Arc<P>) -> Controller
+/// where
+///     P: ClientProvider<Client = String, Key = NamespacedName, Revision = ConnectedAt> + 'static,
+/// {
+///     Controller { clients: ClientManager::new(provider.into()) }
+/// }
+/// ```
+pub struct DynProvider<C, K = NamespacedName, R = ConnectedAt>(
+    Arc<dyn ClientProvider<Client = C, Key = K, Revision = R>>,
+);
+
+impl<C, K, R> DynProvider<C, K, R> {
+    /// Hides the type of `provider`.
+    pub fn new(provider: impl ClientProvider<Client = C, Key = K, Revision = R> + 'static) -> Self {
+        Self(Arc::new(provider))
+    }
+}
+
+impl<P: ClientProvider + 'static> From<Arc<P>> for DynProvider<P::Client, P::Key, P::Revision> {
+    fn from(provider: Arc<P>) -> Self {
+        Self(provider)
+    }
+}
+
+impl<C, K, R> Clone for DynProvider<C, K, R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C, K, R> fmt::Debug for DynProvider<C, K, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynProvider").finish_non_exhaustive()
+    }
+}
+
+impl<C: Clone + Send + Sync + 'static, K: Key, R: Revision> ClientProvider for DynProvider<C, K, R> {
+    type Client = C;
+    type Key = K;
+    type Revision = R;
+
+    fn connection<'a, 'b, 'f>(&'a self, cluster: &'b K) -> Connecting<'f, Self>
+    where
+        'a: 'f,
+        'b: 'f,
+        Self: 'f,
+    {
+        self.0.connection(cluster)
+    }
+}

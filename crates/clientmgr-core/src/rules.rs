@@ -9,11 +9,11 @@ use crate::Revision;
 pub(crate) enum Entry<R> {
     /// The object obtained a client of this revision, and may have state built on it.
     ///
-    /// Left for [`ResetDue`](Self::ResetDue) by a `refresh` that observes another connection, and by being forgotten.
+    /// Exits: to [`ResetDue`](Self::ResetDue) by a `refresh` that observes another connection; to absent by a forget.
     Holding(R),
-    /// The object must drop whatever it has: it was told so, or it met an error before it ever obtained a client.
+    /// The object must drop its state: `refresh` said so, or a request failed before the object obtained a client.
     ///
-    /// Left for [`Holding`](Self::Holding) by the next client obtained, and by being forgotten.
+    /// Exits: to [`Holding`](Self::Holding) by the next client obtained; to absent by a forget.
     ResetDue,
 }
 
@@ -21,34 +21,34 @@ pub(crate) enum Entry<R> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "on `Reset` drop all state tied to the old client before asking for a new one"]
 pub enum Refresh {
-    /// The connection is the one the object knows. Nothing to do.
+    /// The connection is the one that the object holds a client of. Nothing to do.
     Unchanged,
-    /// Drop all state tied to the old client, then ask for a client. Said again until a client was obtained.
+    /// Drop all state tied to the old client, then request a client. Returned again until a client was obtained.
     Reset,
 }
 
 impl Refresh {
-    /// Whether this is [`Reset`](Self::Reset).
+    /// Returns whether this is [`Reset`](Self::Reset).
     pub fn is_reset(self) -> bool {
         self == Self::Reset
     }
 }
 
-/// What becomes of a request for a client that the provider has a connection for.
+/// The decision on a request for a client of a cluster with a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Admission<R> {
-    /// The client is handed out.
+    /// The object gets the client.
     Granted,
-    /// The cluster object does not tell of the current connection.
+    /// The cluster object does not name the current connection.
     ClusterOutdated,
-    /// The object holds a client of another connection, and was not told to drop it.
+    /// The object holds a client of another connection, and did not refresh.
     RefreshRequired {
         /// The revision of the client that the object holds.
         held: R,
     },
 }
 
-/// A decision: the entry to store, where it changes, and what is said.
+/// A decision: the entry to store, where it changes, and the result.
 pub(crate) type Decision<R, T> = (Option<Entry<R>>, T);
 
 /// Decides a `refresh`.
@@ -82,9 +82,9 @@ pub(crate) fn admit<R: Revision>(
     }
 }
 
-/// The entry that a request in vain leaves behind.
+/// Returns the entry to store after a failed request, where it changes.
 ///
-/// Recovery must be announced: an object that met an error before it held a client is told when the client has come.
+/// Recovery must be announced: an object whose request failed before it held a client gets a Reset once there is one.
 #[inline]
 pub(crate) fn after_failure<R>(entry: Option<&Entry<R>>) -> Option<Entry<R>> {
     entry.is_none().then_some(Entry::ResetDue)

@@ -1,189 +1,90 @@
-//! A sharded map: the one file of this crate that imports dashmap.
+//! [`Sharded`]: values behind many locks, one of them for each key.
 //!
-//! Its guards never leave this file: callers pass closures, which hold a shard's lock while they run and therefore
-//! must not call back into the map, run foreign code or block. What must not live here: any meaning of the values.
+//! Callers pass closures, which run under a lock: they must not call back, run a user's code or block. What must not
+//! live here: any meaning of the values.
 
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
+use std::sync::PoisonError;
 #[cfg(not(clientmgr_shuttle))]
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard};
 
-#[cfg(not(clientmgr_shuttle))]
-use dashmap::{DashMap, Entry};
+use foldhash::fast::RandomState;
 #[cfg(clientmgr_shuttle)]
-use shuttle::sync::atomic::AtomicU64;
-#[cfg(clientmgr_shuttle)]
-use shuttle_dashmap::{DashMap, Entry};
+use shuttle::sync::{Mutex, MutexGuard};
 
-use crate::Key;
+/// A map within a shard.
+pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
 
-/// How many shards a map has, each with its own lock. A shard is 128 bytes.
+/// How many shards there are, each with its own lock. A power of two.
 #[derive(Clone, Copy)]
 pub(crate) enum Shards {
-    /// For what is read at every call. So many more than cores that two threads seldom share a cache line, let alone a
-    /// lock.
+    /// For a lookup in every call: so many more than cores that two threads seldom meet.
     Many = 256,
-    /// For what is read now and then.
+    /// For a lookup now and then.
     Few = 16,
 }
 
-/// Whether a value says nothing, so that its key need not be kept.
-pub(crate) trait Vacant: Default {
-    fn is_vacant(&self) -> bool;
+/// A value for each shard. All that is known of a key is in the value of its shard.
+pub(crate) struct Sharded<T> {
+    shards: Box<[Shard<T>]>,
+    hasher: RandomState,
 }
 
-#[cfg(not(clientmgr_shuttle))]
-type Map<K, V> = DashMap<K, V, foldhash::fast::RandomState>;
+/// Aligned so that two locks never share a cache line, nor a pair of lines that is fetched together.
+#[derive(Default)]
+#[repr(align(128))]
+struct Shard<T>(Mutex<T>);
 
-/// Shuttle's double schedules every lock, and has neither shards nor a choice of hasher.
-#[cfg(clientmgr_shuttle)]
-type Map<K, V> = DashMap<K, V>;
-
-pub(crate) struct ShardedMap<K, V> {
-    map: Map<K, V>,
-    /// Counts the edits, each within its lock.
-    version: AtomicU64,
-}
-
-impl<K: Key, V: Vacant> ShardedMap<K, V> {
+impl<T: Default> Sharded<T> {
     pub(crate) fn new(shards: Shards) -> Self {
-        #[cfg(not(clientmgr_shuttle))]
-        let map = Map::with_hasher_and_shard_amount(foldhash::fast::RandomState::default(), shards as usize);
-        #[cfg(clientmgr_shuttle)]
-        let map = Map::with_shard_amount(shards as usize);
-        Self { map, version: AtomicU64::new(0) }
+        let shards = std::iter::repeat_with(Shard::default).take(shards as usize).collect();
+        Self { shards, hasher: RandomState::default() }
     }
+}
 
-    /// Another one after every edit. What was read after a version was taken is true as long as it stays.
+impl<T> Sharded<T> {
+    /// Runs `work` on the shard of `key`, under its lock.
     #[inline]
-    pub(crate) fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+    pub(crate) fn with<U>(&self, key: &impl Hash, work: impl FnOnce(&mut T) -> U) -> U {
+        // The maps within the shards use the lowest and the highest bits of their hashes.
+        let hash = self.hasher.hash_one(key) >> 32;
+        let index = usize::try_from(hash).unwrap_or_default() & (self.shards.len() - 1);
+        work(&mut self.shards[index].lock())
     }
 
-    /// To be called within the lock, before anything is changed.
-    fn count_edit(&self) {
-        self.version.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Reads the value of `key`, if there is one, under its shard's read lock. Allocates nothing.
-    #[inline]
-    pub(crate) fn read<Q, T>(&self, key: &Q, read: impl FnOnce(Option<&V>) -> T) -> T
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        match self.map.get(key) {
-            Some(value) => read(Some(value.value())),
-            None => read(None),
+    /// Runs `work` on every shard in turn, under its lock.
+    pub(crate) fn with_each(&self, mut work: impl FnMut(&mut T)) {
+        for shard in &self.shards {
+            work(&mut shard.lock());
         }
     }
+}
 
-    /// Edits the value of `key` under its shard's write lock. A missing value is edited as a vacant one; a value that
-    /// is vacant afterwards is not kept.
-    pub(crate) fn edit<T>(&self, key: &K, edit: impl FnOnce(&mut V) -> T) -> T {
-        let entry = self.map.entry(key.clone());
-        self.count_edit();
-        match entry {
-            Entry::Occupied(mut entry) => {
-                let edited = edit(entry.get_mut());
-                if entry.get().is_vacant() {
-                    entry.remove();
-                }
-                edited
-            }
-            Entry::Vacant(entry) => {
-                let mut value = V::default();
-                let edited = edit(&mut value);
-                if !value.is_vacant() {
-                    entry.insert(value);
-                }
-                edited
-            }
-        }
-    }
-
-    /// Takes the value of `key` out.
-    pub(crate) fn remove(&self, key: &K) -> Option<V> {
-        let counted = |_: &K, _: &V| {
-            self.count_edit();
-            true
-        };
-        self.map.remove_if(key, counted).map(|(_, value)| value)
-    }
-
-    /// Edits every value, one shard at a time, and keeps those that are not vacant afterwards.
-    pub(crate) fn edit_all(&self, mut edit: impl FnMut(&mut V)) {
-        self.map.retain(|_, value| {
-            self.count_edit();
-            edit(value);
-            !value.is_vacant()
-        });
-    }
-
-    /// How many values there are.
-    pub(crate) fn len(&self) -> usize {
-        self.map.len()
+impl<T> Shard<T> {
+    /// A panic under a lock can only come from the comparisons, hashes and clones of a user's key, and these run before
+    /// anything is changed: a poisoned lock is as good as any.
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ShardedMap, Shards, Vacant};
+    use super::{Sharded, Shards};
 
-    impl Vacant for u32 {
-        fn is_vacant(&self) -> bool {
-            *self == 0
+    #[test]
+    fn a_key_is_always_in_the_same_shard_and_keys_are_spread_over_all() {
+        let sharded = Sharded::<Vec<u32>>::new(Shards::Few);
+        for key in 0..1_000_u32 {
+            sharded.with(&key, |shard| shard.push(key));
         }
-    }
-
-    /// The value of `key`; zero, which is vacant, where there is none.
-    fn read(map: &ShardedMap<&'static str, u32>, key: &'static str) -> u32 {
-        map.read(key, |value| value.map_or(0, |value| *value))
-    }
-
-    #[test]
-    fn a_vacant_value_is_never_kept() {
-        let map = ShardedMap::<&str, u32>::new(Shards::Few);
-        map.edit(&"a", |_| ());
-        assert_eq!((map.len(), read(&map, "a")), (0, 0));
-
-        map.edit(&"a", |value| *value = 1);
-        assert_eq!((map.len(), read(&map, "a")), (1, 1));
-
-        map.edit(&"a", |value| *value = 0);
-        assert_eq!((map.len(), read(&map, "a")), (0, 0));
-    }
-
-    #[test]
-    fn an_edit_of_all_keeps_what_is_not_vacant() {
-        let map = ShardedMap::<&str, u32>::new(Shards::Few);
-        map.edit(&"a", |value| *value = 1);
-        map.edit(&"b", |value| *value = 2);
-        map.edit_all(|value| *value -= 1);
-        assert_eq!((read(&map, "a"), read(&map, "b"), map.len()), (0, 1, 1));
-    }
-
-    #[test]
-    fn every_edit_makes_another_version_and_no_look_does() {
-        let map = ShardedMap::<&str, u32>::new(Shards::Few);
-        let mut versions = vec![map.version()];
-        map.edit(&"a", |value| *value = 1);
-        versions.push(map.version());
-        map.edit(&"a", |value| *value = 2);
-        versions.push(map.version());
-        map.edit_all(|value| *value += 1);
-        versions.push(map.version());
-        map.remove(&"a");
-        versions.push(map.version());
-        assert!(versions.is_sorted_by(|one, next| one < next), "{versions:?}");
-        assert_eq!((read(&map, "a"), map.len(), map.remove(&"a")), (0, 0, None));
-        assert_eq!(map.version(), versions[4]);
-    }
-
-    #[test]
-    fn a_removed_value_is_handed_out_once() {
-        let map = ShardedMap::<&str, u32>::new(Shards::Few);
-        map.edit(&"a", |value| *value = 1);
-        assert_eq!((map.remove(&"a"), map.remove(&"a")), (Some(1), None));
+        for key in 0..1_000_u32 {
+            assert!(sharded.with(&key, |shard| shard.contains(&key)));
+        }
+        let mut sizes = Vec::new();
+        sharded.with_each(|shard| sizes.push(shard.len()));
+        assert_eq!((sizes.len(), sizes.iter().sum::<usize>()), (16, 1_000));
+        assert!(sizes.iter().all(|size| *size > 0), "{sizes:?}");
     }
 }

@@ -18,7 +18,7 @@ const ITERATIONS: usize = 5_000;
 #[derive(Debug)]
 struct Provider {
     current: Mutex<u32>,
-    /// Whether it answers from memory, as most do: then a request takes no ticket.
+    /// Whether it answers from memory, as most do.
     at_once: bool,
 }
 

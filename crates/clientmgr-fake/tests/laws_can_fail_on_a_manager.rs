@@ -269,6 +269,11 @@ impl Manager for Faulty {
         self.entries.lock().unwrap().retain(|(other, cluster), _| !concerned(other) || keep(cluster));
     }
 
+    fn retain_objects(&self, keep: impl Fn(&u32) -> bool) {
+        let fault = self.fault == Fault::RetainsEverything;
+        self.entries.lock().unwrap().retain(|(object, _), _| fault || keep(object));
+    }
+
     fn forget_cluster(&self, cluster: &NamespacedName) {
         self.note_forgotten(None, Some(cluster.clone()));
         if self.fault != Fault::ForgetsOnlyObjects {
@@ -375,6 +380,7 @@ mod broken {
         forgetting_an_object_keeps_the_others by ForgetsEverything says "one of two objects";
         a_forgotten_cluster_is_forgotten_for_all_objects by ForgetsOnlyObjects says "not forgotten";
         retaining_clusters_forgets_the_others by RetainsEverything says "the cluster was not retained";
+        retaining_objects_forgets_the_others by RetainsEverything says "one object of two was retained";
         a_call_whose_object_is_forgotten_leaves_no_trace by LateAnswersStay says "a client was handed out";
         a_call_whose_cluster_is_forgotten_leaves_no_trace by LateAnswersStay says "did not end as forgotten";
         a_call_on_a_cluster_that_is_not_retained_leaves_no_trace by LateAnswersStayWhereNotRetained says "did not end as forgotten";

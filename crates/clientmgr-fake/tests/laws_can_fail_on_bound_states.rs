@@ -2,7 +2,9 @@
 //! from the real one.
 
 use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use clientmgr_core::{
     BoundError, BoundState, Cause, ClientError, ClientProvider, ConnectedAt, NamespacedName, ObservedCluster,
@@ -13,7 +15,9 @@ use clientmgr_fake::laws::{BoundSetup, FakeSetup, ProviderSetup, States};
 use clientmgr_fake::{FakeClientProvider, Gate, Gated, bound_laws};
 use futures::FutureExt;
 use futures::executor::block_on;
+use futures::future::{Either, select};
 use futures::lock::Mutex as AsyncMutex;
+use futures::task::AtomicWaker;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
@@ -41,13 +45,20 @@ enum Fault {
     LateBuildsStandWhereNotRetained,
     DiscardsNothing,
     DropsWithoutTeardown,
+    BuildsBeforeTheEnd,
+    ForgetsTheEnd,
+    RetainsAllObjects,
 }
+
+/// An object on a cluster.
+type Pair = (u32, NamespacedName);
 
 type Cluster = ObservedCluster<NamespacedName, ConnectedAt>;
 
 #[derive(Default)]
 struct Slot {
     turn: AsyncMutex<()>,
+    woken: AtomicWaker,
     place: Mutex<Place>,
 }
 
@@ -63,23 +74,31 @@ struct Place {
 }
 
 impl Slot {
+    fn forget(&self) {
+        self.place.lock().unwrap().forgotten = true;
+        self.woken.wake();
+    }
+
+    async fn until_forgotten(&self) {
+        poll_fn(|context| {
+            self.woken.register(context.waker());
+            if self.place.lock().unwrap().forgotten { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
     fn is_empty(&self) -> bool {
         let place = self.place.lock().unwrap();
         place.held.is_none() && !place.in_vain
-    }
-
-    fn tear_down(&self) {
-        let state = self.place.lock().unwrap().state.take();
-        if let Some(state) = state {
-            state.teardown();
-        }
     }
 }
 
 struct Faulty {
     fault: Fault,
     provider: Gated<FakeClientProvider<u32>>,
-    slots: Mutex<HashMap<(u32, NamespacedName), Arc<Slot>>>,
+    slots: Mutex<HashMap<Pair, Arc<Slot>>>,
+    /// States that were torn down and may not have ended.
+    ending: Mutex<Vec<(Pair, Arc<Probe>)>>,
     turn_of_all: AsyncMutex<()>,
     cached: Mutex<Option<u32>>,
 }
@@ -93,6 +112,30 @@ impl Faulty {
         let key = (object, key);
         let slot = Arc::clone(self.slots.lock().unwrap().entry(key.clone()).or_default());
         Visit { states: self, key, slot }
+    }
+
+    fn tear_down(&self, pair: &Pair, slot: &Slot) {
+        let state = slot.place.lock().unwrap().state.take();
+        if let Some(state) = state {
+            state.teardown();
+            self.ending.lock().unwrap().push((pair.clone(), state));
+        }
+    }
+
+    /// Waits for the states of `pair` that were torn down. False where it was forgotten meanwhile.
+    async fn ended(&self, pair: &Pair, slot: &Slot) -> bool {
+        loop {
+            let ending = self.ending.lock().unwrap().iter().find(|(other, _)| other == pair).cloned();
+            let Some((_, state)) = ending else { return true };
+            if self.fault != Fault::BuildsBeforeTheEnd {
+                let ended = std::pin::pin!(state.ended().fuse());
+                let forgotten = std::pin::pin!(slot.until_forgotten().fuse());
+                if let Either::Right(_) = select(ended, forgotten).await {
+                    return false;
+                }
+            }
+            self.ending.lock().unwrap().retain(|(_, other)| !Arc::ptr_eq(other, &state));
+        }
     }
 
     async fn client(&self, cluster: &Cluster, slot: &Slot) -> Result<u32, ClientError> {
@@ -133,16 +176,19 @@ impl Faulty {
         }
     }
 
-    fn take_slots(&self, taken: impl Fn(u32, &NamespacedName) -> bool) -> Vec<Arc<Slot>> {
+    fn take_slots(&self, taken: impl Fn(u32, &NamespacedName) -> bool) -> Vec<(Pair, Arc<Slot>)> {
         let mut slots = self.slots.lock().unwrap();
-        slots.extract_if(|(object, cluster), _| taken(*object, cluster)).map(|(_, slot)| slot).collect()
+        slots.extract_if(|(object, cluster), _| taken(*object, cluster)).collect()
     }
 
     fn forget_slots(&self, forgotten: impl Fn(u32, &NamespacedName) -> bool) {
-        for slot in self.take_slots(forgotten) {
-            slot.place.lock().unwrap().forgotten = true;
+        for (pair, slot) in self.take_slots(forgotten) {
+            slot.forget();
             if self.fault != Fault::ForgetsWithoutTeardown {
-                slot.tear_down();
+                self.tear_down(&pair, &slot);
+            }
+            if self.fault == Fault::ForgetsTheEnd {
+                self.ending.lock().unwrap().clear();
             }
         }
     }
@@ -212,11 +258,14 @@ impl States<Probe> for Faulty {
         }
         let early = !matches!(self.fault, Fault::BuildsBesideTheOld | Fault::TearsDownOnlyForAClient);
         if early {
-            slot.tear_down();
+            self.tear_down(&visit.key, slot);
+        }
+        if !self.ended(&visit.key, slot).await {
+            return Err(forgotten().into());
         }
         let client = self.client(cluster, slot).await;
         if client.is_ok() && self.fault != Fault::BuildsBesideTheOld {
-            slot.tear_down();
+            self.tear_down(&visit.key, slot);
         }
         let built = match client {
             Ok(client) => build(client).await.map_err(BoundError::Build),
@@ -225,7 +274,7 @@ impl States<Probe> for Faulty {
         slot.place.lock().unwrap().busy = false;
         let built = Arc::new(built?);
         if self.fault == Fault::BuildsBesideTheOld {
-            slot.tear_down();
+            self.tear_down(&visit.key, slot);
         }
         let mut place = slot.place.lock().unwrap();
         if place.forgotten && self.fault != Fault::LateBuildsStand {
@@ -242,7 +291,7 @@ impl States<Probe> for Faulty {
         let slot = &visit.slot;
         let stands = slot.place.lock().unwrap().state.as_ref().is_some_and(|state| Arc::ptr_eq(state, broken));
         if stands && self.fault != Fault::DiscardsNothing {
-            slot.tear_down();
+            self.tear_down(&visit.key, slot);
         }
         stands
     }
@@ -256,12 +305,18 @@ impl States<Probe> for Faulty {
             (other == *object || self.fault == Fault::RetainsForAllObjects)
                 && (self.fault == Fault::RetainsNothing || !keep(cluster))
         };
-        for slot in self.take_slots(is_let_go) {
-            slot.place.lock().unwrap().forgotten = self.fault != Fault::LateBuildsStandWhereNotRetained;
+        for (pair, slot) in self.take_slots(is_let_go) {
+            if self.fault != Fault::LateBuildsStandWhereNotRetained {
+                slot.forget();
+            }
             if self.fault != Fault::RetainsWithoutTeardown {
-                slot.tear_down();
+                self.tear_down(&pair, &slot);
             }
         }
+    }
+
+    fn retain_objects(&self, keep: impl Fn(&u32) -> bool) {
+        self.forget_slots(|object, _| self.fault != Fault::RetainsAllObjects && !keep(&object));
     }
 
     fn forget_cluster(&self, cluster: &NamespacedName) {
@@ -292,6 +347,7 @@ fn setup(fault: Fault) -> Setup {
         fault,
         provider: Gated::new(steering.provider().clone()),
         slots: Mutex::default(),
+        ending: Mutex::default(),
         turn_of_all: AsyncMutex::default(),
         cached: Mutex::default(),
     };
@@ -349,6 +405,7 @@ mod broken {
         a_standing_state_is_returned_without_asking_the_provider by AlwaysAsks says "the provider was asked";
         an_older_observation_tears_nothing_down by OlderTearsDown says "the standing state was not returned";
         the_old_state_is_torn_down_before_the_next_is_built by BuildsBesideTheOld says "the old state stands";
+        the_next_is_built_only_when_the_old_has_ended by BuildsBeforeTheEnd says "has not ended, and the next was built";
         a_state_whose_connection_is_gone_is_torn_down by TearsDownOnlyForAClient says "tells of no connection any more";
         an_error_of_the_provider_is_handed_on by HidesTheReason says "is not known, and the answer is";
         a_state_is_built_on_the_connection_that_was_observed by CachesTheClient says "a client of another connection";
@@ -361,6 +418,8 @@ mod broken {
         who_waited_for_a_build_in_vain_builds_itself by BusyMarkOutlivesTheCall says "built nothing";
         a_failed_build_leaves_nothing_standing by BuildsBesideTheOld says "could not be built";
         forgetting_an_object_tears_down_its_states by ForgetsWithoutTeardown says "one object of two";
+        a_forgotten_state_ends_before_the_next_is_built by ForgetsTheEnd says "has not ended, and another was built";
+        retaining_objects_tears_down_the_states_of_the_others by RetainsAllObjects says "one object of two was retained";
         forgetting_a_cluster_tears_down_the_states_on_it by ForgetsWithoutTeardown says "one cluster of two";
         retaining_clusters_tears_down_the_states_on_the_others by RetainsWithoutTeardown says "retained one cluster of two";
         a_build_whose_object_is_forgotten_is_torn_down by LateBuildsStand says "forgotten under way";

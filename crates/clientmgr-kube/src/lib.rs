@@ -5,34 +5,32 @@ pub use k8s_openapi;
 pub use kube;
 
 pub use clientmgr_core::{
-    BoundError, BoundState, Cause, ClientError, ClientProvider, ClusterObject, ConnectedAt, Connection, NamespacedName,
-    NextStep, ObservedCluster, ProviderError, Refresh,
+    BoundError, BoundState, Cause, ClientError, ClientProvider, ConnectedAt, Connection, NamespacedName, NextStep,
+    ObservedCluster, ProviderError, Refresh,
 };
 
-mod bound;
-mod cluster;
-mod connect;
-mod endpoint;
+mod auth;
+mod client;
+mod config;
 mod error;
 mod fleet;
-mod kubeconfig;
 mod manager;
-mod object;
-mod requeue;
+mod probe;
+mod work;
 
-pub use self::bound::BoundStates;
-pub use self::cluster::{ClusterResource, from_micro_time, to_micro_time};
-pub use self::connect::Proof;
-pub use self::endpoint::{Endpoint, contexts};
-pub use self::error::{
-    AuthProviderProblem, ConnectError, ConnectFailure, KubeconfigProblem, Material, PluginProblem, TokenProblem,
-    TransportProblem, Unreached,
+pub use self::client::{Revoked, RevokedReason};
+pub use self::config::{
+    ClusterConfig, ClusterIdentity, Incarnation, InvalidIdentity, Policy, contexts, read_kubeconfig,
+    read_kubeconfig_from,
 };
-pub use self::fleet::{ClusterStatus, Fleet, FleetBuilder};
-pub use self::kubeconfig::{read_kubeconfig, read_kubeconfig_from};
-pub use self::manager::{AnyProvider, ClientManager};
-pub use self::object::ObjectKey;
-pub use self::requeue::requeue_after;
+pub use self::error::{ConnectError, ConnectErrorKind};
+pub use self::fleet::{ClusterChanges, ClusterSnapshot, ConnectionState, Events, Fleet, FleetBuilder};
+#[cfg(feature = "runtime")]
+pub use self::manager::ErrorAction;
+pub use self::manager::{
+    BoundStates, BoundTask, ClientManager, ClusterObject, DynProvider, ObjectKey, ResourceName, from_micro_time,
+    requeue_after, to_micro_time,
+};
 
 /// The example on the project's front page.
 #[cfg(doctest)]

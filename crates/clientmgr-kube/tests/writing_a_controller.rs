@@ -4,20 +4,19 @@ mod greetings;
 
 use std::error::Error;
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_fake::FakeClientProvider;
-use clientmgr_fake::apiserver::{ApiServer, Fault, Logged, NoSocket, Requests};
+use clientmgr_fake::apiserver::{Fault, NoSocket, Replacement, Requests, TestServer};
 use clientmgr_kube::{
-    BoundStates, ClientManager, ClusterResource as _, ConnectedAt, Endpoint, Fleet, NamespacedName, ObjectKey,
-    ObservedCluster, to_micro_time,
+    BoundState as _, BoundStates, ClientManager, ClusterConfig, ClusterObject as _, ConnectedAt, Fleet, NamespacedName,
+    ObjectKey, ObservedCluster,
 };
 use futures::channel::mpsc;
 use greetings::cluster::{Cluster, ClusterSpec, ClusterStatus};
 use greetings::controller::run;
 use greetings::greeting::{self, Context, Greeting, GreetingSpec, RESYNC, RETRY, cleanup, reconcile};
-use greetings::keeper::keep_connected;
+use greetings::status::publish;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::controller::Action;
@@ -30,7 +29,7 @@ use serde_json::json;
 /// A cluster object as a cache may have it: fresh or stale, by the revision it tells.
 fn cluster(connected_at: Option<ConnectedAt>) -> Cluster {
     let mut cluster = Cluster::new("production", ClusterSpec { context: "admin@prod".to_owned() });
-    cluster.status = Some(ClusterStatus { connected_at: connected_at.map(to_micro_time), error: None });
+    cluster.status = Some(ClusterStatus { connected_at, error: None });
     cluster
 }
 
@@ -43,11 +42,11 @@ fn greeting(text: &str) -> Greeting {
 
 fn setup() -> (FakeClientProvider<Client>, Context) {
     let provider = FakeClientProvider::empty();
-    let context = Context { members: BoundStates::new(Arc::new(provider.clone())), changed: mpsc::unbounded().0 };
+    let context = Context { members: BoundStates::new(provider.clone().into()), changed: mpsc::unbounded().0 };
     (provider, context)
 }
 
-async fn text(member: &ApiServer<NoSocket>) -> Option<String> {
+async fn text(member: &TestServer<NoSocket>) -> Option<String> {
     let maps: Api<ConfigMap> = Api::default_namespaced(member.client());
     maps.get_opt("hello").await.unwrap().and_then(|map| map.data?.remove("text"))
 }
@@ -61,13 +60,13 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 async fn a_greeting_moves_to_the_new_connection_once_the_cluster_object_tells_of_it() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
     let prod = NamespacedName::cluster_scoped("admin@prod");
-    let old = ApiServer::builder().start_without_socket()?;
-    let new = ApiServer::builder().start_without_socket()?;
+    let old = TestServer::builder().start_without_socket()?;
+    let new = TestServer::builder().start_without_socket()?;
 
     let first = provider.set_client(&prod, old.client())?;
     reconcile(&greeting("hi"), Some(&cluster(Some(first))), &context).await?;
     assert_eq!(text(&old).await.as_deref(), Some("hi"));
-    soon(old.wait_for(Requests::to("configmaps").verb("watch"))).await;
+    soon(old.wait_for(Requests::watch("configmaps"))).await;
 
     // The cache lags: what stands, stands.
     let second = provider.set_client(&prod, new.client())?;
@@ -77,7 +76,7 @@ async fn a_greeting_moves_to_the_new_connection_once_the_cluster_object_tells_of
     reconcile(&greeting("ha"), Some(&cluster(Some(second))), &context).await?;
     assert_eq!(text(&new).await.as_deref(), Some("ha"));
     assert_eq!(text(&old).await.as_deref(), Some("ho"));
-    soon(old.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).ended())).await;
+    soon(old.wait_for(Requests::watch("configmaps").ended())).await;
     Ok(())
 }
 
@@ -93,7 +92,7 @@ async fn every_failure_has_its_next_step() -> Result<(), Box<dyn Error>> {
     let unavailable = reconcile(&greeting("hi"), Some(&cluster(None)), &context).await?;
     assert_eq!(unavailable, Action::requeue(RETRY));
 
-    let member = ApiServer::builder().start_without_socket()?;
+    let member = TestServer::builder().start_without_socket()?;
     let connected_at = provider.set_client(&prod, member.client())?;
     let outdated = reconcile(&greeting("hi"), Some(&cluster(None)), &context).await?;
     assert_eq!(outdated, Action::await_change());
@@ -107,9 +106,9 @@ async fn every_failure_has_its_next_step() -> Result<(), Box<dyn Error>> {
 #[tokio::test]
 async fn nothing_stays_of_a_greeting_that_goes_or_whose_cluster_does() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
-    let member = ApiServer::builder().start_without_socket()?;
+    let member = TestServer::builder().start_without_socket()?;
     let cluster = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), member.client())?));
-    let watch = || Logged::from(Requests::to("configmaps").verb("watch"));
+    let watch = || Requests::watch("configmaps");
 
     let begun = member.marker();
     reconcile(&greeting("hi"), Some(&cluster), &context).await?;
@@ -146,16 +145,16 @@ async fn a_greeting_that_cannot_be_taken_away_is_kept() -> Result<(), Box<dyn Er
 #[tokio::test]
 async fn a_greeting_that_names_another_cluster_leaves_the_first() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
-    let [east, west] = ["east", "west"].map(|_| ApiServer::builder().start_without_socket());
+    let [east, west] = ["east", "west"].map(|_| TestServer::builder().start_without_socket());
     let (east, west) = (east?, west?);
     let first = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), east.client())?));
     let mut second = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@west"), west.client())?));
     second.spec.context = "admin@west".to_owned();
 
     reconcile(&greeting("hi"), Some(&first), &context).await?;
-    soon(east.wait_for(Requests::to("configmaps").verb("watch"))).await;
+    soon(east.wait_for(Requests::watch("configmaps"))).await;
     reconcile(&greeting("hi"), Some(&second), &context).await?;
-    soon(east.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).ended())).await;
+    soon(east.wait_for(Requests::watch("configmaps").ended())).await;
     assert_eq!(text(&west).await.as_deref(), Some("hi"));
     Ok(())
 }
@@ -163,12 +162,12 @@ async fn a_greeting_that_names_another_cluster_leaves_the_first() -> Result<(), 
 #[tokio::test]
 async fn a_watch_that_broke_is_begun_anew() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
-    let member = ApiServer::builder().start_without_socket()?;
+    let member = TestServer::builder().start_without_socket()?;
     let cluster = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), member.client())?));
     reconcile(&greeting("hi"), Some(&cluster), &context).await?;
     let standing = async |_| unreachable!("it stands");
     let broken = context.members.get_or_build::<_, std::io::Error, _>(&greeting("hi"), &cluster, standing).await?;
-    broken.task.abort();
+    broken.task.teardown();
     while !broken.task.is_finished() {
         tokio::task::yield_now().await;
     }
@@ -177,16 +176,16 @@ async fn a_watch_that_broke_is_begun_anew() -> Result<(), Box<dyn Error>> {
     let action = reconcile(&greeting("hi"), Some(&cluster), &context).await?;
     assert_eq!(action, Action::requeue(Duration::ZERO));
     assert_eq!(reconcile(&greeting("hi"), Some(&cluster), &context).await?, Action::requeue(RESYNC));
-    soon(member.wait_for(Logged::from(Requests::to("configmaps").verb("watch")).since(begun))).await;
+    soon(member.wait_for(Requests::watch("configmaps").since(begun))).await;
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_is_never_answered_is_given_up() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
-    let member = ApiServer::builder().start_without_socket()?;
+    let member = TestServer::builder().start_without_socket()?;
     let cluster = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), member.client())?));
-    member.inject(Fault::NeverAnswer.on(Requests::to("configmaps").verb("patch")).times(1));
+    member.inject(Fault::NeverAnswer.on(Requests::patch("configmaps")).times(1));
     let error = reconcile(&greeting("hi"), Some(&cluster), &context).await.unwrap_err();
     assert!(matches!(error, greeting::Error::Deadline), "{error:?}");
     reconcile(&greeting("hi"), Some(&cluster), &context).await?;
@@ -206,13 +205,13 @@ async fn a_refusal_is_looked_at_without_a_client() -> Result<(), Box<dyn Error>>
 #[tokio::test]
 async fn an_object_whose_kind_is_known_at_run_time_is_known_by_its_uid() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
-    let member = ApiServer::builder().start_without_socket()?;
+    let member = TestServer::builder().start_without_socket()?;
     let cluster = cluster(Some(provider.set_client(&NamespacedName::cluster_scoped("admin@prod"), member.client())?));
     reconcile(&greeting("hi"), Some(&cluster), &context).await?;
 
     let object: DynamicObject = serde_json::from_value(serde_json::to_value(greeting("hi"))?)?;
     let key = ObjectKey::of_uid(&object.uid().expect("the greeting has one"));
-    let observed = ObservedCluster { key: cluster.cluster_key().into_owned(), revision: cluster.connected_at() };
+    let observed = ObservedCluster { key: cluster.cluster_key(), revision: cluster.connected_at() };
     let standing = async |_| unreachable!("it stands");
     let members = context.members.by_key();
     members.get_or_build::<std::io::Error, _>(&key, &observed, standing).await?;
@@ -227,7 +226,7 @@ async fn an_object_whose_kind_is_known_at_run_time_is_known_by_its_uid() -> Resu
 
 // All of it, over a fleet and servers with sockets.
 
-async fn said(server: &ApiServer, words: &str) -> Result<(), Box<dyn Error>> {
+async fn said(server: &TestServer, words: &str) -> Result<(), Box<dyn Error>> {
     let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
     let says =
         |map: Option<&ConfigMap>| map.and_then(|map| map.data.as_ref()?.get("text")).is_some_and(|text| text == words);
@@ -248,18 +247,18 @@ async fn told(
 
 #[tokio::test]
 async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
-    let hub = ApiServer::builder().declare(Cluster::crd()).declare(Greeting::crd()).start().await?;
-    let prod = ApiServer::builder().name("admin@prod").start().await?;
+    let hub = TestServer::builder().install(Cluster::crd()).install(Greeting::crd()).start().await?;
+    let prod = TestServer::builder().name("admin@prod").start().await?;
     let key = NamespacedName::cluster_scoped("admin@prod");
     let old = prod.issue_token("greeter");
 
-    let fleet = Fleet::builder().build();
-    fleet.upsert(key.clone(), Endpoint::from_kubeconfig(&prod.kubeconfig_for(&old), "admin@prod"));
+    let fleet = Fleet::builder().probe_interval(Duration::from_millis(200)).build();
+    fleet.upsert(key.clone(), ClusterConfig::from_kubeconfig(&prod.kubeconfig_for(&old), "admin@prod"));
     let client = hub.client().await?;
-    let keeper = tokio::spawn(keep_connected(client.clone(), fleet.clone(), Duration::from_millis(50)));
+    let publishing = tokio::spawn(publish(client.clone(), fleet.clone()));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async { drop(stopped.await) };
-    let controller = tokio::spawn(run(client.clone(), Arc::new(fleet.clone()), stopped));
+    let controller = tokio::spawn(run(client.clone(), fleet.clone().into(), stopped));
 
     let clusters: Api<Cluster> = Api::all(client.clone());
     let greetings: Api<Greeting> = Api::all(client);
@@ -269,74 +268,58 @@ async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
     greetings.create(&PostParams::default(), &first_greeting).await?;
     said(&prod, "hi").await?;
     let first = told(&clusters, |connected_at| connected_at.is_some()).await?;
-    let watch = || Logged::from(Requests::to("configmaps").verb("watch"));
+    let watch = || Requests::watch("configmaps");
     soon(prod.wait_for(watch().with(old.fingerprint()).answered())).await;
 
-    // The connection is replaced: a new token, and the fleet told of it.
-    let new = prod.rotate_token(&old, Duration::from_secs(3600));
-    fleet.upsert(key, Endpoint::from_kubeconfig(&prod.kubeconfig_for(&new), "admin@prod"));
-    let second = told(&clusters, |connected_at| connected_at > first).await?;
-    soon(prod.wait_for(watch().with(new.fingerprint()).answered())).await;
-    soon(prod.wait_for(watch().with(old.fingerprint()).ended())).await;
-
-    // From here on nothing comes with the old one.
-    let replaced = prod.marker();
+    // The token is rotated in place: the revision stays, and so does the watch.
+    let new = prod.issue_token("greeter");
+    fleet.upsert(key.clone(), ClusterConfig::from_kubeconfig(&prod.kubeconfig_for(&new), "admin@prod"));
+    assert_eq!(Some(fleet.reconnect(&key).await?), first);
+    prod.revoke(old.fingerprint());
+    let rotated = prod.marker();
     say(&greetings, "ho").await?;
     said(&prod, "ho").await?;
-    assert!(prod.requests_matching(Logged::any().since(replaced).with(old.fingerprint())).is_empty());
+    assert!(prod.requests_matching(Requests::any().since(rotated).with(old.fingerprint())).is_empty());
+
+    // Another cluster answers: a later revision, and everything is built again.
+    prod.replace(Replacement::SameCa)?;
+    let replaced = prod.marker();
+    let second = told(&clusters, |connected_at| connected_at > first).await?;
+    said(&prod, "ho").await?;
+    soon(prod.wait_for(watch().since(replaced).answered())).await;
 
     // The watch is alive: what others do to the map is undone.
     let maps: Api<ConfigMap> = Api::default_namespaced(prod.client().await?);
     maps.delete("hello", &DeleteParams::default()).await?;
     said(&prod, "ho").await?;
 
-    // The member stops, and comes back.
+    // The member stops, and comes back under the same revision.
     prod.stop().await;
-    told(&clusters, |connected_at| connected_at.is_none()).await?;
-    let stopped = prod.marker();
     say(&greetings, "ha").await?;
+    let back = prod.marker();
     prod.start().await?;
-    told(&clusters, |connected_at| connected_at > second).await?;
     said(&prod, "ha").await?;
-    soon(prod.wait_for(watch().since(stopped).with(new.fingerprint()).answered())).await;
+    soon(prod.wait_for(watch().since(back).with(new.fingerprint()).answered())).await;
+    assert_eq!(told(&clusters, |connected_at| connected_at.is_some()).await?, second);
 
     // What is deleted on the hub is gone on the member, and so is the watch.
     let last = prod.marker();
     greetings.delete("hello", &DeleteParams::default()).await?;
     soon(await_condition(greetings, "hello", |greeting: Option<&Greeting>| greeting.is_none())).await?;
     assert!(maps.get_opt("hello").await?.is_none());
-    let deletion = Logged::from(Requests::to("configmaps").verb("delete")).since(last).with(new.fingerprint());
+    let deletion = Requests::delete("configmaps").since(last).with(new.fingerprint());
     assert_eq!(prod.requests_matching(deletion.status(200)).len(), 1);
-    soon(prod.wait_for(watch().since(stopped).with(new.fingerprint()).ended())).await;
+    soon(prod.wait_for(watch().since(back).with(new.fingerprint()).ended())).await;
 
     _ = stop.send(());
     soon(controller).await?;
-    keeper.abort();
+    publishing.abort();
     Ok(())
 }
 
 async fn say(greetings: &Api<Greeting>, text: &str) -> Result<(), kube::Error> {
     let patch = Patch::Merge(json!({ "spec": { "text": text } }));
     greetings.patch("hello", &PatchParams::default(), &patch).await.map(drop)
-}
-
-#[tokio::test]
-async fn a_check_alone_never_takes_up_new_credentials() -> Result<(), Box<dyn Error>> {
-    let prod = ApiServer::builder().name("admin@prod").start().await?;
-    let key = NamespacedName::cluster_scoped("admin@prod");
-    let old = prod.issue_token("greeter");
-    let fleet = Fleet::builder().build();
-    fleet.upsert(key.clone(), Endpoint::from_kubeconfig(&prod.kubeconfig_for(&old), "admin@prod"));
-    let first = fleet.connect(&key).await?;
-
-    let new = prod.rotate_token(&old, Duration::from_secs(3600));
-    fleet.upsert(key.clone(), Endpoint::from_kubeconfig(&prod.kubeconfig_for(&new), "admin@prod"));
-    assert_eq!(fleet.check(&key).await?, first, "the old one still answers");
-    prod.revoke(old.fingerprint());
-    assert!(fleet.check(&key).await.is_err());
-    assert!(prod.requests_matching(Logged::any().with(new.fingerprint())).is_empty());
-    assert!(fleet.connect(&key).await? > first);
-    Ok(())
 }
 
 // The binary.
@@ -350,8 +333,8 @@ fn the_binary_runs_on_a_kubeconfig() -> Result<(), Box<dyn Error>> {
         return greetings::binary::main();
     }
     tokio::runtime::Runtime::new()?.block_on(async {
-        let hub = ApiServer::builder().name("hub").declare(Cluster::crd()).declare(Greeting::crd()).start().await?;
-        let prod = ApiServer::builder().name("admin@prod").start().await?;
+        let hub = TestServer::builder().name("hub").install(Cluster::crd()).install(Greeting::crd()).start().await?;
+        let prod = TestServer::builder().name("admin@prod").start().await?;
         let directory = tempfile::tempdir()?;
         let files = [&hub, &prod].map(|server| (directory.path().join(server.name()), server));
         for (file, server) in &files {

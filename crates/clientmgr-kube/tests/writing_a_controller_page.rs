@@ -7,8 +7,8 @@ const SOURCES: [&str; 7] = [
     include_str!("greetings/cluster.rs"),
     include_str!("greetings/controller.rs"),
     include_str!("greetings/greeting.rs"),
-    include_str!("greetings/keeper.rs"),
     include_str!("greetings/member.rs"),
+    include_str!("greetings/status.rs"),
 ];
 
 /// The blocks of code in the page that are of this language.

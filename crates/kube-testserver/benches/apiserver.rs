@@ -19,7 +19,7 @@ use kube::{
     Api, Client,
     api::{ListParams, Patch, PatchParams, PostParams, WatchParams},
 };
-use kube_testserver::ApiServer;
+use kube_testserver::TestServer;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
@@ -61,9 +61,9 @@ fn main() -> Outcome<()> {
 
 /// Requests a second of several kinds, over TLS, over plain HTTP and without a socket.
 async fn rates() -> Outcome<Value> {
-    let tls = ApiServer::start_default().await?;
-    let plain = ApiServer::builder().plain_http().start().await?;
-    let bare = ApiServer::builder().start_without_socket()?;
+    let tls = TestServer::start_default().await?;
+    let plain = TestServer::builder().plain_http().start().await?;
+    let bare = TestServer::builder().start_without_socket()?;
     let mut all = Map::new();
     for (name, client) in
         [("tls", tls.client().await?), ("plain_http", plain.client().await?), ("no_socket", bare.client())]
@@ -130,8 +130,8 @@ async fn rate<F: Future<Output = Outcome<()>>>(count: usize, request: impl Fn(us
 
 /// How long it takes until everybody who watches has heard of a change.
 async fn fan_out() -> Outcome<Value> {
-    let bare = ApiServer::builder().start_without_socket()?;
-    let tls = ApiServer::start_default().await?;
+    let bare = TestServer::builder().start_without_socket()?;
+    let tls = TestServer::start_default().await?;
     let one = told_to(1, || std::future::ready(Ok(bare.client()))).await?;
     let many = told_to(WATCHERS, || std::future::ready(Ok(bare.client()))).await?;
     let on_sockets = told_to(WATCHERS_ON_SOCKETS, || async { Ok(tls.client().await?) }).await?;
@@ -190,7 +190,7 @@ async fn starts() -> Outcome<Vec<Duration>> {
     let mut times = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        let servers = try_join_all((0..SERVERS).map(|_| ApiServer::start_default())).await?;
+        let servers = try_join_all((0..SERVERS).map(|_| TestServer::start_default())).await?;
         times.push(begun.elapsed());
         for server in servers {
             server.shutdown().await;

@@ -8,7 +8,7 @@ use std::error::Error;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, api::PostParams};
-use kube_testserver::ApiServer;
+use kube_testserver::TestServer;
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -24,18 +24,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // What is made once for all servers is made before counting.
-        let server = ApiServer::start_default().await?;
+        let server = TestServer::start_default().await?;
         server.client().await?.apiserver_version().await?;
 
         let region = Region::new(ALLOCATOR);
         let mut servers = Vec::with_capacity(SERVERS);
         for _ in 0..SERVERS {
-            servers.push(ApiServer::start_default().await?);
+            servers.push(TestServer::start_default().await?);
         }
         let idle = living(&region) / SERVERS;
 
         // The log keeps requests as well: a short one, so that it is the objects that are counted.
-        let store = ApiServer::builder().log_capacity(1).start_without_socket()?;
+        let store = TestServer::builder().log_capacity(1).start_without_socket()?;
         let maps: Api<ConfigMap> = Api::default_namespaced(store.client());
         maps.create(&PostParams::default(), &map("first")).await?;
         let sent = serde_json::to_string(&map("object-000"))?.len();

@@ -20,18 +20,18 @@ pub enum StartError {
     /// The server's keys and certificates could not be made.
     #[error("the server's certificates could not be made")]
     Certificate(#[from] CertificateError),
-    /// A declared custom resource cannot be served.
-    #[error("a declared custom resource cannot be served")]
-    Declare(#[from] DeclareError),
+    /// A custom resource cannot be installed.
+    #[error("a custom resource cannot be installed")]
+    Install(#[from] InstallError),
     /// `start` was called on a server that runs.
     #[error("the server is already running")]
     AlreadyRunning,
 }
 
-/// Why a custom resource cannot be served.
+/// Why a custom resource cannot be installed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum DeclareError {
+pub enum InstallError {
     /// The definition could not be serialized.
     #[error("the definition could not be serialized")]
     Serialize(#[source] serde_json::Error),
@@ -46,7 +46,7 @@ pub enum DeclareError {
     },
 }
 
-impl DeclareError {
+impl InstallError {
     pub(crate) fn refused(status: &Status) -> Self {
         Self::Refused { code: status.code(), message: status.message().into() }
     }

@@ -8,7 +8,7 @@ use kube::{
     api::{ListParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use kube_testserver::{Anonymous, ApiServer, CertificateError, Credential, Requests, User};
+use kube_testserver::{Anonymous, CertificateError, Credential, Requests, TestServer, User};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -51,7 +51,7 @@ fn get(path: &str, headers: &[(&str, &str)]) -> http::Request<Vec<u8>> {
 
 #[tokio::test]
 async fn a_token_stands_for_its_user_and_groups() -> Outcome {
-    let server = ApiServer::builder().token(User::new("alice").group("developers"), "t-1").start().await?;
+    let server = TestServer::builder().token(User::new("alice").group("developers"), "t-1").start().await?;
     let alice = server.client_for(&server.accept_token(User::new("alice").group("developers"), "t-1")).await?;
     let (user, groups) = whoami(&alice).await?;
     assert_eq!(user, "alice");
@@ -63,7 +63,7 @@ async fn a_token_stands_for_its_user_and_groups() -> Outcome {
 
 #[tokio::test]
 async fn a_certificate_stands_for_its_user_and_groups() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let user = User::new("bob").group("one").group("two");
     let certificate = server.issue_certificate(user, HOUR)?;
     let bob = server.client_for(&certificate).await?;
@@ -78,7 +78,7 @@ async fn a_certificate_stands_for_its_user_and_groups() -> Outcome {
 
 #[tokio::test]
 async fn the_yaml_form_of_a_kubeconfig_works_as_well() -> Outcome {
-    let server = ApiServer::builder().name("it's: \"me\"").start().await?;
+    let server = TestServer::builder().name("it's: \"me\"").start().await?;
     for credential in [server.issue_token("alice"), server.issue_certificate("alice", HOUR)?] {
         let read = Kubeconfig::from_yaml(&server.kubeconfig_yaml(&credential))?;
         assert_eq!(whoami(&client_of(read).await?).await?.0, "alice");
@@ -88,7 +88,7 @@ async fn the_yaml_form_of_a_kubeconfig_works_as_well() -> Outcome {
 
 #[tokio::test]
 async fn a_revoked_token_is_refused_on_the_connection_it_was_good_on() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let token = server.issue_token("alice");
     let alice = server.client_for(&token).await?;
     list(&alice).await?;
@@ -99,7 +99,7 @@ async fn a_revoked_token_is_refused_on_the_connection_it_was_good_on() -> Outcom
 
 #[tokio::test]
 async fn a_revoked_certificate_is_answered_401_and_not_a_broken_handshake() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let certificate = server.issue_certificate("bob", HOUR)?;
     let bob = server.client_for(&certificate).await?;
     list(&bob).await?;
@@ -113,7 +113,7 @@ async fn a_revoked_certificate_is_answered_401_and_not_a_broken_handshake() -> O
 
 #[tokio::test]
 async fn an_expired_certificate_is_answered_401() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let expired = server.issue_certificate("bob", Duration::ZERO)?;
     assert_eq!(code(list(&server.client_for(&expired).await?).await), Some(401));
     Ok(())
@@ -121,7 +121,7 @@ async fn an_expired_certificate_is_answered_401() -> Outcome {
 
 #[tokio::test]
 async fn a_certificate_of_another_authority_is_answered_401() -> Outcome {
-    let (server, other) = (ApiServer::start_default().await?, ApiServer::start_default().await?);
+    let (server, other) = (TestServer::start_default().await?, TestServer::start_default().await?);
     let foreign = other.issue_certificate("bob", HOUR)?;
     assert_eq!(code(list(&server.client_for(&foreign).await?).await), Some(401));
     Ok(())
@@ -129,14 +129,14 @@ async fn a_certificate_of_another_authority_is_answered_401() -> Outcome {
 
 #[tokio::test]
 async fn plain_http_has_no_certificates() -> Outcome {
-    let server = ApiServer::builder().plain_http().start().await?;
+    let server = TestServer::builder().plain_http().start().await?;
     assert!(matches!(server.issue_certificate("bob", HOUR), Err(CertificateError::NeedsTls(_))));
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rotated_token_is_good_for_the_grace_and_no_longer() -> Outcome {
-    let server = ApiServer::builder().start_without_socket()?;
+    let server = TestServer::builder().start_without_socket()?;
     let client = |credential: &Credential| Client::new(server.service(credential.clone()), "default");
     for grace in [Duration::ZERO, HOUR] {
         let old = server.issue_token("alice");
@@ -155,7 +155,7 @@ async fn a_rotated_token_is_good_for_the_grace_and_no_longer() -> Outcome {
 
 #[tokio::test]
 async fn rotating_the_administrators_token_makes_the_new_one_the_administrators() -> Outcome {
-    let server = ApiServer::builder().start_without_socket()?;
+    let server = TestServer::builder().start_without_socket()?;
     let (old, client) = (server.admin(), server.client());
     let new = server.rotate_token(&old, Duration::ZERO);
     assert_eq!(server.admin().fingerprint(), new.fingerprint());
@@ -167,7 +167,7 @@ async fn rotating_the_administrators_token_makes_the_new_one_the_administrators(
 #[tokio::test]
 async fn without_credentials_health_and_version_are_open_and_the_rest_is_not() -> Outcome {
     for (policy, refused) in [(Anonymous::Limited, 403), (Anonymous::Refused, 401)] {
-        let server = ApiServer::builder().anonymous(policy).start_without_socket()?;
+        let server = TestServer::builder().anonymous(policy).start_without_socket()?;
         let nobody = Client::new(server.service(None), "default");
         for path in ["/version", "/readyz", "/livez", "/healthz"] {
             nobody.request_text(get(path, &[])).await?;
@@ -182,7 +182,7 @@ async fn without_credentials_health_and_version_are_open_and_the_rest_is_not() -
 
 #[tokio::test]
 async fn a_bad_credential_is_never_demoted_to_none() -> Outcome {
-    let server = ApiServer::builder().start_without_socket()?;
+    let server = TestServer::builder().start_without_socket()?;
     let nobody = Client::new(server.service(None), "default");
     for (authorization, expected) in [("Bearer wrong", Some(401)), ("Basic d3Jvbmc=", None)] {
         for path in ["/version", "/readyz"] {
@@ -196,7 +196,7 @@ async fn a_bad_credential_is_never_demoted_to_none() -> Outcome {
 
 #[tokio::test]
 async fn the_impersonated_user_is_the_one_who_is_forbidden() -> Outcome {
-    let server = ApiServer::builder().start_without_socket()?;
+    let server = TestServer::builder().start_without_socket()?;
     let denial = server.forbid("bob", "list", "configmaps");
     let path = "/api/v1/namespaces/default/configmaps";
     let as_bob =
@@ -217,7 +217,7 @@ async fn the_impersonated_user_is_the_one_who_is_forbidden() -> Outcome {
 
 #[tokio::test]
 async fn what_is_forbidden_is_refused_in_the_real_words_until_lifted() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let alice = server.client_for(&server.issue_token("alice")).await?;
     let denial = server.forbid("alice", "list", "configmaps");
     let message = r#"configmaps is forbidden: User "alice" cannot list resource "configmaps" in API group "" in the namespace "default""#;
@@ -231,7 +231,7 @@ async fn what_is_forbidden_is_refused_in_the_real_words_until_lifted() -> Outcom
 
 #[tokio::test]
 async fn a_token_no_header_can_carry_is_an_error_and_no_panic() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let broken = server.accept_token("alice", "line\nbreak");
     let error = server.client_for(&broken).await.err().ok_or("it cannot work")?;
     assert!(!format!("{error:?}{error}").contains("break"));
@@ -240,20 +240,20 @@ async fn a_token_no_header_can_carry_is_an_error_and_no_panic() -> Outcome {
 
 #[tokio::test]
 async fn debug_output_holds_no_secret() -> Outcome {
-    let server = ApiServer::builder().token("alice", "hunter2").start().await?;
+    let server = TestServer::builder().token("alice", "hunter2").start().await?;
     let certificate = server.issue_certificate("bob", HOUR)?;
     let admin = server.admin();
     let shown = format!("{server:?} {certificate:?} {admin:?} {:?}", server.service(admin.clone()));
     assert!(!shown.contains("hunter2"));
     assert!(!shown.contains(admin.token().unwrap_or("?")));
     assert!(!shown.contains("PRIVATE KEY"));
-    assert!(!format!("{:?}", ApiServer::builder().token("alice", "hunter2")).contains("hunter2"));
+    assert!(!format!("{:?}", TestServer::builder().token("alice", "hunter2")).contains("hunter2"));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_review_tells_what_would_be_forbidden() -> Outcome {
-    let server = ApiServer::builder().start_without_socket()?;
+    let server = TestServer::builder().start_without_socket()?;
     let denial = server.forbid("admin", "list", "configmaps");
     let ask = |attributes: serde_json::Value| {
         let spec = serde_json::json!({"spec": attributes}).to_string().into_bytes();

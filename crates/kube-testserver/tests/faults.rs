@@ -8,7 +8,7 @@ use kube::{
     Api, Client,
     api::{ListParams, PostParams, WatchEvent, WatchParams},
 };
-use kube_testserver::{ApiServer, ConnectionFault, EndReason, Fault, Logged, NeedsTls, Requests};
+use kube_testserver::{ConnectionFault, EndReason, Fault, NeedsTls, Requests, TestServer};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -28,8 +28,8 @@ async fn readyz(client: &Client) -> Result<String, Box<dyn Error>> {
     Ok(client.request_text(http::Request::get("/readyz").body(Vec::new())?).await?)
 }
 
-async fn reason(server: &ApiServer<impl Sized>, verb: &str) -> Option<EndReason> {
-    let ended = server.wait_for(Logged::from(Requests::any().verb(verb)).ended()).await;
+async fn reason(server: &TestServer<impl Sized>, verb: &str) -> Option<EndReason> {
+    let ended = server.wait_for(Requests::any().verb(verb).ended()).await;
     ended.ended.map(|ended| ended.reason)
 }
 
@@ -42,7 +42,7 @@ fn code(outcome: Result<(), kube::Error>) -> Option<u16> {
 
 #[tokio::test]
 async fn a_fault_for_a_count_passes_with_and_without_a_socket() -> Outcome {
-    let (socket, bare) = (ApiServer::start_default().await?, ApiServer::builder().start_without_socket()?);
+    let (socket, bare) = (TestServer::start_default().await?, TestServer::builder().start_without_socket()?);
     for client in [socket.client().await?, bare.client()] {
         for (fault, expected) in [
             (Fault::Unauthorized, 401),
@@ -71,7 +71,7 @@ async fn a_fault_for_a_count_passes_with_and_without_a_socket() -> Outcome {
 
 #[tokio::test]
 async fn a_503_comes_in_the_three_forms_found_in_the_wild() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     for fault in [Fault::Unavailable, Fault::UnavailablePlainText, Fault::UnavailableBrokenJson] {
         server.inject(fault.clone().times(1));
@@ -83,7 +83,7 @@ async fn a_503_comes_in_the_three_forms_found_in_the_wild() -> Outcome {
 
 #[tokio::test]
 async fn a_fault_meets_only_whom_it_is_for_until_lifted() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let admin = server.client().await?;
     let alice = server.client_for(&server.issue_token("alice")).await?;
     let fault = server.inject(Fault::InternalError.on(Requests::to("configmaps").user("alice")));
@@ -98,7 +98,7 @@ async fn a_fault_meets_only_whom_it_is_for_until_lifted() -> Outcome {
 
 #[tokio::test]
 async fn a_fault_for_everybody_meets_a_refused_credential_first() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let token = server.issue_token("alice");
     let alice = server.client_for(&token).await?;
     server.revoke(token.fingerprint());
@@ -110,7 +110,7 @@ async fn a_fault_for_everybody_meets_a_refused_credential_first() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn a_delay_lasts_as_long_as_it_says() -> Outcome {
-    let server = ApiServer::builder().start_without_socket()?;
+    let server = TestServer::builder().start_without_socket()?;
     server.inject(Fault::Delay(Duration::from_secs(30)));
     let before = tokio::time::Instant::now();
     list(&server.client()).await?;
@@ -120,7 +120,7 @@ async fn a_delay_lasts_as_long_as_it_says() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_never_comes_never_comes() -> Outcome {
-    let server = ApiServer::builder().start_without_socket()?;
+    let server = TestServer::builder().start_without_socket()?;
     let fault = server.inject(Fault::NeverAnswer);
     let client = server.client();
     let year = Duration::from_secs(365 * 24 * 3600);
@@ -133,7 +133,7 @@ async fn an_answer_that_never_comes_never_comes() -> Outcome {
 
 #[tokio::test]
 async fn an_unanswered_request_ends_with_the_connection() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     server.inject(Fault::NeverAnswer.on(Requests::any().verb("list")).times(1));
     let (outcome, ()) = tokio::join!(list(&client), async {
@@ -148,7 +148,7 @@ async fn an_unanswered_request_ends_with_the_connection() -> Outcome {
 
 #[tokio::test]
 async fn a_reset_is_no_answer_at_all() -> Outcome {
-    let (socket, bare) = (ApiServer::start_default().await?, ApiServer::builder().start_without_socket()?);
+    let (socket, bare) = (TestServer::start_default().await?, TestServer::builder().start_without_socket()?);
     // A client may try again by itself on a connection that broke before an answer: let every request meet it.
     let (first, second) = (socket.inject(Fault::Reset), bare.inject(Fault::Reset));
     for client in [socket.client().await?, bare.client()] {
@@ -165,7 +165,7 @@ async fn a_reset_is_no_answer_at_all() -> Outcome {
 
 #[tokio::test]
 async fn a_body_that_is_cut_arrives_in_part() -> Outcome {
-    let server = ApiServer::builder().plain_http().start().await?;
+    let server = TestServer::builder().plain_http().start().await?;
     let client = server.client().await?;
     server.inject(Fault::CutBody.times(1));
     let request = http::Request::get("/api/v1/namespaces").body(kube::client::Body::empty())?;
@@ -186,7 +186,7 @@ async fn a_body_that_is_cut_arrives_in_part() -> Outcome {
 
 #[tokio::test]
 async fn a_cut_watch_breaks_within_an_event() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     create(&client, "a").await?;
     server.inject(Fault::CutBody.on(Requests::any().verb("watch")).times(1));
@@ -199,7 +199,7 @@ async fn a_cut_watch_breaks_within_an_event() -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_watch_opens_and_delivers_nothing() -> Outcome {
-    let server = ApiServer::builder().start_without_socket()?;
+    let server = TestServer::builder().start_without_socket()?;
     let client = server.client();
     create(&client, "a").await?;
     server.inject(Fault::SilentWatch.times(1));
@@ -215,7 +215,7 @@ async fn a_silent_watch_opens_and_delivers_nothing() -> Outcome {
 
 #[tokio::test]
 async fn an_ended_watch_ends_at_once_and_the_next_one_does_not() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     create(&client, "a").await?;
     server.inject(Fault::EndedWatch.times(1));
@@ -229,7 +229,7 @@ async fn an_ended_watch_ends_at_once_and_the_next_one_does_not() -> Outcome {
 
 #[tokio::test]
 async fn open_watches_are_ended_on_demand() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     create(&client, "a").await?;
     let maps = Api::<ConfigMap>::default_namespaced(client);
@@ -245,7 +245,7 @@ async fn open_watches_are_ended_on_demand() -> Outcome {
 
 #[tokio::test]
 async fn an_expired_resource_version_is_told_within_the_watch() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     server.inject(Fault::ExpiredResourceVersion.times(1));
     let maps = Api::<ConfigMap>::default_namespaced(server.client().await?);
     let mut events = maps.watch(&WatchParams::default(), "1").await?.boxed();
@@ -256,7 +256,7 @@ async fn an_expired_resource_version_is_told_within_the_watch() -> Outcome {
 
 #[tokio::test]
 async fn a_compacted_history_is_too_old_to_watch_from() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     let maps = Api::<ConfigMap>::default_namespaced(client.clone());
     create(&client, "a").await?;
@@ -271,7 +271,7 @@ async fn a_compacted_history_is_too_old_to_watch_from() -> Outcome {
 
 #[tokio::test]
 async fn readiness_is_a_switch() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     assert_eq!(readyz(&client).await?, "ok");
     server.set_ready(false);
@@ -287,7 +287,7 @@ async fn readiness_is_a_switch() -> Outcome {
 
 #[tokio::test]
 async fn a_server_that_never_speaks_tls_is_left_waiting_for() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let fault = server.inject_on_connect(ConnectionFault::Silent)?;
     let client = server.client().await?;
     assert!(tokio::time::timeout(Duration::from_millis(50), list(&client)).await.is_err());
@@ -300,7 +300,7 @@ async fn a_server_that_never_speaks_tls_is_left_waiting_for() -> Outcome {
 
 #[tokio::test]
 async fn a_connection_closed_at_once_is_an_error_of_the_connection() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     server.inject_on_connect(ConnectionFault::Closed.times(1))?;
     let outcome = list(&client).await;
@@ -311,7 +311,7 @@ async fn a_connection_closed_at_once_is_an_error_of_the_connection() -> Outcome 
 
 #[tokio::test]
 async fn an_expired_server_certificate_is_the_clients_to_refuse() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     list(&client).await?;
     let fault = server.inject_on_connect(ConnectionFault::ExpiredCertificate)?;
@@ -329,7 +329,7 @@ async fn an_expired_server_certificate_is_the_clients_to_refuse() -> Outcome {
 
 #[tokio::test]
 async fn plain_http_has_no_certificate_to_expire() -> Outcome {
-    let server = ApiServer::builder().plain_http().start().await?;
+    let server = TestServer::builder().plain_http().start().await?;
     let refused = server.inject_on_connect(ConnectionFault::ExpiredCertificate);
     assert!(matches!(refused, Err(NeedsTls { .. })));
     Ok(())

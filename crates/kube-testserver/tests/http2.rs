@@ -13,7 +13,7 @@ use kube::{
     client::{Body, ConfigExt as _},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use kube_testserver::{ApiServer, ApiServerBuilder, EndReason, Fault, Logged, Replacement, RequestRecord, Requests};
+use kube_testserver::{EndReason, Fault, Replacement, RequestRecord, Requests, TestServer, TestServerBuilder};
 use tokio::time::error::Elapsed;
 use tower::{BoxError, ServiceBuilder};
 
@@ -38,11 +38,11 @@ async fn client_of(kubeconfig: Kubeconfig) -> Result<Client, Box<dyn Error>> {
     Ok(Client::new(service, config.default_namespace))
 }
 
-async fn start() -> Result<(ApiServer, Client), Box<dyn Error>> {
-    start_with(ApiServer::builder()).await
+async fn start() -> Result<(TestServer, Client), Box<dyn Error>> {
+    start_with(TestServer::builder()).await
 }
 
-async fn start_with(builder: ApiServerBuilder) -> Result<(ApiServer, Client), Box<dyn Error>> {
+async fn start_with(builder: TestServerBuilder) -> Result<(TestServer, Client), Box<dyn Error>> {
     let server = builder.start().await?;
     // Installs the crypto provider that the client below needs too.
     server.client().await?;
@@ -82,12 +82,12 @@ async fn over(events: &mut Events) -> Result<(), Elapsed> {
     tokio::time::timeout(DEADLINE, async { while let Some(Ok(_)) = events.next().await {} }).await
 }
 
-fn connections(server: &ApiServer) -> BTreeSet<u64> {
+fn connections(server: &TestServer) -> BTreeSet<u64> {
     server.requests().iter().map(|record| record.connection).collect()
 }
 
-async fn reason(server: &ApiServer, verb: &str) -> Option<EndReason> {
-    let ended = server.wait_for(Logged::from(Requests::any().verb(verb)).ended()).await;
+async fn reason(server: &TestServer, verb: &str) -> Option<EndReason> {
+    let ended = server.wait_for(Requests::any().verb(verb).ended()).await;
     ended.ended.map(|ended| ended.reason)
 }
 
@@ -127,7 +127,7 @@ async fn requests_and_watches_share_one_connection() -> Outcome {
 
 #[tokio::test]
 async fn http1_is_all_that_a_server_speaks_that_was_told_so() -> Outcome {
-    let (server, client) = start_with(ApiServer::builder().http1_only()).await?;
+    let (server, client) = start_with(TestServer::builder().http1_only()).await?;
     list(&client).await?;
     assert_eq!(server.requests()[0].http_version, Version::HTTP_11);
     Ok(())
@@ -253,7 +253,7 @@ async fn cutting_the_connections_ends_all_that_is_under_way() -> Outcome {
         over(events).await?;
     }
     list(&client).await?;
-    let watches = server.requests_matching(Logged::from(Requests::any().verb("watch")).ended());
+    let watches = server.requests_matching(Requests::any().verb("watch").ended());
     let reasons: Vec<_> = watches.iter().filter_map(|watch| watch.ended).map(|ended| ended.reason).collect();
     assert_eq!(reasons, [EndReason::ServerCut; 2]);
     assert_eq!(connections(&server).len(), 2);
@@ -296,7 +296,7 @@ async fn a_stopped_server_has_no_task_of_a_connection_left() -> Outcome {
 
 /// A connection that goes silent, over either version: nothing that is sent on it is answered or logged, it stays open, and
 /// a new connection is served.
-async fn goes_silent(server: ApiServer, old: Client, new: Client) -> Outcome {
+async fn goes_silent(server: TestServer, old: Client, new: Client) -> Outcome {
     let mut events = watch(&old).await?;
     create(&old, "a").await?;
     added(&mut events).await?;
@@ -310,7 +310,8 @@ async fn goes_silent(server: ApiServer, old: Client, new: Client) -> Outcome {
     list(&new).await?;
     assert!(!lost.is_finished(), "neither an answer nor an error");
     assert!(events.next().now_or_never().is_none(), "neither an event nor an end");
-    let verbs: Vec<_> = server.requests_matching(Logged::any().since(marker)).iter().map(RequestRecord::verb).collect();
+    let verbs: Vec<_> =
+        server.requests_matching(Requests::any().since(marker)).iter().map(RequestRecord::verb).collect();
     assert_eq!(verbs, ["create", "list"], "the requests of the new connection");
 
     server.cut_connections();
@@ -333,7 +334,7 @@ async fn an_http2_connection_goes_silent_with_all_its_requests() -> Outcome {
 /// the idle one behind the list.
 #[tokio::test]
 async fn an_http1_connection_goes_silent() -> Outcome {
-    for builder in [ApiServer::builder(), ApiServer::builder().plain_http()] {
+    for builder in [TestServer::builder(), TestServer::builder().plain_http()] {
         let server = builder.start().await?;
         let (old, new) = (server.client().await?, server.client().await?);
         goes_silent(server, old, new).await?;

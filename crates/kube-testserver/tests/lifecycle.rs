@@ -9,7 +9,7 @@ use kube::{
     Api, Client, CustomResourceExt as _,
     api::{ListParams, PostParams, WatchParams},
 };
-use kube_testserver::{ApiServer, DeclareError, EndReason, Logged, Replacement, Requests, StartError};
+use kube_testserver::{EndReason, InstallError, Replacement, Requests, StartError, TestServer};
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -59,7 +59,7 @@ async fn exchange(address: SocketAddr, bytes: &[u8], then: Then) -> std::io::Res
 
 #[tokio::test]
 async fn it_starts_with_tls_and_serves_with_no_configuration() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     assert!(server.url().starts_with("https://127.0.0.1:"), "{}", server.url());
     let client = server.client().await?;
     client.apiserver_version().await?;
@@ -72,7 +72,7 @@ async fn it_starts_with_tls_and_serves_with_no_configuration() -> Outcome {
 
 #[tokio::test]
 async fn it_speaks_plain_http_when_told() -> Outcome {
-    let server = ApiServer::builder().plain_http().start().await?;
+    let server = TestServer::builder().plain_http().start().await?;
     assert!(server.url().starts_with("http://127.0.0.1:"), "{}", server.url());
     create(&server.client().await?, "a").await?;
     let answer =
@@ -85,7 +85,7 @@ async fn it_speaks_plain_http_when_told() -> Outcome {
 
 #[tokio::test]
 async fn several_servers_are_strangers_to_each_other() -> Outcome {
-    let (one, two) = (ApiServer::start_default().await?, ApiServer::start_default().await?);
+    let (one, two) = (TestServer::start_default().await?, TestServer::start_default().await?);
     create(&one.client().await?, "a").await?;
     assert!(names(&two.client().await?).await?.is_empty());
     assert_ne!(one.kube_system_uid(), two.kube_system_uid());
@@ -95,7 +95,7 @@ async fn several_servers_are_strangers_to_each_other() -> Outcome {
 
 #[tokio::test]
 async fn a_stopped_server_refuses_and_comes_back_as_it_was() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let (client, url, ca) = (server.client().await?, server.url(), server.ca_pem());
     create(&client, "a").await?;
 
@@ -114,12 +114,12 @@ async fn a_stopped_server_refuses_and_comes_back_as_it_was() -> Outcome {
 
 #[tokio::test]
 async fn stopping_cuts_open_watches_and_says_so() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
     let mut events = maps.watch(&WatchParams::default(), "0").await?.boxed();
     server.stop().await;
     while let Some(Ok(_)) = events.next().await {}
-    let watch = server.wait_for(Logged::from(Requests::any().verb("watch")).ended()).await;
+    let watch = server.wait_for(Requests::any().verb("watch").ended()).await;
     assert_eq!(watch.ended.map(|ended| ended.reason), Some(EndReason::ServerCut));
     Ok(())
 }
@@ -128,7 +128,7 @@ async fn stopping_cuts_open_watches_and_says_so() -> Outcome {
 async fn shutdown_leaves_no_task_and_no_socket() -> Outcome {
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let before = tasks();
-    let server = ApiServer::builder().plain_http().start().await?;
+    let server = TestServer::builder().plain_http().start().await?;
     let address = server.address();
     let mut idle = TcpStream::connect(address).await?;
     let mut half = TcpStream::connect(address).await?;
@@ -137,7 +137,7 @@ async fn shutdown_leaves_no_task_and_no_socket() -> Outcome {
     let token = server.admin().token().unwrap_or_default().to_owned();
     let head = format!("GET /api/v1/configmaps?watch=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
     watch.write_all(head.as_bytes()).await?;
-    server.wait_for(Logged::from(Requests::any().verb("watch")).answered()).await;
+    server.wait_for(Requests::any().verb("watch").answered()).await;
     assert!(tasks() > before);
 
     server.shutdown().await;
@@ -154,7 +154,7 @@ async fn shutdown_leaves_no_task_and_no_socket() -> Outcome {
 async fn dropping_the_server_ends_it() -> Outcome {
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let before = tasks();
-    let server = ApiServer::builder().plain_http().start().await?;
+    let server = TestServer::builder().plain_http().start().await?;
     let service = server.service(server.admin());
     let mut stream = TcpStream::connect(server.address()).await?;
     drop(server);
@@ -169,7 +169,7 @@ async fn dropping_the_server_ends_it() -> Outcome {
 
 #[tokio::test]
 async fn a_replacement_with_the_same_authority_differs_by_identity_and_content_only() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     create(&client, "a").await?;
     let (old_uid, ca) = (server.kube_system_uid(), server.ca_pem());
@@ -184,7 +184,7 @@ async fn a_replacement_with_the_same_authority_differs_by_identity_and_content_o
 
 #[tokio::test]
 async fn a_replacement_with_a_new_authority_knows_nobody() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let (old, old_token) = (server.client().await?, server.admin());
     let old_service = Client::new(server.service(old_token), "default");
     create(&old, "a").await?;
@@ -206,7 +206,7 @@ struct WidgetSpec {
 
 #[tokio::test]
 async fn declared_resources_are_served_and_outlive_a_replacement_without_their_objects() -> Outcome {
-    let server = ApiServer::builder().declare(Widget::crd()).start_without_socket()?;
+    let server = TestServer::builder().install(Widget::crd()).start_without_socket()?;
     let widgets: Api<Widget> = Api::default_namespaced(server.client());
     widgets.create(&PostParams::default(), &Widget::new("w", WidgetSpec { size: 1 })).await?;
     server.replace(Replacement::SameCa)?;
@@ -219,19 +219,19 @@ async fn declared_resources_are_served_and_outlive_a_replacement_without_their_o
 
 #[tokio::test]
 async fn a_definition_the_api_refuses_is_an_error_with_its_code() -> Outcome {
-    let server = ApiServer::builder().start_without_socket()?;
-    server.declare(Widget::crd())?;
-    let twice = server.declare(Widget::crd());
-    assert!(matches!(twice, Err(DeclareError::Refused { code: 409, .. })), "{twice:?}");
-    let shapeless = ApiServer::builder().declare("no definition").start_without_socket();
-    assert!(matches!(shapeless, Err(StartError::Declare(DeclareError::Refused { .. }))), "{shapeless:?}");
+    let server = TestServer::builder().start_without_socket()?;
+    server.install(Widget::crd())?;
+    let twice = server.install(Widget::crd());
+    assert!(matches!(twice, Err(InstallError::Refused { code: 409, .. })), "{twice:?}");
+    let shapeless = TestServer::builder().install("no definition").start_without_socket();
+    assert!(matches!(shapeless, Err(StartError::Install(InstallError::Refused { .. }))), "{shapeless:?}");
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_socket_everything_works_under_a_paused_clock() -> Outcome {
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    let server = ApiServer::builder().start_without_socket()?;
+    let server = TestServer::builder().start_without_socket()?;
     assert_eq!(tasks(), 0);
     let client = server.client();
     create(&client, "a").await?;
@@ -247,7 +247,7 @@ async fn without_a_socket_everything_works_under_a_paused_clock() -> Outcome {
 
     server.stop();
     assert!(names(&client).await.is_err());
-    let ended = server.wait_for(Logged::from(Requests::any().verb("watch")).ended());
+    let ended = server.wait_for(Requests::any().verb("watch").ended());
     let (watch, ()) = tokio::join!(ended, async { while let Some(Ok(_)) = events.next().await {} });
     assert_eq!(watch.ended.map(|ended| ended.reason), Some(EndReason::ServerCut));
     server.start();
@@ -258,7 +258,7 @@ async fn without_a_socket_everything_works_under_a_paused_clock() -> Outcome {
 #[tokio::test]
 async fn a_head_that_does_not_come_is_not_waited_for() -> Outcome {
     let timeout = Duration::from_millis(50);
-    for builder in [ApiServer::builder(), ApiServer::builder().plain_http()] {
+    for builder in [TestServer::builder(), TestServer::builder().plain_http()] {
         let server = builder.head_timeout(timeout).start().await?;
         for bytes in [&b""[..], b"GET /livez HTTP/1.1\r\nHost:", b"\x16\x03\x01"] {
             exchange(server.address(), bytes, Then::Wait).await?; // returns, because the server closes
@@ -270,7 +270,7 @@ async fn a_head_that_does_not_come_is_not_waited_for() -> Outcome {
 
 #[tokio::test]
 async fn plain_http_on_the_tls_port_is_told_so() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let answer = exchange(server.address(), b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", Then::Wait).await?;
     assert!(answer.starts_with("HTTP/1.0 400 Bad Request\r\n"), "{answer}");
     assert!(answer.ends_with("Client sent an HTTP request to an HTTPS server.\n"), "{answer}");
@@ -279,7 +279,7 @@ async fn plain_http_on_the_tls_port_is_told_so() -> Outcome {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_and_the_server_lives() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     let mut huge = map("huge");
     huge.data = Some(BTreeMap::from([("k".to_owned(), "x".repeat(3 * 1024 * 1024))]));
@@ -298,8 +298,8 @@ async fn a_body_over_the_limit_is_refused_and_the_server_lives() -> Outcome {
 fn garbage_on_the_socket_never_stops_the_server() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let servers = runtime.block_on(async {
-        let tls = ApiServer::start_default().await.expect("it starts");
-        let plain = ApiServer::builder().plain_http().start().await.expect("it starts");
+        let tls = TestServer::start_default().await.expect("it starts");
+        let plain = TestServer::builder().plain_http().start().await.expect("it starts");
         [tls, plain]
     });
     let garbage = prop_oneof![
@@ -332,7 +332,7 @@ fn garbage_on_the_socket_never_stops_the_server() {
 
 #[tokio::test]
 async fn a_request_names_one_host() -> Outcome {
-    let server = ApiServer::builder().plain_http().start().await?;
+    let server = TestServer::builder().plain_http().start().await?;
     for (head, expected) in [
         ("HTTP/1.1\r\n", "HTTP/1.1 400 Bad Request"),
         ("HTTP/1.1\r\nHost: x\r\nHost: y\r\n", "HTTP/1.1 400 Bad Request"),

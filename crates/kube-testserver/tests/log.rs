@@ -8,7 +8,7 @@ use kube::{
     Api, Client,
     api::{ListParams, WatchParams},
 };
-use kube_testserver::{ApiServer, EndReason, Fingerprint, Logged, Replacement, Requests};
+use kube_testserver::{EndReason, Fingerprint, Replacement, Requests, TestServer};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -18,7 +18,7 @@ fn maps(client: Client) -> Api<ConfigMap> {
 
 #[tokio::test]
 async fn a_record_tells_who_asked_what_and_how_it_ended() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let token = server.issue_token("alice");
     let alice = maps(server.client_for(&token).await?);
     assert!(alice.get("missing").await.is_err());
@@ -36,11 +36,11 @@ async fn a_record_tells_who_asked_what_and_how_it_ended() -> Outcome {
 
 #[tokio::test]
 async fn a_refused_credential_is_logged_by_fingerprint_and_without_a_user() -> Outcome {
-    let server = ApiServer::builder().start_without_socket()?;
-    let foreign = ApiServer::builder().token("x", "t0p-secret").start_without_socket()?;
+    let server = TestServer::builder().start_without_socket()?;
+    let foreign = TestServer::builder().token("x", "t0p-secret").start_without_socket()?;
     let stranger = foreign.accept_token("x", "t0p-secret");
     assert!(maps(Client::new(server.service(stranger), "default")).get("a").await.is_err());
-    let record = server.wait_for(Logged::any().with(Fingerprint::of_token("t0p-secret"))).await;
+    let record = server.wait_for(Requests::any().with(Fingerprint::of_token("t0p-secret"))).await;
     assert_eq!((record.user.as_deref(), record.status), (None, Some(401)));
     assert!(!format!("{record:?}").contains("t0p-secret"));
     Ok(())
@@ -48,7 +48,7 @@ async fn a_refused_credential_is_logged_by_fingerprint_and_without_a_user() -> O
 
 #[tokio::test]
 async fn requests_on_one_connection_share_its_number() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     client.apiserver_version().await?;
     client.apiserver_version().await?;
@@ -64,12 +64,12 @@ async fn requests_on_one_connection_share_its_number() -> Outcome {
 
 #[tokio::test]
 async fn waiting_wakes_for_the_request_it_waits_for() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     client.apiserver_version().await?;
     let marker = server.marker();
     assert_eq!(server.wait_for(Requests::under("/version")).await.sequence, 0, "the past counts");
-    let later = Logged::from(Requests::under("/version")).since(marker).status(200);
+    let later = Requests::under("/version").since(marker).status(200);
     let (seen, outcome) = tokio::join!(server.wait_for(later), client.apiserver_version());
     outcome?;
     assert_eq!(seen.sequence, 1);
@@ -80,24 +80,24 @@ async fn waiting_wakes_for_the_request_it_waits_for() -> Outcome {
 
 #[tokio::test]
 async fn a_watch_is_answered_when_it_opens_and_ended_when_its_client_leaves() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     let events = maps(client).watch(&WatchParams::default(), "0").await?.boxed();
-    let watching = Requests::to("configmaps").verb("watch");
-    let open = server.wait_for(Logged::from(watching.clone()).answered()).await;
+    let watching = Requests::watch("configmaps");
+    let open = server.wait_for(watching.clone().answered()).await;
     assert_eq!((open.status, open.ended), (Some(200), None));
     drop(events);
-    let over = server.wait_for(Logged::from(watching).ended()).await;
+    let over = server.wait_for(watching.ended()).await;
     assert_eq!(over.ended.map(|ended| ended.reason), Some(EndReason::ClientGone));
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_times_out_is_complete_and_its_times_follow_the_clock() -> Outcome {
-    let server = ApiServer::builder().start_without_socket()?;
+    let server = TestServer::builder().start_without_socket()?;
     let mut events = maps(server.client()).watch(&WatchParams::default().timeout(60), "0").await?.boxed();
     while events.next().await.is_some() {}
-    let watch = server.wait_for(Logged::from(Requests::any().verb("watch")).ended()).await;
+    let watch = server.wait_for(Requests::any().verb("watch").ended()).await;
     let ended = watch.ended.ok_or("it has ended")?;
     let lasted = ended.after.saturating_sub(watch.after);
     assert_eq!((ended.reason, lasted.as_secs()), (EndReason::Complete, 60));
@@ -106,7 +106,7 @@ async fn a_watch_that_times_out_is_complete_and_its_times_follow_the_clock() -> 
 
 #[tokio::test]
 async fn a_record_tells_which_cluster_was_behind_the_address() -> Outcome {
-    let server = ApiServer::start_default().await?;
+    let server = TestServer::start_default().await?;
     let client = server.client().await?;
     let before = server.kube_system_uid();
     client.apiserver_version().await?;
@@ -121,7 +121,7 @@ async fn a_record_tells_which_cluster_was_behind_the_address() -> Outcome {
 
 #[tokio::test]
 async fn the_log_is_bounded_and_says_what_it_lost() -> Outcome {
-    let server = ApiServer::builder().log_capacity(3).start_without_socket()?;
+    let server = TestServer::builder().log_capacity(3).start_without_socket()?;
     for _ in 0..5 {
         maps(server.client()).list(&ListParams::default()).await?;
     }

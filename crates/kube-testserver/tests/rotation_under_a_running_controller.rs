@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client, ResourceExt as _, api::PostParams, client::Body};
-use kube_testserver::{ApiServer, EndReason, Logged, Requests};
+use kube_testserver::{EndReason, Requests, TestServer};
 use tower::Service;
 
 /// A transport whose client can be put in place of another while requests go through it.
@@ -50,17 +50,17 @@ impl Service<Request<Body>> for Swappable {
 
 #[tokio::test]
 async fn a_controller_goes_on_when_its_client_takes_the_new_credentials() -> Result<(), Box<dyn Error>> {
-    let server = ApiServer::builder().start().await?;
+    let server = TestServer::builder().start().await?;
     let old = server.issue_token("greeter");
     let (client, transport) = Swappable::new(server.client_for(&old).await?);
     let controller = tokio::spawn(greeter::run(client, |error| panic!("nothing may fail: {error}")));
 
     let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
     maps.create(&PostParams::default(), &greeter::asking("first")).await?;
-    let greetings = Requests::to("configmaps").verb("patch").user("greeter");
-    server.wait_for(Logged::from(greetings.clone().name("first")).status(200).with(old.fingerprint())).await;
+    let greetings = Requests::patch("configmaps").user("greeter");
+    server.wait_for(greetings.clone().name("first").status(200).with(old.fingerprint())).await;
     // With its watch open and the greeting answered, the controller has no request under way.
-    server.wait_for(Logged::from(Requests::any().verb("watch")).answered().with(old.fingerprint())).await;
+    server.wait_for(Requests::any().verb("watch").answered().with(old.fingerprint())).await;
 
     // The new token is issued and taken while the old one is still good, which it then is no longer.
     let new = server.rotate_token(&old, Duration::from_secs(3600));
@@ -70,22 +70,22 @@ async fn a_controller_goes_on_when_its_client_takes_the_new_credentials() -> Res
 
     // An open watch outlives its token, here as on a real server. The next one must be opened with the new.
     server.end_watches(&Requests::any().user("greeter"));
-    server.wait_for(Logged::from(Requests::any().verb("watch")).since(rotated).with(new.fingerprint())).await;
+    server.wait_for(Requests::any().verb("watch").since(rotated).with(new.fingerprint())).await;
     maps.create(&PostParams::default(), &greeter::asking("second")).await?;
-    server.wait_for(Logged::from(greetings.name("second")).status(200).with(new.fingerprint())).await;
+    server.wait_for(greetings.name("second").status(200).with(new.fingerprint())).await;
     assert_eq!(maps.get("second").await?.annotations()["example.com/greeting"], "hello, second");
 
     // What the controller says of itself is one thing; what the server saw is the proof.
-    let with_the_old = server.requests_matching(Logged::any().since(rotated).with(old.fingerprint()));
+    let with_the_old = server.requests_matching(Requests::any().since(rotated).with(old.fingerprint()));
     assert!(with_the_old.is_empty(), "{with_the_old:?}");
-    assert!(server.requests_matching(Logged::any().status(401)).is_empty());
+    assert!(server.requests_matching(Requests::any().status(401)).is_empty());
     controller.abort();
     Ok(())
 }
 
 #[tokio::test]
 async fn a_controller_with_a_fixed_client_fails_typed_and_does_nothing_more() -> Result<(), Box<dyn Error>> {
-    let server = ApiServer::builder().start().await?;
+    let server = TestServer::builder().start().await?;
     let old = server.issue_token("greeter");
     let (report, mut failures) = tokio::sync::mpsc::unbounded_channel();
     let failed = move |error: &kube::Error| {
@@ -93,14 +93,14 @@ async fn a_controller_with_a_fixed_client_fails_typed_and_does_nothing_more() ->
     };
     let controller = tokio::spawn(greeter::run(server.client_for(&old).await?, failed));
     let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
-    server.wait_for(Logged::from(Requests::any().user("greeter").verb("watch")).answered()).await;
+    server.wait_for(Requests::any().user("greeter").verb("watch").answered()).await;
 
     server.rotate_token(&old, Duration::ZERO);
     maps.create(&PostParams::default(), &greeter::asking("late")).await?;
 
     // The watch is still open, so the controller hears of the object; its patch is refused.
     assert_eq!(failures.recv().await, Some(true), "the error says that it is the credentials");
-    let refused = server.wait_for(Logged::any().status(401).with(old.fingerprint())).await;
+    let refused = server.wait_for(Requests::any().status(401).with(old.fingerprint())).await;
     assert_eq!((refused.verb(), refused.name(), refused.user.as_ref()), ("patch", Some("late"), None));
     assert!(maps.get("late").await?.annotations().is_empty());
     controller.abort();
@@ -109,11 +109,11 @@ async fn a_controller_with_a_fixed_client_fails_typed_and_does_nothing_more() ->
 
 #[tokio::test]
 async fn a_controller_goes_on_when_the_rotation_cuts_its_connections() -> Result<(), Box<dyn Error>> {
-    let server = ApiServer::builder().start().await?;
+    let server = TestServer::builder().start().await?;
     let old = server.issue_token("greeter");
     let (client, transport) = Swappable::new(server.client_for(&old).await?);
     let controller = tokio::spawn(greeter::run(client, |_| {}));
-    let watches = Logged::from(Requests::any().user("greeter").verb("watch"));
+    let watches = Requests::any().user("greeter").verb("watch");
     server.wait_for(watches.clone().answered()).await;
 
     let new = server.rotate_token(&old, Duration::ZERO);
@@ -126,8 +126,8 @@ async fn a_controller_goes_on_when_the_rotation_cuts_its_connections() -> Result
     server.wait_for(watches.since(rotated).answered().with(new.fingerprint())).await;
     let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
     maps.create(&PostParams::default(), &greeter::asking("world")).await?;
-    let greeting = Requests::to("configmaps").verb("patch").name("world");
-    server.wait_for(Logged::from(greeting).status(200).with(new.fingerprint())).await;
+    let greeting = Requests::patch("configmaps").name("world");
+    server.wait_for(greeting.status(200).with(new.fingerprint())).await;
     controller.abort();
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::{ClientError, ConnectedAt, NamespacedName};
 
 /// Why [`BoundStates::get_or_build`](crate::BoundStates::get_or_build) returned no state.
 ///
-/// Exhaustive on purpose: either there was no client to build on, or the build failed. There is no third way.
+/// Exhaustive: either there was no client to build on, or the build failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BoundError<E, K = NamespacedName, R = ConnectedAt>
 where

@@ -1,9 +1,10 @@
 //! State bound to a client: the one-step form of `refresh` and `client`, which cannot be misused.
 //!
-//! The rules are those of the manager; the entry lives beside the state it is about, in one slot. What must not live
-//! here: tasks and timers. Whatever a state runs in the background, its builder starts and its teardown stops.
+//! The rules are those of the manager. The entry is stored beside its state, in one slot. What must not live here: tasks
+//! and timers. What a state runs in the background, its builder starts and its teardown stops.
 
 mod error;
+mod shard;
 mod slot;
 
 use std::fmt;
@@ -12,20 +13,21 @@ use std::sync::Arc;
 
 use crate::manager::{conclude, conclude_failure};
 use crate::rules;
-use crate::sharded::{ShardedMap, Shards, Vacant};
-use crate::{ClientError, ClientProvider, ClusterObject, Key, Revision};
+use crate::sharded::{Sharded, Shards};
+use crate::{ClientError, ClientProvider, ClusterObject, Key};
 
 pub use self::error::BoundError;
-use self::slot::{Slot, Standing};
+use self::shard::Shard;
+use self::slot::{Current, Slot};
 
 /// What a controller keeps on a remote cluster, built on one client: a watch, a port-forward, a cache.
 ///
 /// # Contract
 ///
-/// After [`teardown`](Self::teardown) nothing of this state uses its client any more. Dropping the state without
-/// teardown should end it too, since a build that is cancelled halfway is dropped without one.
+/// When [`teardown`](Self::teardown) was called and [`ended`](Self::ended) has completed, the state no longer uses its
+/// client. Dropping the state without a teardown should end it too: a build that is cancelled halfway is dropped.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use clientmgr_core::BoundState;
@@ -36,27 +38,38 @@ use self::slot::{Slot, Standing};
 ///
 /// impl BoundState for Watch {
 ///     fn teardown(&self) {
-///         // The thread may have ended by itself; then there is nobody to tell.
+///         // The receiver is gone if the thread ended by itself.
 ///         let _ = self.stop.send(());
 ///     }
 /// }
 /// ```
 pub trait BoundState: Send + Sync + 'static {
-    /// Stops all that uses the client, whoever else still has a handle to this state.
+    /// Stops everything that uses the client, even while others hold a handle to this state.
     ///
-    /// Called exactly once for every state that was handed out, and before the next one of the same object and cluster
-    /// is built. It must not block: it runs on the caller's thread.
+    /// Called exactly once for every state that was built, before the next one of the same object and cluster is built.
+    /// It runs on the caller's thread and must not block: what takes time is awaited in [`ended`](Self::ended).
     fn teardown(&self);
+
+    /// Completes when the teardown is over: the state will not use its client again. By default at once.
+    ///
+    /// [`BoundStates`] awaits it after the teardown, before it builds the next state of the same object and cluster. That
+    /// build waits as long as this takes. Once it has completed, it completes at once in every later call.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any await and is then requested again.
+    fn ended(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// States that belong to an object and a cluster, each built on one client.
 ///
-/// [`get_or_build`](Self::get_or_build) is all a reconcile needs: it returns the standing state while it is right, and
-/// otherwise tears it down and builds a new one on the current client.
+/// [`get_or_build`](Self::get_or_build) is all that a reconcile needs: it returns the current state while it is right, and
+/// otherwise tears it down, waits until it has ended, and builds a new one on the current client.
 ///
-/// Keep one map for each kind of state. Every map follows the clients for itself, so several maps over one provider do
-/// not disturb each other, nor a [`ClientManager`](crate::ClientManager) beside them. Dropping the map tears down
-/// everything in it.
+/// Keep one map for each kind of state. Each map has entries of its own, so several maps over one provider do not disturb
+/// each other, nor a [`ClientManager`](crate::ClientManager) beside them. Dropping the map tears down all its states.
 ///
 /// # Example
 ///
@@ -76,96 +89,58 @@ pub trait BoundState: Send + Sync + 'static {
 ///     P: ClientProvider<Client = String, Key = NamespacedName, Revision = ConnectedAt>,
 /// {
 ///     let watch = watches.get_or_build(&object, cluster, Watch::start).await?;
-///     // `watch` runs on the connection that `cluster` tells of.
+///     // `watch` runs on the connection that `cluster` names.
 /// #   let _ = watch;
 ///     Ok(())
 /// }
 /// ```
 pub struct BoundStates<P: ClientProvider, O: Key, S: BoundState> {
     provider: P,
-    slots: ShardedMap<O, Slots<P::Key, P::Revision, S>>,
-}
-
-/// The slots of one object, by cluster. An object uses few clusters: a list beats a map.
-struct Slots<K, R, S>(Vec<(K, Arc<Slot<R, S>>)>);
-
-impl<K, R, S> Default for Slots<K, R, S> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<K, R, S> Vacant for Slots<K, R, S> {
-    fn is_vacant(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl<K: Key, R: Revision, S: BoundState> Slots<K, R, S> {
-    fn of(&self, cluster: &K) -> Option<&Arc<Slot<R, S>>> {
-        // One that is over was forgotten, and leaves the map as soon as whoever ended it comes to it.
-        self.0.iter().find(|(key, slot)| key == cluster && !slot.is_over()).map(|(_, slot)| slot)
-    }
-
-    /// Drops the slots that are over, and those that nobody uses and nothing is to be remembered of. A handle that the
-    /// map alone has is nobody's: under this lock nobody can take another.
-    fn sweep(&mut self) {
-        self.0.retain_mut(|(_, slot)| {
-            if slot.is_over() {
-                return false;
-            }
-            // First whether somebody uses it, then what there is to remember: who has just let go of it may have left a
-            // state behind, which is seen only in this order.
-            match Arc::get_mut(slot) {
-                Some(unused) => unused.is_touched(),
-                None => true,
-            }
-        });
-    }
+    shards: Sharded<Shard<O, P::Key, P::Revision, S>>,
 }
 
 impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
-    /// A map without states, whose clients come from `provider`.
+    /// Returns a map without states, whose clients come from `provider`.
     pub fn new(provider: P) -> Self {
-        Self { provider, slots: ShardedMap::new(Shards::Few) }
+        Self { provider, shards: Sharded::new(Shards::Few) }
     }
 
-    /// The provider.
+    /// Returns the provider.
     pub fn provider(&self) -> &P {
         &self.provider
     }
 
-    /// How many objects are remembered: those that asked for a state and were not forgotten.
+    /// Returns how many objects are remembered: those that requested a state and were not forgotten.
     pub fn objects(&self) -> usize {
-        self.slots.len()
+        let mut objects = 0;
+        self.shards.with_each(|shard| objects += shard.len());
+        objects
     }
 
-    /// The state of `object` on `cluster`: the standing one while it is right, else a new one that `build` makes on the
-    /// current client.
+    /// Returns the state of `object` on `cluster`: the current one while it is right, else a new one that `build` makes on
+    /// the current client.
     ///
-    /// While the cluster object tells of the connection that the standing state was built on, or is known to be older,
-    /// that state is returned at once and the provider is not asked. Otherwise the old state is torn down first,
-    /// then a client is obtained, then the new one is built. So at no time are there two.
+    /// The current state is right while the cluster object names the connection that it was built on, or is known to be
+    /// older. Then the provider is not asked. Otherwise the state is torn down, then its [end](BoundState::ended) is
+    /// awaited, then a client is requested, then the new state is built. So there are never two.
     ///
-    /// One build runs at a time for an object on a cluster: further calls wait for it and share what it made. Other
-    /// objects, and other clusters of the same object, never wait. A build has no deadline of its own: give it one; and
-    /// it must not ask for the state that it is to make, since it would wait for itself.
+    /// One build runs at a time for an object on a cluster: further calls wait for it and share its state. Other objects,
+    /// and other clusters of the same object, do not wait. A build has no deadline of its own; give it one. It must not
+    /// request the state that it builds, since it would wait for itself.
     ///
-    /// `Ok` says that the state is built on the right connection, not that the cluster answers: a standing state is
-    /// returned without asking anybody. The handle may be cloned, yet should not outlive the reconcile: after the
-    /// teardown it is of no use.
+    /// `Ok` means that the state is built on the right connection, not that the cluster answers. The handle may be cloned,
+    /// and is of no use after the teardown.
     ///
     /// # Errors
     ///
-    /// - [`BoundError::Client`]: there is no client to build on; its
-    ///   [`next_step`](crate::ClientError::next_step) tells what to do. It is never
-    ///   [`RefreshRequired`](crate::ClientError::RefreshRequired).
-    /// - [`BoundError::Build`]: `build` failed. Nothing stands; the next call builds again.
+    /// - [`BoundError::Client`]: there is no client to build on. Its [`next_step`](crate::ClientError::next_step) says what
+    ///   to do. It is never [`RefreshRequired`](crate::ClientError::RefreshRequired).
+    /// - [`BoundError::Build`]: `build` failed. There is no state, and the next call builds again.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future, at whatever await, drops an unfinished build and leaves nothing half-built. The next call
-    /// starts where this one stood: a state that was torn down stays so, one that stands is returned.
+    /// Dropping the future at any await drops an unfinished build and leaves nothing half-built. A state that was torn down
+    /// stays so, and the next call still waits for its end.
     pub async fn get_or_build<E, F>(
         &self,
         object: &O,
@@ -184,10 +159,12 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
         let forgotten = || ClientError::Forgotten { cluster: key.clone() };
         let _turn = slot.turn().await.ok_or_else(forgotten)?;
         match slot.refresh(observed) {
-            Standing::State(state) => return Ok(state),
-            Standing::Nothing => {}
-            Standing::Forgotten => return Err(forgotten().into()),
+            Current::State(state) => return Ok(state),
+            Current::Nothing => {}
+            Current::Forgotten => return Err(forgotten().into()),
         }
+        // Before the provider is asked, so that its answer is current when the build starts.
+        slot.ended().await.ok_or_else(forgotten)?;
         let client = match self.provider.connection(key).await {
             Ok(connection) => {
                 let admission = slot.decide(|entry| rules::admit(entry, observed, &connection.revision));
@@ -202,65 +179,79 @@ impl<P: ClientProvider, O: Key, S: BoundState> BoundStates<P, O, S> {
         slot.install(state).ok_or_else(|| forgotten().into())
     }
 
-    /// Tears down `broken`, if it is the state that stands for `object` on `cluster`, so that the next
-    /// [`get_or_build`](Self::get_or_build) builds a new one. For a state that broke by itself.
+    /// Tears down `broken`, if it is the current state of `object` on `cluster`, so that the next
+    /// [`get_or_build`](Self::get_or_build) builds a new one. Call it for a state that broke by itself.
     ///
-    /// By the state and not by its name alone: one that was replaced meanwhile has a successor, which stays. Returns
-    /// whether `broken` was what stood. Where another call has its turn just then, that one goes first, and the teardown
-    /// comes before anything else is built.
+    /// Returns whether it was the current state. If it was replaced meanwhile, its successor stays. If another call of
+    /// `get_or_build` is running, the teardown comes after it, before the next build.
     pub fn discard(&self, object: &O, cluster: &P::Key, broken: &Arc<S>) -> bool {
-        let slot = self.slots.read(object, |slots| slots.and_then(|slots| slots.of(cluster).map(Arc::clone)));
+        let slot = self.shards.with(object, |shard| shard.slot(object, cluster));
         slot.is_some_and(|slot| Visit::to(self, object, slot).slot().discard(broken))
     }
 
-    /// Forgets `object` on all clusters but those that `keep` is true of, and tears down its states there: for an object
-    /// that names other clusters now than it did before.
+    /// Forgets `object` on all clusters that `keep` returns false for, and tears down its states there. Call it when an
+    /// object may name other clusters than before.
     pub fn retain(&self, object: &O, keep: impl Fn(&P::Key) -> bool) {
-        let all = self.slots.read(object, |slots| slots.map(|slots| slots.0.clone()).unwrap_or_default());
+        let all = self.shards.with(object, |shard| shard.slots(object));
         let all: Vec<_> = all.into_iter().map(|(cluster, slot)| (cluster, Visit::to(self, object, slot))).collect();
-        let given_up: Vec<_> = all.iter().filter(|(cluster, _)| !keep(cluster)).collect();
-        let ended = each(given_up, |(_, visit)| visit.slot().forget());
+        let dropped: Vec<_> = all.iter().filter(|(cluster, _)| !keep(cluster)).collect();
+        let torn_down = each(dropped, |(_, visit)| visit.slot().forget());
         drop(all);
-        hand_on(ended);
+        resume(torn_down);
+        self.drop_ended();
     }
 
-    /// Forgets `object` and tears down its states on all clusters: call it when the object is deleted.
+    /// Forgets `object` and tears down its states on all clusters. Call it when the object is deleted.
     ///
-    /// A call that waits meanwhile ends in [`ClientError::Forgotten`](crate::ClientError::Forgotten). So does one whose
-    /// build is under way, when it comes to its end, and what it made is torn down: a build cannot be stopped from
-    /// outside. Should the object be back by then, its new build may run beside that one.
+    /// Does not wait for the [end](BoundState::ended) of a state. If the object requests a state again, that build waits.
+    ///
+    /// A waiting call ends in [`ClientError::Forgotten`](crate::ClientError::Forgotten). So does a call whose build is
+    /// running, when the build completes, and its state is torn down: a build cannot be stopped from outside. If the object
+    /// is back by then, its new build may run beside that one.
     pub fn forget(&self, object: &O) {
         self.retain(object, |_| false);
     }
 
-    /// Forgets `cluster` and tears down the states of all objects on it: call it when the cluster is gone for good.
-    /// Looks at every object.
+    /// Forgets `cluster` and tears down the states of all objects on it. Call it when the cluster is gone for good. Visits
+    /// every object.
     pub fn forget_cluster(&self, cluster: &P::Key) {
-        let mut gone = Vec::new();
-        self.slots.edit_all(|slots| gone.extend(slots.of(cluster).map(Arc::clone)));
-        let ended = each(gone, |slot| slot.forget());
-        self.slots.edit_all(Slots::sweep);
-        hand_on(ended);
+        let mut dropped = Vec::new();
+        self.shards.with_each(|shard| dropped.extend(shard.slots_on(cluster)));
+        let torn_down = each(dropped, |slot| slot.forget());
+        self.shards.with_each(Shard::sweep);
+        resume(torn_down);
+        self.drop_ended();
     }
 
-    /// Goes to the slot of `object` on `cluster`, which is made where there is none.
+    /// Forgets every object that `keep` returns false for and tears down its states, for example those that a list no
+    /// longer contains.
+    ///
+    /// `keep` runs without a lock. An object that asks for its first state meanwhile is kept.
+    pub fn retain_objects(&self, keep: impl Fn(&O) -> bool) {
+        let mut dropped = Vec::new();
+        self.shards.with_each(|shard| dropped.extend(shard.objects().cloned()));
+        dropped.retain(|object| !keep(object));
+        resume(each(dropped, |object| self.forget(&object)));
+    }
+
+    /// Returns the slot of `object` on `cluster`, which is created where there is none.
     fn visit<'a>(&'a self, object: &'a O, cluster: &P::Key) -> Visit<'a, P, O, S> {
-        let known = self.slots.read(object, |slots| slots.and_then(|slots| slots.of(cluster).map(Arc::clone)));
-        let slot = known.unwrap_or_else(|| {
-            self.slots.edit(object, |slots| {
-                if let Some(slot) = slots.of(cluster) {
-                    return Arc::clone(slot);
-                }
-                let slot = Arc::new(Slot::new());
-                slots.0.push((cluster.clone(), Arc::clone(&slot)));
-                slot
-            })
-        });
+        let slot = self.shards.with(object, |shard| shard.slot_or_new(object, cluster));
         Visit::to(self, object, slot)
+    }
+
+    /// Drops the forgotten states that have ended since.
+    fn drop_ended(&self) {
+        let mut ending = Vec::new();
+        self.shards.with_each(|shard| ending.extend(shard.ending()));
+        ending.retain(slot::has_ended);
+        if !ending.is_empty() {
+            self.shards.with_each(|shard| shard.drop_ended(&ending));
+        }
     }
 }
 
-/// A call that uses a slot. When it ends, in whatever way, a slot that is over or was never used leaves the map.
+/// A call that uses a slot. When it ends, a slot that is over or was never used is removed from the map.
 struct Visit<'a, P: ClientProvider, O: Key, S: BoundState> {
     states: &'a BoundStates<P, O, S>,
     object: &'a O,
@@ -281,10 +272,10 @@ impl<'a, P: ClientProvider, O: Key, S: BoundState> Visit<'a, P, O, S> {
 impl<P: ClientProvider, O: Key, S: BoundState> Drop for Visit<'_, P, O, S> {
     fn drop(&mut self) {
         if self.slot().is_over() || !self.slot().is_touched() {
-            self.states.slots.edit(self.object, |slots| {
+            self.states.shards.with(self.object, |shard| {
                 // Under the lock, so that of two calls that end at once the second sees that it is the last.
                 self.slot = None;
-                slots.sweep();
+                shard.sweep_object(self.object);
             });
         }
     }
@@ -293,28 +284,27 @@ impl<P: ClientProvider, O: Key, S: BoundState> Drop for Visit<'_, P, O, S> {
 impl<P: ClientProvider, O: Key, S: BoundState> Drop for BoundStates<P, O, S> {
     fn drop(&mut self) {
         let mut left = Vec::new();
-        self.slots.edit_all(|slots| left.append(&mut slots.0));
-        let ended = each(left, |(_, slot)| slot.forget());
-        // A second panic while one is under way would end the process.
+        self.shards.with_each(|shard| left.extend(shard.take_slots()));
+        let torn_down = each(left, |slot| slot.forget());
+        // A second panic during a panic would abort the process.
         if !std::thread::panicking() {
-            hand_on(ended);
+            resume(torn_down);
         }
     }
 }
 
-/// Does `end` to each, also after a teardown that panics: the others must not be left standing for it. The first panic is
-/// the result.
-fn each<T>(all: impl IntoIterator<Item = T>, mut end: impl FnMut(T)) -> std::thread::Result<()> {
-    let mut ended = Ok(());
+/// Tears down each, also after one of them panics. The first panic is the result.
+fn each<T>(all: impl IntoIterator<Item = T>, mut tear_down: impl FnMut(T)) -> std::thread::Result<()> {
+    let mut result = Ok(());
     for one in all {
-        ended = ended.and(catch_unwind(AssertUnwindSafe(|| end(one))));
+        result = result.and(catch_unwind(AssertUnwindSafe(|| tear_down(one))));
     }
-    ended
+    result
 }
 
-/// Lets a panic go on.
-fn hand_on(ended: std::thread::Result<()>) {
-    if let Err(panic) = ended {
+/// Resumes a panic.
+fn resume(torn_down: std::thread::Result<()>) {
+    if let Err(panic) = torn_down {
         resume_unwind(panic);
     }
 }

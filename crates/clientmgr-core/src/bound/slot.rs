@@ -1,15 +1,16 @@
-//! A slot: the state of one object on one cluster, with the rules' entry about it.
+//! [`Slot`]: the state of one object on one cluster, with the rules' entry about it.
 //!
-//! Whoever tears down keeps the place occupied until it is done, and no slot leaves the map before: so a successor can
-//! never be built beside a state that still ends. What must not live here: the map of slots.
+//! A state that was torn down stays in the slot until it has ended, and a slot stays in the map until its teardowns are
+//! over: so no state is built beside one that still ends. What must not live here: the map of slots.
 
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(not(clientmgr_shuttle))]
 use std::sync::{Mutex, MutexGuard};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use event_listener::Event;
 #[cfg(clientmgr_shuttle)]
@@ -22,11 +23,11 @@ use crate::rules::{self, Decision, Entry, Refresh};
 pub(super) struct Slot<R, S> {
     /// Held by the one call that may tear down and build. An async lock: it is held across the build.
     turn: async_lock::Mutex<()>,
-    /// Never held across an await, nor while a teardown runs.
+    /// Never held across an await, nor while a user's code runs.
     place: Mutex<Place<R, S>>,
-    /// Wakes those who wait for their turn in a slot that was forgotten.
+    /// Wakes the calls that wait in a slot that was forgotten.
     forgotten: Event,
-    /// Forgotten, and nothing is being torn down any more: the slot may leave the map.
+    /// Forgotten, and no teardown is running: the slot may leave the map.
     over: AtomicBool,
     /// The provider answered once, so there is something to remember.
     touched: AtomicBool,
@@ -35,24 +36,27 @@ pub(super) struct Slot<R, S> {
 struct Place<R, S> {
     entry: Option<Entry<R>>,
     state: Option<Arc<S>>,
-    /// Whether the state broke by itself, and could not be torn down at once.
+    /// The state broke by itself, and could not be torn down at once.
     broken: bool,
-    /// How many teardowns are under way.
-    ending: usize,
-    /// The object or the cluster was forgotten: whoever still uses the slot must stop.
+    /// How many teardowns are running.
+    teardowns: usize,
+    /// States whose teardown has begun and that have not ended.
+    ending: Vec<Arc<S>>,
+    /// The object or the cluster was forgotten: calls that still use the slot must stop.
     forgotten: bool,
 }
 
-/// What a slot holds that is right.
-pub(super) enum Standing<S> {
+/// The current content of a slot.
+pub(super) enum Current<S> {
     State(Arc<S>),
     Nothing,
     Forgotten,
 }
 
 impl<R: Revision, S: BoundState> Slot<R, S> {
-    pub(super) fn new() -> Self {
-        let place = Place { entry: None, state: None, broken: false, ending: 0, forgotten: false };
+    /// A slot whose first build waits until the states in `ending` have ended.
+    pub(super) fn new(ending: Vec<Arc<S>>) -> Self {
+        let place = Place { entry: None, state: None, broken: false, teardowns: 0, ending, forgotten: false };
         Self {
             turn: async_lock::Mutex::new(()),
             place: Mutex::new(place),
@@ -62,36 +66,53 @@ impl<R: Revision, S: BoundState> Slot<R, S> {
         }
     }
 
-    /// Waits until no other call tears down or builds here. Waiting calls come in their order. `None` where the slot is
-    /// forgotten meanwhile, however long the build that it waited for goes on.
+    /// Waits until no other call tears down or builds here. Waiting calls are served in order. `None` where the slot was
+    /// forgotten meanwhile.
     pub(super) async fn turn(&self) -> Option<async_lock::MutexGuard<'_, ()>> {
         if let Some(turn) = self.turn.try_lock() {
             return Some(turn);
         }
+        self.unless_forgotten(self.turn.lock()).await
+    }
+
+    /// Waits until every state that was torn down here has ended. Call it in the turn. `None` where the slot was forgotten
+    /// meanwhile.
+    pub(super) async fn ended(&self) -> Option<()> {
+        loop {
+            let Some(state) = self.place().ending.first().map(Arc::clone) else {
+                return Some(());
+            };
+            self.unless_forgotten(state.ended()).await?;
+            self.place().ending.retain(|other| !Arc::ptr_eq(other, &state));
+        }
+    }
+
+    /// Waits for `future`. `None` as soon as the slot is forgotten.
+    async fn unless_forgotten<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut forgotten = pin!(self.forgotten.listen());
         if self.place().forgotten {
             return None;
         }
-        let mut turn = pin!(self.turn.lock());
-        std::future::poll_fn(|context| match turn.as_mut().poll(context) {
-            Poll::Ready(turn) => Poll::Ready(Some(turn)),
+        let mut future = pin!(future);
+        std::future::poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending => forgotten.as_mut().poll(context).map(|()| None),
         })
         .await
     }
 
-    /// Decides whether what stands is still right. If not, it has been torn down on return. Call it in the turn.
-    pub(super) fn refresh(&self, observed: Option<&R>) -> Standing<S> {
+    /// Decides whether the state is still right, and tears it down if not. Call it in the turn.
+    pub(super) fn refresh(&self, observed: Option<&R>) -> Current<S> {
         let mut place = self.place();
         if place.forgotten {
-            return Standing::Forgotten;
+            return Current::Forgotten;
         }
-        let said = place.decide(|entry| rules::refresh(entry, observed));
-        if said == Refresh::Unchanged && !place.broken {
-            return place.state.clone().map_or(Standing::Nothing, Standing::State);
+        let decided = place.decide(|entry| rules::refresh(entry, observed));
+        if decided == Refresh::Unchanged && !place.broken {
+            return place.state.clone().map_or(Current::Nothing, Current::State);
         }
         self.tear_down(place);
-        Standing::Nothing
+        Current::Nothing
     }
 
     /// Decides on the entry and stores the decision. `None` where the slot was forgotten: then nothing is decided.
@@ -104,7 +125,7 @@ impl<R: Revision, S: BoundState> Slot<R, S> {
         Some(place.decide(decide))
     }
 
-    /// Makes `state` the standing one. `None` where the slot was forgotten meanwhile: then it was torn down.
+    /// Makes `state` the current one. `None` where the slot was forgotten meanwhile: then `state` was torn down.
     pub(super) fn install(&self, state: S) -> Option<Arc<S>> {
         let state = Arc::new(state);
         let mut place = self.place();
@@ -116,12 +137,12 @@ impl<R: Revision, S: BoundState> Slot<R, S> {
         Some(state)
     }
 
-    /// Tears `broken` down if it is what stands, at once or, where another call has the turn, before anything else is
-    /// built. The entry stays: the object still has the right to its client.
+    /// Tears `broken` down if it is the current state: at once or, where another call has the turn, before the next build.
+    /// The entry stays, since the object still holds its client.
     pub(super) fn discard(&self, broken: &Arc<S>) -> bool {
         let turn = self.turn.try_lock();
         let mut place = self.place();
-        if !place.state.as_ref().is_some_and(|standing| Arc::ptr_eq(standing, broken)) {
+        if !place.state.as_ref().is_some_and(|current| Arc::ptr_eq(current, broken)) {
             return false;
         }
         if turn.is_some() {
@@ -132,36 +153,45 @@ impl<R: Revision, S: BoundState> Slot<R, S> {
         true
     }
 
-    /// Tears down what stands, for good: a build under way will find that it came too late.
+    /// Tears down the current state for good. A build that is running is torn down when it completes.
     pub(super) fn forget(&self) {
         let mut place = self.place();
         place.forgotten = true;
         self.tear_down(place);
     }
 
-    /// Whether the slot was forgotten and all of it has ended.
+    /// Returns whether the slot was forgotten and no teardown is running.
     pub(super) fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }
 
-    /// Whether there is something to remember.
+    /// Returns whether there is something to remember.
     pub(super) fn is_touched(&self) -> bool {
         let touched = self.touched.load(Ordering::Acquire);
-        // Under the tests' scheduler anything may happen after it, as it may with threads.
+        // The tests' scheduler must be able to switch here, as real threads are.
         #[cfg(clientmgr_shuttle)]
         shuttle::thread::yield_now();
         touched
     }
 
-    /// Tears down what stands, if anything does, without the lock. Whoever ends last in a forgotten slot ends the slot.
+    /// Takes out the states that have not ended.
+    pub(super) fn take_ending(&self) -> Vec<Arc<S>> {
+        mem::take(&mut self.place().ending)
+    }
+
+    /// Tears down the current state, if there is one, without the lock.
     fn tear_down(&self, mut place: MutexGuard<'_, Place<R, S>>) {
         let state = place.state.take();
         place.broken = false;
-        place.ending += 1;
+        place.teardowns += 1;
+        place.ending.extend(state.clone());
         drop(place);
-        let _ending = Ending(self);
+        let _running = Teardown(self);
         if let Some(state) = state {
             state.teardown();
+            if has_ended(&state) {
+                self.place().ending.retain(|other| !Arc::ptr_eq(other, &state));
+            }
         }
     }
 
@@ -171,15 +201,20 @@ impl<R: Revision, S: BoundState> Slot<R, S> {
     }
 }
 
-/// A teardown under way. Ends when it is dropped, also by a teardown that panics.
-struct Ending<'a, R: Revision, S: BoundState>(&'a Slot<R, S>);
+/// Returns whether a state that was torn down has ended by now.
+pub(super) fn has_ended<S: BoundState>(state: &Arc<S>) -> bool {
+    pin!(state.ended()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
 
-impl<R: Revision, S: BoundState> Drop for Ending<'_, R, S> {
+/// A running teardown. It is over when this is dropped, also if the teardown panics.
+struct Teardown<'a, R: Revision, S: BoundState>(&'a Slot<R, S>);
+
+impl<R: Revision, S: BoundState> Drop for Teardown<'_, R, S> {
     fn drop(&mut self) {
         let mut place = self.0.place();
-        place.ending -= 1;
+        place.teardowns -= 1;
         let forgotten = place.forgotten;
-        if forgotten && place.ending == 0 {
+        if forgotten && place.teardowns == 0 {
             self.0.over.store(true, Ordering::Release);
         }
         drop(place);
@@ -191,11 +226,11 @@ impl<R: Revision, S: BoundState> Drop for Ending<'_, R, S> {
 
 impl<R, S> Place<R, S> {
     fn decide<T>(&mut self, decide: impl FnOnce(Option<&Entry<R>>) -> Decision<R, T>) -> T {
-        let (change, said) = decide(self.entry.as_ref());
+        let (change, decided) = decide(self.entry.as_ref());
         if change.is_some() {
             self.entry = change;
         }
-        said
+        decided
     }
 }
 
@@ -206,7 +241,7 @@ mod tests {
 
     use futures::executor::block_on;
 
-    use super::{BoundState, Slot, Standing};
+    use super::{BoundState, Current, Slot};
     use crate::Ordered;
     use crate::rules::admit;
 
@@ -223,7 +258,7 @@ mod tests {
 
     /// A slot with a state that was built on the first connection, and the count of its teardowns.
     fn standing() -> (Slot<Ordered<u8>, Counting>, Arc<Counting>, Arc<AtomicUsize>) {
-        let (slot, teardowns) = (Slot::new(), Arc::new(AtomicUsize::new(0)));
+        let (slot, teardowns) = (Slot::new(Vec::new()), Arc::new(AtomicUsize::new(0)));
         slot.decide(|entry| admit(entry, Some(&ONE), &ONE)).unwrap();
         let state = slot.install(Counting(Arc::clone(&teardowns))).unwrap();
         (slot, state, teardowns)
@@ -235,13 +270,13 @@ mod tests {
         let turn = block_on(slot.turn()).unwrap();
         assert!(slot.discard(&state));
         assert_eq!(teardowns.load(SeqCst), 0, "the other call may be using it");
-        assert!(matches!(slot.refresh(Some(&ONE)), Standing::Nothing));
+        assert!(matches!(slot.refresh(Some(&ONE)), Current::Nothing));
         assert_eq!(teardowns.load(SeqCst), 1);
         drop(turn);
 
         // The mark went with the state.
         let successor = slot.install(Counting(Arc::clone(&teardowns))).unwrap();
-        assert!(matches!(slot.refresh(Some(&ONE)), Standing::State(state) if Arc::ptr_eq(&state, &successor)));
+        assert!(matches!(slot.refresh(Some(&ONE)), Current::State(state) if Arc::ptr_eq(&state, &successor)));
         assert_eq!(teardowns.load(SeqCst), 1);
     }
 
@@ -252,7 +287,7 @@ mod tests {
         slot.forget();
         assert!(slot.is_over());
         assert_eq!(slot.decide(|_| (None, ())), None);
-        assert!(matches!(slot.refresh(Some(&ONE)), Standing::Forgotten));
+        assert!(matches!(slot.refresh(Some(&ONE)), Current::Forgotten));
         assert!(slot.install(Counting(Arc::clone(&teardowns))).is_none());
         assert_eq!(teardowns.load(SeqCst), 2, "what stood, and what came too late");
     }

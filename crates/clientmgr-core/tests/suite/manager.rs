@@ -126,16 +126,16 @@ fn the_two_kinds_of_stale_are_told_apart_and_say_what_was_seen() {
     let outdated = block_on(clients.client(&OBJECT, &observed(EAST, Some(Rev::Time(1))))).unwrap_err();
     assert!(outdated.is_stale());
     assert_eq!(outdated.next_step(), NextStep::AwaitClusterChange);
-    assert_eq!(outdated.to_string(), "cluster object 1 is outdated: it tells of Time(1), the connection is of Time(2)");
+    assert_eq!(outdated.to_string(), "cluster object 1 is stale: its revision is Time(1), the connection has Time(2)");
     let untold = block_on(clients.client(&OBJECT, &observed(EAST, None))).unwrap_err();
-    assert!(untold.to_string().contains("it tells of no connection"), "{untold}");
+    assert!(untold.to_string().contains("its revision is empty"), "{untold}");
 
     let bug = block_on(clients.client(&OBJECT, &observed(EAST, Some(Rev::Time(2))))).unwrap_err();
     assert!(bug.is_stale());
     assert_eq!(bug.next_step(), NextStep::RefreshFirst);
     assert_eq!(
         bug.to_string(),
-        "refresh required before a client of cluster 1: the object holds Time(1), the connection is of Time(2)"
+        "call refresh before client for cluster 1: the object holds Time(1), the connection has Time(2)"
     );
     for stale in [outdated, untold, bug] {
         assert_eq!(stale.cluster(), &EAST);
@@ -202,7 +202,7 @@ fn a_request_overtaken_by_forget_brings_nothing_back() {
             assert!(matches!(error, ClientError::Forgotten { cluster: EAST }), "{error:?}");
             assert_eq!(error.next_step(), NextStep::Stop);
             assert!(!error.is_stale() && !error.is_not_found());
-            assert_eq!(error.to_string(), "forgotten while a client of cluster 1 was being obtained");
+            assert_eq!(error.to_string(), "the object, or cluster 1, was forgotten during the request");
             assert_eq!(clients.objects(), 0);
         }
     }

@@ -76,6 +76,7 @@ macro_rules! manager_laws {
             forgetting_an_object_keeps_the_others
             a_forgotten_cluster_is_forgotten_for_all_objects
             retaining_clusters_forgets_the_others
+            retaining_objects_forgets_the_others
             a_call_whose_object_is_forgotten_leaves_no_trace
             a_call_whose_cluster_is_forgotten_leaves_no_trace
             a_call_on_a_cluster_that_is_not_retained_leaves_no_trace
@@ -105,6 +106,7 @@ macro_rules! bound_laws {
             a_standing_state_is_returned_without_asking_the_provider
             an_older_observation_tears_nothing_down
             the_old_state_is_torn_down_before_the_next_is_built
+            the_next_is_built_only_when_the_old_has_ended
             a_state_whose_connection_is_gone_is_torn_down
             an_error_of_the_provider_is_handed_on
             a_state_is_built_on_the_connection_that_was_observed
@@ -118,6 +120,8 @@ macro_rules! bound_laws {
             who_waited_for_a_build_in_vain_builds_itself
             a_failed_build_leaves_nothing_standing
             forgetting_an_object_tears_down_its_states
+            a_forgotten_state_ends_before_the_next_is_built
+            retaining_objects_tears_down_the_states_of_the_others
             forgetting_a_cluster_tears_down_the_states_on_it
             retaining_clusters_tears_down_the_states_on_the_others
             a_build_whose_object_is_forgotten_is_torn_down

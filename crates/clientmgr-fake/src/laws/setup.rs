@@ -91,6 +91,9 @@ pub trait Manager {
     /// As [`ClientManager::retain`].
     fn retain(&self, object: &Self::Object, keep: impl Fn(&Self::Key) -> bool);
 
+    /// As [`ClientManager::retain_objects`].
+    fn retain_objects(&self, keep: impl Fn(&Self::Object) -> bool);
+
     /// As [`ClientManager::forget_cluster`].
     fn forget_cluster(&self, cluster: &Self::Key);
 
@@ -122,6 +125,10 @@ impl<P: ClientProvider, O: Key> Manager for ClientManager<P, O> {
 
     fn retain(&self, object: &O, keep: impl Fn(&P::Key) -> bool) {
         self.retain(object, keep);
+    }
+
+    fn retain_objects(&self, keep: impl Fn(&O) -> bool) {
+        self.retain_objects(keep);
     }
 
     fn forget_cluster(&self, cluster: &P::Key) {
@@ -183,6 +190,9 @@ pub trait States<S: BoundState> {
     /// As [`BoundStates::retain`].
     fn retain(&self, object: &Self::Object, keep: impl Fn(&Self::Key) -> bool);
 
+    /// As [`BoundStates::retain_objects`].
+    fn retain_objects(&self, keep: impl Fn(&Self::Object) -> bool);
+
     /// As [`BoundStates::forget_cluster`].
     fn forget_cluster(&self, cluster: &Self::Key);
 
@@ -218,6 +228,10 @@ impl<P: ClientProvider, O: Key, S: BoundState> States<S> for BoundStates<P, O, S
 
     fn retain(&self, object: &O, keep: impl Fn(&P::Key) -> bool) {
         self.retain(object, keep);
+    }
+
+    fn retain_objects(&self, keep: impl Fn(&O) -> bool) {
+        self.retain_objects(keep);
     }
 
     fn forget_cluster(&self, cluster: &P::Key) {

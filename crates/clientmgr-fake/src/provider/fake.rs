@@ -5,7 +5,9 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clientmgr_core::{ClientProvider, ConnectedAt, Connection, NamespacedName, ProviderError, async_trait};
+use clientmgr_core::{
+    ClientProvider, ConnectedAt, Connection, DynProvider, NamespacedName, ProviderError, async_trait,
+};
 
 use super::{EmptyKeyError, FakeCluster, Gate, Hold};
 
@@ -259,6 +261,12 @@ impl<C> FakeClientProvider<C> {
     /// A panic cannot leave the map half-written, so a poisoned lock is as good as any.
     fn served(&self) -> MutexGuard<'_, BTreeMap<NamespacedName, Served<C>>> {
         self.shared.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Clone + Send + Sync + 'static> From<FakeClientProvider<C>> for DynProvider<C> {
+    fn from(fake: FakeClientProvider<C>) -> Self {
+        Self::new(fake)
     }
 }
 

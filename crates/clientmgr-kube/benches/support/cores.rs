@@ -3,12 +3,11 @@
 //! A scheduler may start two threads on one core, and a virtual machine's two processors are now the two threads of a
 //! single core, now cores that share a cache, now cores that do not. In the first case nothing is faster on two threads
 //! and in the last nothing that shares memory is. So every thread is pinned to a processor, and what is measured on two
-//! threads stands between two looks at the machine: where it had not just two cores with a common cache, what was
-//! measured is the machine, and is measured again.
+//! threads stands between two looks at the machine: where it did not have two cores with a common cache, the measurement
+//! does not count.
 
 #![expect(unreachable_pub, reason = "a module of a bench, which has no public interface")]
 
-use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,47 +23,22 @@ const TWO_CORES_FROM: f64 = 1.85;
 /// below 100 ns, those of different ones or of two sockets twice that.
 const COMMON_CACHE_UP_TO: Duration = Duration::from_nanos(120);
 
-/// How long a bench waits in all for two cores before it takes it that this machine has none to give.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
-
 /// The processors that measurements run on.
 pub struct Cores {
     ids: Vec<CoreId>,
-    waited: Cell<Duration>,
 }
 
 impl Cores {
     pub fn of_this_machine() -> Self {
-        Self { ids: core_affinity::get_core_ids().unwrap_or_default(), waited: Cell::default() }
+        Self { ids: core_affinity::get_core_ids().unwrap_or_default() }
     }
 
-    /// How the machine bore up.
-    pub fn report(&self) -> String {
-        if self.are_given_up() {
-            "gave up waiting for two cores with a common cache".to_owned()
-        } else {
-            format!("waited {:.0} s in all for two cores with a common cache", self.waited.get().as_secs_f64())
-        }
-    }
-
-    /// Whether what was measured on two threads was not measured on two cores.
-    pub fn are_given_up(&self) -> bool {
-        self.ids.len() < 2 || self.waited.get() > PATIENCE
-    }
-
-    /// Makes a measurement that had two cores from its start to its end, unless they were given up.
-    pub fn on_two<T>(&self, measure: impl Fn() -> T) -> T {
-        let mut begun = Instant::now();
-        loop {
-            while !self.are_given_up() && !self.are_two() {
-                self.wait_since(&mut begun);
-            }
-            let measured = measure();
-            if self.are_given_up() || self.are_two() {
-                return measured;
-            }
-            self.wait_since(&mut begun);
-        }
+    /// Makes a measurement, and returns whether it had two cores with a common cache from its start to its end. Does not
+    /// wait for them: a bench ends on any machine.
+    pub fn on_two<T>(&self, measure: impl FnOnce() -> T) -> (T, bool) {
+        let before = self.are_two();
+        let measured = measure();
+        (measured, before && self.are_two())
     }
 
     /// How long `work`, which is told its thread's number, takes on `threads` threads at once: from when the first begins
@@ -94,6 +68,9 @@ impl Cores {
 
     /// Whether the machine now has two cores with a common cache for two threads.
     fn are_two(&self) -> bool {
+        if self.ids.len() < 2 {
+            return false;
+        }
         let alone = (0..3).map(|_| self.time(1, arithmetic)).min().expect("there are three");
         let together = self.time(2, arithmetic);
         2.0 * alone.as_secs_f64() / together.as_secs_f64() >= TWO_CORES_FROM && self.hand_over() <= COMMON_CACHE_UP_TO
@@ -111,11 +88,6 @@ impl Cores {
             }
         });
         took / u32::try_from(TURNS).expect("a small number")
-    }
-
-    fn wait_since(&self, begun: &mut Instant) {
-        let now = Instant::now();
-        self.waited.set(self.waited.get() + (now - std::mem::replace(begun, now)));
     }
 }
 

@@ -1,12 +1,11 @@
 //! The hub's resources: clusters, and the beacons that the controller reconciles.
 
-use clientmgr_kube::k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use clientmgr_kube::{ClusterResource, ConnectedAt, from_micro_time};
+use clientmgr_kube::{ClusterObject, ConnectedAt, ResourceName as _};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A remote cluster. Its status tells which connection to it is current.
+/// A remote cluster. Its status names the revision of the current connection.
 #[derive(CustomResource, Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[kube(group = "demo.clientmgr.dev", version = "v1", kind = "Cluster", namespaced, status = "ClusterStatus")]
 pub(crate) struct ClusterSpec {}
@@ -14,13 +13,17 @@ pub(crate) struct ClusterSpec {}
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClusterStatus {
-    pub(crate) connected_at: Option<MicroTime>,
+    pub(crate) connected_at: Option<ConnectedAt>,
     pub(crate) error: Option<String>,
 }
 
-impl ClusterResource for Cluster {
+impl ClusterObject for Cluster {
+    fn cluster_name(&self) -> (&str, &str) {
+        self.namespace_and_name()
+    }
+
     fn connected_at(&self) -> Option<ConnectedAt> {
-        from_micro_time(self.status.as_ref()?.connected_at.as_ref()?)
+        self.status.as_ref()?.connected_at
     }
 }
 

@@ -1,20 +1,20 @@
-//! The audit: what the servers themselves logged, counted by the revision of the client that asked.
+//! The audit: what the servers themselves logged, counted by the credential of each connection.
 
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{ApiServer, Credential, Logged, Marker};
+use clientmgr_fake::apiserver::{Credential, Marker, Requests, TestServer};
 use clientmgr_kube::ConnectedAt;
 
 use crate::say;
 
-/// One connection: the credential that only it uses, and from when on nobody may use it.
+/// A credential that one connection alone presents, and from when on no request may present it.
 struct Connection {
     revision: ConnectedAt,
     credential: Credential,
     superseded: Option<Marker>,
 }
 
-/// The connections of one server, in their order.
+/// The connections to one server, in their order.
 pub(crate) struct Audit {
     cluster: &'static str,
     connections: Vec<Connection>,
@@ -25,22 +25,17 @@ impl Audit {
         Self { cluster, connections: Vec::new() }
     }
 
-    pub(crate) fn connected(&mut self, revision: ConnectedAt, credential: Credential) {
+    /// From now on only `credential` may be presented.
+    pub(crate) fn connected(&mut self, server: &TestServer, revision: ConnectedAt, credential: Credential) {
+        for connection in &mut self.connections {
+            connection.superseded.get_or_insert_with(|| server.marker());
+        }
         self.connections.push(Connection { revision, credential, superseded: None });
     }
 
-    /// From now on, only the latest connection may be used.
-    pub(crate) fn supersede(&mut self, server: &ApiServer) {
-        if let Some((_latest, old)) = self.connections.split_last_mut() {
-            for connection in old {
-                connection.superseded.get_or_insert_with(|| server.marker());
-            }
-        }
-    }
-
-    /// Gives the server a moment to notice that the requests of superseded clients have ended: a closed connection shows
-    /// when it is read. What goes on after that is told by the report.
-    pub(crate) async fn until_closed(&self, server: &ApiServer) {
+    /// Gives the server a moment to notice that the requests of revoked clients have ended: it notices a closed
+    /// connection when it reads. The report counts what goes on after that.
+    pub(crate) async fn until_closed(&self, server: &TestServer) {
         let closed = async {
             let mut looks = tokio::time::interval(Duration::from_millis(10));
             while self.open(server) > 0 {
@@ -50,20 +45,21 @@ impl Audit {
         let _ = tokio::time::timeout(Duration::from_secs(5), closed).await;
     }
 
-    /// How many requests made with a superseded client go on.
-    fn open(&self, server: &ApiServer) -> usize {
-        let superseded = self.connections.iter().filter(|connection| connection.superseded.is_some());
+    /// How many requests of revoked clients go on. (Those of a rotated credential may: the cluster is the same.)
+    fn open(&self, server: &TestServer) -> usize {
+        let current = self.connections.last().map(|connection| connection.revision);
+        let revoked = self.connections.iter().filter(|connection| Some(connection.revision) != current);
         let requests =
-            superseded.flat_map(|old| server.requests_matching(Logged::any().with(old.credential.fingerprint())));
+            revoked.flat_map(|old| server.requests_matching(Requests::any().with(old.credential.fingerprint())));
         requests.filter(|request| request.ended.is_none()).count()
     }
 
-    /// Prints the requests by revision. Tells how many were made with a superseded client, and how many requests made
-    /// with one still go on.
-    pub(crate) fn report(&self, server: &ApiServer) -> (usize, usize) {
+    /// Prints the requests by connection. Returns how many presented a superseded credential, and how many requests of
+    /// revoked clients go on.
+    pub(crate) fn report(&self, server: &TestServer) -> (usize, usize) {
         let mut late = 0;
         for Connection { revision, credential, superseded } in &self.connections {
-            let own = Logged::any().with(credential.fingerprint());
+            let own = Requests::any().with(credential.fingerprint());
             let requests = server.requests_matching(own.clone());
             let watches = requests.iter().filter(|request| request.verb() == "watch").count();
             let state = if superseded.is_some() { "superseded" } else { "current" };

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clientmgr_kube::{AnyProvider, BoundError, BoundStates, ClientError, ClusterResource, requeue_after};
+use clientmgr_kube::{BoundError, BoundStates, ClientError, ClusterObject as _, DynProvider, requeue_after};
 use futures::StreamExt;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::finalizer::{self, Event as FinalizerEvent, finalizer};
@@ -26,13 +26,13 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Context {
     pub(crate) hub: Client,
-    pub(crate) stations: BoundStates<AnyProvider, Station>,
+    pub(crate) stations: BoundStates<Station>,
     pub(crate) journal: Journal,
 }
 
 impl Context {
-    pub(crate) fn new(hub: Client, provider: AnyProvider, journal: Journal) -> Arc<Self> {
-        Arc::new(Self { hub, stations: BoundStates::new(provider), journal })
+    pub(crate) fn new(hub: Client, provider: impl Into<DynProvider>, journal: Journal) -> Arc<Self> {
+        Arc::new(Self { hub, stations: BoundStates::new(provider.into()), journal })
     }
 }
 
@@ -109,7 +109,7 @@ async fn station(beacon: &Beacon, context: &Context) -> Result<Arc<Station>, Err
     let post = Post { beacon: beacon.name_any(), cluster: cluster.name_any(), connected_at: cluster.connected_at() };
     // A beacon that named another cluster before leaves nothing there.
     let own = cluster.cluster_key();
-    context.stations.retain(beacon, |known| *known == *own);
+    context.stations.retain(beacon, |known| *known == own);
     let build = |client| Station::start(client, post, context.journal.clone());
     Ok(context.stations.get_or_build(beacon, &cluster, build).await?)
 }

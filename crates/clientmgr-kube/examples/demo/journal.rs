@@ -9,12 +9,14 @@ use tokio::sync::watch;
 use crate::say;
 
 /// How long the scenario waits for what must happen. It usually takes milliseconds.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {
     /// The status of a cluster object was written.
     Published { cluster: String, connected_at: Option<ConnectedAt>, error: Option<String> },
+    /// The status of a cluster object could not be written.
+    Unpublished { cluster: String, error: String },
     /// A beacon's state was built on a client.
     Built { beacon: String, cluster: String, connected_at: Option<ConnectedAt> },
     /// A beacon's state was torn down.
@@ -23,6 +25,8 @@ pub(crate) enum Event {
     Wrote { beacon: String, cluster: String, message: String },
     /// A beacon's watch saw a message on its cluster.
     Saw { beacon: String, cluster: String, message: String },
+    /// A beacon's watch ended because its client was revoked.
+    Revoked { beacon: String, cluster: String, error: String },
     /// A beacon got no client.
     Refused { beacon: String, cluster: String, why: Refusal, error: String },
     /// A beacon was deleted, and nothing of it is left.
@@ -59,11 +63,18 @@ impl Journal {
     }
 
     pub(crate) fn tell(&self, event: Event) {
-        self.line(&event);
+        self.note(&event);
         self.events.send_modify(|events| events.push(event));
     }
 
-    /// A line that is no event: what is done next.
+    /// A line that is no event.
+    pub(crate) fn note(&self, text: impl fmt::Display) {
+        if !self.quiet {
+            say(format_args!("{:8.3} s  {text}", self.begun.elapsed().as_secs_f64()));
+        }
+    }
+
+    /// A heading: what is done next.
     pub(crate) fn title(&self, text: &str) {
         if !self.quiet {
             say(format_args!("\n── {text}"));
@@ -73,11 +84,14 @@ impl Journal {
     /// Waits until `happened` is true of all that happened so far.
     pub(crate) async fn until(&self, awaited: &str, happened: impl Fn(&[Event]) -> bool) -> Result<(), Missing> {
         let mut events = self.events.subscribe();
-        let found = tokio::time::timeout(DEADLINE, events.wait_for(|events| happened(events))).await;
-        match found {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Missing { awaited: awaited.to_owned() }),
-        }
+        // The journal holds the sender: waiting ends with what happened.
+        let happened = async { drop(events.wait_for(|events| happened(events)).await) };
+        self.within_deadline(awaited, happened).await
+    }
+
+    pub(crate) async fn within_deadline(&self, awaited: &str, what: impl Future<Output = ()>) -> Result<(), Missing> {
+        let missing = |_| Missing { awaited: awaited.to_owned() };
+        tokio::time::timeout(DEADLINE, what).await.map_err(missing)
     }
 
     /// How many events there are so far. What comes later is [`since`](Self::since) it.
@@ -85,7 +99,7 @@ impl Journal {
         self.events.borrow().len()
     }
 
-    /// Waits for an event that came after `mark` and for which `matches` is true.
+    /// Waits for an event after `mark` that `matches`.
     pub(crate) async fn since(
         &self,
         mark: usize,
@@ -95,14 +109,8 @@ impl Journal {
         self.until(awaited, |events| events[mark..].iter().any(&matches)).await
     }
 
-    pub(crate) fn count(&self, matches: impl Fn(&Event) -> bool) -> usize {
-        self.events.borrow().iter().filter(|event| matches(event)).count()
-    }
-
-    fn line(&self, event: &Event) {
-        if !self.quiet {
-            say(format_args!("{:8.3} s  {event}", self.begun.elapsed().as_secs_f64()));
-        }
+    pub(crate) fn count_since(&self, mark: usize, matches: impl Fn(&Event) -> bool) -> usize {
+        self.events.borrow()[mark..].iter().filter(|event| matches(event)).count()
     }
 }
 
@@ -112,12 +120,13 @@ impl fmt::Display for Event {
             connected_at.map_or_else(|| "none".to_owned(), |revision| revision.to_string()[11..].to_owned())
         };
         match self {
-            Self::Published { cluster, connected_at: Some(revision), .. } => {
-                write!(f, "{cluster:7} connected, revision {}", of(&Some(*revision)))
+            Self::Published { cluster, connected_at, error: None } => {
+                write!(f, "{cluster:7} connected, revision {}", of(connected_at))
             }
-            Self::Published { cluster, error, .. } => {
-                write!(f, "{cluster:7} not connected: {}", error.as_deref().unwrap_or("no reason known"))
+            Self::Published { cluster, connected_at, error: Some(error) } => {
+                write!(f, "{cluster:7} unavailable, revision {}: {error}", of(connected_at))
             }
+            Self::Unpublished { cluster, error } => write!(f, "{cluster:7} its status could not be written: {error}"),
             Self::Built { beacon, cluster, connected_at } => {
                 write!(f, "{cluster:7} {beacon}: watch built on {}", of(connected_at))
             }
@@ -126,6 +135,7 @@ impl fmt::Display for Event {
             }
             Self::Wrote { beacon, cluster, message } => write!(f, "{cluster:7} {beacon}: wrote {message:?}"),
             Self::Saw { beacon, cluster, message } => write!(f, "{cluster:7} {beacon}: its watch saw {message:?}"),
+            Self::Revoked { beacon, cluster, error } => write!(f, "{cluster:7} {beacon}: its watch ended: {error}"),
             Self::Refused { beacon, cluster, error, .. } => write!(f, "{cluster:7} {beacon}: refused: {error}"),
             Self::Forgotten { beacon } => write!(f, "hub     {beacon}: deleted and forgotten"),
         }

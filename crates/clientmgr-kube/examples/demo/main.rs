@@ -1,8 +1,8 @@
 //! The demo: a controller that works on many clusters, through everything that goes wrong there.
 //!
-//! `cargo xtask demo` starts a hub and two members as API servers in this process, runs a controller over them, replaces
-//! a connection, stops a member and brings it back, and ends with a summary counted from the servers' own logs. Its
-//! status is 0 only if all of it held. `cargo xtask demo --kubeconfig PATH [--context NAME]…` watches the namespaces of
+//! `cargo xtask demo` starts a hub and two members as API servers in this process and runs a controller over them. It
+//! rotates credentials, stops a member and brings it back, puts another cluster behind the address of a member, and ends
+//! with a summary counted from the servers' own logs. Its status is 0 only if all of it held. `cargo xtask demo --kubeconfig PATH [--context NAME]…` watches the namespaces of
 //! real clusters, reading only, until Ctrl-C.
 
 mod api;
@@ -10,10 +10,12 @@ mod arguments;
 mod audit;
 mod controller;
 mod journal;
-mod keeper;
 mod real;
 mod scenario;
 mod station;
+mod status;
+mod story;
+mod summary;
 #[cfg(test)]
 mod tests;
 

@@ -2,18 +2,17 @@
 
 use std::convert::Infallible;
 
-use clientmgr_kube::{BoundState, ConnectedAt};
-use futures::StreamExt;
+use clientmgr_kube::{BoundState, BoundTask, ConnectedAt, Revoked};
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use serde_json::json;
-use tokio::task::AbortHandle;
 
 use crate::journal::{Event, Journal};
 
-/// Which beacon on which connection: what a station's lines in the journal tell.
+/// A beacon and its connection: what a station's lines in the journal name.
 #[derive(Clone)]
 pub(crate) struct Post {
     pub(crate) beacon: String,
@@ -24,36 +23,24 @@ pub(crate) struct Post {
 pub(crate) struct Station {
     post: Post,
     maps: Api<ConfigMap>,
-    watch: AbortHandle,
+    watch: BoundTask,
     journal: Journal,
 }
 
 impl Station {
-    /// Starts the watch. It finds its way back after an error by itself, as long as its connection is the right one.
     pub(crate) fn start(client: Client, post: Post, journal: Journal) -> std::future::Ready<Result<Self, Infallible>> {
         let maps = Api::<ConfigMap>::default_namespaced(client);
-        let own = watcher::Config::default().fields(&format!("metadata.name={}", post.beacon));
-        let seen = watcher(maps.clone(), own).default_backoff().applied_objects();
-        let watch = tokio::spawn({
-            let (post, journal) = (post.clone(), journal.clone());
-            seen.for_each(move |map| {
-                if let Some(message) = map.ok().and_then(|map| map.data?.remove("message")) {
-                    let Post { beacon, cluster, .. } = post.clone();
-                    journal.tell(Event::Saw { beacon, cluster, message });
-                }
-                std::future::ready(())
-            })
-        });
+        let watch = BoundTask::spawn(watch(maps.clone(), post.clone(), journal.clone()));
         let Post { beacon, cluster, connected_at } = post.clone();
         journal.tell(Event::Built { beacon, cluster, connected_at });
-        std::future::ready(Ok(Self { post, maps, watch: watch.abort_handle(), journal }))
+        std::future::ready(Ok(Self { post, maps, watch, journal }))
     }
 
-    /// Writes the beacon's message, if it is not what stands there.
+    /// Writes the beacon's message, unless the cluster has it.
     pub(crate) async fn write(&self, message: &str) -> kube::Result<()> {
         let Post { beacon, cluster, .. } = self.post.clone();
-        let standing = self.maps.get_opt(&beacon).await?.and_then(|map| map.data?.remove("message"));
-        if standing.as_deref() == Some(message) {
+        let stored = self.maps.get_opt(&beacon).await?.and_then(|map| map.data?.remove("message"));
+        if stored.as_deref() == Some(message) {
             return Ok(());
         }
         let map = json!({
@@ -65,7 +52,7 @@ impl Station {
         Ok(())
     }
 
-    /// Takes back what was written.
+    /// Deletes what was written.
     pub(crate) async fn erase(&self) -> kube::Result<()> {
         match self.maps.delete(&self.post.beacon, &DeleteParams::default()).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
@@ -74,16 +61,36 @@ impl Station {
     }
 }
 
-impl BoundState for Station {
-    fn teardown(&self) {
-        self.watch.abort();
-        let Post { beacon, cluster, connected_at } = self.post.clone();
-        self.journal.tell(Event::TornDown { beacon, cluster, connected_at });
+/// Follows the beacon's ConfigMap. After an error the watcher resumes by itself, unless the client was revoked: then the
+/// next reconcile builds another station.
+async fn watch(maps: Api<ConfigMap>, post: Post, journal: Journal) {
+    let own = watcher::Config::default().fields(&format!("metadata.name={}", post.beacon));
+    let mut seen = watcher(maps, own).default_backoff().applied_objects().boxed();
+    while let Some(map) = seen.next().await {
+        let Post { beacon, cluster, .. } = post.clone();
+        match map {
+            Ok(map) => {
+                if let Some(message) = map.data.and_then(|mut data| data.remove("message")) {
+                    journal.tell(Event::Saw { beacon, cluster, message });
+                }
+            }
+            Err(error) => {
+                if let Some(revoked) = Revoked::find(&error) {
+                    return journal.tell(Event::Revoked { beacon, cluster, error: revoked.to_string() });
+                }
+            }
+        }
     }
 }
 
-impl Drop for Station {
-    fn drop(&mut self) {
-        self.watch.abort();
+impl BoundState for Station {
+    fn teardown(&self) {
+        self.watch.teardown();
+        let Post { beacon, cluster, connected_at } = self.post.clone();
+        self.journal.tell(Event::TornDown { beacon, cluster, connected_at });
+    }
+
+    async fn ended(&self) {
+        self.watch.ended().await;
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use clientmgr_fake::FakeClientProvider;
-use clientmgr_fake::apiserver::{ApiServer, NoSocket};
-use clientmgr_kube::{BoundError, ClientError, ConnectedAt, NamespacedName, to_micro_time};
+use clientmgr_fake::apiserver::{NoSocket, TestServer};
+use clientmgr_kube::{BoundError, ClientError, ConnectedAt, DynProvider, NamespacedName};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::controller::Action;
@@ -14,22 +14,22 @@ use serde_json::json;
 use crate::api::{Beacon, BeaconSpec, Cluster, ClusterSpec};
 use crate::controller::{Context, Error, reconcile};
 use crate::journal::{Event, Journal};
-use crate::keeper::Keeper;
+use crate::status::key;
 
 /// A hub and a member without sockets, and a fleet that the test plays by hand.
 struct World {
-    hub: ApiServer<NoSocket>,
-    member: ApiServer<NoSocket>,
+    hub: TestServer<NoSocket>,
+    member: TestServer<NoSocket>,
     provider: FakeClientProvider<kube::Client>,
     context: Arc<Context>,
 }
 
 impl World {
     async fn new() -> Self {
-        let hub = ApiServer::builder().declare(Cluster::crd()).declare(Beacon::crd()).start_without_socket().unwrap();
-        let member = ApiServer::builder().start_without_socket().unwrap();
+        let hub = TestServer::builder().install(Cluster::crd()).install(Beacon::crd()).start_without_socket().unwrap();
+        let member = TestServer::builder().start_without_socket().unwrap();
         let provider = FakeClientProvider::empty();
-        let context = Context::new(hub.client(), Arc::new(provider.clone()), Journal::new());
+        let context = Context::new(hub.client(), DynProvider::new(provider.clone()), Journal::new());
         let world = Self { hub, member, provider, context };
         let clusters: Api<Cluster> = Api::default_namespaced(world.hub.client());
         clusters.create(&PostParams::default(), &Cluster::new("east", ClusterSpec {})).await.unwrap();
@@ -42,7 +42,7 @@ impl World {
     }
 
     fn key() -> NamespacedName {
-        Keeper::key("east")
+        key("east")
     }
 
     fn beacons(&self) -> Api<Beacon> {
@@ -55,7 +55,7 @@ impl World {
 
     async fn publish(&self, connected_at: Option<ConnectedAt>) {
         let clusters: Api<Cluster> = Api::default_namespaced(self.hub.client());
-        let patch = Patch::Merge(json!({ "status": { "connectedAt": connected_at.map(to_micro_time) } }));
+        let patch = Patch::Merge(json!({ "status": { "connectedAt": connected_at } }));
         clusters.patch_status("east", &PatchParams::default(), &patch).await.unwrap();
     }
 
@@ -70,7 +70,7 @@ impl World {
     }
 
     fn builds_and_teardowns(&self) -> (usize, usize) {
-        let count = |matches: fn(&Event) -> bool| self.context.journal.count(matches);
+        let count = |matches: fn(&Event) -> bool| self.context.journal.count_since(0, matches);
         (count(|event| matches!(event, Event::Built { .. })), count(|event| matches!(event, Event::TornDown { .. })))
     }
 }
@@ -146,7 +146,7 @@ async fn the_whole_story_holds() {
 
 #[tokio::test]
 async fn real_clusters_are_watched_and_a_dead_one_does_not_stop_the_others() {
-    let [alive, dead] = [ApiServer::start_default().await.unwrap(), ApiServer::start_default().await.unwrap()];
+    let [alive, dead] = [TestServer::start_default().await.unwrap(), TestServer::start_default().await.unwrap()];
     dead.stop().await;
     let mut kubeconfig = alive.kubeconfig();
     let mut other = dead.kubeconfig();
@@ -166,7 +166,7 @@ async fn real_clusters_are_watched_and_a_dead_one_does_not_stop_the_others() {
         let (mut namespace, mut refused) = (false, false);
         while !(namespace && refused) {
             let line: String = told.recv().await.unwrap();
-            namespace |= line == format!("{name}: namespace kube-system is there");
+            namespace |= line == format!("{name}: namespace kube-system exists");
             refused |= line.starts_with("dead: ") && line.contains("refused");
         }
     };
@@ -176,7 +176,7 @@ async fn real_clusters_are_watched_and_a_dead_one_does_not_stop_the_others() {
 
 #[tokio::test]
 async fn a_context_that_is_not_there_is_named() {
-    let server = ApiServer::start_default().await.unwrap();
+    let server = TestServer::start_default().await.unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     serde_json::to_writer(&file, &server.kubeconfig()).unwrap();
     let error = crate::real::run(file.path(), &["nowhere".into()], std::future::pending()).await.unwrap_err();

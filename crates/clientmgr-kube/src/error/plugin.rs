@@ -1,18 +1,17 @@
-//! [`PluginProblem`]: why a credential plugin gave no credentials. Never quotes what the plugin printed, nor its
+//! [`PluginError`]: why a credential plugin gave no credentials. Never quotes what the plugin printed, nor its
 //! arguments.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TokenProblem;
+use super::TokenError;
 
 /// Why a credential plugin (`exec` in a kubeconfig) gave no credentials.
 ///
 /// What the plugin printed is not kept, because it may hold a credential. Run the command by hand to see it.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PluginProblem {
+pub(crate) enum PluginError {
     /// The kubeconfig names no command.
     #[error("the credential plugin has no command")]
     NoCommand,
@@ -116,11 +115,11 @@ pub enum PluginProblem {
         /// The command.
         command: String,
         /// Why not.
-        source: TokenProblem,
+        source: TokenError,
     },
 }
 
-impl PluginProblem {
+impl PluginError {
     /// Whether nothing but another configuration helps. A plugin that is missing can be installed, and one that fails
     /// may do so for a while.
     pub(super) fn needs_other_configuration(&self) -> bool {
@@ -145,4 +144,31 @@ impl std::fmt::Display for Code {
             None => f.write_str(": a signal ended it"),
         }
     }
+}
+
+/// What is wrong with the configuration of a credential plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ExecProblem {
+    #[error("a credential plugin needs a command")]
+    NoCommand,
+
+    #[error("a credential plugin needs an apiVersion: client.authentication.k8s.io/v1")]
+    NoVersion,
+
+    #[error("the apiVersion is not supported: use client.authentication.k8s.io/v1, or v1beta1 of it")]
+    Version,
+
+    /// As kubectl. `v1beta1` has a default.
+    #[error("a credential plugin needs an interactiveMode: Never or IfAvailable")]
+    NoMode,
+
+    #[error("the credential plugin asks for a terminal, which there is none of: use the interactiveMode Never")]
+    NeedsTerminal,
+
+    #[error("an environment variable of a credential plugin needs a name and a value")]
+    Variable,
+
+    /// kubectl refuses this too.
+    #[error("the user has a credential plugin and an authentication provider: remove one of them")]
+    AndAuthProvider,
 }

@@ -1,12 +1,12 @@
-//! [`AuthProviderProblem`]: why an authentication provider gave no credentials. Has no source: the texts of kube's
+//! [`AuthProviderError`]: why an authentication provider gave no credentials. Has no source: the texts of kube's
 //! errors quote what a token or an answer held.
 
 use kube::client::AuthError;
 
 /// Why an authentication provider (`auth-provider` in a kubeconfig) gave nothing to authorize requests by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AuthProviderProblem {
+#[cfg_attr(not(feature = "oidc"), expect(dead_code, reason = "only the provider oidc fails so"))]
+pub(crate) enum AuthProviderError {
     /// The kubeconfig holds no `id-token`. It takes one to begin with, also where it can be renewed.
     #[error("the authentication provider has no id-token")]
     NoToken,
@@ -31,7 +31,7 @@ pub enum AuthProviderProblem {
     Unusable,
 }
 
-impl AuthProviderProblem {
+impl AuthProviderError {
     /// Whether nothing but another configuration helps.
     pub(super) fn needs_other_configuration(self) -> bool {
         match self {
@@ -41,7 +41,7 @@ impl AuthProviderProblem {
     }
 }
 
-impl From<&AuthError> for AuthProviderProblem {
+impl From<&AuthError> for AuthProviderError {
     fn from(error: &AuthError) -> Self {
         match error {
             AuthError::InvalidBearerToken(_) => Self::MalformedToken,
@@ -56,22 +56,22 @@ impl From<&AuthError> for AuthProviderProblem {
 }
 
 #[cfg(feature = "oidc")]
-fn oidc(error: &kube::client::oidc_errors::Error) -> AuthProviderProblem {
+fn oidc(error: &kube::client::oidc_errors::Error) -> AuthProviderError {
     use kube::client::oidc_errors::{Error, RefreshError, RefreshInitError};
 
     match error {
-        Error::IdTokenMissing => AuthProviderProblem::NoToken,
-        Error::IdToken(_) => AuthProviderProblem::MalformedToken,
-        Error::RefreshInit(RefreshInitError::MissingField(field)) => AuthProviderProblem::NotRenewable { field },
+        Error::IdTokenMissing => AuthProviderError::NoToken,
+        Error::IdToken(_) => AuthProviderError::MalformedToken,
+        Error::RefreshInit(RefreshInitError::MissingField(field)) => AuthProviderError::NotRenewable { field },
         Error::Refresh(RefreshError::InvalidURI(_) | RefreshError::HttpError(_)) => {
-            AuthProviderProblem::NotRenewable { field: "idp-issuer-url" }
+            AuthProviderError::NotRenewable { field: "idp-issuer-url" }
         }
-        Error::RefreshInit(_) | Error::Refresh(_) => AuthProviderProblem::NotRenewed,
+        Error::RefreshInit(_) | Error::Refresh(_) => AuthProviderError::NotRenewed,
     }
 }
 
 #[cfg(feature = "oauth")]
-fn oauth(error: &kube::client::OAuthError) -> AuthProviderProblem {
+fn oauth(error: &kube::client::OAuthError) -> AuthProviderError {
     use kube::client::OAuthError as Error;
 
     match error {
@@ -80,7 +80,7 @@ fn oauth(error: &kube::client::OAuthError) -> AuthProviderProblem {
         | Error::LoadCredentials(_)
         | Error::ParseCredentials(_)
         | Error::InvalidKeyFormat(_)
-        | Error::InvalidRsaKey(_) => AuthProviderProblem::Unusable,
-        _ => AuthProviderProblem::NotRenewed,
+        | Error::InvalidRsaKey(_) => AuthProviderError::Unusable,
+        _ => AuthProviderError::NotRenewed,
     }
 }

@@ -1,4 +1,4 @@
-//! [`TransportProblem`]: why no HTTP answer came. Tells refused, name, TLS and time apart by walking the sources, since
+//! [`TransportError`]: why no HTTP answer came. Tells refused, name, TLS and time apart by walking the sources, since
 //! the outermost error only says that the connection failed.
 
 use std::error::Error;
@@ -9,18 +9,16 @@ use clientmgr_core::Cause;
 /// No HTTP answer came from the server.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the server was not reached: {unreached}")]
-#[non_exhaustive]
-pub struct TransportProblem {
+pub(crate) struct TransportError {
     /// How far it went.
-    pub unreached: Unreached,
+    pub unreached: Unreachable,
     /// The error of the HTTP client.
     pub source: Cause,
 }
 
 /// How a server was not reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Unreached {
+pub(crate) enum Unreachable {
     /// Nothing listens there.
     Refused,
     /// There is no route to the host.
@@ -40,7 +38,7 @@ pub enum Unreached {
     Other,
 }
 
-impl std::fmt::Display for Unreached {
+impl std::fmt::Display for Unreachable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Refused => "connection refused",
@@ -54,7 +52,7 @@ impl std::fmt::Display for Unreached {
     }
 }
 
-impl TransportProblem {
+impl TransportError {
     pub(crate) fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let source = Cause::new(error);
         Self { unreached: classify(&*source), source }
@@ -62,7 +60,7 @@ impl TransportProblem {
 }
 
 /// Finds the first error in the chain that tells something.
-fn classify(error: &(dyn Error + 'static)) -> Unreached {
+fn classify(error: &(dyn Error + 'static)) -> Unreachable {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = recognise(error) {
@@ -74,40 +72,40 @@ fn classify(error: &(dyn Error + 'static)) -> Unreached {
             None => error.source(),
         };
     }
-    Unreached::Other
+    Unreachable::Other
 }
 
-fn recognise(error: &(dyn Error + 'static)) -> Option<Unreached> {
+fn recognise(error: &(dyn Error + 'static)) -> Option<Unreachable> {
     #[cfg(feature = "rustls-tls")]
     if error.is::<rustls::Error>() {
-        return Some(Unreached::Tls);
+        return Some(Unreachable::Tls);
     }
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return match error.kind() {
-            io::ErrorKind::ConnectionRefused => Some(Unreached::Refused),
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Some(Unreached::NoRoute),
-            io::ErrorKind::TimedOut => Some(Unreached::TimedOut),
+            io::ErrorKind::ConnectionRefused => Some(Unreachable::Refused),
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Some(Unreachable::NoRoute),
+            io::ErrorKind::TimedOut => Some(Unreachable::TimedOut),
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
             // A handshake that is cut short and a body that is cut short alike.
-            | io::ErrorKind::UnexpectedEof => Some(Unreached::Cut),
+            | io::ErrorKind::UnexpectedEof => Some(Unreachable::Cut),
             _ => None,
         };
     }
     // The connection ended before an answer did, in order.
     if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
-        return Some(Unreached::Cut);
+        return Some(Unreachable::Cut);
     }
     // hyper-util keeps the type of this one to itself; its text is all there is to go by. A test holds it in place.
-    (error.to_string() == "dns error").then_some(Unreached::Dns)
+    (error.to_string() == "dns error").then_some(Unreachable::Dns)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
 
-    use super::{TransportProblem, Unreached};
+    use super::{TransportError, Unreachable};
 
     #[derive(Debug, thiserror::Error)]
     #[error("client error (Connect)")]
@@ -117,33 +115,33 @@ mod tests {
     #[error("dns error")]
     struct Dns(#[source] io::Error);
 
-    fn found(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Unreached {
-        TransportProblem::new(Outer(error.into())).unreached
+    fn found(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Unreachable {
+        TransportError::new(Outer(error.into())).unreached
     }
 
     #[test]
     fn every_kind_is_found_below_an_error_that_tells_nothing() {
         let table = [
-            (io::ErrorKind::ConnectionRefused, Unreached::Refused),
-            (io::ErrorKind::HostUnreachable, Unreached::NoRoute),
-            (io::ErrorKind::NetworkUnreachable, Unreached::NoRoute),
-            (io::ErrorKind::TimedOut, Unreached::TimedOut),
-            (io::ErrorKind::ConnectionReset, Unreached::Cut),
-            (io::ErrorKind::ConnectionAborted, Unreached::Cut),
-            (io::ErrorKind::BrokenPipe, Unreached::Cut),
-            (io::ErrorKind::UnexpectedEof, Unreached::Cut),
-            (io::ErrorKind::Other, Unreached::Other),
+            (io::ErrorKind::ConnectionRefused, Unreachable::Refused),
+            (io::ErrorKind::HostUnreachable, Unreachable::NoRoute),
+            (io::ErrorKind::NetworkUnreachable, Unreachable::NoRoute),
+            (io::ErrorKind::TimedOut, Unreachable::TimedOut),
+            (io::ErrorKind::ConnectionReset, Unreachable::Cut),
+            (io::ErrorKind::ConnectionAborted, Unreachable::Cut),
+            (io::ErrorKind::BrokenPipe, Unreachable::Cut),
+            (io::ErrorKind::UnexpectedEof, Unreachable::Cut),
+            (io::ErrorKind::Other, Unreachable::Other),
         ];
         for (kind, expected) in table {
             assert_eq!(found(io::Error::from(kind)), expected, "{kind}");
         }
-        assert_eq!(found(Dns(io::Error::other("no such host"))), Unreached::Dns);
+        assert_eq!(found(Dns(io::Error::other("no such host"))), Unreachable::Dns);
     }
 
     #[test]
     fn an_error_wrapped_in_an_io_error_is_found() {
-        assert_eq!(found(io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused))), Unreached::Refused);
+        assert_eq!(found(io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused))), Unreachable::Refused);
         #[cfg(feature = "rustls-tls")]
-        assert_eq!(found(io::Error::other(rustls::Error::HandshakeNotComplete)), Unreached::Tls);
+        assert_eq!(found(io::Error::other(rustls::Error::HandshakeNotComplete)), Unreachable::Tls);
     }
 }

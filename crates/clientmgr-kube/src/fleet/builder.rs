@@ -1,34 +1,46 @@
 //! [`FleetBuilder`]: the settings of a fleet.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use tokio::sync::Semaphore;
+use jiff::Timestamp;
+use tokio::runtime::Handle;
 
-use super::roster::Roster;
-use super::{Fleet, Inner};
-use crate::connect::{Connector, KubeConnector};
+use super::clock::Clock;
+use super::connector::{Connector, KubeConnector};
+use super::events::EventHub;
+use super::handle::{Context, Fleet};
+use super::handles::Handles;
+use super::member::timing::Timing;
+use crate::auth::FileWatcher;
+use crate::client::Settings;
+use crate::work::Admission;
 
 /// The settings of a [`Fleet`].
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
 /// use clientmgr_kube::Fleet;
 ///
-/// let fleet = Fleet::builder().connect_deadline(Duration::from_secs(10)).concurrent_connects(8).build();
+/// let fleet = Fleet::builder().connect_deadline(Duration::from_secs(10)).probe_interval(Duration::from_secs(5)).build();
 /// assert!(fleet.clusters().is_empty());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "call `build`"]
 pub struct FleetBuilder {
     deadline: Duration,
     request_deadline: Duration,
     retry: Duration,
-    concurrency: usize,
+    timing: Timing,
+    concurrent_starts: usize,
     user_agent: HeaderValue,
+    http2: bool,
+    wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    runtime: Option<Handle>,
 }
 
 impl Default for FleetBuilder {
@@ -37,62 +49,132 @@ impl Default for FleetBuilder {
             deadline: Duration::from_secs(30),
             request_deadline: Duration::from_secs(10),
             retry: Duration::from_secs(5),
-            concurrency: 64,
+            timing: Timing::default(),
+            concurrent_starts: 64,
             user_agent: HeaderValue::from_static(concat!("clientmgr-kube/", env!("CARGO_PKG_VERSION"))),
+            http2: true,
+            wall: Arc::new(Timestamp::now),
+            runtime: None,
         }
     }
 }
 
 impl FleetBuilder {
-    /// How long connecting a cluster may take in all, once it has its [place](Self::concurrent_connects): reading
-    /// files, running a credential plugin, the first requests. 30 s by default.
+    /// Sets how long an attempt to connect may take in all: reading files, running a credential plugin, the first
+    /// requests. 30 s by default.
     pub fn connect_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// How long a single request of a proof or a check may take. 10 s by default.
+    /// Sets how long a single request of an attempt or a probe may take. 10 s by default.
     pub fn request_deadline(mut self, deadline: Duration) -> Self {
         self.request_deadline = deadline;
         self
     }
 
-    /// When readers are advised to ask again for a cluster that is unavailable, unless its server told. 5 s by default.
-    /// Where [nothing but another configuration helps](crate::ConnectError::needs_other_configuration) it is five
-    /// minutes, if that is more.
+    /// Sets when readers are advised to ask again for a cluster that is unavailable, unless its server asked for another
+    /// time. 5 s by default.
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry = delay;
         self
     }
 
-    /// How many clusters are connected at a time, at least one; the next wait for a place. 64 by default.
-    pub fn concurrent_connects(mut self, limit: usize) -> Self {
-        self.concurrency = limit.clamp(1, Semaphore::MAX_PERMITS);
+    /// Sets the time between two probes of a connection; a little less, to spread them. 15 s by default.
+    pub fn probe_interval(mut self, interval: Duration) -> Self {
+        self.timing.probe_interval = interval;
         self
     }
 
-    /// The `User-Agent` of all requests, also of those that the clients' holders make. By default the name and version
-    /// of this crate.
+    /// Sets after how many failed probes in a row a cluster is unavailable; at least one. 3 by default. A probe that failed
+    /// is repeated after a second.
+    pub fn failure_threshold(mut self, failures: u32) -> Self {
+        self.timing.failure_threshold = failures.max(1);
+        self
+    }
+
+    /// Sets how many credential plugins and file reads may start at a time; at least one. 64 by default. One that hangs
+    /// does not count.
+    pub fn concurrent_starts(mut self, limit: usize) -> Self {
+        self.concurrent_starts = limit.max(1);
+        self
+    }
+
+    /// Sets the `User-Agent` of all requests. By default the name and version of this crate.
     pub fn user_agent(mut self, user_agent: HeaderValue) -> Self {
         self.user_agent = user_agent;
         self
     }
 
-    /// A fleet without clusters.
-    pub fn build(self) -> Fleet {
-        let connector = KubeConnector::new(self.user_agent.clone(), self.request_deadline);
-        self.build_with(Box::new(connector))
+    /// Sets whether HTTP/2 is spoken with servers that offer it; true by default. With HTTP/1.1 each watch has a
+    /// connection of its own.
+    pub fn http2(mut self, enabled: bool) -> Self {
+        self.http2 = enabled;
+        self
     }
 
-    pub(crate) fn build_with(self, connector: Box<dyn Connector>) -> Fleet {
-        let inner = Inner {
-            roster: Roster::default(),
-            connector,
-            permits: Semaphore::new(self.concurrency),
+    /// Sets the wall clock, by which credentials expire. The system's by default; for tests.
+    pub fn wall_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.wall = Arc::new(clock);
+        self
+    }
+
+    /// Sets the runtime that the fleet's tasks run on. By default the one that [`build`](Self::build) is called in, else
+    /// the one in which a cluster is added.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// A fleet without clusters.
+    pub fn build(self) -> Fleet {
+        let clock = Clock::new(Arc::clone(&self.wall));
+        let settings = self.settings();
+        let connector = KubeConnector {
+            settings: settings.clone(),
+            admission: Admission::new(self.concurrent_starts),
             deadline: self.deadline,
             request_deadline: self.request_deadline,
-            retry: self.retry,
         };
-        Fleet { inner: Arc::new(inner) }
+        self.build_with(Box::new(connector), clock, settings)
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            user_agent: self.user_agent.clone(),
+            connect_timeout: self.deadline,
+            credentials_deadline: self.deadline,
+            http2: self.http2,
+            clock: Arc::clone(&self.wall),
+            ..Settings::default()
+        }
+    }
+
+    pub(super) fn build_with(self, connector: Box<dyn Connector>, clock: Clock, settings: Settings) -> Fleet {
+        Fleet::with_context(Context {
+            connector,
+            clock,
+            events: EventHub::default(),
+            handles: Handles::default(),
+            timing: self.timing,
+            settings,
+            files: FileWatcher::default(),
+            deadline: self.deadline,
+            retry: self.retry,
+            runtime: self.runtime.or_else(|| Handle::try_current().ok()),
+        })
+    }
+}
+
+impl fmt::Debug for FleetBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FleetBuilder")
+            .field("deadline", &self.deadline)
+            .field("request_deadline", &self.request_deadline)
+            .field("retry", &self.retry)
+            .field("timing", &self.timing)
+            .field("concurrent_starts", &self.concurrent_starts)
+            .field("http2", &self.http2)
+            .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,6 @@
-//! The hub's description of a cluster, and what it tells of the connection.
+//! The hub's description of a cluster, and in its status the revision of the connection.
 
-use std::borrow::Cow;
-
-use clientmgr_kube::{ClusterResource, ConnectedAt, NamespacedName, from_micro_time};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use clientmgr_kube::{ClusterObject, ConnectedAt};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,18 +15,18 @@ pub(crate) struct ClusterSpec {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClusterStatus {
-    /// The revision of the connection. None while nothing is served.
-    pub(crate) connected_at: Option<MicroTime>,
-    /// Why nothing is.
+    /// The revision of the connection. It stays through an outage.
+    pub(crate) connected_at: Option<ConnectedAt>,
+    /// Why the cluster is unavailable.
     pub(crate) error: Option<String>,
 }
 
-impl ClusterResource for Cluster {
-    fn connected_at(&self) -> Option<ConnectedAt> {
-        from_micro_time(self.status.as_ref()?.connected_at.as_ref()?)
+impl ClusterObject for Cluster {
+    fn cluster_name(&self) -> (&str, &str) {
+        ("", &self.spec.context)
     }
 
-    fn cluster_key(&self) -> Cow<'_, NamespacedName> {
-        Cow::Owned(NamespacedName::cluster_scoped(&self.spec.context))
+    fn connected_at(&self) -> Option<ConnectedAt> {
+        self.status.as_ref()?.connected_at
     }
 }

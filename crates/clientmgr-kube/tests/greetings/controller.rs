@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clientmgr_kube::{AnyProvider, BoundStates};
+use clientmgr_kube::{BoundStates, DynProvider};
 use futures::channel::mpsc;
 use futures::{StreamExt as _, future};
 use kube::runtime::controller::{Action, Controller};
@@ -15,7 +15,7 @@ use super::cluster::Cluster;
 use super::greeting::{Context, Error, Greeting, RETRY, cleanup, reconcile, within};
 
 /// Runs the controller until `stop` is ready.
-pub(crate) async fn run(hub: Client, clients: AnyProvider, stop: impl Future<Output = ()> + Send + Sync + 'static) {
+pub(crate) async fn run(hub: Client, clients: DynProvider, stop: impl Future<Output = ()> + Send + Sync + 'static) {
     let (changed, changes) = mpsc::unbounded();
     let context = Arc::new(Context { members: BoundStates::new(clients), changed });
 

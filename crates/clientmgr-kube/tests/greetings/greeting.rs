@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clientmgr_kube::{AnyProvider, BoundError, BoundStates, ClusterResource as _, requeue_after};
+use clientmgr_kube::{BoundError, BoundStates, ClusterObject as _, requeue_after};
 use futures::channel::mpsc;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -42,7 +42,7 @@ pub(crate) enum Error {
 }
 
 pub(crate) struct Context {
-    pub(crate) members: BoundStates<AnyProvider, Member>,
+    pub(crate) members: BoundStates<Member>,
     pub(crate) changed: mpsc::UnboundedSender<()>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn reconcile(
     };
     // The greeting may have named another cluster before.
     let key = cluster.cluster_key();
-    context.members.retain(greeting, |known| *known == *key);
+    context.members.retain(greeting, |known| *known == key);
 
     let member = match context.member(greeting, cluster).await {
         Ok(member) => member,

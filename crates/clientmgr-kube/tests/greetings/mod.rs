@@ -5,5 +5,5 @@ pub(crate) mod binary;
 pub(crate) mod cluster;
 pub(crate) mod controller;
 pub(crate) mod greeting;
-pub(crate) mod keeper;
 pub(crate) mod member;
+pub(crate) mod status;

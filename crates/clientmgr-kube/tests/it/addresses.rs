@@ -1,55 +1,66 @@
 //! Servers and proxies that would be spoken to somewhere else, or shown to whoever traces requests.
 
 use clientmgr_kube::kube::Config;
-use clientmgr_kube::{ConnectFailure, Endpoint, KubeconfigProblem};
+use clientmgr_kube::{ClusterConfig, ConnectErrorKind};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
-use crate::support::{builder, connect, everything, key, kubeconfig, problem};
+use crate::support::{assert_refused, builder, everything, failure, key, kubeconfig};
 
-/// What is wrong with a server, in a kubeconfig and in a ready configuration alike.
-async fn server_problem(server: &str) -> KubeconfigProblem {
+const SERVER: &str = "clusters[0].cluster.server";
+const PROXY: &str = "clusters[0].cluster.proxy-url";
+
+/// Asserts what is wrong with a server, in a kubeconfig and in a ready configuration alike.
+async fn assert_server_refused(server: &str, text: &str) {
     let fleet = builder().build();
-    fleet.upsert(key("east"), Endpoint::from_config(Config::new(server.parse().unwrap())));
-    let error = fleet.connect(&key("east")).await.unwrap_err();
-    let found = problem(&kubeconfig(|cluster, _| cluster.server = Some(server.into()))).await;
-    let told = [everything(&error), everything(&found)].concat();
+    fleet.upsert("east", ClusterConfig::from_config(Config::new(server.parse().unwrap())));
+    let error = fleet.wait_connected(&key("east")).await.unwrap_err();
+    let of_kubeconfig = kubeconfig(|cluster, _| cluster.server = Some(server.into()));
+    let told = [everything(&error), everything(&failure(&of_kubeconfig).await)].concat();
     assert!(!told.contains("sesame"), "{told}");
-    assert!(error.needs_other_configuration());
-    let ConnectFailure::Kubeconfig(ready) = error.failure() else { panic!("{error:?}") };
-    assert_eq!(ready.to_string(), found.to_string());
-    found
+    assert!(error.needs_other_config());
+    assert_eq!(error.kind(), ConnectErrorKind::InvalidConfig);
+    assert_eq!(error.to_string(), format!("cluster east: {text}"));
+    assert_refused(&of_kubeconfig, ConnectErrorKind::InvalidConfig, SERVER, text).await;
 }
 
 #[tokio::test]
 async fn a_password_in_the_server_is_refused_before_anything_is_sent() {
     for server in ["https://me:sesame@127.0.0.1:1", "http://sesame@127.0.0.1:1"] {
-        assert!(matches!(server_problem(server).await, KubeconfigProblem::ServerCredentials), "{server}");
+        let text = "the server's URL holds a user or a password: use a token or a certificate";
+        assert_server_refused(server, text).await;
     }
 }
 
 #[tokio::test]
 async fn a_query_of_the_server_is_not_dropped() {
-    assert!(matches!(server_problem("https://127.0.0.1:1?key=sesame").await, KubeconfigProblem::ServerQuery));
+    let text = "the server's URL holds a query or a fragment";
+    assert_server_refused("https://127.0.0.1:1?key=sesame", text).await;
     let fragment = kubeconfig(|cluster, _| cluster.server = Some("https://127.0.0.1:1/#sesame".into()));
-    assert!(matches!(problem(&fragment).await, KubeconfigProblem::ServerQuery));
+    assert_refused(&fragment, ConnectErrorKind::InvalidConfig, SERVER, text).await;
 }
 
 #[tokio::test]
 async fn a_port_beyond_the_last_is_an_error_and_not_the_usual_port() {
+    let text = "the server is not a URL with a scheme, a host and, if any, a port from 1 to 65535";
     for server in ["https://127.0.0.1:65536", "https://127.0.0.1:99999999999", "http://127.0.0.1:0"] {
-        assert!(matches!(server_problem(server).await, KubeconfigProblem::MalformedServer), "{server}");
+        assert_server_refused(server, text).await;
     }
+    // Without the feature no proxy is looked at.
+    let text = match cfg!(feature = "http-proxy") {
+        true => "the proxy is not a URL with a host and, if any, a port from 1 to 65535",
+        false => "the proxy needs the feature http-proxy",
+    };
     for proxy in ["http://127.0.0.1:65536", "http://me:sesame@127.0.0.1:99999999999"] {
         let with_proxy = kubeconfig(|cluster, _| cluster.proxy_url = Some(proxy.into()));
-        assert!(matches!(problem(&with_proxy).await, KubeconfigProblem::MalformedProxy), "{proxy}");
+        assert_refused(&with_proxy, ConnectErrorKind::InvalidConfig, PROXY, text).await;
     }
 }
 
 #[tokio::test]
 async fn a_host_that_is_no_name_needs_another_configuration() {
     for server in ["https://a..b:1", "http://a..b:1"] {
-        assert!(matches!(server_problem(server).await, KubeconfigProblem::ServerHost), "{server}");
+        assert_server_refused(server, "the server's host is neither a host name nor an IP address").await;
     }
 }
 
@@ -66,7 +77,7 @@ async fn a_server_that_hangs_up_without_an_answer_cuts_the_connection() {
             assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "the request was cut");
         }
     };
-    let (outcome, ()) = futures::future::join(connect(&kubeconfig), hanging_up).await;
-    let error = outcome.unwrap_err();
+    let (error, ()) = futures::future::join(failure(&kubeconfig), hanging_up).await;
+    assert_eq!(error.kind(), ConnectErrorKind::Unreachable);
     assert_eq!(error.to_string(), "cluster east: the server was not reached: the connection was cut");
 }

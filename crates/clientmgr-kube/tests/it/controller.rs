@@ -10,15 +10,15 @@ use clientmgr_kube::kube::api::ListParams;
 use clientmgr_kube::kube::client::Body;
 use clientmgr_kube::kube::{Api, Client, CustomResource};
 use clientmgr_kube::{
-    AnyProvider, BoundError, BoundState, BoundStates, ClientManager, ClusterResource, ConnectedAt, Fleet,
-    NamespacedName, from_micro_time, requeue_after, to_micro_time,
+    BoundError, BoundState, BoundStates, ClientManager, ClusterObject, ConnectedAt, DynProvider, Fleet, NamespacedName,
+    ResourceName as _, from_micro_time, requeue_after, to_micro_time,
 };
 use http::{Request, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::support::{builder, endpoint, server};
+use crate::support::{builder, config, server};
 
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, JsonSchema)]
 #[kube(group = "example.com", version = "v1", kind = "Cluster", namespaced, status = "ClusterStatus")]
@@ -30,7 +30,11 @@ struct ClusterStatus {
     connected_at: Option<MicroTime>,
 }
 
-impl ClusterResource for Cluster {
+impl ClusterObject for Cluster {
+    fn cluster_name(&self) -> (&str, &str) {
+        self.namespace_and_name()
+    }
+
     fn connected_at(&self) -> Option<ConnectedAt> {
         from_micro_time(self.status.as_ref()?.connected_at.as_ref()?)
     }
@@ -55,13 +59,13 @@ fn object(uid: &str) -> Arc<ConfigMap> {
 
 /// What a controller shares between its reconciles.
 struct Context {
-    clients: ClientManager<AnyProvider>,
-    caches: BoundStates<AnyProvider, Cache>,
+    clients: ClientManager,
+    caches: BoundStates<Cache>,
 }
 
 impl Context {
-    fn new(provider: AnyProvider) -> Self {
-        Self { clients: ClientManager::new(Arc::clone(&provider)), caches: BoundStates::new(provider) }
+    fn new(provider: DynProvider) -> Self {
+        Self { clients: ClientManager::new(provider.clone()), caches: BoundStates::new(provider) }
     }
 }
 
@@ -138,7 +142,7 @@ fn client_of(items: usize) -> Client {
 #[tokio::test]
 async fn a_reconcile_runs_over_a_fake_provider() {
     let fake = Arc::new(FakeClientProvider::<Client>::empty());
-    let context = Context::new(Arc::clone(&fake) as AnyProvider);
+    let context = Context::new(Arc::clone(&fake).into());
     let work = object("6f2a1a0e-0d7c-4a57-9d0f-2f8b6a0f3d11");
 
     // No such cluster: its watch will bring the reconcile.
@@ -175,16 +179,16 @@ async fn a_reconcile_runs_over_a_fake_provider() {
 async fn the_same_reconcile_runs_over_a_fleet() {
     let server = server("east").await;
     let fleet = Fleet::clone(&builder().build());
-    fleet.upsert(east(), endpoint(&server, &server.admin()));
-    let context = Context::new(Arc::new(fleet.clone()));
+    fleet.upsert(east(), config(&server, &server.admin()));
+    let context = Context::new(fleet.clone().into());
     let work = object("6f2a1a0e-0d7c-4a57-9d0f-2f8b6a0f3d11");
 
     assert!(later(reconcile(&work, &cluster(None), &context).await).is_some(), "not connected yet");
-    let first = fleet.connect(&east()).await.unwrap();
+    let first = fleet.wait_connected(&east()).await.unwrap();
     let (reset, cache) = done(reconcile(&work, &cluster(Some(first)), &context).await);
     assert!(reset && cache.namespaces > 0);
 
-    let second = fleet.reconnect(&east()).await.unwrap();
+    let second = fleet.reset(&east()).await.unwrap();
     assert_eq!(later(reconcile(&work, &cluster(Some(first)), &context).await), None, "the status trails");
     let (reset, rebuilt) = done(reconcile(&work, &cluster(Some(second)), &context).await);
     assert!(reset && cache.is_torn_down() && !rebuilt.is_torn_down());

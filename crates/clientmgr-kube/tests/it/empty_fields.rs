@@ -2,23 +2,20 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clientmgr_fake::apiserver::ApiServer;
+use clientmgr_fake::apiserver::TestServer;
+use clientmgr_kube::ConnectErrorKind;
 use clientmgr_kube::kube::config::{AuthInfo, Cluster, Kubeconfig};
-use clientmgr_kube::{ClusterStatus, KubeconfigProblem, Proof, TokenProblem};
 
-use crate::support::{fleet_with, kubeconfig, kubeconfig_of, problem, server};
+use crate::support::{assert_refused, fleet_with, kubeconfig, kubeconfig_of, server, snapshot};
 
 /// Who the server takes the user of `kubeconfig` for.
 async fn user_of(kubeconfig: &Kubeconfig) -> String {
     let (fleet, key) = fleet_with(kubeconfig);
-    fleet.connect(&key).await.unwrap();
-    match fleet.status(&key) {
-        Some(ClusterStatus::Connected { proof: Proof::Credentials { user }, .. }) => user,
-        other => panic!("nobody: {other:?}"),
-    }
+    fleet.wait_connected(&key).await.unwrap();
+    snapshot(&fleet, &key).user.expect("the server says who asks")
 }
 
-fn with_cluster(server: &ApiServer, edit: impl FnOnce(&mut Cluster)) -> Kubeconfig {
+fn with_cluster(server: &TestServer, edit: impl FnOnce(&mut Cluster)) -> Kubeconfig {
     let mut kubeconfig = server.kubeconfig();
     edit(kubeconfig.clusters[0].cluster.as_mut().unwrap());
     kubeconfig
@@ -61,7 +58,7 @@ async fn empty_embedded_material_gives_way_to_a_file() {
     let server = server("east").await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ca");
-    std::fs::write(&path, server.ca_pem()).unwrap();
+    std::fs::write(&path, server.ca_pem().unwrap()).unwrap();
     let kubeconfig = with_cluster(&server, |cluster| {
         cluster.certificate_authority_data = Some(String::new());
         cluster.certificate_authority = Some(path.to_str().unwrap().into());
@@ -82,6 +79,6 @@ async fn an_empty_server_name_or_proxy_is_none() {
 
 #[tokio::test]
 async fn an_empty_token_that_is_all_there_is_makes_nobody_anonymous() {
-    let found = problem(&kubeconfig(|_, user| user.token = Some("".into()))).await;
-    assert!(matches!(found, KubeconfigProblem::Token(TokenProblem::Empty)), "{found:?}");
+    let empty = kubeconfig(|_, user| user.token = Some("".into()));
+    assert_refused(&empty, ConnectErrorKind::NoCredentials, "users[0].user.token", "the token cannot be used").await;
 }

@@ -2,10 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clientmgr_kube::KubeconfigProblem;
+use clientmgr_kube::ConnectErrorKind::InvalidConfig;
 use clientmgr_kube::kube::config::Kubeconfig;
 
-use crate::support::{kubeconfig, problem};
+use crate::support::{assert_refused, kubeconfig};
+
+const KEY_DATA: &str = "users[0].user.client-key-data";
 
 /// A certificate of version 1, which ends in the year 2126, and its key.
 const VERSION_1: &str = "\
@@ -52,9 +54,9 @@ async fn an_encrypted_key_is_told_as_one() {
         "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n",
         1,
     );
+    let encrypted = "the client key is encrypted: give it without a passphrase";
     for key in [ENCRYPTED, &legacy] {
-        let found = problem(&identity(VERSION_1, key)).await;
-        assert!(matches!(found, KubeconfigProblem::EncryptedKey), "{found:?}");
+        assert_refused(&identity(VERSION_1, key), InvalidConfig, KEY_DATA, encrypted).await;
     }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
@@ -62,8 +64,7 @@ async fn an_encrypted_key_is_told_as_one() {
     let mut in_a_file = identity(VERSION_1, "");
     let user = in_a_file.auth_infos[0].auth_info.as_mut().unwrap();
     user.client_key = Some(path.to_str().unwrap().into());
-    let found = problem(&in_a_file).await;
-    assert!(matches!(found, KubeconfigProblem::EncryptedKey), "{found:?}");
+    assert_refused(&in_a_file, InvalidConfig, "users[0].user.client-key", encrypted).await;
 }
 
 #[cfg(feature = "rustls-tls")]
@@ -72,13 +73,15 @@ async fn a_key_of_another_certificate_is_told_as_one() {
     let server = crate::support::server("east").await;
     let issue = |user| server.issue_certificate(user, std::time::Duration::from_secs(3600)).unwrap();
     let (alice, bob) = (issue("alice"), issue("bob"));
-    let found = problem(&identity(alice.certificate_pem().unwrap(), bob.key_pem().unwrap())).await;
-    assert!(matches!(found, KubeconfigProblem::KeyMismatch), "{found:?}");
+    let mixed = identity(alice.certificate_pem().unwrap(), bob.key_pem().unwrap());
+    let text = "the client key does not belong to the client certificate";
+    assert_refused(&mixed, InvalidConfig, KEY_DATA, text).await;
 }
 
 #[cfg(feature = "rustls-tls")]
 #[tokio::test]
 async fn a_certificate_of_an_old_version_is_told_as_one() {
-    let found = problem(&identity(VERSION_1, KEY)).await;
-    assert!(matches!(found, KubeconfigProblem::CertificateKind), "{found:?}");
+    let text = "the client certificate is not an X.509 certificate of a supported kind: it takes version 3";
+    let field = "users[0].user.client-certificate-data";
+    assert_refused(&identity(VERSION_1, KEY), InvalidConfig, field, text).await;
 }

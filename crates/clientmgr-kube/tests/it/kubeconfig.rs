@@ -2,10 +2,18 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use clientmgr_kube::ClusterConfig;
+use clientmgr_kube::ConnectErrorKind::{InvalidConfig, NoCredentials};
 use clientmgr_kube::kube::config::{AuthInfo, AuthProviderConfig, Kubeconfig};
-use clientmgr_kube::{ClusterStatus, ConnectFailure, KubeconfigProblem, Material, Proof, TokenProblem};
 
-use crate::support::{connect, fleet_with, kubeconfig, kubeconfig_of, problem, server};
+use crate::support::{
+    assert_refused, builder, certificate, connect, failure, fleet_with, key, kubeconfig, kubeconfig_of, private_key,
+    server, snapshot, until,
+};
+
+const CA: &str = "clusters[0].cluster.certificate-authority-data";
+const CERTIFICATE: &str = "users[0].user.client-certificate-data";
+const KEY: &str = "users[0].user.client-key-data";
 
 const NO_X509: &str = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
 const NO_KEY: &str = "-----BEGIN PRIVATE KEY-----\naGVsbG8=\n-----END PRIVATE KEY-----\n";
@@ -29,27 +37,28 @@ async fn a_newline_after_a_token_is_no_part_of_it() {
 
 #[tokio::test]
 async fn a_token_that_cannot_be_sent_is_an_error() {
+    let unprintable = "the token holds white space or a control character";
     let table = [
-        ("first\nsecond", TokenProblem::Unprintable),
-        ("bell\u{7}", TokenProblem::Unprintable),
-        ("nul\0nul", TokenProblem::Unprintable),
-        ("schlüssel", TokenProblem::NotAscii),
-        ("\n", TokenProblem::Empty),
-        ("", TokenProblem::Empty),
+        ("first\nsecond", unprintable),
+        ("bell\u{7}", unprintable),
+        ("nul\0nul", unprintable),
+        ("schlüssel", "the token holds a character that is not ASCII"),
+        ("\n", "the token is empty"),
+        ("", "the token is empty"),
     ];
     for (token, expected) in table {
-        let problem = problem(&user(|user| user.token = Some(token.into()))).await;
-        assert!(matches!(problem, KubeconfigProblem::Token(found) if found == expected), "{token:?}: {problem:?}");
+        let kubeconfig = user(|user| user.token = Some(token.into()));
+        assert_refused(&kubeconfig, NoCredentials, "users[0].user.token", "the token cannot be used").await;
+        let error = failure(&kubeconfig).await;
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), expected, "{token:?}");
     }
 }
 
 #[tokio::test]
 async fn a_missing_context_is_an_error() {
-    let fleet = crate::support::builder().build();
-    let key = crate::support::key("west");
-    let endpoint = clientmgr_kube::Endpoint::from_kubeconfig(&kubeconfig(|_, _| ()), "west");
-    fleet.upsert(key.clone(), endpoint);
-    let error = fleet.connect(&key).await.unwrap_err();
+    let fleet = builder().build();
+    fleet.upsert("west", ClusterConfig::from_kubeconfig(&kubeconfig(|_, _| ()), "west"));
+    let error = fleet.wait_connected(&key("west")).await.unwrap_err();
     assert_eq!(error.to_string(), "cluster west: the kubeconfig has no context \"west\"");
 }
 
@@ -57,15 +66,15 @@ async fn a_missing_context_is_an_error() {
 async fn a_context_without_a_body_is_an_error() {
     let mut kubeconfig = kubeconfig(|_, _| ());
     kubeconfig.contexts[0].context = None;
-    assert!(matches!(problem(&kubeconfig).await, KubeconfigProblem::NoContext { context } if context == "east"));
+    assert_refused(&kubeconfig, InvalidConfig, "contexts[0].context", "the kubeconfig has no context \"east\"").await;
 }
 
 #[tokio::test]
 async fn a_missing_cluster_is_an_error() {
     let mut kubeconfig = kubeconfig(|_, _| ());
     kubeconfig.clusters.clear();
-    let problem = problem(&kubeconfig).await;
-    assert_eq!(problem.to_string(), "context \"east\" names the cluster \"c\", which the kubeconfig does not have");
+    let text = "context \"east\" names the cluster \"c\", which the kubeconfig does not have";
+    assert_refused(&kubeconfig, InvalidConfig, "contexts[0].context.cluster", text).await;
 }
 
 #[tokio::test]
@@ -73,7 +82,8 @@ async fn a_context_that_names_no_user_is_an_error() {
     for name in [None, Some(String::new())] {
         let mut kubeconfig = kubeconfig(|_, _| ());
         kubeconfig.contexts[0].context.as_mut().unwrap().user = name;
-        assert!(matches!(problem(&kubeconfig).await, KubeconfigProblem::NoUser { context } if context == "east"));
+        let text = "context \"east\" names no user";
+        assert_refused(&kubeconfig, InvalidConfig, "contexts[0].context.user", text).await;
     }
 }
 
@@ -81,31 +91,35 @@ async fn a_context_that_names_no_user_is_an_error() {
 async fn a_missing_user_is_an_error() {
     let mut kubeconfig = kubeconfig(|_, _| ());
     kubeconfig.auth_infos.clear();
-    let problem = problem(&kubeconfig).await;
-    assert_eq!(problem.to_string(), "context \"east\" names the user \"u\", which the kubeconfig does not have");
+    let text = "context \"east\" names the user \"u\", which the kubeconfig does not have";
+    assert_refused(&kubeconfig, InvalidConfig, "contexts[0].context.user", text).await;
 }
 
 #[tokio::test]
 async fn a_user_without_credentials_is_anonymous_on_purpose() {
     let server = server("east").await;
     let (fleet, key) = fleet_with(&kubeconfig_of(&server, AuthInfo::default()));
-    fleet.connect(&key).await.unwrap();
+    fleet.wait_connected(&key).await.unwrap();
     // Anybody may ask for the version, and that is all that was proven.
-    assert!(matches!(fleet.status(&key), Some(ClusterStatus::Connected { proof: Proof::Api, .. })));
+    let snapshot = snapshot(&fleet, &key);
+    assert!(snapshot.user.is_none() && snapshot.version.is_some(), "{snapshot:?}");
+    assert!(snapshot.identity.unwrap().is_by_address(), "nobody may read the namespace");
 }
 
 #[tokio::test]
 async fn a_server_that_cannot_be_spoken_to_is_an_error() {
+    const FIELD: &str = "clusters[0].cluster.server";
     let with = |server: Option<&str>| kubeconfig(|cluster, _| cluster.server = server.map(Into::into));
-    assert!(matches!(problem(&with(None)).await, KubeconfigProblem::NoServer));
+    assert_refused(&with(None), InvalidConfig, FIELD, "the cluster has no server URL").await;
     for server in ["", "https://", "http://a b", "east.example.com", "east.example.com:6443", "/path", "https:///path"]
     {
-        let problem = problem(&with(Some(server))).await;
-        assert!(matches!(problem, KubeconfigProblem::MalformedServer), "{server:?}: {problem:?}");
+        let error = failure(&with(Some(server))).await;
+        assert_eq!((error.kind(), error.field()), (InvalidConfig, Some(FIELD)), "{server:?}");
     }
     for server in ["ftp://east.example.com", "unix://east"] {
-        let problem = problem(&with(Some(server))).await;
-        assert!(matches!(problem, KubeconfigProblem::UnsupportedScheme { .. }), "{server:?}: {problem:?}");
+        let scheme = server.split(':').next().unwrap();
+        let text = format!("the server's scheme {scheme:?} is neither https nor http");
+        assert_refused(&with(Some(server)), InvalidConfig, FIELD, &text).await;
     }
 }
 
@@ -120,72 +134,75 @@ async fn a_no_proxy_that_is_not_understood_is_an_error() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&alone.stdout);
+        let said = format!("{said}{}", String::from_utf8_lossy(&alone.stderr));
         assert!(alone.status.success() && said.contains("1 passed"), "{said}");
         return;
     }
-    let problem = problem(&kubeconfig(|_, _| ())).await;
-    // kube reads it only if it could use the proxy.
-    let expected = if cfg!(any(feature = "http-proxy", feature = "socks5")) {
-        matches!(problem, KubeconfigProblem::MalformedNoProxy)
-    } else {
-        matches!(problem, KubeconfigProblem::ProxyFeature { feature: "http-proxy" })
-    };
-    assert!(expected, "{problem:?}");
+    // The environment does not reach every cluster, and none is reached through a proxy that cannot be used.
+    let error = failure(&kubeconfig(|_, _| ())).await;
+    assert_eq!(error.field(), None, "{error:?}");
+    assert!(error.to_string().contains("PROXY"), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_proxy_that_cannot_be_used_is_an_error() {
     let with = |proxy: &str| kubeconfig(|cluster, _| cluster.proxy_url = Some(proxy.into()));
-    for proxy in ["gopher://proxy:70", "proxy:8080"] {
-        let problem = problem(&with(proxy)).await;
-        assert!(matches!(problem, KubeconfigProblem::UnsupportedProxy { .. }), "{proxy:?}: {problem:?}");
+    const FIELD: &str = "clusters[0].cluster.proxy-url";
+    for (proxy, scheme) in [("gopher://proxy:70", "gopher"), ("proxy:8080", "")] {
+        let text = format!("the proxy's scheme {scheme:?} is not supported");
+        assert_refused(&with(proxy), InvalidConfig, FIELD, &text).await;
     }
-    assert!(matches!(problem(&with("http://a b")).await, KubeconfigProblem::MalformedProxy));
+    let text = "the proxy is not a URL with a host and, if any, a port from 1 to 65535";
+    assert_refused(&with("http://a b"), InvalidConfig, FIELD, text).await;
     #[cfg(not(feature = "socks5"))]
-    assert!(matches!(
-        problem(&with("socks5://proxy:1080")).await,
-        KubeconfigProblem::ProxyFeature { feature: "socks5" }
-    ));
+    assert_refused(&with("socks5://proxy:1080"), InvalidConfig, FIELD, "the proxy needs the feature socks5").await;
 }
 
 #[tokio::test]
 async fn a_missing_file_is_an_error_that_names_it() {
     let nowhere = || Some("/nowhere/at-all".to_owned());
-    let table = [
-        (kubeconfig(|cluster, _| cluster.certificate_authority = nowhere()), Material::CertificateAuthority),
-        (user(|user| user.client_certificate = nowhere()), Material::ClientCertificate),
-    ];
-    for (kubeconfig, expected) in table {
-        let problem = problem(&kubeconfig).await;
-        assert!(
-            matches!(&problem, KubeconfigProblem::File { material, path, .. }
-                if *material == expected && path.ends_with("at-all")),
-            "{problem:?}"
-        );
-    }
+    let authority = kubeconfig(|cluster, _| cluster.certificate_authority = nowhere());
+    let text = "the certificate authority cannot be read from \"/nowhere/at-all\"";
+    assert_refused(&authority, NoCredentials, "clusters[0].cluster.certificate-authority", text).await;
+    let certificate =
+        user(|user| (user.client_certificate, user.client_key_data) = (nowhere(), Some(private_key().into())));
+    let text = "the client certificate cannot be read from \"/nowhere/at-all\"";
+    assert_refused(&certificate, NoCredentials, "users[0].user.client-certificate", text).await;
 }
 
 #[tokio::test]
 async fn a_missing_file_of_a_key_or_a_token_is_an_error_that_names_the_field() {
     let nowhere = || Some("/nowhere/at-all".to_owned());
     let table = [
-        (user(|user| user.client_key = nowhere()), Material::ClientKey, "client-key"),
-        (user(|user| user.token_file = nowhere()), Material::TokenFile, "tokenFile"),
+        (user(|user| (user.client_certificate_data, user.client_key) = (Some(certificate()), nowhere())), "client-key"),
+        (user(|user| user.token_file = nowhere()), "tokenFile"),
     ];
-    for (kubeconfig, expected, field) in table {
-        let problem = problem(&kubeconfig).await;
-        assert!(matches!(&problem, KubeconfigProblem::NoFile { material, .. } if *material == expected), "{problem:?}");
-        assert_eq!(problem.to_string(), format!("the file that {field} names cannot be found"));
+    for (kubeconfig, field) in table {
+        let text = format!("the file that {field} names cannot be found");
+        assert_refused(&kubeconfig, NoCredentials, &format!("users[0].user.{field}"), &text).await;
     }
+}
+
+#[tokio::test]
+async fn a_file_that_appears_later_is_taken_up_by_itself() {
+    let server = server("east").await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    let user = AuthInfo { token_file: Some(path.to_str().unwrap().into()), ..AuthInfo::default() };
+    let (fleet, key) = fleet_with(&kubeconfig_of(&server, user));
+    assert_eq!(fleet.wait_connected(&key).await.unwrap_err().kind(), NoCredentials);
+    std::fs::write(&path, server.admin().token().unwrap()).unwrap();
+    until(&fleet, &key, |snapshot| snapshot.is_connected()).await;
 }
 
 #[tokio::test]
 async fn a_username_without_a_password_makes_nobody_anonymous() {
     let named = || Some("me".to_owned());
-    let found = problem(&user(|user| user.username = named())).await;
-    assert!(matches!(found, KubeconfigProblem::NoPassword), "{found:?}");
-    let found = problem(&user(|user| (user.username, user.token) = (named(), Some("".into())))).await;
-    assert!(matches!(found, KubeconfigProblem::Token(TokenProblem::Empty)), "{found:?}");
+    let text = "the user has a username and no password";
+    assert_refused(&user(|user| user.username = named()), InvalidConfig, "users[0].user.username", text).await;
+    let with_empty_token = user(|user| (user.username, user.token) = (named(), Some("".into())));
+    let error = failure(&with_empty_token).await;
+    assert!(error.field().is_some_and(|field| field.starts_with("users[0].user.")), "{error:?}");
 }
 
 #[cfg(unix)]
@@ -195,12 +212,13 @@ async fn a_device_or_a_directory_is_not_read() {
         let path = || Some(path.to_owned());
         for kubeconfig in [
             kubeconfig(|cluster, _| cluster.certificate_authority = path()),
-            user(|user| user.client_certificate = path()),
-            user(|user| user.client_key = path()),
+            user(|user| (user.client_certificate, user.client_key_data) = (path(), Some(private_key().into()))),
+            user(|user| (user.client_certificate_data, user.client_key) = (Some(certificate()), path())),
             user(|user| user.token_file = path()),
         ] {
-            let problem = problem(&kubeconfig).await;
-            assert!(matches!(problem, KubeconfigProblem::NoRegularFile { .. }), "{problem:?}");
+            let error = failure(&kubeconfig).await;
+            assert_eq!(error.kind(), InvalidConfig, "{error:?}");
+            assert!(error.to_string().ends_with("is no regular file"), "{error}");
         }
     }
 }
@@ -210,27 +228,35 @@ async fn a_file_that_is_far_too_large_is_not_read() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(64 * 1024 * 1024).unwrap();
     let path = file.path().to_str().unwrap().to_owned();
-    let problem = problem(&user(|user| user.token_file = Some(path))).await;
-    assert!(matches!(problem, KubeconfigProblem::TooLarge { material: Material::TokenFile, .. }), "{problem:?}");
+    let error = failure(&user(|user| user.token_file = Some(path))).await;
+    assert_eq!((error.kind(), error.field()), (InvalidConfig, Some("users[0].user.tokenFile")), "{error:?}");
+    assert!(error.to_string().contains("is larger than"), "{error}");
 }
 
 #[tokio::test]
 async fn what_is_not_base64_is_an_error() {
     let bad = || "not base64!".to_owned();
     let table = [
-        (kubeconfig(|cluster, _| cluster.certificate_authority_data = Some(bad())), Material::CertificateAuthority),
-        (user(|user| user.client_certificate_data = Some(bad())), Material::ClientCertificate),
+        (kubeconfig(|cluster, _| cluster.certificate_authority_data = Some(bad())), CA, "certificate authority"),
         (
             user(|user| {
-                user.client_certificate_data = Some(base64(NO_X509));
+                user.client_certificate_data = Some(bad());
+                user.client_key_data = Some(base64(NO_KEY).into());
+            }),
+            CERTIFICATE,
+            "client certificate",
+        ),
+        (
+            user(|user| {
+                user.client_certificate_data = Some(certificate());
                 user.client_key_data = Some(bad().into());
             }),
-            Material::ClientKey,
+            KEY,
+            "client key",
         ),
     ];
-    for (kubeconfig, expected) in table {
-        let problem = problem(&kubeconfig).await;
-        assert!(matches!(problem, KubeconfigProblem::Base64 { material } if material == expected), "{problem:?}");
+    for (kubeconfig, field, what) in table {
+        assert_refused(&kubeconfig, InvalidConfig, field, &format!("the {what} is not valid Base64")).await;
     }
 }
 
@@ -244,17 +270,16 @@ async fn what_is_no_certificate_or_key_is_an_error() {
         })
     };
     let table = [
-        (ca("no PEM at all"), Material::CertificateAuthority),
-        (ca("-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----"), Material::CertificateAuthority),
-        (ca(NO_X509), Material::CertificateAuthority),
-        (ca(NO_KEY), Material::CertificateAuthority),
-        (identity("no PEM at all", NO_KEY), Material::ClientCertificate),
-        (identity(NO_X509, "no PEM at all"), Material::ClientKey),
-        (identity(NO_X509, NO_KEY), Material::ClientKey),
+        (ca("no PEM at all"), (CA, "certificate authority")),
+        (ca("-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----"), (CA, "certificate authority")),
+        (ca(NO_X509), (CA, "certificate authority")),
+        (ca(NO_KEY), (CA, "certificate authority")),
+        (identity("no PEM at all", NO_KEY), (CERTIFICATE, "client certificate")),
+        (identity(NO_X509, "no PEM at all"), (KEY, "client key")),
+        (identity(NO_X509, NO_KEY), (KEY, "client key")),
     ];
-    for (kubeconfig, expected) in table {
-        let problem = problem(&kubeconfig).await;
-        assert!(matches!(problem, KubeconfigProblem::Pem { material } if material == expected), "{problem:?}");
+    for (kubeconfig, (field, what)) in table {
+        assert_refused(&kubeconfig, InvalidConfig, field, &format!("the {what} holds no usable PEM")).await;
     }
 }
 
@@ -262,22 +287,25 @@ async fn what_is_no_certificate_or_key_is_an_error() {
 async fn a_certificate_without_its_key_is_an_error_and_the_other_way_round() {
     let certificate = user(|user| user.client_certificate_data = Some(base64(NO_X509)));
     let key = user(|user| user.client_key_data = Some(base64(NO_KEY).into()));
-    for (kubeconfig, expected) in [(certificate, Material::ClientKey), (key, Material::ClientCertificate)] {
-        let problem = problem(&kubeconfig).await;
-        assert!(matches!(problem, KubeconfigProblem::Missing { material } if material == expected), "{problem:?}");
+    for (kubeconfig, (field, what)) in [(certificate, (KEY, "client key")), (key, (CERTIFICATE, "client certificate"))]
+    {
+        let text = format!("there is no {what}, though its counterpart is given");
+        assert_refused(&kubeconfig, InvalidConfig, field, &text).await;
     }
 }
 
 #[tokio::test]
 async fn an_expected_server_name_that_is_none_is_an_error() {
     let kubeconfig = kubeconfig(|cluster, _| cluster.tls_server_name = Some("not a name".into()));
-    assert!(matches!(problem(&kubeconfig).await, KubeconfigProblem::TlsServerName));
+    let field = "clusters[0].cluster.tls-server-name";
+    assert_refused(&kubeconfig, InvalidConfig, field, "tls-server-name is not a host name").await;
 }
 
 #[tokio::test]
 async fn an_impersonation_that_cannot_be_sent_is_an_error() {
     let kubeconfig = user(|user| user.impersonate = Some("a\nb".into()));
-    assert!(matches!(problem(&kubeconfig).await, KubeconfigProblem::Impersonation));
+    let text = "what is to be impersonated cannot be sent in a header";
+    assert_refused(&kubeconfig, InvalidConfig, "users[0].user.as", text).await;
 }
 
 #[tokio::test]
@@ -285,8 +313,9 @@ async fn a_removed_authentication_provider_is_an_error() {
     for name in ["gcp", "azure", "openstack", ""] {
         let config = [("cmd-path".to_owned(), "/bin/sleep".to_owned()), ("cmd-args".to_owned(), "3600".to_owned())];
         let provider = AuthProviderConfig { name: name.into(), config: config.into(), ..AuthProviderConfig::default() };
-        let problem = problem(&user(|user| user.auth_provider = Some(provider))).await;
-        assert!(matches!(&problem, KubeconfigProblem::AuthProvider { name: found } if found == name), "{problem:?}");
+        let text = format!("the authentication provider {name:?} is not supported: use a credential plugin (exec)");
+        let kubeconfig = user(|user| user.auth_provider = Some(provider));
+        assert_refused(&kubeconfig, InvalidConfig, "users[0].user.auth-provider.name", &text).await;
     }
 }
 
@@ -295,27 +324,17 @@ async fn a_removed_authentication_provider_is_an_error() {
 async fn the_token_of_an_oidc_provider_is_checked_like_any_other() {
     let config = [("id-token".to_owned(), "a\nb".to_owned())];
     let provider = AuthProviderConfig { name: "oidc".into(), config: config.into(), ..AuthProviderConfig::default() };
-    let problem = problem(&user(|user| user.auth_provider = Some(provider))).await;
-    assert!(matches!(problem, KubeconfigProblem::Token(TokenProblem::Unprintable)), "{problem:?}");
+    let field = "users[0].user.auth-provider.config.id-token";
+    let kubeconfig = user(|user| user.auth_provider = Some(provider));
+    assert_refused(&kubeconfig, NoCredentials, field, "the token cannot be used").await;
 }
 
 #[tokio::test]
 async fn one_wrong_context_does_not_concern_the_others() {
     let server = server("good").await;
     let kubeconfig = server.kubeconfig().merge(kubeconfig(|cluster, _| cluster.server = None)).unwrap();
-    let fleet = crate::support::builder().build();
+    let fleet = builder().build();
     fleet.add_contexts(&kubeconfig);
-    let outcomes = fleet.connect_all().await;
-    let connected: Vec<_> = outcomes.iter().map(|(key, outcome)| (key.to_string(), outcome.is_ok())).collect();
-    assert_eq!(connected, [("east".to_owned(), false), ("good".to_owned(), true)]);
-}
-
-#[tokio::test]
-async fn the_text_of_every_failure_says_what_to_do_without_its_source() {
-    let error = connect(&user(|user| user.token = Some("a b".into()))).await.unwrap_err();
-    assert_eq!(error.to_string(), "cluster east: the token cannot be used");
-    let source = std::error::Error::source(&error).unwrap();
-    assert_eq!(source.to_string(), "the token holds white space or a control character");
-    assert!(error.needs_other_configuration());
-    assert!(matches!(error.failure(), ConnectFailure::Kubeconfig(_)));
+    assert_eq!(fleet.wait_connected(&key("east")).await.unwrap_err().kind(), InvalidConfig);
+    fleet.wait_connected(&key("good")).await.unwrap();
 }

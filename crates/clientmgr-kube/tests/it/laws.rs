@@ -1,24 +1,28 @@
 //! The laws of every provider, manager and map of bound states, on a fleet of real connections.
 
-use clientmgr_fake::apiserver::ApiServer;
+use std::time::Duration;
+
+use clientmgr_fake::apiserver::{Replacement, TestServer};
 use clientmgr_fake::laws::{Bound, Managed, ProviderSetup};
 use clientmgr_kube::k8s_openapi::api::core::v1::Namespace;
 use clientmgr_kube::kube::{Api, Client};
 use clientmgr_kube::{Fleet, NamespacedName};
 
-use crate::support::{builder, endpoint, key, server};
+use crate::support::{builder, config, key, server, until};
 
 struct FleetSetup {
     fleet: Fleet,
-    servers: [ApiServer; 2],
+    servers: [TestServer; 2],
 }
 
 impl FleetSetup {
     async fn new() -> Self {
-        Self { fleet: builder().build(), servers: [server("east").await, server("west").await] }
+        // It probes when a law says so, and hardly ever by itself.
+        let fleet = builder().failure_threshold(1).probe_interval(Duration::from_secs(3600)).build();
+        Self { fleet, servers: [server("east").await, server("west").await] }
     }
 
-    fn server(&self, cluster: &NamespacedName) -> &ApiServer {
+    fn server(&self, cluster: &NamespacedName) -> &TestServer {
         self.servers.iter().find(|server| server.name() == cluster.name()).unwrap()
     }
 }
@@ -41,22 +45,24 @@ impl ProviderSetup for FleetSetup {
 
     async fn connect(&self, cluster: &NamespacedName) {
         let server = self.server(cluster);
-        self.fleet.upsert(cluster.clone(), endpoint(server, &server.admin()));
-        self.fleet.connect(cluster).await.unwrap();
+        self.fleet.upsert(cluster.clone(), config(server, &server.admin()));
+        self.fleet.wait_connected(cluster).await.unwrap();
     }
 
     async fn replace(&self, cluster: &NamespacedName) {
-        self.fleet.reconnect(cluster).await.unwrap();
+        let revision = self.fleet.snapshot(cluster).unwrap().connected_at;
+        self.server(cluster).replace(Replacement::SameCa).unwrap();
+        until(&self.fleet, cluster, |snapshot| snapshot.is_connected() && snapshot.connected_at > revision).await;
     }
 
     async fn fail(&self, cluster: &NamespacedName) {
         self.server(cluster).stop().await;
-        self.fleet.check(cluster).await.unwrap_err();
+        self.fleet.probe(cluster).await.unwrap_err();
     }
 
     async fn recover(&self, cluster: &NamespacedName) {
         self.server(cluster).start().await.unwrap();
-        self.fleet.check(cluster).await.unwrap();
+        self.fleet.probe(cluster).await.unwrap();
     }
 
     async fn remove(&self, cluster: &NamespacedName) {

@@ -1,29 +1,30 @@
 //! Authentication providers: what is wrong with a token that kube sees to is told without quoting it.
 
 use clientmgr_kube::kube::config::{AuthInfo, AuthProviderConfig};
-use clientmgr_kube::{AuthProviderProblem, ConnectFailure};
+use clientmgr_kube::{ConnectError, ConnectErrorKind};
 
-use crate::support::{connect, everything, kubeconfig_of, server};
+use crate::support::{everything, failure, kubeconfig_of, server};
 
 /// What connecting with a provider of this configuration fails with.
-async fn problem(config: &[(&str, &str)]) -> AuthProviderProblem {
+async fn problem(config: &[(&str, &str)]) -> ConnectError {
     let server = server("east").await;
     let config = config.iter().map(|(field, value)| ((*field).into(), (*value).into())).collect();
     let provider = AuthProviderConfig { name: "oidc".into(), config, ..AuthProviderConfig::default() };
     let user = AuthInfo { auth_provider: Some(provider), ..AuthInfo::default() };
-    let error = connect(&kubeconfig_of(&server, user)).await.unwrap_err();
+    let error = failure(&kubeconfig_of(&server, user)).await;
     let told = everything(&error);
     assert!(!told.contains("sesame"), "{told}");
     assert!(std::error::Error::source(&error).is_none(), "{error:?}");
-    let ConnectFailure::AuthProvider(problem) = error.failure() else { panic!("{error:?}") };
-    assert_eq!(error.needs_other_configuration(), *problem != AuthProviderProblem::NotRenewed);
-    *problem
+    error
 }
 
 #[tokio::test]
 async fn a_provider_without_a_token_is_told() {
-    assert_eq!(problem(&[]).await, AuthProviderProblem::NoToken);
-    assert_eq!(problem(&[("id-token", ""), ("client-secret", "sesame")]).await, AuthProviderProblem::NoToken);
+    for config in [&[][..], &[("id-token", ""), ("client-secret", "sesame")]] {
+        let error = problem(config).await;
+        assert_eq!((error.kind(), error.needs_other_config()), (ConnectErrorKind::InvalidConfig, true));
+        assert_eq!(error.field(), Some("users[0].user.auth-provider.config.id-token"));
+    }
 }
 
 /// A JSON Web Token whose payload is `payload`, in Base64 for URLs.
@@ -46,7 +47,10 @@ async fn a_token_that_kube_cannot_read_is_not_quoted() {
         token(r#"{"exp":4102444800}"#).replace("sesame", "\n"),
     ];
     for token in tokens {
-        assert_eq!(problem(&[("id-token", &token)]).await, AuthProviderProblem::MalformedToken, "{token}");
+        let error = problem(&[("id-token", &token)]).await;
+        assert_eq!((error.kind(), error.needs_other_config()), (ConnectErrorKind::NoCredentials, true), "{token}");
+        let expected = "the id-token of the authentication provider is not a usable JSON Web Token";
+        assert!(error.to_string().ends_with(expected), "{error}");
     }
 }
 
@@ -54,14 +58,15 @@ async fn a_token_that_kube_cannot_read_is_not_quoted() {
 #[tokio::test]
 async fn what_a_token_that_has_ended_lacks_for_its_renewal_is_told() {
     let ended = token(r#"{"exp":1}"#);
-    let found = problem(&[("id-token", &ended)]).await;
-    assert_eq!(found, AuthProviderProblem::NotRenewable { field: "idp-issuer-url" });
+    let lacks = "the id-token has ended and the authentication provider has no usable idp-issuer-url to renew it with";
+    assert!(problem(&[("id-token", &ended)]).await.to_string().ends_with(lacks));
 
     let means = |issuer: &'static str| {
         [("idp-issuer-url", issuer), ("refresh-token", "sesame"), ("client-id", "me"), ("client-secret", "sesame")]
     };
     let with = |issuer| [&[("id-token", ended.as_str())][..], &means(issuer)].concat();
-    let found = problem(&with("https://sesame sesame")).await;
-    assert_eq!(found, AuthProviderProblem::NotRenewable { field: "idp-issuer-url" });
-    assert_eq!(problem(&with("https://127.0.0.1:1")).await, AuthProviderProblem::NotRenewed);
+    assert!(problem(&with("https://sesame sesame")).await.to_string().ends_with(lacks));
+    let error = problem(&with("https://127.0.0.1:1")).await;
+    assert!(error.to_string().ends_with("the authentication provider got no new token from its issuer"), "{error}");
+    assert!(!error.needs_other_config());
 }

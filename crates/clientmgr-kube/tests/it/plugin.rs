@@ -4,11 +4,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::ApiServer;
+use clientmgr_fake::apiserver::TestServer;
+use clientmgr_kube::ConnectErrorKind;
 use clientmgr_kube::kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode, Kubeconfig};
-use clientmgr_kube::{ConnectError, ConnectFailure, PluginProblem};
 
-use crate::support::{SOON, builder, connect, fleet_with, key, kubeconfig, kubeconfig_of, served, server};
+use crate::support::{
+    SOON, assert_refused, builder, connect, failure, fleet_with, holds, key, kubeconfig, kubeconfig_of, served, server,
+    snapshot,
+};
 
 const V1: &str = "client.authentication.k8s.io/v1";
 
@@ -17,6 +20,7 @@ fn script(text: &str) -> ExecConfig {
         api_version: Some(V1.into()),
         command: Some("/bin/sh".into()),
         args: Some(vec!["-c".into(), text.into()]),
+        interactive_mode: Some(ExecInteractiveMode::Never),
         ..ExecConfig::default()
     }
 }
@@ -35,7 +39,7 @@ fn printing(status: &str) -> String {
     format!(r#"echo '{{"apiVersion":"{V1}","kind":"ExecCredential","status":{{{status}}}}}'"#)
 }
 
-fn token_of(server: &ApiServer) -> String {
+fn token_of(server: &TestServer) -> String {
     server.admin().token().unwrap().to_owned()
 }
 
@@ -48,12 +52,15 @@ fn runs(file: &Path) -> usize {
     std::fs::read_to_string(file).unwrap_or_default().lines().count()
 }
 
-async fn plugin_problem(exec: ExecConfig) -> PluginProblem {
-    let error = connect(&nowhere(exec)).await.unwrap_err();
-    match error.failure() {
-        ConnectFailure::Plugin(problem) => problem.clone(),
-        other => panic!("not a problem of the plugin: {other:?}"),
-    }
+/// Asserts that the plugin `exec` gives no credentials, in these words.
+async fn assert_no_credentials(exec: ExecConfig, text: &str) {
+    assert_refused(&nowhere(exec), ConnectErrorKind::NoCredentials, "", text).await;
+}
+
+/// Asserts that the plugin `exec` is not run, for what this field of it says.
+async fn assert_not_run(exec: ExecConfig, field: &str, text: &str) {
+    let field = format!("users[0].user.exec.{field}");
+    assert_refused(&nowhere(exec), ConnectErrorKind::InvalidConfig, &field, text).await;
 }
 
 #[tokio::test]
@@ -63,7 +70,7 @@ async fn a_plugin_runs_once_for_a_connection() {
     let file = directory.path().join("runs");
     let exec = script(&counting(&file, &printing(&format!(r#""token":"{}""#, token_of(&server)))));
     let (fleet, key) = fleet_with(&kubeconfig_of(&server, with(exec)));
-    fleet.connect(&key).await.unwrap();
+    fleet.wait_connected(&key).await.unwrap();
     served(&fleet, &key).await.client.apiserver_version().await.unwrap();
     assert_eq!(runs(&file), 1);
     fleet.reconnect(&key).await.unwrap();
@@ -85,10 +92,10 @@ async fn a_plugin_may_give_a_certificate() {
     let mut exec = script("printf '%s' \"$CREDENTIAL\"");
     exec.env = Some(vec![[("name".into(), "CREDENTIAL".into()), ("value".into(), text)].into()]);
     let (fleet, key) = fleet_with(&kubeconfig_of(&server, with(exec)));
-    fleet.connect(&key).await.unwrap();
+    fleet.wait_connected(&key).await.unwrap();
     assert_eq!(server.requests()[0].user.as_deref(), Some("alice"));
-    let until = served(&fleet, &key).await.client.valid_until().expect("the certificate's end");
-    assert_eq!(until.to_string(), "2100-01-01T00:00:00Z");
+    let until = snapshot(&fleet, &key).credentials_expire_at.expect("the certificate's end");
+    assert!(until < "2100-01-01T00:00:00Z".parse().unwrap(), "the certificate ends before the plugin says: {until}");
 }
 
 #[tokio::test]
@@ -134,8 +141,8 @@ async fn contexts_that_share_a_plugin_tell_it_each_of_their_own_cluster() {
     let fleet = builder().build();
     fleet.add_contexts(&both);
     for _ in 0..2 {
-        for (cluster, outcome) in fleet.connect_all().await {
-            outcome.unwrap_or_else(|error| panic!("{cluster}: {error}"));
+        for cluster in fleet.clusters() {
+            fleet.wait_connected(&cluster).await.unwrap();
             fleet.reconnect(&cluster).await.unwrap();
         }
     }
@@ -145,10 +152,10 @@ async fn contexts_that_share_a_plugin_tell_it_each_of_their_own_cluster() {
 #[tokio::test]
 async fn a_plugin_that_is_not_installed_is_an_error() {
     let exec = ExecConfig { command: Some("no-such-plugin-anywhere".into()), ..script("") };
-    let problem = plugin_problem(exec).await;
-    assert!(matches!(&problem, PluginProblem::NotInstalled { command } if command == "no-such-plugin-anywhere"));
+    assert_no_credentials(exec, "the credential plugin \"no-such-plugin-anywhere\" is not installed").await;
     for command in [None, Some(String::new())] {
-        assert!(matches!(plugin_problem(ExecConfig { command, ..script("") }).await, PluginProblem::NoCommand));
+        let exec = ExecConfig { command, ..script("") };
+        assert_not_run(exec, "command", "a credential plugin needs a command").await;
     }
 }
 
@@ -156,18 +163,19 @@ async fn a_plugin_that_is_not_installed_is_an_error() {
 async fn a_plugin_that_cannot_be_started_is_an_error() {
     let directory = ExecConfig { command: Some("/".into()), ..script("") };
     let nul = ExecConfig { args: Some(vec!["a\0b".into()]), ..script("") };
-    for exec in [directory, nul] {
-        let problem = plugin_problem(exec).await;
-        assert!(matches!(problem, PluginProblem::NotStarted { .. }), "{problem:?}");
+    for (exec, command) in [(directory, "/"), (nul, "/bin/sh")] {
+        let error = failure(&nowhere(exec)).await;
+        assert_eq!(error.kind(), ConnectErrorKind::NoCredentials);
+        let expected = format!("cluster east: the credential plugin {command:?} cannot be started");
+        assert_eq!(error.to_string(), expected);
     }
 }
 
 #[tokio::test]
 async fn a_plugin_that_fails_is_an_error_with_its_code() {
-    let problem = plugin_problem(script("echo sesame; echo sesame >&2; exit 3")).await;
-    assert_eq!(problem.to_string(), "the credential plugin \"/bin/sh\" failed with exit code 3");
-    let problem = plugin_problem(script("kill -9 $$")).await;
-    assert!(matches!(problem, PluginProblem::Failed { code: None, .. }), "{problem:?}");
+    let exec = script("echo sesame; echo sesame >&2; exit 3");
+    assert_no_credentials(exec, "the credential plugin \"/bin/sh\" failed with exit code 3").await;
+    assert_no_credentials(script("kill -9 $$"), "the credential plugin \"/bin/sh\" failed: a signal ended it").await;
 }
 
 #[tokio::test]
@@ -194,11 +202,10 @@ async fn a_plugin_that_prints_something_else_is_an_error() {
         ),
     ];
     for (text, expected) in table {
-        let problem = plugin_problem(script(text)).await;
-        assert_eq!(problem.to_string(), format!("the credential plugin \"/bin/sh\" printed {expected}"), "{text}");
+        assert_no_credentials(script(text), &format!("the credential plugin \"/bin/sh\" printed {expected}")).await;
     }
-    let problem = plugin_problem(script(&printing(r#""token":"a b""#))).await;
-    assert!(matches!(problem, PluginProblem::Token { .. }), "{problem:?}");
+    let exec = script(&printing(r#""token":"a b""#));
+    assert_no_credentials(exec, "the token of the credential plugin \"/bin/sh\" cannot be used").await;
 }
 
 #[tokio::test]
@@ -216,44 +223,50 @@ async fn reading_what_a_plugin_printed_delays_nobody() {
         lines.push(format!("{next}: &{next} [{}]", [format!("*{last}").as_str(); 9].join(",")));
     }
     let bomb = lines.join("\n");
-    let reading = plugin_problem(script(&format!("printf '%s' '{bomb}'")));
+    let bomb = nowhere(script(&format!("printf '%s' '{bomb}'")));
+    let reading = failure(&bomb);
     let mut reading = std::pin::pin!(reading);
     let (begun, mut longest) = (std::time::Instant::now(), Duration::ZERO);
-    let problem = loop {
+    let error = loop {
         let before = std::time::Instant::now();
         let polled = futures::poll!(reading.as_mut());
         longest = longest.max(before.elapsed());
-        if let std::task::Poll::Ready(problem) = polled {
-            break problem;
+        if let std::task::Poll::Ready(error) = polled {
+            break error;
         }
         tokio::task::yield_now().await;
     };
-    assert!(matches!(problem, PluginProblem::NoCredential { .. }), "{problem:?}");
+    assert!(error.to_string().contains("printed no ExecCredential"), "{error:?}");
     let all = begun.elapsed();
     assert!(longest < all / 2, "polled for {longest:?} of {all:?}");
 }
 
 #[tokio::test]
 async fn a_plugin_that_prints_without_end_is_an_error() {
-    let problem = plugin_problem(script("exec cat /dev/zero")).await;
-    assert!(matches!(problem, PluginProblem::TooMuchOutput { .. }), "{problem:?}");
+    let text = "the credential plugin \"/bin/sh\" printed more than 1048576 bytes";
+    assert_no_credentials(script("exec cat /dev/zero"), text).await;
 }
 
 #[tokio::test]
 async fn a_plugin_of_an_unknown_version_is_not_run() {
-    for version in [None, Some("client.authentication.k8s.io/v1alpha1"), Some("")] {
+    let none = "a credential plugin needs an apiVersion: client.authentication.k8s.io/v1";
+    let other = "the apiVersion is not supported: use client.authentication.k8s.io/v1, or v1beta1 of it";
+    for (version, text) in [(None, none), (Some("client.authentication.k8s.io/v1alpha1"), other), (Some(""), none)] {
         let exec = ExecConfig { api_version: version.map(Into::into), ..script("exit 3") };
-        assert!(matches!(plugin_problem(exec).await, PluginProblem::ApiVersion { .. }), "{version:?}");
+        assert_not_run(exec, "apiVersion", text).await;
     }
 }
 
 #[tokio::test]
 async fn a_plugin_that_needs_a_terminal_is_not_run() {
     let exec = ExecConfig { interactive_mode: Some(ExecInteractiveMode::Always), ..script("exit 3") };
-    assert!(matches!(plugin_problem(exec).await, PluginProblem::NeedsTerminal { .. }));
+    let text = "the credential plugin asks for a terminal, which there is none of: use the interactiveMode Never";
+    assert_not_run(exec, "interactiveMode", text).await;
+    let text = "a credential plugin needs an interactiveMode: Never or IfAvailable";
+    assert_not_run(ExecConfig { interactive_mode: None, ..script("exit 3") }, "interactiveMode", text).await;
     // And one that only would like one gets none, nor anything to read.
     let exec = ExecConfig { interactive_mode: Some(ExecInteractiveMode::IfAvailable), ..script("cat; exit 3") };
-    assert!(matches!(plugin_problem(exec).await, PluginProblem::Failed { code: Some(3), .. }));
+    assert_no_credentials(exec, "the credential plugin \"/bin/sh\" failed with exit code 3").await;
 }
 
 #[tokio::test]
@@ -265,17 +278,16 @@ async fn a_plugin_that_hangs_is_killed_and_delays_no_other() {
     let fleet = builder().connect_deadline(Duration::from_secs(2)).build();
     fleet.add_contexts(&server.kubeconfig().merge(hanging).unwrap());
 
-    let outcomes = fleet.connect_all().await;
-    let [(_, hanging), (_, good)] = &outcomes[..] else { panic!("two clusters") };
-    assert!(good.is_ok(), "{good:?}");
-    assert!(hanging.as_ref().is_err_and(ConnectError::is_timeout), "{hanging:?}");
+    let (good, east) = (key("good"), key("east"));
+    let (good, hanging) = futures::future::join(fleet.wait_connected(&good), fleet.wait_connected(&east)).await;
+    good.unwrap();
+    assert_eq!(hanging.unwrap_err().kind(), ConnectErrorKind::Timeout);
+    fleet.remove(&east);
     let pid = std::fs::read_to_string(pid).unwrap();
     let process = Path::new("/proc").join(pid.trim());
     if Path::new("/proc/self").exists() {
         // Killed at once, and reaped by the runtime a moment later.
-        while process.exists() {
-            tokio::task::yield_now().await;
-        }
+        holds("the plugin is gone", || !process.exists()).await;
     }
 }
 
@@ -283,80 +295,43 @@ async fn a_plugin_that_hangs_is_killed_and_delays_no_other() {
 async fn a_plugin_is_killed_when_its_cluster_is_removed() {
     let directory = tempfile::tempdir().unwrap();
     let started = directory.path().join("started");
-    let exec = script(&format!("echo > '{}'; exec sleep 3600", started.display()));
+    let exec = script(&format!("echo $$ > '{}.new'; mv '{0}.new' '{0}'; exec sleep 3600", started.display()));
     let fleet = builder().build();
     fleet.add_contexts(&nowhere(exec));
-    let remover = async {
-        while !started.exists() {
-            tokio::task::yield_now().await;
-        }
-        fleet.remove(&key("east"));
-    };
-    let (outcome, ()) = futures::future::join(fleet.connect(&key("east")), remover).await;
-    assert!(matches!(outcome.unwrap_err().failure(), ConnectFailure::Removed));
+    holds("the plugin runs", || started.exists()).await;
+    fleet.remove(&key("east"));
+    let error = fleet.wait_connected(&key("east")).await.unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::NotFound);
+    holds("the plugin is gone", || !process_in(&started).exists()).await;
 }
 
-#[tokio::test]
-async fn a_token_that_expires_is_issued_anew_without_a_new_connection() {
-    let server = server("east").await;
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("runs");
-    // Within the minute in which it is renewed early, so every request calls for a renewal.
-    let soon = (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(45)).to_string();
-    let status = format!(r#""token":"{}","expirationTimestamp":"{soon}""#, token_of(&server));
-    let exec = script(&counting(&file, &printing(&status)));
-    let (fleet, key) = fleet_with(&kubeconfig_of(&server, with(exec)));
-    let revision = fleet.connect(&key).await.unwrap();
-    let connection = served(&fleet, &key).await;
-    connection.client.apiserver_version().await.unwrap();
-    assert_eq!(runs(&file), 1, "not again within five seconds");
-
-    pass(Duration::from_secs(6)).await;
-    connection.client.apiserver_version().await.unwrap();
-    while runs(&file) < 2 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(served(&fleet, &key).await.revision, revision);
-}
-
-#[tokio::test]
-async fn a_renewal_that_fails_is_told_by_its_type_and_does_not_end_the_client() {
-    let server = server("east").await;
-    let directory = tempfile::tempdir().unwrap();
-    let broken = directory.path().join("broken");
-    let soon = (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(1)).to_string();
-    let status = format!(r#""token":"{}","expirationTimestamp":"{soon}""#, token_of(&server));
-    let exec = script(&format!("test -e '{}' && exit 3; {}", broken.display(), printing(&status)));
-    let (fleet, key) = fleet_with(&kubeconfig_of(&server, with(exec)));
-    fleet.connect(&key).await.unwrap();
-    std::fs::write(&broken, "").unwrap();
-    while jiff::Timestamp::now() < soon.parse().unwrap() {
-        tokio::task::yield_now().await;
-    }
-
-    pass(Duration::from_secs(6)).await;
-    let error = fleet.check(&key).await.unwrap_err();
-    assert!(matches!(error.failure(), ConnectFailure::Plugin(PluginProblem::Failed { .. })), "{error:?}");
-    std::fs::remove_file(&broken).unwrap();
-    pass(Duration::from_secs(6)).await;
-    fleet.check(&key).await.unwrap();
+/// The process whose id a plugin wrote.
+fn process_in(file: &Path) -> std::path::PathBuf {
+    let id = std::fs::read_to_string(file).unwrap();
+    // Where there is no such directory nothing exists in it.
+    Path::new("/proc").join(id.trim())
 }
 
 #[tokio::test]
 async fn a_plugin_that_always_hangs_reads_the_same_each_time() {
     let fleet = builder().connect_deadline(SOON).build();
     fleet.add_contexts(&nowhere(script("exec sleep 3600")));
-    for _ in 0..5 {
-        let error = fleet.connect(&key("east")).await.unwrap_err();
-        assert!(error.is_timeout(), "{error:?}");
+    for _ in 0..3 {
+        let error = fleet.reconnect(&key("east")).await.unwrap_err();
+        assert_eq!(error.kind(), ConnectErrorKind::Timeout);
         let expected = "cluster east: the credential plugin \"/bin/sh\" did not answer within 300ms";
         assert_eq!(error.to_string(), expected);
     }
 }
 
-/// Lets the monotonic clock run ahead. Real sockets and processes wait for nothing meanwhile.
-async fn pass(time: Duration) {
-    tokio::time::pause();
-    tokio::time::advance(time).await;
-    tokio::time::resume();
+#[tokio::test]
+async fn plugins_that_hang_leave_room_for_others_to_start() {
+    let server = server("good").await;
+    let fleet = builder().concurrent_starts(1).build();
+    for number in 0..8 {
+        let hanging = clientmgr_kube::ClusterConfig::from_kubeconfig(&nowhere(script("exec sleep 3600")), "east");
+        fleet.upsert(format!("hanging-{number}"), hanging);
+    }
+    fleet.add_contexts(&server.kubeconfig());
+    fleet.wait_connected(&key("good")).await.unwrap();
 }

@@ -3,24 +3,25 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use clientmgr_fake::apiserver::{ApiServer, Fault, Logged, Requests};
+use clientmgr_fake::apiserver::{Fault, Requests, TestServer};
 use clientmgr_kube::kube::config::Kubeconfig;
+use clientmgr_kube::{Revoked, RevokedReason};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
-use crate::support::{PATIENCE, connect, fleet_with, served};
+use crate::support::{PATIENCE, connect, fleet_with, logged, served};
 
 /// A server, and a door before it that counts who is inside.
 struct Counted {
-    server: ApiServer,
+    server: TestServer,
     door: SocketAddr,
     inside: Arc<()>,
 }
 
 impl Counted {
     async fn start() -> Self {
-        let server = ApiServer::builder().name("east").plain_http().start().await.unwrap();
+        let server = TestServer::builder().name("east").plain_http().start().await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (door, behind, inside) = (listener.local_addr().unwrap(), server.address(), Arc::new(()));
         let counter = Arc::downgrade(&inside);
@@ -65,7 +66,7 @@ async fn a_replaced_or_removed_connection_leaves_no_socket_and_no_task() {
     let counted = Counted::start().await;
     let before = counted.census();
     let (fleet, east) = fleet_with(&counted.kubeconfig());
-    fleet.connect(&east).await.unwrap();
+    fleet.wait_connected(&east).await.unwrap();
     let connected = counted.census();
     assert_eq!(connected.0, 1);
 
@@ -76,6 +77,9 @@ async fn a_replaced_or_removed_connection_leaves_no_socket_and_no_task() {
     served(&fleet, &east).await.client.apiserver_version().await.unwrap();
 
     fleet.remove(&east);
+    // What is left is the fleet's own.
+    counted.comes_down_to((0, before.1 + 1)).await;
+    drop(fleet);
     counted.comes_down_to(before).await;
 }
 
@@ -83,19 +87,35 @@ async fn a_replaced_or_removed_connection_leaves_no_socket_and_no_task() {
 async fn an_attempt_that_fails_or_is_dropped_leaves_no_socket_and_no_task() {
     let counted = Counted::start().await;
     let before = counted.census();
-    let failing = counted.server.inject(Fault::InternalError.on(Requests::any()));
+    let failing = counted.server.inject(Fault::InternalError);
     connect(&counted.kubeconfig()).await.unwrap_err();
     failing.lift();
     counted.comes_down_to(before).await;
 
-    let _hanging = counted.server.inject(Fault::NeverAnswer.on(Requests::any()));
+    let _hanging = counted.server.inject(Fault::NeverAnswer);
     let marker = counted.server.marker();
+    let (fleet, _) = fleet_with(&counted.kubeconfig());
+    logged(&counted.server, Requests::any().since(marker)).await;
+    drop(fleet);
+    counted.comes_down_to(before).await;
+}
+
+#[tokio::test]
+async fn after_a_shutdown_nothing_is_left_and_open_clients_are_revoked() {
+    let counted = Counted::start().await;
+    let before = counted.census();
     let (fleet, east) = fleet_with(&counted.kubeconfig());
-    {
-        let connecting = std::pin::pin!(fleet.connect(&east));
-        let arrived = std::pin::pin!(counted.server.wait_for(Logged::any().since(marker)));
-        futures::future::select(connecting, arrived).await;
-    }
+    fleet.wait_connected(&east).await.unwrap();
+    let client = served(&fleet, &east).await.client;
+    fleet.shutdown().await;
+    let error = client.apiserver_version().await.unwrap_err();
+    assert_eq!(Revoked::find(&error).map(|revoked| revoked.reason), Some(RevokedReason::ShutDown));
+    let error = fleet.wait_connected(&east).await.unwrap_err();
+    assert_eq!(error.to_string(), "cluster east: the fleet was shut down");
+    fleet.add_contexts(&counted.kubeconfig());
+    assert!(fleet.clusters().is_empty());
+    drop(client);
+    // The tasks have ended; the door closes a moment later.
     counted.comes_down_to(before).await;
 }
 
@@ -104,7 +124,7 @@ async fn a_fleet_that_is_dropped_leaves_no_socket_and_no_task() {
     let counted = Counted::start().await;
     let before = counted.census();
     let (fleet, east) = fleet_with(&counted.kubeconfig());
-    fleet.connect(&east).await.unwrap();
+    fleet.wait_connected(&east).await.unwrap();
     drop(fleet);
     counted.comes_down_to(before).await;
 }

@@ -1,14 +1,16 @@
-//! What the tests share: servers, kubeconfigs for them, fleets with short deadlines.
+//! What the tests share: servers, kubeconfigs for them, fleets with short deadlines, and waiting with a deadline.
 
 use std::error::Error;
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{ApiServer, Credential};
+use base64::Engine;
+use clientmgr_fake::apiserver::{Credential, Logged, RequestRecord, Requests, TestServer};
 use clientmgr_kube::kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use clientmgr_kube::{
-    ClientProvider, ConnectError, ConnectFailure, ConnectedAt, Connection, Endpoint, Fleet, FleetBuilder,
-    KubeconfigProblem, NamespacedName, ProviderError,
+    ClientProvider, ClusterConfig, ClusterSnapshot, ConnectError, ConnectErrorKind, ConnectedAt, Connection, Fleet,
+    FleetBuilder, NamespacedName, ProviderError,
 };
+use futures::StreamExt;
 
 /// Long enough for a machine under load: for what is expected to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -16,8 +18,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// For what is expected not to happen.
 pub(crate) const SOON: Duration = Duration::from_millis(300);
 
-pub(crate) async fn server(name: &str) -> ApiServer {
-    ApiServer::builder().name(name).start().await.unwrap()
+pub(crate) async fn server(name: &str) -> TestServer {
+    TestServer::builder().name(name).start().await.unwrap()
 }
 
 pub(crate) fn key(name: &str) -> NamespacedName {
@@ -28,15 +30,19 @@ pub(crate) fn builder() -> FleetBuilder {
     Fleet::builder().connect_deadline(PATIENCE).request_deadline(PATIENCE)
 }
 
-pub(crate) fn endpoint(server: &ApiServer, credential: &Credential) -> Endpoint {
-    Endpoint::from_kubeconfig(&server.kubeconfig_for(credential), server.name())
+pub(crate) fn config(server: &TestServer, credential: &Credential) -> ClusterConfig {
+    ClusterConfig::from_kubeconfig(&server.kubeconfig_for(credential), server.name())
 }
 
-/// A fleet of these servers, each by its administrator; nothing is connected.
-pub(crate) fn fleet_of(servers: &[&ApiServer]) -> Fleet {
-    let fleet = builder().build();
+/// A fleet of these servers, each by its administrator.
+pub(crate) fn fleet_of(servers: &[&TestServer]) -> Fleet {
+    add(builder().build(), servers)
+}
+
+/// Adds these servers, each by its administrator.
+pub(crate) fn add(fleet: Fleet, servers: &[&TestServer]) -> Fleet {
     for server in servers {
-        fleet.upsert(key(server.name()), endpoint(server, &server.admin()));
+        fleet.upsert(key(server.name()), config(server, &server.admin()));
     }
     fleet
 }
@@ -59,10 +65,24 @@ pub(crate) fn kubeconfig(edit: impl FnOnce(&mut Cluster, &mut AuthInfo)) -> Kube
 }
 
 /// The kubeconfig of a server, with another user in the place of the administrator.
-pub(crate) fn kubeconfig_of(server: &ApiServer, user: AuthInfo) -> Kubeconfig {
+pub(crate) fn kubeconfig_of(server: &TestServer, user: AuthInfo) -> Kubeconfig {
     let mut kubeconfig = server.kubeconfig();
     kubeconfig.auth_infos[0].auth_info = Some(user);
     kubeconfig
+}
+
+/// A client certificate as a kubeconfig embeds it, for tests of what else is wrong.
+pub(crate) fn certificate() -> String {
+    base64::engine::general_purpose::STANDARD.encode(issued().certificate_pem().unwrap())
+}
+
+/// A client key as a kubeconfig embeds it, for tests of what else is wrong.
+pub(crate) fn private_key() -> String {
+    base64::engine::general_purpose::STANDARD.encode(issued().key_pem().unwrap())
+}
+
+fn issued() -> Credential {
+    TestServer::builder().start_without_socket().unwrap().issue_certificate("somebody", PATIENCE).unwrap()
 }
 
 /// A fleet of the one context that `kubeconfig` has.
@@ -76,16 +96,22 @@ pub(crate) fn fleet_with(kubeconfig: &Kubeconfig) -> (Fleet, NamespacedName) {
 /// Connects the one context that `kubeconfig` has.
 pub(crate) async fn connect(kubeconfig: &Kubeconfig) -> Result<ConnectedAt, ConnectError> {
     let (fleet, key) = fleet_with(kubeconfig);
-    fleet.connect(&key).await
+    fleet.wait_connected(&key).await
 }
 
-/// What is wrong with a kubeconfig, as connecting tells it.
-pub(crate) async fn problem(kubeconfig: &Kubeconfig) -> KubeconfigProblem {
-    let error = connect(kubeconfig).await.unwrap_err();
-    match error.failure() {
-        ConnectFailure::Kubeconfig(problem) => problem.clone(),
-        other => panic!("not a problem of the kubeconfig: {other:?}"),
-    }
+/// What connecting the one context that `kubeconfig` has, `east`, fails with.
+pub(crate) async fn failure(kubeconfig: &Kubeconfig) -> ConnectError {
+    connect(kubeconfig).await.unwrap_err()
+}
+
+/// Asserts that connecting fails with an error of this kind, about this field (empty: none), in these words.
+pub(crate) async fn assert_refused(kubeconfig: &Kubeconfig, kind: ConnectErrorKind, field: &str, text: &str) {
+    let error = failure(kubeconfig).await;
+    let place = if field.is_empty() { String::new() } else { format!("{field}: ") };
+    assert_eq!(error.to_string(), format!("cluster east: {place}{text}"), "{error:?}");
+    assert_eq!((error.kind(), error.field()), (kind, Some(field).filter(|field| !field.is_empty())), "{error:?}");
+    let is_for_good = matches!(kind, ConnectErrorKind::InvalidConfig | ConnectErrorKind::DeniedByPolicy);
+    assert_eq!(error.needs_other_config(), is_for_good, "{error:?}");
 }
 
 pub(crate) async fn served(fleet: &Fleet, key: &NamespacedName) -> Connection<kube::Client, ConnectedAt> {
@@ -101,6 +127,49 @@ pub(crate) async fn unavailable(fleet: &Fleet, key: &NamespacedName) -> ConnectE
         }
         other => panic!("not unavailable: {other:?}", other = other.map(|connection| connection.revision)),
     }
+}
+
+pub(crate) fn snapshot(fleet: &Fleet, key: &NamespacedName) -> ClusterSnapshot {
+    fleet.snapshot(key).expect("the fleet has the cluster")
+}
+
+/// Waits until the snapshot of a cluster is as `expected`.
+pub(crate) async fn until(
+    fleet: &Fleet,
+    key: &NamespacedName,
+    expected: impl Fn(&ClusterSnapshot) -> bool,
+) -> ClusterSnapshot {
+    let mut events = fleet.events();
+    let waiting = async {
+        loop {
+            events.next().await.expect("the fleet is alive");
+            if let Some(snapshot) = fleet.snapshot(key).filter(&expected) {
+                return snapshot;
+            }
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    waited.unwrap_or_else(|_| panic!("not as expected: {:?}", fleet.snapshot(key)))
+}
+
+/// Waits for a request in the log.
+pub(crate) async fn logged(server: &TestServer, requests: impl Into<Requests<Logged>>) -> RequestRecord {
+    within(server.wait_for(requests)).await
+}
+
+/// Awaits what is expected to happen.
+pub(crate) async fn within<T>(expected: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, expected).await.expect("in time")
+}
+
+/// Yields until `holds`, for what nothing announces.
+pub(crate) async fn holds(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "not in time: {what}");
 }
 
 /// An error and all its sources, shown and debugged: whatever a log could get to see of it.

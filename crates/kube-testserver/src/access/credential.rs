@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 
 use sha2::{Digest, Sha256};
 
-use crate::pki::authority::Issued;
+use crate::pki::issued::Issued;
 
 /// Who a request is made as.
 ///
@@ -128,8 +128,8 @@ impl fmt::Debug for Fingerprint {
 
 /// A token or client certificate the server accepts, with the user it stands for.
 ///
-/// It is made by the server ([`issue_token`](crate::ApiServer::issue_token),
-/// [`issue_certificate`](crate::ApiServer::issue_certificate)) and goes into a kubeconfig or a client. Debug
+/// It is made by the server ([`issue_token`](crate::TestServer::issue_token),
+/// [`issue_certificate`](crate::TestServer::issue_certificate)) and goes into a kubeconfig or a client. Debug
 /// output shows the fingerprint and never the secret.
 #[derive(Clone)]
 pub struct Credential {

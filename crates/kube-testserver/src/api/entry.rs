@@ -80,11 +80,11 @@ impl Api {
         answer::answer(&self.shared, call).unwrap_or_else(|status| Reply::Whole(status.to_response()))
     }
 
-    /// Declares a custom resource, as a POST of its definition would.
+    /// Installs a custom resource, as a POST of its definition would.
     ///
     /// # Errors
     /// The Status such a POST is answered with.
-    pub(crate) fn declare(&self, definition: &Value) -> Result<(), Status> {
+    pub(crate) fn install(&self, definition: &Value) -> Result<(), Status> {
         let mut headers = HeaderMap::new();
         headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
         let call = Call {

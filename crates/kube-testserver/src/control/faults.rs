@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use crate::{
-    control::{orders::Rule, requests::Requests},
+    control::{orders::Order, requests::Requests},
     wire::{
         route::{RequestInfo, Verb},
         status::{Status, raw_response},
@@ -136,7 +136,7 @@ fn whole_seconds(duration: Duration) -> u64 {
 
 /// A fault with the requests it is for and how often it strikes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "a fault strikes only once it is given to `ApiServer::inject`"]
+#[must_use = "a fault strikes only once it is given to `TestServer::inject`"]
 pub struct Injection {
     pub(crate) fault: Fault,
     pub(crate) requests: Requests,
@@ -184,7 +184,7 @@ impl ConnectionFault {
 
 /// A connection fault and how often it strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "a fault strikes only once it is given to `ApiServer::inject_on_connect`"]
+#[must_use = "a fault strikes only once it is given to `TestServer::inject_on_connect`"]
 pub struct ConnectionInjection {
     pub(crate) fault: ConnectionFault,
     pub(crate) times: Option<u32>,
@@ -197,8 +197,8 @@ impl From<ConnectionFault> for ConnectionInjection {
 }
 
 /// Which of the standing faults a request meets: the first that applies to it.
-pub(crate) fn choose(rules: &[Rule<Injection>], info: &RequestInfo, user: Option<&str>) -> Option<usize> {
-    rules.iter().position(|rule| rule.order.fault.applies_to(info) && rule.order.requests.matches(info, user))
+pub(crate) fn choose(orders: &[Order<Injection>], info: &RequestInfo, user: Option<&str>) -> Option<usize> {
+    orders.iter().position(|order| order.what.fault.applies_to(info) && order.what.requests.matches(info, user))
 }
 
 #[cfg(test)]
@@ -206,7 +206,7 @@ mod tests {
     use http::Method;
 
     use super::*;
-    use crate::control::orders::Rules;
+    use crate::control::orders::Orders;
 
     fn info(target: &str) -> RequestInfo {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -214,11 +214,11 @@ mod tests {
     }
 
     fn chosen(injections: &[Injection], target: &str) -> Option<Fault> {
-        let rules = Rules::default();
+        let orders = Orders::default();
         for injection in injections {
-            rules.add(injection.clone(), injection.times);
+            orders.add(injection.clone(), injection.times);
         }
-        rules.take(|rules| choose(rules, &info(target), Some("alice"))).map(|injection| injection.fault)
+        orders.take(|orders| choose(orders, &info(target), Some("alice"))).map(|injection| injection.fault)
     }
 
     const LIST: &str = "/api/v1/configmaps";

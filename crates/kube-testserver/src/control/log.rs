@@ -14,7 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::authn::Identity,
-    control::record::{EndReason, Ended, Logged, Marker, RequestRecord},
+    control::{
+        record::{EndReason, Ended, Marker, RequestRecord},
+        requests::{Logged, Requests},
+    },
     wire::route::RequestInfo,
 };
 
@@ -101,17 +104,17 @@ impl Log {
     }
 
     /// The records that match, oldest first.
-    pub(crate) fn matching(&self, filter: &Logged) -> Vec<RequestRecord> {
-        self.lock().kept.iter().filter(|record| filter.matches(record)).cloned().collect()
+    pub(crate) fn matching(&self, filter: &Requests<Logged>) -> Vec<RequestRecord> {
+        self.lock().kept.iter().filter(|record| filter.matches_record(record)).cloned().collect()
     }
 
     /// The oldest record that matches, as soon as there is one.
-    pub(crate) async fn wait_for(&self, filter: &Logged) -> RequestRecord {
+    pub(crate) async fn wait_for(&self, filter: &Requests<Logged>) -> RequestRecord {
         loop {
             // Listening starts before looking: what happens in between wakes us again.
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            let found = self.lock().kept.iter().find(|record| filter.matches(record)).cloned();
+            let found = self.lock().kept.iter().find(|record| filter.matches_record(record)).cloned();
             if let Some(record) = found {
                 return record;
             }
@@ -186,7 +189,7 @@ mod tests {
     }
 
     fn reason(log: &Log, sequence: u64) -> Option<EndReason> {
-        log.matching(&Logged::any()).iter().find(|record| record.sequence == sequence)?.ended.map(|e| e.reason)
+        log.matching(&Requests::any().into()).iter().find(|record| record.sequence == sequence)?.ended.map(|e| e.reason)
     }
 
     #[test]
@@ -211,7 +214,7 @@ mod tests {
             arrive(&log, path, &cut).ended(EndReason::Complete);
         }
         first.answered(200); // no longer kept: nothing to update, nothing else touched
-        let kept: Vec<_> = log.matching(&Logged::any()).iter().map(|r| (r.sequence, r.status)).collect();
+        let kept: Vec<_> = log.matching(&Requests::any().into()).iter().map(|r| (r.sequence, r.status)).collect();
         assert_eq!((kept, log.lost()), (vec![(1, None), (2, None)], 1));
     }
 
@@ -222,16 +225,16 @@ mod tests {
         answered.answered(200);
         let marker = log.marker();
         let arrived = arrive(&log, "/b", &cut);
-        let count = |filter: Logged| log.matching(&filter).len();
-        assert_eq!(count(Logged::any()), 2);
-        assert_eq!(count(Logged::any().since(marker)), 1);
-        assert_eq!(count(Logged::any().answered()), 1);
-        assert_eq!(count(Logged::any().status(200)), 1);
-        assert_eq!(count(Logged::any().status(404)), 0);
-        assert_eq!(count(Logged::any().ended()), 0);
-        assert_eq!(count(Logged::any().with(Fingerprint::of_token("t"))), 0);
+        let count = |filter: Requests<Logged>| log.matching(&filter).len();
+        assert_eq!(count(Requests::any().into()), 2);
+        assert_eq!(count(Requests::any().since(marker)), 1);
+        assert_eq!(count(Requests::any().answered()), 1);
+        assert_eq!(count(Requests::any().status(200)), 1);
+        assert_eq!(count(Requests::any().status(404)), 0);
+        assert_eq!(count(Requests::any().ended()), 0);
+        assert_eq!(count(Requests::any().with(Fingerprint::of_token("t"))), 0);
         drop((answered, arrived));
-        assert_eq!(count(Logged::any().ended()), 2);
+        assert_eq!(count(Requests::any().ended()), 2);
     }
 
     #[tokio::test]
@@ -239,7 +242,7 @@ mod tests {
         let (log, cut) = (Arc::new(Log::new(10)), CancellationToken::new());
         drop(arrive(&log, "/past", &cut));
         assert_eq!(log.wait_for(&Requests::under("/past").into()).await.sequence, 0);
-        let future = Logged::from(Requests::under("/future")).answered();
+        let future = Requests::under("/future").answered();
         let (found, ()) = tokio::join!(log.wait_for(&future), async {
             let entry = arrive(&log, "/future", &cut);
             tokio::task::yield_now().await;

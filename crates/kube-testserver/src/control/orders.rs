@@ -1,77 +1,78 @@
-//! Standing orders to the server: kept in the order given, used a number of times or until lifted. What an
-//! order means (a fault, a denial) is its type's business.
+//! Orders of a test to the server: kept in the order given, each for a number of uses or until it is lifted. What an order
+//! means (a fault, a denial) is decided by its type.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-/// One standing order.
+/// One order.
 #[derive(Debug)]
-pub(crate) struct Rule<T> {
-    pub(crate) order: T,
+pub(crate) struct Order<T> {
+    pub(crate) what: T,
     /// How many more times it is used; `None` is until lifted.
     left: Option<u32>,
-    standing: Standing,
+    handle: InjectionHandle,
 }
 
-impl<T> Rule<T> {
+impl<T> Order<T> {
     /// Whether it still has effect.
     fn in_force(&self) -> bool {
-        self.left != Some(0) && !self.standing.0.lifted.load(Ordering::SeqCst)
+        self.left != Some(0) && !self.handle.0.lifted.load(Ordering::SeqCst)
     }
 }
 
 /// The orders in force, oldest first.
 #[derive(Debug)]
-pub(crate) struct Rules<T> {
-    rules: Mutex<Vec<Rule<T>>>,
+pub(crate) struct Orders<T> {
+    orders: Mutex<Vec<Order<T>>>,
 }
 
-impl<T> Default for Rules<T> {
+impl<T> Default for Orders<T> {
     fn default() -> Self {
-        Self { rules: Mutex::new(Vec::new()) }
+        Self { orders: Mutex::new(Vec::new()) }
     }
 }
 
-impl<T: Clone> Rules<T> {
-    /// Adds an order behind the standing ones.
-    pub(crate) fn add(&self, order: T, times: Option<u32>) -> Standing {
-        let standing = Standing::default();
-        self.lock().push(Rule { order, left: times, standing: standing.clone() });
-        standing
+impl<T: Clone> Orders<T> {
+    /// Adds an order behind the others.
+    pub(crate) fn add(&self, order: T, times: Option<u32>) -> InjectionHandle {
+        let handle = InjectionHandle::default();
+        self.lock().push(Order { what: order, left: times, handle: handle.clone() });
+        handle
     }
 
     /// Uses the order at the index that `choose` picks, if it picks one.
-    pub(crate) fn take(&self, choose: impl FnOnce(&[Rule<T>]) -> Option<usize>) -> Option<T> {
-        let mut rules = self.lock();
-        rules.retain(Rule::in_force);
-        let index = choose(&rules)?;
-        let rule = rules.get_mut(index)?;
-        rule.standing.0.hits.fetch_add(1, Ordering::SeqCst);
-        if let Some(left) = &mut rule.left {
+    pub(crate) fn take(&self, choose: impl FnOnce(&[Order<T>]) -> Option<usize>) -> Option<T> {
+        let mut orders = self.lock();
+        orders.retain(Order::in_force);
+        let index = choose(&orders)?;
+        let order = orders.get_mut(index)?;
+        order.handle.0.hits.fetch_add(1, Ordering::SeqCst);
+        if let Some(left) = &mut order.left {
             *left = left.saturating_sub(1);
         }
-        Some(rule.order.clone())
+        Some(order.what.clone())
     }
 
     /// Whether `choose` picks an order. None is used by it.
-    pub(crate) fn any(&self, choose: impl FnOnce(&[Rule<T>]) -> Option<usize>) -> bool {
-        let mut rules = self.lock();
-        rules.retain(Rule::in_force);
-        choose(&rules).is_some()
+    pub(crate) fn any(&self, choose: impl FnOnce(&[Order<T>]) -> Option<usize>) -> bool {
+        let mut orders = self.lock();
+        orders.retain(Order::in_force);
+        choose(&orders).is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Rule<T>>> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Order<T>>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A fault or denial that stands at the server until it is used up or lifted.
+/// A handle to a fault or denial that is in force at the server.
 ///
-/// Dropping this leaves it standing: [`lift`](Self::lift) ends it, or the count it was given for.
+/// Dropping the handle does not end it. It ends with [`lift`](Self::lift), or once it has been used as often as it was
+/// given for.
 #[derive(Debug, Clone, Default)]
-pub struct Standing(Arc<Tally>);
+pub struct InjectionHandle(Arc<Tally>);
 
 #[derive(Debug, Default)]
 struct Tally {
@@ -79,14 +80,14 @@ struct Tally {
     lifted: AtomicBool,
 }
 
-impl Standing {
-    /// Ends it: no request from now on is touched by it. A request already held by it (never answered,
-    /// delayed, a silent watch) stays held. Does nothing the second time.
+impl InjectionHandle {
+    /// Ends it: it hits no request from now on. A request that it holds already (never answered, delayed, a silent watch)
+    /// stays held. Lifting it twice is the same as once.
     pub fn lift(&self) {
         self.0.lifted.store(true, Ordering::SeqCst);
     }
 
-    /// How many requests (or connections) it has met.
+    /// Returns how many requests (or connections) it has hit.
     pub fn hits(&self) -> u64 {
         self.0.hits.load(Ordering::SeqCst)
     }
@@ -96,33 +97,33 @@ impl Standing {
 mod tests {
     use super::*;
 
-    fn first<T>(rules: &[Rule<T>]) -> Option<usize> {
-        (!rules.is_empty()).then_some(0)
+    fn first<T>(orders: &[Order<T>]) -> Option<usize> {
+        (!orders.is_empty()).then_some(0)
     }
 
     #[test]
     fn an_order_for_a_count_is_used_that_often() {
-        let rules = Rules::default();
-        let standing = rules.add("a", Some(2));
-        assert_eq!([rules.take(first), rules.take(first), rules.take(first)], [Some("a"), Some("a"), None]);
-        assert_eq!(standing.hits(), 2);
+        let orders = Orders::default();
+        let handle = orders.add("a", Some(2));
+        assert_eq!([orders.take(first), orders.take(first), orders.take(first)], [Some("a"), Some("a"), None]);
+        assert_eq!(handle.hits(), 2);
     }
 
     #[test]
     fn an_order_without_a_count_stands_until_lifted() {
-        let rules = Rules::default();
-        let (a, b) = (rules.add("a", None), rules.add("b", None));
-        assert_eq!([rules.take(first), rules.take(first)], [Some("a"), Some("a")]);
+        let orders = Orders::default();
+        let (a, b) = (orders.add("a", None), orders.add("b", None));
+        assert_eq!([orders.take(first), orders.take(first)], [Some("a"), Some("a")]);
         a.lift();
         a.lift();
-        assert_eq!(rules.take(first), Some("b"));
+        assert_eq!(orders.take(first), Some("b"));
         assert_eq!((a.hits(), b.hits()), (2, 1));
     }
 
     #[test]
     fn dropping_the_handle_leaves_the_order() {
-        let rules = Rules::default();
-        drop(rules.add("a", None));
-        assert_eq!(rules.take(first), Some("a"));
+        let orders = Orders::default();
+        drop(orders.add("a", None));
+        assert_eq!(orders.take(first), Some("a"));
     }
 }

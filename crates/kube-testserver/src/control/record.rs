@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{access::credential::Fingerprint, control::requests::Requests, wire::route::RequestInfo};
+use crate::{access::credential::Fingerprint, wire::route::RequestInfo};
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,85 +119,3 @@ impl RequestRecord {
 /// A place in the log. What is logged from here on comes after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Marker(pub(crate) u64);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Stage {
-    #[default]
-    Arrived,
-    Answered,
-    Ended,
-}
-
-/// Which records of the log are meant: [`Requests`], and how far they have got.
-///
-/// ```
-/// use kube_testserver::{Logged, Requests};
-///
-/// let refused = Logged::from(Requests::to("configmaps")).status(401);
-/// let watch_over = Logged::from(Requests::any().verb("watch")).ended();
-/// # _ = (refused, watch_over);
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[must_use = "a filter does nothing until it is given to the server"]
-pub struct Logged {
-    requests: Requests,
-    since: Marker,
-    fingerprint: Option<Fingerprint>,
-    status: Option<u16>,
-    stage: Stage,
-}
-
-impl Logged {
-    /// Every record.
-    pub fn any() -> Self {
-        Self::default()
-    }
-
-    /// Only requests that arrived after the marker was taken.
-    pub fn since(mut self, marker: Marker) -> Self {
-        self.since = marker;
-        self
-    }
-
-    /// Only requests that presented this credential.
-    pub fn with(mut self, fingerprint: Fingerprint) -> Self {
-        self.fingerprint = Some(fingerprint);
-        self
-    }
-
-    /// Only requests answered with this status code.
-    pub fn status(mut self, code: u16) -> Self {
-        self.status = Some(code);
-        self
-    }
-
-    /// Only requests that have been answered (a watch: opened).
-    pub fn answered(mut self) -> Self {
-        self.stage = Stage::Answered;
-        self
-    }
-
-    /// Only requests that are over.
-    pub fn ended(mut self) -> Self {
-        self.stage = Stage::Ended;
-        self
-    }
-
-    pub(crate) fn matches(&self, record: &RequestRecord) -> bool {
-        record.sequence >= self.since.0
-            && self.fingerprint.is_none_or(|wanted| record.fingerprint == Some(wanted))
-            && self.status.is_none_or(|wanted| record.status == Some(wanted))
-            && match self.stage {
-                Stage::Arrived => true,
-                Stage::Answered => record.status.is_some(),
-                Stage::Ended => record.ended.is_some(),
-            }
-            && self.requests.matches(&record.info, record.user.as_deref())
-    }
-}
-
-impl From<Requests> for Logged {
-    fn from(requests: Requests) -> Self {
-        Self { requests, ..Self::default() }
-    }
-}

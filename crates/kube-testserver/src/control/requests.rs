@@ -1,23 +1,38 @@
-//! The matcher of requests that faults, denials and the log share.
+//! The matcher of requests that faults, denials, waiting and the log share.
 
-use crate::wire::route::{RequestInfo, full_resource};
+use kube::Resource;
 
-/// A set of requests, by who makes them and what they ask for. Every condition given must hold.
+use crate::{
+    access::credential::Fingerprint,
+    control::record::{Marker, RequestRecord},
+    wire::route::{RequestInfo, full_resource},
+};
+
+/// Requests, by what they ask for and by whom. All conditions must hold.
 ///
-/// Verbs and resources are spelled as in RBAC (`kube::discovery::verbs` has the verbs as constants): a
-/// resource is a plural such as `configmaps`, with a subresource `pods/status`, and `*` is any.
+/// The same matcher says which requests a [`Fault`](crate::Fault) hits, which are
+/// [forbidden](crate::TestServer::forbid_requests), and which of the log are
+/// [waited for](crate::TestServer::wait_for) or [returned](crate::TestServer::requests_matching). Conditions on the answer
+/// ([`status`](Self::status), [`ended`](Self::ended), …) make it a `Requests<Logged>`, for the log only: a fault cannot
+/// know the answer.
+///
+/// Verbs and resources are spelled as in RBAC: a resource is a plural such as `configmaps`, with a subresource
+/// `pods/status`, and `*` is any. [`of`] names the resource of a type.
 ///
 /// ```
-/// use kube_testserver::Requests;
+/// use k8s_openapi::api::core::v1::ConfigMap;
+/// use kube_testserver::{Requests, of};
 ///
 /// let everything = Requests::any();
-/// let watches_of_alice = Requests::to("configmaps").verb("watch").user("alice");
+/// let watches_of_alice = Requests::watch("configmaps").user("alice");
+/// let patches = Requests::patch(of::<ConfigMap>());
+/// let patched = Requests::patch(of::<ConfigMap>()).name("greeting").status(200);
 /// let discovery = Requests::under("/apis");
-/// # _ = (everything, watches_of_alice, discovery);
+/// # _ = (everything, watches_of_alice, patches, patched, discovery);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use = "a matcher does nothing until it is given to the server"]
-pub struct Requests {
+pub struct Requests<A = ()> {
     user: Option<String>,
     verb: Option<String>,
     path: Option<String>,
@@ -25,6 +40,76 @@ pub struct Requests {
     resource: Option<String>,
     namespace: Option<String>,
     name: Option<String>,
+    logged: A,
+}
+
+/// Conditions on what the log knows of a request once it has arrived: see [`Requests`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Logged {
+    since: Marker,
+    fingerprint: Option<Fingerprint>,
+    status: Option<u16>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Stage {
+    #[default]
+    Arrived,
+    Answered,
+    Ended,
+}
+
+impl From<()> for Logged {
+    fn from((): ()) -> Self {
+        Self::default()
+    }
+}
+
+/// A resource in a matcher: a plural of any group, or [`of`] a type.
+///
+/// ```
+/// use k8s_openapi::api::apps::v1::Deployment;
+/// use kube_testserver::{Requests, of};
+///
+/// let both = [Requests::patch("deployments/status"), Requests::patch(of::<Deployment>().subresource("status"))];
+/// # _ = both;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceName {
+    /// Any if there is none.
+    group: Option<String>,
+    plural: String,
+}
+
+/// The resource of a type, in its group and of any version.
+#[must_use]
+pub fn of<K: Resource<DynamicType = ()>>() -> ResourceName {
+    ResourceName { group: Some(K::group(&()).into_owned()), plural: K::plural(&()).into_owned() }
+}
+
+impl ResourceName {
+    /// Its subresource of this name.
+    #[must_use]
+    pub fn subresource(mut self, name: &str) -> Self {
+        self.plural = format!("{}/{name}", self.plural);
+        self
+    }
+}
+
+impl<T: Into<String>> From<T> for ResourceName {
+    fn from(plural: T) -> Self {
+        Self { group: None, plural: plural.into() }
+    }
+}
+
+macro_rules! by_verb {
+    ($($method:ident $verb:literal),*) => { $(
+        #[doc = concat!("Requests with the verb `", $verb, "` for a resource.")]
+        pub fn $method(resource: impl Into<ResourceName>) -> Self {
+            Self::to(resource).verb($verb)
+        }
+    )* };
 }
 
 impl Requests {
@@ -34,7 +119,7 @@ impl Requests {
     }
 
     /// Requests for a resource: `configmaps`, `pods/status`, `*`.
-    pub fn to(resource: impl Into<String>) -> Self {
+    pub fn to(resource: impl Into<ResourceName>) -> Self {
         Self::any().resource(resource)
     }
 
@@ -43,51 +128,60 @@ impl Requests {
         Self::any().path(path)
     }
 
-    /// Only those made as `user`. `system:anonymous` are those without credentials; a request whose credential
-    /// is refused has no user.
+    by_verb!(
+        get "get", list "list", watch "watch", create "create", update "update", patch "patch", delete "delete",
+        delete_collection "deletecollection"
+    );
+}
+
+impl<A> Requests<A> {
+    /// Only requests made as `user`. Requests without credentials are made as `system:anonymous`; a request whose
+    /// credential is refused has no user.
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// Only those with this verb: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`,
-    /// `deletecollection`, or `*`.
+    /// Only requests with this verb: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`, or
+    /// `*`.
     pub fn verb(mut self, verb: impl Into<String>) -> Self {
         self.verb = Some(verb.into());
         self
     }
 
-    /// Only those whose path (decoded, without the query) starts with this.
+    /// Only requests whose path (decoded, without the query) starts with this.
     pub fn path(mut self, prefix: impl Into<String>) -> Self {
         self.path = Some(prefix.into());
         self
     }
 
-    /// Only those for a resource of this API group; the core group is the empty text.
+    /// Only requests for a resource of this API group. The name of the core group is empty.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
         self
     }
 
-    /// Only those for this resource: `configmaps` (and not its subresources), `pods/status`, `*` for all.
-    pub fn resource(mut self, resource: impl Into<String>) -> Self {
-        self.resource = Some(resource.into());
+    /// Only requests for this resource: `configmaps` (and not its subresources), `pods/status`, `*` for all.
+    pub fn resource(mut self, resource: impl Into<ResourceName>) -> Self {
+        let ResourceName { group, plural } = resource.into();
+        self.group = group.or(self.group);
+        self.resource = Some(plural);
         self
     }
 
-    /// Only those in this namespace.
+    /// Only requests in this namespace.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// Only those for the object of this name.
+    /// Only requests for the object of this name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Whether a request is one of these.
+    /// Whether a request is one of these, as far as it is known when it arrives.
     pub(crate) fn matches(&self, info: &RequestInfo, user: Option<&str>) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| wanted == "*" || found == Some(wanted))
@@ -103,11 +197,67 @@ impl Requests {
             && is(&self.namespace, info.namespace.as_deref())
             && is(&self.name, info.name.as_deref())
     }
+
+    fn logged<B>(self, change: impl FnOnce(A) -> B) -> Requests<B> {
+        let Self { user, verb, path, group, resource, namespace, name, logged } = self;
+        Requests { user, verb, path, group, resource, namespace, name, logged: change(logged) }
+    }
+}
+
+/// # Conditions for the log
+impl<A: Into<Logged>> Requests<A> {
+    /// Only requests that arrived after the marker was taken.
+    pub fn since(self, marker: Marker) -> Requests<Logged> {
+        self.logged(|logged| Logged { since: marker, ..logged.into() })
+    }
+
+    /// Only requests that presented this credential.
+    pub fn with(self, fingerprint: Fingerprint) -> Requests<Logged> {
+        self.logged(|logged| Logged { fingerprint: Some(fingerprint), ..logged.into() })
+    }
+
+    /// Only requests answered with this status code.
+    pub fn status(self, code: u16) -> Requests<Logged> {
+        self.logged(|logged| Logged { status: Some(code), ..logged.into() })
+    }
+
+    /// Only requests that have been answered. A watch is answered once it is open.
+    pub fn answered(self) -> Requests<Logged> {
+        self.logged(|logged| Logged { stage: Stage::Answered, ..logged.into() })
+    }
+
+    /// Only requests that are over.
+    pub fn ended(self) -> Requests<Logged> {
+        self.logged(|logged| Logged { stage: Stage::Ended, ..logged.into() })
+    }
+}
+
+impl From<Requests> for Requests<Logged> {
+    fn from(requests: Requests) -> Self {
+        requests.logged(Logged::from)
+    }
+}
+
+impl Requests<Logged> {
+    /// Whether a record of the log is one of these.
+    pub(crate) fn matches_record(&self, record: &RequestRecord) -> bool {
+        let Logged { since, fingerprint, status, stage } = self.logged;
+        record.sequence >= since.0
+            && fingerprint.is_none_or(|wanted| record.fingerprint == Some(wanted))
+            && status.is_none_or(|wanted| record.status == Some(wanted))
+            && match stage {
+                Stage::Arrived => true,
+                Stage::Answered => record.status.is_some(),
+                Stage::Ended => record.ended.is_some(),
+            }
+            && self.matches(&record.info, record.user.as_deref())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use http::Method;
+    use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
 
     use super::*;
 
@@ -133,6 +283,12 @@ mod tests {
             (Requests::to("configmaps"), watch, true),
             (Requests::to("secrets"), watch, false),
             (Requests::to("deployments"), object, false),
+            (Requests::to(of::<ConfigMap>()), watch, true),
+            (Requests::to(of::<Deployment>()), object, false),
+            (Requests::to(of::<Deployment>().subresource("status")), object, true),
+            (Requests::to(of::<Deployment>().subresource("status")).group(""), object, false),
+            (Requests::watch("configmaps"), watch, true),
+            (Requests::list("configmaps"), watch, false),
             (Requests::to("deployments/status"), object, true),
             (Requests::to("*"), object, true),
             (Requests::to("*"), "/version", false),
@@ -140,7 +296,7 @@ mod tests {
             (any().namespace("b"), watch, false),
             (any().name("web"), object, true),
             (any().name("web"), watch, false),
-            (Requests::to("configmaps").verb("watch").user("bob"), watch, false),
+            (Requests::watch("configmaps").user("bob"), watch, false),
         ] {
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
             let info = RequestInfo::parse(&Method::GET, path, Some(query));

@@ -15,13 +15,9 @@ use crate::{
         credential::{Credential, User},
     },
     api::entry::Api,
-    error::{DeclareError, StartError},
+    error::{InstallError, StartError},
     pipeline::settings::Settings,
-    pki::{
-        authority::{Authority, Validity},
-        error::CertificateError,
-        tls,
-    },
+    pki::{authority::Authority, error::CertificateError, issued::Validity, security::Security, tls},
 };
 
 /// A cluster: its content, its authority and whom it lets in. Replacing the cluster replaces all of this.
@@ -30,7 +26,8 @@ pub(crate) struct Cluster {
     pub(crate) api: Api,
     pub(crate) uid: Arc<str>,
     pub(crate) credentials: Arc<Credentials>,
-    pub(crate) pki: Arc<Pki>,
+    /// None over plain HTTP.
+    pub(crate) pki: Option<Arc<Pki>>,
     admin: Mutex<Credential>,
 }
 
@@ -51,27 +48,31 @@ impl Pki {
 
 impl Cluster {
     /// A cluster with its own authority and one administrator.
-    pub(crate) fn new(settings: &Settings, declared: &[Value]) -> Result<Self, StartError> {
+    pub(crate) fn new(settings: &Settings, installed: &[Value]) -> Result<Self, StartError> {
         let admin = Credential::random_token(User::new("admin").group("system:masters"));
         let credentials = Arc::new(Credentials::default());
         credentials.accept(&admin, None, Instant::now());
-        Self::with(declared, credentials, Arc::new(Pki::new(settings)?), admin)
+        let pki = match settings.security {
+            Security::Tls => Some(Arc::new(Pki::new(settings)?)),
+            Security::Plain => None,
+        };
+        Self::with(installed, credentials, pki, admin)
     }
 
     /// Another cluster that lets in whom this one does.
-    pub(crate) fn sibling(&self, declared: &[Value]) -> Result<Self, StartError> {
-        Self::with(declared, Arc::clone(&self.credentials), Arc::clone(&self.pki), self.admin())
+    pub(crate) fn sibling(&self, installed: &[Value]) -> Result<Self, StartError> {
+        Self::with(installed, Arc::clone(&self.credentials), self.pki.clone(), self.admin())
     }
 
     fn with(
-        declared: &[Value],
+        installed: &[Value],
         credentials: Arc<Credentials>,
-        pki: Arc<Pki>,
+        pki: Option<Arc<Pki>>,
         admin: Credential,
     ) -> Result<Self, StartError> {
         let api = Api::new();
-        for crd in declared {
-            api.declare(crd).map_err(|status| DeclareError::refused(&status))?;
+        for crd in installed {
+            api.install(crd).map_err(|status| InstallError::refused(&status))?;
         }
         let uid = api.kube_system_uid().into();
         Ok(Self { api, uid, credentials, pki, admin: Mutex::new(admin) })

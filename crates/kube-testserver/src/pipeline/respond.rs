@@ -75,7 +75,7 @@ where
         info: &info,
     };
     let mut entry = core.log.begin(&arrival, connection.closed.clone());
-    let fault = core.faults.take(|rules| faults::choose(rules, &info, user)).map(|injection| injection.fault);
+    let fault = core.faults.take(|orders| faults::choose(orders, &info, user)).map(|injection| injection.fault);
 
     let answer = async {
         match &fault {
@@ -174,7 +174,7 @@ where
     {
         return failed(&status);
     }
-    if core.denials.take(|rules| denials::decide(rules, info, user.name())).is_some() {
+    if core.denials.take(|orders| denials::decide(orders, info, user.name())).is_some() {
         return failed(&authz::forbidden(info, user.name()));
     }
     if let Some(response) = health::answer(&info.path, parts.uri.query(), core.ready()) {
@@ -185,7 +185,7 @@ where
         Err(status) => return failed(&status),
     };
     if review::is_asked_for(info) {
-        let may = |asked: &RequestInfo| !core.denials.any(|rules| denials::decide(rules, asked, user.name()));
+        let may = |asked: &RequestInfo| !core.denials.any(|orders| denials::decide(orders, asked, user.name()));
         return review::answer(&body, may).map_or_else(|status| failed(&status), Reply::Whole);
     }
     let call = Call {

@@ -11,6 +11,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) name: String,
+    /// Zero is any free one.
+    pub(crate) port: u16,
     pub(crate) security: Security,
     pub(crate) protocols: Protocols,
     pub(crate) anonymous: Anonymous,

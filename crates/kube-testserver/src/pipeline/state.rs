@@ -15,10 +15,10 @@ use crate::{
         faults::{ConnectionFault, Injection},
         log::Log,
         open_watches::OpenWatches,
-        orders::Rules,
+        orders::Orders,
         requests::Requests,
     },
-    error::{DeclareError, StartError},
+    error::{InstallError, StartError},
     pipeline::{cluster::Cluster, settings::Settings},
 };
 
@@ -47,15 +47,15 @@ pub(crate) struct Connection {
 pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) log: Arc<Log>,
-    pub(crate) faults: Rules<Injection>,
-    pub(crate) connection_faults: Rules<ConnectionFault>,
-    pub(crate) denials: Rules<Requests>,
+    pub(crate) faults: Orders<Injection>,
+    pub(crate) connection_faults: Orders<ConnectionFault>,
+    pub(crate) denials: Orders<Requests>,
     pub(crate) watches: Arc<OpenWatches>,
     /// Cancelled when the server is gone for good.
     pub(crate) gone: CancellationToken,
     ready: AtomicBool,
     connections: AtomicU64,
-    declared: Mutex<Vec<Value>>,
+    installed: Mutex<Vec<Value>>,
     behind: Mutex<Behind>,
 }
 
@@ -68,21 +68,21 @@ struct Behind {
 }
 
 impl Core {
-    pub(crate) fn new(settings: Settings, declared: Vec<Value>) -> Result<Self, StartError> {
+    pub(crate) fn new(settings: Settings, installed: Vec<Value>) -> Result<Self, StartError> {
         let gone = CancellationToken::new();
-        let cluster = Arc::new(Cluster::new(&settings, &declared)?);
+        let cluster = Arc::new(Cluster::new(&settings, &installed)?);
         let tenancy = Tenancy { cluster, cut: gone.child_token(), silent: CancellationToken::new() };
         Ok(Self {
             log: Arc::new(Log::new(settings.log_capacity)),
             settings,
-            faults: Rules::default(),
-            connection_faults: Rules::default(),
-            denials: Rules::default(),
+            faults: Orders::default(),
+            connection_faults: Orders::default(),
+            denials: Orders::default(),
             watches: Arc::default(),
             gone,
             ready: AtomicBool::new(true),
             connections: AtomicU64::new(0),
-            declared: Mutex::new(declared),
+            installed: Mutex::new(installed),
             behind: Mutex::new(Behind { tenancy, open: true }),
         })
     }
@@ -132,20 +132,20 @@ impl Core {
         &self,
         make: impl FnOnce(&Cluster, &[Value]) -> Result<Cluster, StartError>,
     ) -> Result<(), StartError> {
-        let declared = self.declared().clone();
+        let installed = self.installed().clone();
         let mut behind = self.behind();
-        behind.tenancy.cluster = Arc::new(make(&behind.tenancy.cluster, &declared)?);
+        behind.tenancy.cluster = Arc::new(make(&behind.tenancy.cluster, &installed)?);
         self.renew(&mut behind);
         Ok(())
     }
 
     /// Serves another type, now and in every cluster that comes after.
-    pub(crate) fn declare(&self, crd: Value) -> Result<(), DeclareError> {
-        let mut declared = self.declared();
-        self.cluster().api.declare(&crd).map_err(|status| DeclareError::refused(&status))?;
-        // A definition that was deleted and declared again comes once.
-        declared.retain(|other| other.pointer("/metadata/name") != crd.pointer("/metadata/name"));
-        declared.push(crd);
+    pub(crate) fn install(&self, crd: Value) -> Result<(), InstallError> {
+        let mut installed = self.installed();
+        self.cluster().api.install(&crd).map_err(|status| InstallError::refused(&status))?;
+        // A definition that was deleted and installed again comes once.
+        installed.retain(|other| other.pointer("/metadata/name") != crd.pointer("/metadata/name"));
+        installed.push(crd);
         Ok(())
     }
 
@@ -166,7 +166,7 @@ impl Core {
         self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn declared(&self) -> MutexGuard<'_, Vec<Value>> {
-        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    fn installed(&self) -> MutexGuard<'_, Vec<Value>> {
+        self.installed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

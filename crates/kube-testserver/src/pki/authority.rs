@@ -9,20 +9,15 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::pki::error::CertificateError;
+use crate::pki::{
+    error::CertificateError,
+    issued::{Issued, Validity},
+};
 
 /// How long before its making a certificate is already valid, for clocks that disagree a little.
 const BACKDATE: Duration = Duration::from_secs(300);
 /// How long server and authority certificates live.
 const LONG: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
-/// A certificate and its key, both as PEM text, and the certificate as it goes over the wire.
-#[derive(Clone)]
-pub(crate) struct Issued {
-    pub(crate) certificate_pem: String,
-    pub(crate) key_pem: String,
-    pub(crate) der: Vec<u8>,
-}
 
 /// The authority of one cluster: it signs the server's certificates and those of its users.
 pub(crate) struct Authority {
@@ -91,13 +86,6 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem(), der: certificate.der().to_vec() })
     }
-}
-
-/// Whether a server certificate is good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Validity {
-    Good,
-    Expired,
 }
 
 fn params(common_name: &str, organisation: Option<&str>, lifetime: Duration) -> CertificateParams {

@@ -1,6 +1,6 @@
 //! Why there is no certificate.
 
-use rustls::Error as TlsError;
+type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// The server speaks plain HTTP, and this has no meaning without TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -12,19 +12,31 @@ pub struct NeedsTls;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
+    /// The crate was built without cryptography.
+    #[error(
+        "TLS needs the feature `ring` or `aws-lc-rs` of kube-testserver; without one, build the server with `plain_http()`"
+    )]
+    NoCryptography,
     /// The certificate could not be generated or signed.
     #[error("the certificate could not be made")]
-    Generate(#[source] rcgen::Error),
+    Generate(#[source] Source),
     /// The TLS library refused the server's certificate or settings.
     #[error("the certificate was refused by the TLS library")]
-    Refused(#[source] TlsError),
+    Refused(#[source] Source),
     /// A client certificate was asked of a server that could never be shown it.
     #[error("no client certificate can be used")]
     NeedsTls(#[source] NeedsTls),
 }
 
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 impl From<rcgen::Error> for CertificateError {
     fn from(error: rcgen::Error) -> Self {
-        Self::Generate(error)
+        Self::Generate(error.into())
+    }
+}
+
+impl From<rustls::Error> for CertificateError {
+    fn from(error: rustls::Error) -> Self {
+        Self::Refused(error.into())
     }
 }

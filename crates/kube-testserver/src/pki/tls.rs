@@ -14,9 +14,7 @@ use rustls::{
 };
 
 use crate::pki::{
-    authority::{Authority, Validity},
-    error::CertificateError,
-    security::Protocols,
+    authority::Authority, error::CertificateError, issued::Validity, provider::provider, security::Protocols,
 };
 
 /// What a listener presents: a new certificate of this authority, valid or already expired.
@@ -26,13 +24,11 @@ pub(crate) fn server_config(
     validity: Validity,
 ) -> Result<Arc<ServerConfig>, CertificateError> {
     let (certificate, key) = authority.issue_server(validity)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(provider()?);
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(CertificateError::Refused)?
+        .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(AskForCertificate::new(&provider)))
-        .with_single_cert(vec![certificate], key)
-        .map_err(CertificateError::Refused)?;
+        .with_single_cert(vec![certificate], key)?;
     config.alpn_protocols = protocols.alpn();
     config.session_storage = Arc::new(Forgetful);
     config.send_tls13_tickets = 1;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::registry::{
     column::{Column, Source},
     core_columns,
-    kinds::{Kind, Scale, Traits, Version, shelf_id},
+    kinds::{Kind, Scale, Traits, Version, resource_id},
     schema::Schema,
     structural::node::Node,
 };
@@ -19,7 +19,7 @@ pub(crate) fn kind_of(spec: &Value) -> Kind {
     let (group, plural) = (text(&spec["group"]), text(&names["plural"]));
     let versions = spec["versions"].as_array().into_iter().flatten().map(version_of).collect();
     Kind {
-        shelf: shelf_id(&group, &plural),
+        collection: resource_id(&group, &plural),
         group,
         plural,
         singular: text(&names["singular"]),

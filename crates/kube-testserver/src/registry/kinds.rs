@@ -25,8 +25,8 @@ pub(crate) struct Kind {
     pub(crate) categories: Vec<String>,
     pub(crate) namespaced: bool,
     pub(crate) versions: Vec<Version>,
-    /// Where its objects are kept: `plural.group`. Two kinds may share a shelf (the two `Event`s do).
-    pub(crate) shelf: String,
+    /// Where its objects are kept: `plural.group`. Two kinds may share a collection (the two `Event`s do).
+    pub(crate) collection: String,
     /// Declared by a `CustomResourceDefinition`.
     pub(crate) custom: bool,
     pub(crate) traits: Traits,
@@ -52,7 +52,6 @@ pub(crate) struct Traits {
 
 /// One served form of a resource.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch a definition has by this name")]
 pub(crate) struct Version {
     pub(crate) name: String,
     pub(crate) served: bool,
@@ -101,7 +100,7 @@ impl Kind {
 }
 
 /// `plural.group`, the name a CRD of it would have.
-pub(crate) fn shelf_id(group: &str, plural: &str) -> String {
+pub(crate) fn resource_id(group: &str, plural: &str) -> String {
     if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") }
 }
 
@@ -310,7 +309,7 @@ impl Row {
                 structural: builtin::of_core(self.kind),
                 openapi: None,
             }],
-            shelf: if self.kind == "Event" { "events".to_owned() } else { shelf_id(self.group, self.plural) },
+            collection: if self.kind == "Event" { "events".to_owned() } else { resource_id(self.group, self.plural) },
             custom: false,
             traits: self.traits,
         }

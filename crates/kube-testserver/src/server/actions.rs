@@ -10,17 +10,17 @@ use crate::{
     access::credential::{Credential, Fingerprint, User},
     control::{
         faults::{ConnectionFault, ConnectionInjection, Injection},
-        orders::Standing,
-        record::{Logged, Marker, RequestRecord},
-        requests::Requests,
+        orders::InjectionHandle,
+        record::{Marker, RequestRecord},
+        requests::{Logged, Requests},
     },
-    error::{DeclareError, StartError},
+    error::{InstallError, StartError},
     pipeline::cluster::Cluster,
     pki::{
         error::{CertificateError, NeedsTls},
         security::Security,
     },
-    server::handle::{ApiServer, Loopback},
+    server::handle::{Loopback, TestServer},
 };
 
 /// Which part of the old cluster the new one behind the same address shares.
@@ -40,7 +40,7 @@ pub enum Replacement {
 /// Lifetimes and grace periods run on tokio's clock, so a test with a paused clock can let them pass. A credential
 /// that is refused is refused for every new request, on old connections too; a watch that is open stays open, as
 /// it does on a real API server.
-impl<T> ApiServer<T> {
+impl<T> TestServer<T> {
     /// The administrator's token (user `admin`, group `system:masters`).
     pub fn admin(&self) -> Credential {
         self.core.cluster().admin()
@@ -67,13 +67,11 @@ impl<T> ApiServer<T> {
     /// # Errors
     /// [`CertificateError::NeedsTls`] if the server speaks plain HTTP.
     pub fn issue_certificate(&self, user: impl Into<User>, lifetime: Duration) -> Result<Credential, CertificateError> {
-        if self.core.settings.security == Security::Plain {
-            return Err(CertificateError::NeedsTls(NeedsTls));
-        }
         let (user, cluster) = (user.into(), self.core.cluster());
+        let pki = cluster.pki.as_ref().ok_or(CertificateError::NeedsTls(NeedsTls))?;
         // A subject has room for one organisation; the server knows the other groups of a user by itself.
         let group = user.groups().first().map(String::as_str);
-        let issued = cluster.pki.authority.issue_client(user.name(), group, lifetime)?;
+        let issued = pki.authority.issue_client(user.name(), group, lifetime)?;
         Ok(self.accept(Credential::from_certificate(user, issued), Some(lifetime)))
     }
 
@@ -105,15 +103,15 @@ impl<T> ApiServer<T> {
 }
 
 /// # The cluster
-impl<T> ApiServer<T> {
+impl<T> TestServer<T> {
     /// The name the server was given.
     pub fn name(&self) -> &str {
         &self.core.settings.name
     }
 
-    /// The certificate of the cluster's authority.
-    pub fn ca_pem(&self) -> String {
-        self.core.cluster().pki.authority.pem().to_owned()
+    /// Returns the certificate of the cluster's authority. There is none over plain HTTP.
+    pub fn ca_pem(&self) -> Option<String> {
+        self.core.cluster().pki.as_ref().map(|pki| pki.authority.pem().to_owned())
     }
 
     /// The UID of the namespace `kube-system`: the cluster's identity.
@@ -122,24 +120,24 @@ impl<T> ApiServer<T> {
     }
 
     /// Puts another cluster behind the same address: another UID, nothing in it but the types that were
-    /// declared to the server. Every connection is cut, and none of the old ones reaches the new cluster.
+    /// installed to the server. Every connection is cut, and none of the old ones reaches the new cluster.
     ///
     /// # Errors
     /// If the new cluster cannot be made; then nothing has changed.
     pub fn replace(&self, replacement: Replacement) -> Result<(), StartError> {
         let settings = &self.core.settings;
-        self.core.replace(|old, declared| match replacement {
-            Replacement::SameCa => old.sibling(declared),
-            Replacement::NewCa => Cluster::new(settings, declared),
+        self.core.replace(|old, installed| match replacement {
+            Replacement::SameCa => old.sibling(installed),
+            Replacement::NewCa => Cluster::new(settings, installed),
         })
     }
 
-    /// Serves a custom resource, as [`ApiServerBuilder::declare`](crate::ApiServerBuilder::declare) does.
+    /// Serves a custom resource, as [`TestServerBuilder::install`](crate::TestServerBuilder::install) does.
     ///
     /// # Errors
     /// If the definition cannot be serialized, or is refused: because it is served already, for one.
-    pub fn declare(&self, crd: impl Serialize) -> Result<(), DeclareError> {
-        self.core.declare(serde_json::to_value(crd).map_err(DeclareError::Serialize)?)
+    pub fn install(&self, crd: impl Serialize) -> Result<(), InstallError> {
+        self.core.install(serde_json::to_value(crd).map_err(InstallError::Serialize)?)
     }
 
     /// Forgets the history of changes: every resource version seen so far is too old to watch or list from (410).
@@ -149,25 +147,30 @@ impl<T> ApiServer<T> {
 }
 
 /// # Faults
-impl<T> ApiServer<T> {
+impl<T> TestServer<T> {
     /// Makes requests fail: see [`Fault`](crate::Fault). The oldest fault that applies to a request is the one
     /// it meets.
     ///
-    /// The fault stands though the returned [`Standing`] is dropped. Keep it to [`lift`](Standing::lift) a fault
+    /// The fault stays in force when the returned [`InjectionHandle`] is dropped. Keep it to [`lift`](InjectionHandle::lift) a fault
     /// that was given no count.
-    pub fn inject(&self, fault: impl Into<Injection>) -> Standing {
+    pub fn inject(&self, fault: impl Into<Injection>) -> InjectionHandle {
         let injection = fault.into();
         let times = injection.times;
         self.core.faults.add(injection, times)
     }
 
     /// Forbids a user a verb on a resource: 403, in the real server's words. `*` is every user, verb or resource.
-    pub fn forbid(&self, user: impl Into<String>, verb: impl Into<String>, resource: impl Into<String>) -> Standing {
+    pub fn forbid(
+        &self,
+        user: impl Into<String>,
+        verb: impl Into<String>,
+        resource: impl Into<String>,
+    ) -> InjectionHandle {
         self.forbid_requests(Requests::to(resource).verb(verb).user(user))
     }
 
     /// Forbids requests: 403, in the real server's words.
-    pub fn forbid_requests(&self, requests: Requests) -> Standing {
+    pub fn forbid_requests(&self, requests: Requests) -> InjectionHandle {
         self.core.denials.add(requests, None)
     }
 
@@ -188,7 +191,7 @@ impl<T> ApiServer<T> {
     }
 }
 
-impl ApiServer<Loopback> {
+impl TestServer<Loopback> {
     /// Makes every open connection silent, as behind a NAT that has dropped its flow: the server still accepts bytes,
     /// but neither answers nor closes. New connections are served.
     ///
@@ -203,7 +206,7 @@ impl ApiServer<Loopback> {
     ///
     /// # Errors
     /// If the fault needs TLS and the server speaks plain HTTP.
-    pub fn inject_on_connect(&self, fault: impl Into<ConnectionInjection>) -> Result<Standing, NeedsTls> {
+    pub fn inject_on_connect(&self, fault: impl Into<ConnectionInjection>) -> Result<InjectionHandle, NeedsTls> {
         let ConnectionInjection { fault, times } = fault.into();
         if fault == ConnectionFault::ExpiredCertificate && self.core.settings.security == Security::Plain {
             return Err(NeedsTls);
@@ -214,15 +217,15 @@ impl ApiServer<Loopback> {
 
 /// # The request log
 ///
-/// It keeps the last requests, [65,536 unless set](crate::ApiServerBuilder::log_capacity), a few hundred bytes each.
-impl<T> ApiServer<T> {
+/// It keeps the last requests, [65,536 unless set](crate::TestServerBuilder::log_capacity), a few hundred bytes each.
+impl<T> TestServer<T> {
     /// The requests seen so far, oldest first.
     pub fn requests(&self) -> Vec<RequestRecord> {
-        self.core.log.matching(&Logged::any())
+        self.core.log.matching(&Requests::any().into())
     }
 
     /// The requests that match, oldest first.
-    pub fn requests_matching(&self, filter: impl Into<Logged>) -> Vec<RequestRecord> {
+    pub fn requests_matching(&self, filter: impl Into<Requests<Logged>>) -> Vec<RequestRecord> {
         self.core.log.matching(&filter.into())
     }
 
@@ -231,19 +234,19 @@ impl<T> ApiServer<T> {
         self.core.log.lost()
     }
 
-    /// A place in the log: requests from here on are [`since`](Logged::since) it.
+    /// A place in the log: requests from here on are [`since`](Requests::since) it.
     pub fn marker(&self) -> Marker {
         self.core.log.marker()
     }
 
     /// Waits for a request that matches, and returns the oldest. A request that was seen before counts, unless
-    /// the filter says [`since`](Logged::since).
+    /// the filter says [`since`](Requests::since).
     ///
     /// It does not poll and has no deadline of its own: put it under `tokio::time::timeout`.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
-    pub async fn wait_for(&self, filter: impl Into<Logged>) -> RequestRecord {
+    pub async fn wait_for(&self, filter: impl Into<Requests<Logged>>) -> RequestRecord {
         self.core.log.wait_for(&filter.into()).await
     }
 }

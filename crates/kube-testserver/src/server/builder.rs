@@ -11,10 +11,10 @@ use crate::{
         authz::Anonymous,
         credential::{Credential, User},
     },
-    error::{DeclareError, StartError},
+    error::{InstallError, StartError},
     pipeline::{settings::Settings, state::Core},
     pki::security::{Protocols, Security},
-    server::handle::{ApiServer, Loopback, NoSocket},
+    server::handle::{Loopback, NoSocket, TestServer},
 };
 
 /// How long a connection may take over the head of a request; idle ones are closed after it too.
@@ -22,35 +22,36 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
 /// How many requests the log keeps.
 const LOG_CAPACITY: usize = 65_536;
 
-impl ApiServer {
+impl TestServer {
     /// Settings for a new server.
-    pub fn builder() -> ApiServerBuilder {
-        ApiServerBuilder::default()
+    pub fn builder() -> TestServerBuilder {
+        TestServerBuilder::default()
     }
 
     /// A server with the default settings: TLS, a free loopback port, one administrator.
     ///
     /// # Errors
-    /// As [`ApiServerBuilder::start`].
+    /// As [`TestServerBuilder::start`].
     pub async fn start_default() -> Result<Self, StartError> {
         Self::builder().start().await
     }
 }
 
-/// The settings of an [`ApiServer`]. The defaults are a TLS server on a free loopback port.
+/// The settings of an [`TestServer`]. The defaults are a TLS server on a free loopback port.
 #[derive(Debug)]
 #[must_use = "a builder makes a server only when it is started"]
-pub struct ApiServerBuilder {
+pub struct TestServerBuilder {
     settings: Settings,
     tokens: Vec<Credential>,
-    declared: Vec<Result<Value, serde_json::Error>>,
+    installed: Vec<Result<Value, serde_json::Error>>,
 }
 
-impl Default for ApiServerBuilder {
+impl Default for TestServerBuilder {
     fn default() -> Self {
         Self {
             settings: Settings {
                 name: "fake".to_owned(),
+                port: 0,
                 security: Security::Tls,
                 protocols: Protocols::Http2AndHttp1,
                 anonymous: Anonymous::default(),
@@ -58,15 +59,21 @@ impl Default for ApiServerBuilder {
                 log_capacity: LOG_CAPACITY,
             },
             tokens: Vec::new(),
-            declared: Vec::new(),
+            installed: Vec::new(),
         }
     }
 }
 
-impl ApiServerBuilder {
+impl TestServerBuilder {
     /// What its kubeconfigs call the cluster and the context. The default is `fake`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
+        self
+    }
+
+    /// Listens on this loopback port. The default is any free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.settings.port = port;
         self
     }
 
@@ -91,8 +98,8 @@ impl ApiServerBuilder {
 
     /// Serves a custom resource from the start: a `CustomResourceDefinition`, as kube's `CustomResourceExt::crd()`
     /// makes it. Any serializable form will do.
-    pub fn declare(mut self, crd: impl Serialize) -> Self {
-        self.declared.push(serde_json::to_value(crd));
+    pub fn install(mut self, crd: impl Serialize) -> Self {
+        self.installed.push(serde_json::to_value(crd));
         self
     }
 
@@ -115,26 +122,26 @@ impl ApiServerBuilder {
         self
     }
 
-    /// Starts the server on a free loopback port.
+    /// Starts the server on a loopback port.
     ///
     /// # Errors
-    /// If the port cannot be opened, a key cannot be made or a declared resource is refused.
-    pub async fn start(self) -> Result<ApiServer, StartError> {
-        ApiServer::<Loopback>::listen(self.core()?).await
+    /// If the port cannot be opened, a key cannot be made or an installed resource is refused.
+    pub async fn start(self) -> Result<TestServer, StartError> {
+        TestServer::<Loopback>::listen(self.core()?).await
     }
 
-    /// Starts the server without a socket: it is reached through [`ApiServer::service`] and
-    /// [`ApiServer::client`] only. Nothing is spawned.
+    /// Starts the server without a socket: it is reached through [`TestServer::service`] and
+    /// [`TestServer::client`] only. Nothing is spawned.
     ///
     /// # Errors
-    /// If a key cannot be made or a declared resource is refused.
-    pub fn start_without_socket(self) -> Result<ApiServer<NoSocket>, StartError> {
-        Ok(ApiServer::<NoSocket>::new(self.core()?))
+    /// If a key cannot be made or an installed resource is refused.
+    pub fn start_without_socket(self) -> Result<TestServer<NoSocket>, StartError> {
+        Ok(TestServer::<NoSocket>::new(self.core()?))
     }
 
     fn core(self) -> Result<Arc<Core>, StartError> {
-        let declared = self.declared.into_iter().collect::<Result<_, _>>().map_err(DeclareError::Serialize)?;
-        let core = Core::new(self.settings, declared)?;
+        let installed = self.installed.into_iter().collect::<Result<_, _>>().map_err(InstallError::Serialize)?;
+        let core = Core::new(self.settings, installed)?;
         let credentials = Arc::clone(&core.cluster().credentials);
         for token in &self.tokens {
             credentials.accept(token, None, Instant::now());

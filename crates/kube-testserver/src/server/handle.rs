@@ -8,8 +8,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use rustls::crypto::CryptoProvider;
+use kube::config::Kubeconfig;
 use tokio::{net::TcpSocket, sync::Mutex};
 use tokio_util::sync::DropGuard;
 
@@ -18,10 +17,13 @@ use crate::{
     error::{ClientError, StartError},
     pipeline::state::Core,
     pki::security::Security,
-    server::kubeconfig::{self, Destination},
+    server::{
+        client,
+        kubeconfig::{self, Destination},
+    },
     transport::{
         listen::{self, Listening},
-        socketless::ApiService,
+        socketless::TestService,
     },
 };
 
@@ -30,14 +32,14 @@ const BACKLOG: u32 = 1024;
 
 /// A Kubernetes API server inside the test process.
 ///
-/// It runs until [`shutdown`](ApiServer::shutdown) or until it is dropped. A drop only tells the tasks to
+/// It runs until [`shutdown`](TestServer::shutdown) or until it is dropped. A drop only tells the tasks to
 /// end; `shutdown` waits until they have. The type parameter says how it is reached: by a loopback socket, or by
-/// [`ApiServer::service`] alone.
+/// [`TestServer::service`] alone.
 ///
-/// See the [module](super) for an example.
+/// See the [crate] for an example.
 #[derive(Debug)]
 #[must_use = "the server ends when this is dropped"]
-pub struct ApiServer<T = Loopback> {
+pub struct TestServer<T = Loopback> {
     pub(crate) core: Arc<Core>,
     pub(crate) transport: T,
     _gone_on_drop: DropGuard,
@@ -62,7 +64,7 @@ enum Phase {
     Stopped(Option<TcpSocket>),
 }
 
-impl<T> ApiServer<T> {
+impl<T> TestServer<T> {
     fn with(core: Arc<Core>, transport: T) -> Self {
         let guard = core.gone.clone().drop_guard();
         Self { core, transport, _gone_on_drop: guard }
@@ -73,12 +75,12 @@ impl<T> ApiServer<T> {
     ///
     /// It opens no socket, spawns nothing and works under a paused clock. Authentication, faults and log are the
     /// same as on the socket.
-    pub fn service(&self, credential: impl Into<Option<Credential>>) -> ApiService {
-        ApiService::new(Arc::clone(&self.core), credential.into())
+    pub fn service(&self, credential: impl Into<Option<Credential>>) -> TestService {
+        TestService::new(Arc::clone(&self.core), credential.into())
     }
 }
 
-impl ApiServer<NoSocket> {
+impl TestServer<NoSocket> {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self::with(core, NoSocket)
     }
@@ -102,11 +104,11 @@ impl ApiServer<NoSocket> {
     }
 }
 
-impl ApiServer<Loopback> {
+impl TestServer<Loopback> {
     pub(crate) async fn listen(core: Arc<Core>) -> Result<Self, StartError> {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let failed = |source| StartError::Bind { address: any, source };
-        let socket = listen::bind(any).map_err(failed)?;
+        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, core.settings.port));
+        let failed = |source| StartError::Bind { address: wanted, source };
+        let socket = listen::bind(wanted).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let server = Self::with(core, Loopback { address, phase: Mutex::new(Phase::Stopped(Some(socket))) });
         server.start().await?;
@@ -192,7 +194,8 @@ impl ApiServer<Loopback> {
 
     /// A client with the administrator's credential. It does not retry: a fault is seen at once.
     ///
-    /// Installs rustls' ring provider as the process default if there is none yet, since kube needs one.
+    /// Installs the provider of the feature `ring` or `aws-lc-rs` as the default of the process if it has none yet, since kube
+    /// needs one.
     ///
     /// # Errors
     /// If kube cannot build a client.
@@ -209,29 +212,10 @@ impl ApiServer<Loopback> {
             // Kube panics on a token that is no header value.
             HeaderValue::try_from(token).map_err(|error| ClientError(error.into()))?;
         }
-        ensure_crypto_provider();
-        let kubeconfig = self.kubeconfig_for(credential);
-        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .map_err(|error| ClientError(error.into()))?;
-        config.default_retry = false;
-        config.proxy_url = None;
-        kube::Client::try_from(config).map_err(|error| ClientError(error.into()))
+        client::client(self.kubeconfig_for(credential)).await
     }
 
     fn destination(&self) -> Destination<'_> {
-        let ca_pem = match self.core.settings.security {
-            Security::Tls => Some(self.ca_pem()),
-            Security::Plain => None,
-        };
-        Destination { name: &self.core.settings.name, url: self.url(), ca_pem }
-    }
-}
-
-/// Kube builds TLS clients with the process-wide provider and panics without one.
-fn ensure_crypto_provider() {
-    if CryptoProvider::get_default().is_none() {
-        // Losing the race to somebody else's provider is as good.
-        _ = rustls::crypto::ring::default_provider().install_default();
+        Destination { name: &self.core.settings.name, url: self.url(), ca_pem: self.ca_pem() }
     }
 }

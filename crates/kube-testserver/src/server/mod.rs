@@ -2,5 +2,6 @@
 
 pub(crate) mod actions;
 pub(crate) mod builder;
+pub(crate) mod client;
 pub(crate) mod handle;
-mod kubeconfig;
+pub(crate) mod kubeconfig;

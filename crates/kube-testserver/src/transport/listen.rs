@@ -24,7 +24,7 @@ use crate::{
         state::{Connection, Core},
     },
     pki::{
-        authority::Validity,
+        issued::Validity,
         security::{H2, Security},
         tls,
     },
@@ -103,7 +103,7 @@ async fn connection(core: Arc<Core>, stream: TcpStream, tasks: TaskTracker) {
 
 /// Talks to one client until one side has had enough. Errors of the connection are the client's to see.
 async fn talk(core: Arc<Core>, connection: Connection, mut stream: TcpStream, tasks: TaskTracker) {
-    let fault = core.connection_faults.take(|rules| (!rules.is_empty()).then_some(0));
+    let fault = core.connection_faults.take(|orders| (!orders.is_empty()).then_some(0));
     let validity = match fault {
         Some(ConnectionFault::Closed) => return,
         Some(ConnectionFault::Silent) => {
@@ -149,7 +149,7 @@ async fn shake(core: &Core, connection: &Connection, mut stream: TcpStream, vali
         _ = stream.write_all(NOT_TLS).await;
         return None;
     }
-    let pki = &connection.tenancy.cluster.pki;
+    let pki = connection.tenancy.cluster.pki.as_ref()?;
     let config = match validity {
         Validity::Good => Arc::clone(&pki.server),
         Validity::Expired => tls::server_config(&pki.authority, core.settings.protocols, Validity::Expired).ok()?,

@@ -33,28 +33,28 @@ pub enum ServiceError {
 
 /// A server as a [`tower::Service`], for [`kube::Client::new`].
 ///
-/// Made by [`ApiServer::service`](crate::ApiServer::service). Each call counts as a connection of its own,
+/// Made by [`TestServer::service`](crate::TestServer::service). Each call counts as a connection of its own,
 /// presenting the credential the service was made with. Nothing is spawned and no socket is opened, so it runs
 /// under a paused clock.
 #[derive(Clone)]
-pub struct ApiService {
+pub struct TestService {
     core: Arc<Core>,
     credential: Option<Credential>,
 }
 
-impl ApiService {
+impl TestService {
     pub(crate) fn new(core: Arc<Core>, credential: Option<Credential>) -> Self {
         Self { core, credential }
     }
 }
 
-impl fmt::Debug for ApiService {
+impl fmt::Debug for TestService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiService").field("credential", &self.credential).finish_non_exhaustive()
+        f.debug_struct("TestService").field("credential", &self.credential).finish_non_exhaustive()
     }
 }
 
-impl tower::Service<Request<Body>> for ApiService {
+impl tower::Service<Request<Body>> for TestService {
     type Response = Response<ResponseBody>;
     type Error = ServiceError;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;

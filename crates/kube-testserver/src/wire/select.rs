@@ -124,7 +124,7 @@ fn check_value(key: &str, value: &str) -> Result<(), String> {
     if is_label_value(value) {
         return Ok(());
     }
-    Err(format!("values[0][{key}]: Invalid value: {value:?}: {}", LABEL_VALUE_RULE))
+    Err(format!("values[0][{key}]: Invalid value: {value:?}: {LABEL_VALUE_RULE}"))
 }
 
 impl FieldSelector {

@@ -16,7 +16,6 @@ mod answer;
 mod case;
 mod fixtures;
 mod frames;
-mod harness;
 mod kube_rs;
 mod kubectl;
 mod suite;
@@ -69,7 +68,7 @@ fn main() -> io::Result<ExitCode> {
 }
 
 fn tests() -> impl Iterator<Item = Test> {
-    suite::tests().into_iter().chain(kube_rs::tests()).chain(harness::tests())
+    suite::tests().into_iter().chain(kube_rs::tests())
 }
 
 /// The scripts for kubectl, which cannot run where it is not installed.

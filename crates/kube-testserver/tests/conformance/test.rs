@@ -15,14 +15,8 @@ pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 type Running = Pin<Box<dyn Future<Output = Outcome>>>;
 
-/// What a test does.
-#[derive(Clone, Copy)]
-pub(crate) enum Run {
-    /// Asks the server that all tests share.
-    OnServer(fn(Case) -> Running),
-    /// Needs no server: it is about the harness.
-    Alone(fn() -> Running),
-}
+/// What a test does on the server that all tests share.
+pub(crate) type Run = fn(Case) -> Running;
 
 /// A behaviour, and the code that shows it.
 pub(crate) struct Test {
@@ -35,31 +29,16 @@ pub(crate) struct Test {
 macro_rules! tests {
     ($($name:ident),+ $(,)?) => {
         pub(crate) fn tests() -> Vec<$crate::test::Test> {
-            use $crate::test::{Finish as _, Run, Test};
+            use $crate::test::{Finish as _, Test};
             vec![$(Test::new(
                 module_path!(),
                 stringify!($name),
-                Run::OnServer(|case| Box::pin(async move { $name(case).await.finish() })),
+                |case| Box::pin(async move { $name(case).await.finish() }),
             )),+]
         }
     };
 }
 pub(crate) use tests;
-
-/// The same for tests that need no server.
-macro_rules! tests_alone {
-    ($($name:ident),+ $(,)?) => {
-        pub(crate) fn tests() -> Vec<$crate::test::Test> {
-            use $crate::test::{Finish as _, Run, Test};
-            vec![$(Test::new(
-                module_path!(),
-                stringify!($name),
-                Run::Alone(|| Box::pin(async { $name().await.finish() })),
-            )),+]
-        }
-    };
-}
-pub(crate) use tests_alone;
 
 /// What a test's function may return.
 pub(crate) trait Finish {
@@ -101,12 +80,7 @@ impl Test {
         let run = self.run;
         Trial::test(self.name, move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            let whole = async {
-                match run {
-                    Run::OnServer(run) => run(Case::new(target).await?).await,
-                    Run::Alone(run) => run().await,
-                }
-            };
+            let whole = async { run(Case::new(target).await?).await };
             let outcome = runtime.block_on(async { time::timeout(DEADLINE, whole).await });
             match outcome {
                 Ok(Ok(())) => Ok(()),

@@ -31,6 +31,47 @@ pub async fn forgetting_an_object_tears_down_its_states<B: BoundSetup>(setup: B)
     assert_eq!(stage.states().remembered(), 0, "everything was forgotten");
 }
 
+/// A forgotten state ends before another one of its object and cluster is built. Nobody else waits for it.
+pub async fn a_forgotten_state_ends_before_the_next_is_built<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    let east = stage.observe(&stage.east).await;
+    stage.state(&east).await;
+    stage.counts.hold_ends();
+    stage.states().forget(&stage.object);
+    stage.assert_counts(1, 0, "the object was forgotten");
+    assert_eq!(stage.states().remembered(), 0, "the object was forgotten");
+    {
+        let mut waiting = pin!(stage.get_or_build(&stage.object, &east));
+        assert!(
+            poll_once(waiting.as_mut()).await.is_none(),
+            "the forgotten state has not ended, and another was built"
+        );
+        stage.states().forget(&stage.object);
+        assert_forgotten::<B>(&waiting.await);
+    }
+    stage.state_of(&stage.other_object, &east).await;
+    let mut waiting = pin!(stage.get_or_build(&stage.object, &east));
+    assert!(poll_once(waiting.as_mut()).await.is_none(), "the forgotten state has not ended, and another was built");
+    stage.counts.release_ends();
+    assert!(waiting.await.is_ok(), "the forgotten state has ended, and nothing was built");
+    stage.assert_counts(3, 2, "the forgotten state has ended");
+}
+
+/// Retaining some objects forgets the others and tears down their states.
+pub async fn retaining_objects_tears_down_the_states_of_the_others<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    let east = stage.observe(&stage.east).await;
+    stage.state(&east).await;
+    let of_other = stage.state_of(&stage.other_object, &east).await;
+    stage.states().retain_objects(|_| true);
+    stage.assert_counts(2, 2, "all objects were retained");
+    stage.states().retain_objects(|object| *object == stage.other_object);
+    stage.assert_counts(2, 1, "one object of two was retained");
+    assert_eq!(stage.states().remembered(), 1, "one object of two was retained");
+    let again = stage.state_of(&stage.other_object, &east).await;
+    assert!(Arc::ptr_eq(&of_other, &again), "the state of the retained object went");
+}
+
 /// Forgetting a cluster tears down the states of all objects on it, and on no other.
 pub async fn forgetting_a_cluster_tears_down_the_states_on_it<B: BoundSetup>(setup: B) {
     let stage = Stage::new(setup).await;

@@ -48,6 +48,25 @@ pub async fn an_older_observation_tears_nothing_down<B: BoundSetup>(setup: B) {
     }
 }
 
+/// The next state is built only when the old one has ended, also if the call that tore it down was dropped.
+pub async fn the_next_is_built_only_when_the_old_has_ended<B: BoundSetup>(setup: B) {
+    let stage = Stage::new(setup).await;
+    stage.state(&stage.observe(&stage.east).await).await;
+    let new = stage.replace_east().await;
+    stage.counts.hold_ends();
+    for _ in 0..2 {
+        let answer = poll_once(pin!(stage.get_or_build(&stage.object, &new))).await;
+        assert!(answer.is_none(), "the old state has not ended, and the next was built");
+        stage.assert_counts(1, 0, "the old state was torn down and has not ended");
+    }
+    stage.state_of(&stage.other_object, &new).await;
+    let mut waiting = pin!(stage.get_or_build(&stage.object, &new));
+    assert!(poll_once(waiting.as_mut()).await.is_none(), "the old state has not ended, and the next was built");
+    stage.counts.release_ends();
+    assert!(waiting.await.is_ok(), "the old state has ended, and the next was not built");
+    stage.assert_counts(3, 2, "the old state has ended");
+}
+
 /// The old state is torn down before the client for the next is even asked for, so there are never two.
 pub async fn the_old_state_is_torn_down_before_the_next_is_built<B: BoundSetup>(setup: B) {
     let stage = Stage::new(setup).await;

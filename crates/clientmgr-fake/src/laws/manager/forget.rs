@@ -58,6 +58,20 @@ pub async fn forgetting_an_object_keeps_the_others<M: ManagerSetup>(setup: M) {
     stage.assert_reset(&new, "another object was forgotten, and this one holds an old client");
 }
 
+/// Retaining some objects forgets all others.
+pub async fn retaining_objects_forgets_the_others<M: ManagerSetup>(setup: M) {
+    let stage = Stage::new(setup).await;
+    let old = stage.observe(&stage.east).await;
+    stage.obtain(&old).await;
+    stage.obtain_for(&stage.other_object, &old).await;
+    stage.manager().retain_objects(|_| true);
+    assert_eq!(stage.manager().remembered(), 2, "all objects were retained");
+    stage.manager().retain_objects(|object| *object == stage.object);
+    assert_eq!(stage.manager().remembered(), 1, "one object of two was retained");
+    let new = stage.replace_east().await;
+    stage.assert_reset(&new, "the object was retained, and it holds an old client");
+}
+
 /// A forgotten cluster is forgotten for all objects, and for no other cluster.
 pub async fn a_forgotten_cluster_is_forgotten_for_all_objects<M: ManagerSetup>(setup: M) {
     let stage = Stage::new(setup).await;

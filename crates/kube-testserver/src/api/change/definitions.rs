@@ -11,7 +11,7 @@ use crate::{
     },
     registry::{
         definition::{self, words},
-        kinds::{Kind, shelf_id},
+        kinds::{Kind, resource_id},
     },
 };
 
@@ -23,7 +23,7 @@ fn is_definition(kind: &Kind) -> bool {
 }
 
 /// Accepts a definition's names and establishes it: its status, written with it.
-pub(crate) fn settle(store: &Store, kind: &Kind, object: &mut Value) {
+pub(crate) fn establish(store: &Store, kind: &Kind, object: &mut Value) {
     if !is_definition(kind) || meta::is_deleting(object) {
         return;
     }
@@ -66,7 +66,7 @@ fn name_conflict(store: &Store, spec: &Value) -> Option<String> {
         .kinds()
         .filter(|known| *group == *known.group && *plural != *known.plural)
         .find(|known| *kind == *known.kind || *plural == *known.singular)
-        .map(|known| format!("{kind} is already in use by {}", shelf_id(&known.group, &known.plural)))
+        .map(|known| format!("{kind} is already in use by {}", resource_id(&known.group, &known.plural)))
 }
 
 /// Serves what a definition defines.
@@ -95,14 +95,14 @@ pub(crate) fn after_removal(store: &mut Store, kind: &Kind, gone: &Stored) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         store.withdraw(&text(&spec["group"]), &text(&spec["names"]["plural"]));
     } else if kind.custom {
-        finish_deletion(store, &shelf_id(&kind.group, &kind.plural));
+        finish_deletion(store, &resource_id(&kind.group, &kind.plural));
     }
 }
 
 /// Prepares a definition for its deletion: it waits for its objects.
 pub(crate) fn hold_for_objects(store: &Store, kind: &Kind, object: &mut Value) {
     let name = meta::text(object, "name").to_owned();
-    let waits = is_definition(kind) && store.shelf(&name).is_some_and(|shelf| shelf.len() > 0);
+    let waits = is_definition(kind) && store.collection(&name).is_some_and(|collection| collection.len() > 0);
     if waits && !meta::finalizers(object).contains(&CLEANUP) {
         let mut finalizers: Vec<Value> = meta::finalizers(object).into_iter().map(Value::from).collect();
         finalizers.push(CLEANUP.into());
@@ -112,10 +112,10 @@ pub(crate) fn hold_for_objects(store: &Store, kind: &Kind, object: &mut Value) {
 
 /// Lets a definition that is being deleted go once nothing of its kind is left.
 pub(crate) fn finish_deletion(store: &mut Store, name: &str) {
-    const SHELF: &str = "customresourcedefinitions.apiextensions.k8s.io";
+    const COLLECTION: &str = "customresourcedefinitions.apiextensions.k8s.io";
     let key = Key::new("", name);
-    let Some(mut object) = store.find(SHELF, &key).map(|stored| stored.value()) else { return };
-    let empty = store.shelf(name).is_none_or(|shelf| shelf.len() == 0);
+    let Some(mut object) = store.find(COLLECTION, &key).map(|stored| stored.value()) else { return };
+    let empty = store.collection(name).is_none_or(|collection| collection.len() == 0);
     if !empty || !meta::is_deleting(&object) || !meta::finalizers(&object).contains(&CLEANUP) {
         return;
     }
@@ -123,12 +123,12 @@ pub(crate) fn finish_deletion(store: &mut Store, name: &str) {
         meta::finalizers(&object).into_iter().filter(|name| *name != CLEANUP).map(Value::from).collect();
     let gone = left.is_empty();
     meta::metadata_mut(&mut object).insert("finalizers".to_owned(), left.into());
-    meta::tidy(&mut object);
+    meta::drop_empty(&mut object);
     if gone {
         let (group, plural) = (object["spec"]["group"].clone(), object["spec"]["names"]["plural"].clone());
-        store.remove(SHELF, &key, object);
+        store.remove(COLLECTION, &key, object);
         store.withdraw(group.as_str().unwrap_or_default(), plural.as_str().unwrap_or_default());
     } else {
-        store.put(SHELF, key, object);
+        store.put(COLLECTION, key, object);
     }
 }

@@ -127,7 +127,7 @@ fn holds_namespace_finalizers(object: &Value) -> bool {
 /// Deletes one object, or starts to.
 pub(crate) fn delete(store: &mut Store, target: &Target, options: &DeleteOptions) -> Result<Deletion, Status> {
     let kind = &target.view.kind;
-    let current = store.find(&kind.shelf, &target.key).cloned().ok_or_else(|| target.not_found())?;
+    let current = store.find(&kind.collection, &target.key).cloned().ok_or_else(|| target.not_found())?;
     let object = current.value();
     if let Some(uid) = options.uid.as_deref().filter(|uid| **uid != *current.uid) {
         return Err(target.conflict(&format!(
@@ -152,7 +152,7 @@ pub(crate) fn delete(store: &mut Store, target: &Target, options: &DeleteOptions
         let others = meta::finalizers(&object).into_iter().filter(|name| !Propagation::FINALIZERS.contains(name));
         let finalizers: Vec<Value> = others.chain(propagation.finalizer()).map(Value::from).collect();
         meta::metadata_mut(&mut marked).insert("finalizers".to_owned(), finalizers.into());
-        meta::tidy(&mut marked);
+        meta::drop_empty(&mut marked);
     }
     definitions::hold_for_objects(store, kind, &mut marked);
     mark(&mut marked, grace, target.now);
@@ -161,7 +161,7 @@ pub(crate) fn delete(store: &mut Store, target: &Target, options: &DeleteOptions
             return Ok(Deletion::Done(current));
         }
         let last = if meta::is_deleting(&object) { marked } else { object };
-        let stored = store.remove(&kind.shelf, &target.key, last);
+        let stored = store.remove(&kind.collection, &target.key, last);
         after_removal(store, kind, &stored, target.now);
         return Ok(Deletion::Done(stored));
     }
@@ -171,10 +171,10 @@ pub(crate) fn delete(store: &mut Store, target: &Target, options: &DeleteOptions
     if target.dry_run {
         return Ok(Deletion::Pending(Arc::new(Stored::unsaved(target.key.clone(), current.rv, &marked))));
     }
-    let stored = store.put(&kind.shelf, target.key.clone(), marked);
+    let stored = store.put(&kind.collection, target.key.clone(), marked);
     definitions::after_write(store, kind, &stored);
     if kind.is("", "namespaces") {
-        sweep_namespace(store, &target.key.name, target.now);
+        empty_namespace(store, &target.key.name, target.now);
     } else if kind.is("apiextensions.k8s.io", "customresourcedefinitions") {
         empty_kind(store, &target.key.name, target.now);
     }
@@ -216,12 +216,12 @@ fn mark(object: &mut Value, grace: i64, now: Timestamp) {
 pub(crate) fn after_removal(store: &mut Store, kind: &Kind, gone: &Stored, now: Timestamp) {
     definitions::after_removal(store, kind, gone);
     if kind.namespaced {
-        sweep_namespace(store, &gone.key.namespace, now);
+        empty_namespace(store, &gone.key.namespace, now);
     }
 }
 
 /// Empties a namespace that is being deleted, and removes it once nothing is left in it.
-pub(crate) fn sweep_namespace(store: &mut Store, name: &str, now: Timestamp) {
+pub(crate) fn empty_namespace(store: &mut Store, name: &str, now: Timestamp) {
     let key = Key::new("", name);
     let Some(namespace) = store.find("namespaces", &key).cloned() else { return };
     let mut namespace = namespace.value();
@@ -231,9 +231,9 @@ pub(crate) fn sweep_namespace(store: &mut Store, name: &str, now: Timestamp) {
     let kinds: Vec<Arc<Kind>> = store.kinds().filter(|kind| kind.namespaced).cloned().collect();
     let mut left = 0;
     for kind in &kinds {
-        left += empty_shelf(store, &kind.shelf, Some(name), now);
+        left += empty_collection(store, &kind.collection, Some(name), now);
         if kind.custom {
-            definitions::finish_deletion(store, &kind.shelf);
+            definitions::finish_deletion(store, &kind.collection);
         }
     }
     if left > 0 {
@@ -257,26 +257,26 @@ pub(crate) fn sweep_namespace(store: &mut Store, name: &str, now: Timestamp) {
 
 /// Deletes what a definition that is being deleted defined.
 fn empty_kind(store: &mut Store, definition: &str, now: Timestamp) {
-    empty_shelf(store, definition, None, now);
+    empty_collection(store, definition, None, now);
     definitions::finish_deletion(store, definition);
 }
 
 /// Deletes the objects of one kind, in a namespace or in all; how many are left, held by their finalizers.
-fn empty_shelf(store: &mut Store, shelf: &str, namespace: Option<&str>, now: Timestamp) -> usize {
-    let objects = store
-        .shelf(shelf)
-        .and_then(|shelf| shelf.walk(namespace, None, u64::MAX).ok().map(Iterator::collect::<Vec<Arc<Stored>>>));
+fn empty_collection(store: &mut Store, collection: &str, namespace: Option<&str>, now: Timestamp) -> usize {
+    let objects = store.collection(collection).and_then(|collection| {
+        collection.walk(namespace, None, u64::MAX).ok().map(Iterator::collect::<Vec<Arc<Stored>>>)
+    });
     let mut left = 0;
     for stored in objects.into_iter().flatten() {
         let before = stored.value();
         let mut object = before.clone();
         mark(&mut object, 0, now);
         if may_go(&object) {
-            store.remove(shelf, &stored.key, before);
+            store.remove(collection, &stored.key, before);
         } else {
             left += 1;
             if object != before {
-                store.put(shelf, stored.key.clone(), object);
+                store.put(collection, stored.key.clone(), object);
             }
         }
     }

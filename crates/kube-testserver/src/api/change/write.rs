@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use serde_json::Value;
 
 use crate::{
@@ -25,14 +24,14 @@ use crate::{
 pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> Result<Arc<Stored>, Status> {
     target.place(&mut object)?;
     let kind = &target.view.kind;
-    let shelf = kind.shelf.as_str();
+    let collection = kind.collection.as_str();
     let typed = is_typed(target, &object);
     let versioned = !meta::text(&object, "resourceVersion").is_empty();
     if meta::text(&object, "name").is_empty() && !meta::text(&object, "generateName").is_empty() {
         let prefix: String = meta::text(&object, "generateName").chars().take(58).collect();
         let name = loop {
             let name = format!("{prefix}{}", random_suffix());
-            if store.find(shelf, &Key::new(&target.key.namespace, &name)).is_none() {
+            if store.find(collection, &Key::new(&target.key.namespace, &name)).is_none() {
                 break name;
             }
         };
@@ -71,22 +70,21 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
         return Err(refused(&causes));
     }
     if versioned && !target.dry_run {
-        let message = "resourceVersion should not be set on objects to be created";
-        return Err(Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message));
+        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
     }
-    if let Some(there) = store.find(shelf, &target.key) {
+    if let Some(there) = store.find(collection, &target.key) {
         let taken = Status::already_exists(&kind.group, &kind.plural, &target.key.name);
         return Err(if meta::is_deleting(&there.value()) { taken.by_one_being_deleted() } else { taken });
     }
-    meta::tidy(&mut object);
+    meta::drop_empty(&mut object);
     if typed {
         managed_fields::track(None, &mut object, target);
     }
     if target.dry_run {
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), 0, &object)));
     }
-    definitions::settle(store, kind, &mut object);
-    let stored = store.put(shelf, target.key.clone(), object);
+    definitions::establish(store, kind, &mut object);
+    let stored = store.put(collection, target.key.clone(), object);
     definitions::after_write(store, kind, &stored);
     Ok(stored)
 }
@@ -99,7 +97,7 @@ pub(crate) fn update(
     change: impl FnOnce(&Value) -> Result<Value, Status>,
 ) -> Result<Arc<Stored>, Status> {
     let kind = &target.view.kind;
-    let current = store.find(&kind.shelf, &target.key).cloned().ok_or_else(|| target.not_found())?;
+    let current = store.find(&kind.collection, &target.key).cloned().ok_or_else(|| target.not_found())?;
     let old = current.value();
     let mut new = change(&old)?;
     target.place(&mut new)?;
@@ -108,7 +106,7 @@ pub(crate) fn update(
     let typed = is_typed(target, &new);
     restrict(target, &old, &mut new);
     // A real server checks these twice, and says so.
-    let forbidden = meta::settle_update(&old, &mut new);
+    let forbidden = meta::carry_over(&old, &mut new);
     let mut causes: Vec<Cause> = forbidden.iter().cloned().chain(forbidden.iter().cloned()).collect();
     core_rules::fill_in(kind, &mut new, false);
     causes.extend(meta::problems_of_update(&new, kind));
@@ -121,7 +119,7 @@ pub(crate) fn update(
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
         meta::metadata_mut(&mut new).insert("generation".to_owned(), generation.into());
     }
-    meta::tidy(&mut new);
+    meta::drop_empty(&mut new);
     match style {
         Style::Apply => {}
         Style::Replace | Style::Derive if typed => managed_fields::track(Some(&old), &mut new, target),
@@ -130,7 +128,6 @@ pub(crate) fn update(
         }
     }
     meta::metadata_mut(&mut new).insert("resourceVersion".to_owned(), current.rv.to_string().into());
-    meta::tidy(&mut new);
     if managed_fields::same(&old, &new) {
         return Ok(current);
     }
@@ -139,15 +136,15 @@ pub(crate) fn update(
     }
     if delete::may_go(&new) && meta::is_deleting(&old) && delete::was_waiting(&old) {
         // Watchers see the state that was stored.
-        let stored = store.remove(&kind.shelf, &target.key, old);
+        let stored = store.remove(&kind.collection, &target.key, old);
         delete::after_removal(store, kind, &stored, target.now);
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), stored.rv, &new).as_of(stored.rv)));
     }
-    definitions::settle(store, kind, &mut new);
-    let stored = store.put(&kind.shelf, target.key.clone(), new);
+    definitions::establish(store, kind, &mut new);
+    let stored = store.put(&kind.collection, target.key.clone(), new);
     definitions::after_write(store, kind, &stored);
     if kind.is("", "namespaces") {
-        delete::sweep_namespace(store, &target.key.name, target.now);
+        delete::empty_namespace(store, &target.key.name, target.now);
     }
     Ok(stored)
 }

@@ -216,7 +216,7 @@ pub(crate) fn stamp_new(object: &mut Value, uid: &str, now: Timestamp, kind: &Ki
 }
 
 /// Carries over what an update may leave out, and refuses what it may not change.
-pub(crate) fn settle_update(old: &Value, new: &mut Value) -> Vec<Cause> {
+pub(crate) fn carry_over(old: &Value, new: &mut Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let metadata = metadata_mut(new);
     metadata.remove("selfLink");
@@ -262,7 +262,7 @@ pub(crate) fn settle_update(old: &Value, new: &mut Value) -> Vec<Cause> {
 }
 
 /// Drops empty maps and lists that the real server would not write out.
-pub(crate) fn tidy(object: &mut Value) {
+pub(crate) fn drop_empty(object: &mut Value) {
     let metadata = metadata_mut(object);
     metadata.retain(|field, value| match field.as_str() {
         "labels" | "annotations" => value.as_object().is_some_and(|map| !map.is_empty()),

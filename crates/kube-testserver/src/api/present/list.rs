@@ -104,9 +104,9 @@ pub(crate) fn page(store: &Store, view: &View, selection: &Selection, options: &
         Some(token) => token.rv.unwrap_or(current),
         None => asked.filter(|_| exact).unwrap_or(current),
     };
-    let shelf = store.shelf(&view.kind.shelf).ok_or_else(Status::no_such_resource)?;
+    let collection = store.collection(&view.kind.collection).ok_or_else(Status::no_such_resource)?;
     let start = token.as_ref().map(|token| token.key(view, selection));
-    let walk = shelf.walk(selection.namespace.as_deref(), start.as_ref(), rv).map_err(|TooOld| match &token {
+    let walk = collection.walk(selection.namespace.as_deref(), start.as_ref(), rv).map_err(|TooOld| match &token {
         Some(token) => {
             let onward = Token { rv: None, start: token.start.clone() };
             Status::expired(TOO_OLD_PAGE).continue_with(onward.encode())

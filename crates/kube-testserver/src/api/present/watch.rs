@@ -78,7 +78,7 @@ impl Watch {
         options: &ListOptions,
         format: Format,
     ) -> Result<Self, Status> {
-        let shelf = store.shelf(&view.kind.shelf).ok_or_else(Status::no_such_resource)?;
+        let collection = store.collection(&view.kind.collection).ok_or_else(Status::no_such_resource)?;
         let current = store.rv();
         let from_now = matches!(options.rv, None | Some(0));
         if options.initial_events == Some(true)
@@ -88,7 +88,7 @@ impl Watch {
         }
         let with_initial = options.initial_events.unwrap_or(from_now);
         let initial: VecDeque<Arc<Stored>> = if with_initial {
-            let objects = shelf.walk(selection.namespace.as_deref(), None, u64::MAX);
+            let objects = collection.walk(selection.namespace.as_deref(), None, u64::MAX);
             objects.map(|objects| objects.filter(|stored| selection.matches(&view, stored)).collect())
         } else {
             Ok(VecDeque::new())
@@ -101,7 +101,7 @@ impl Watch {
         let end = Arc::new(Mutex::new(None));
         let mut cursor = Cursor {
             shared: Arc::clone(shared),
-            incarnation: shelf.incarnation,
+            incarnation: collection.incarnation,
             at: match options.rv {
                 Some(rv) if !with_initial && rv > 0 => rv,
                 _ => current,
@@ -111,7 +111,7 @@ impl Watch {
             // Who asks for no version, or for any, has asked for initial events too, as the real server sees it.
             marks_initial_end: with_initial && options.bookmarks,
             pending: VecDeque::new(),
-            changes: shelf.subscribe(),
+            changes: collection.subscribe(),
             view,
             selection,
             format,
@@ -230,18 +230,18 @@ impl Cursor {
     fn look(&mut self) -> Result<bool, WatchEnd> {
         let shared = Arc::clone(&self.shared);
         let store = shared.read();
-        let shelf = store
-            .shelf(&self.view.kind.shelf)
-            .filter(|shelf| shelf.incarnation == self.incarnation)
+        let collection = store
+            .collection(&self.view.kind.collection)
+            .filter(|collection| collection.incarnation == self.incarnation)
             .ok_or(WatchEnd::Ended)?;
-        let events = match shelf.changes_after(self.at, BATCH) {
+        let events = match collection.changes_after(self.at, BATCH) {
             Ok(events) => events,
-            Err(TooOld) if self.begun && shelf.is_caught_up(self.at) => Vec::new(),
+            Err(TooOld) if self.begun && collection.is_caught_up(self.at) => Vec::new(),
             Err(TooOld) => return Err(WatchEnd::Expired),
         };
         self.begun = true;
         if events.is_empty() {
-            if shelf.is_retired() {
+            if collection.is_retired() {
                 return Err(WatchEnd::Ended);
             }
             self.at = self.at.max(store.rv());

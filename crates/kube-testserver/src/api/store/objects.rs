@@ -116,8 +116,8 @@ impl Event {
 
 /// The objects of one kind and their recent changes.
 #[derive(Debug)]
-pub(crate) struct Shelf {
-    /// Tells this shelf from a later one of the same name.
+pub(crate) struct Collection {
+    /// Tells this collection from a later one of the same name.
     pub(crate) incarnation: u64,
     objects: BTreeMap<Key, Arc<Stored>>,
     history: VecDeque<Arc<Event>>,
@@ -134,7 +134,7 @@ pub(crate) struct Shelf {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooOld;
 
-impl Shelf {
+impl Collection {
     pub(crate) fn find(&self, key: &Key) -> Option<&Arc<Stored>> {
         self.objects.get(key)
     }
@@ -152,7 +152,7 @@ impl Shelf {
         self.objects.len()
     }
 
-    /// Wakes at every change, and ends when the shelf is gone.
+    /// Wakes at every change, and ends when the collection is gone.
     pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -229,7 +229,7 @@ pub(crate) struct Store {
     rv: u64,
     /// History up to here was forgotten on demand.
     compacted: u64,
-    shelves: HashMap<String, Shelf>,
+    collections: HashMap<String, Collection>,
     kinds: BTreeMap<(String, String), Arc<Kind>>,
     /// Never reset, so that nothing of an earlier cluster is taken for something of this one.
     incarnations: u64,
@@ -238,7 +238,8 @@ pub(crate) struct Store {
 impl Store {
     /// An empty cluster that serves the core types.
     pub(crate) fn new() -> Self {
-        let mut store = Self { rv: 0, compacted: 0, shelves: HashMap::new(), kinds: BTreeMap::new(), incarnations: 0 };
+        let mut store =
+            Self { rv: 0, compacted: 0, collections: HashMap::new(), kinds: BTreeMap::new(), incarnations: 0 };
         store.add_core();
         store
     }
@@ -258,11 +259,11 @@ impl Store {
     pub(crate) fn serve(&mut self, kind: Arc<Kind>) {
         self.incarnations += 1;
         let incarnation = self.incarnations;
-        let standing = self.shelves.get(&kind.shelf);
-        if standing.is_none_or(|shelf| shelf.retired) {
+        let standing = self.collections.get(&kind.collection);
+        if standing.is_none_or(|collection| collection.retired) {
             // A new kind has no past to forget; one that is declared again has lost its own.
             let floor = if standing.is_some() { self.rv } else { self.compacted };
-            let shelf = Shelf {
+            let collection = Collection {
                 incarnation,
                 objects: BTreeMap::new(),
                 history: VecDeque::new(),
@@ -271,7 +272,7 @@ impl Store {
                 changed: watch::Sender::new(()),
                 retired: false,
             };
-            self.shelves.insert(kind.shelf.clone(), shelf);
+            self.collections.insert(kind.collection.clone(), collection);
         }
         self.kinds.insert((kind.group.clone(), kind.plural.clone()), kind);
     }
@@ -279,10 +280,10 @@ impl Store {
     /// Stops serving a kind and drops its objects.
     pub(crate) fn withdraw(&mut self, group: &str, plural: &str) {
         let Some(kind) = self.kinds.remove(&(group.to_owned(), plural.to_owned())) else { return };
-        if let Some(shelf) = self.shelves.get_mut(&kind.shelf) {
-            shelf.objects.clear();
-            shelf.retired = true;
-            shelf.changed.send_replace(());
+        if let Some(collection) = self.collections.get_mut(&kind.collection) {
+            collection.objects.clear();
+            collection.retired = true;
+            collection.changed.send_replace(());
         }
     }
 
@@ -295,39 +296,39 @@ impl Store {
         self.kinds.get(&(group.to_owned(), plural.to_owned()))
     }
 
-    pub(crate) fn shelf(&self, id: &str) -> Option<&Shelf> {
-        self.shelves.get(id)
+    pub(crate) fn collection(&self, id: &str) -> Option<&Collection> {
+        self.collections.get(id)
     }
 
-    pub(crate) fn find(&self, shelf: &str, key: &Key) -> Option<&Arc<Stored>> {
-        self.shelves.get(shelf)?.find(key)
+    pub(crate) fn find(&self, collection: &str, key: &Key) -> Option<&Arc<Stored>> {
+        self.collections.get(collection)?.find(key)
     }
 
     /// Writes an object under the next resource version, which it is given here.
-    pub(crate) fn put(&mut self, shelf: &str, key: Key, mut value: Value) -> Arc<Stored> {
+    pub(crate) fn put(&mut self, collection: &str, key: Key, mut value: Value) -> Arc<Stored> {
         self.rv += 1;
         let rv = self.rv;
         value["metadata"]["resourceVersion"] = rv.to_string().into();
         let stored = Arc::new(Stored::unsaved(key.clone(), rv, &value));
-        if let Some(shelf) = self.shelves.get_mut(shelf) {
-            let before = shelf.objects.insert(key, Arc::clone(&stored));
+        if let Some(collection) = self.collections.get_mut(collection) {
+            let before = collection.objects.insert(key, Arc::clone(&stored));
             let change = if before.is_some() { Change::Modified } else { Change::Added };
             let after = Arc::clone(&stored);
-            shelf.record(Event { change, rv, after, before, frames: Mutex::default() });
+            collection.record(Event { change, rv, after, before, frames: Mutex::default() });
         }
         stored
     }
 
     /// Removes an object; `last` is how watchers see it go.
-    pub(crate) fn remove(&mut self, shelf: &str, key: &Key, mut last: Value) -> Arc<Stored> {
+    pub(crate) fn remove(&mut self, collection: &str, key: &Key, mut last: Value) -> Arc<Stored> {
         self.rv += 1;
         let rv = self.rv;
         last["metadata"]["resourceVersion"] = rv.to_string().into();
         let after = Arc::new(Stored::unsaved(key.clone(), rv, &last));
-        if let Some(shelf) = self.shelves.get_mut(shelf)
-            && let Some(before) = shelf.objects.remove(key)
+        if let Some(collection) = self.collections.get_mut(collection)
+            && let Some(before) = collection.objects.remove(key)
         {
-            shelf.record(Event {
+            collection.record(Event {
                 change: Change::Deleted,
                 rv,
                 after: Arc::clone(&after),
@@ -341,10 +342,10 @@ impl Store {
     /// Forgets all history.
     pub(crate) fn compact(&mut self) {
         self.compacted = self.rv;
-        for shelf in self.shelves.values_mut() {
-            shelf.history.clear();
-            shelf.floor = self.rv;
-            shelf.changed.send_replace(());
+        for collection in self.collections.values_mut() {
+            collection.history.clear();
+            collection.floor = self.rv;
+            collection.changed.send_replace(());
         }
     }
 }

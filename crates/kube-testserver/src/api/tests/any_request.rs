@@ -194,8 +194,8 @@ fn check_store(api: &Api, before: u64) {
     let store = api.shared.read();
     assert!(store.rv() >= before, "resource versions never go back");
     for kind in store.kinds() {
-        let shelf = store.shelf(&kind.shelf).expect("what is served has a shelf");
-        for stored in shelf.walk(None, None, u64::MAX).expect("the present is never too old") {
+        let collection = store.collection(&kind.collection).expect("what is served has a collection");
+        for stored in collection.walk(None, None, u64::MAX).expect("the present is never too old") {
             let object = stored.value();
             let metadata = &object["metadata"];
             assert_eq!(metadata["name"], *stored.key.name);

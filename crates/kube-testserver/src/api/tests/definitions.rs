@@ -34,7 +34,7 @@ fn bad_definitions_are_refused() {
         let mut definition = widgets();
         *definition.pointer_mut(path).unwrap() = value;
         post(&api, DEFINITIONS, &definition).refused(422, "Invalid");
-        assert!(api.declare(&definition).is_err(), "{path}");
+        assert!(api.install(&definition).is_err(), "{path}");
     }
     let nonsense = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -52,7 +52,7 @@ fn two_versions_show_the_same_object() {
     second["storage"] = false.into();
     second["subresources"] = json!({});
     definition["spec"]["versions"].as_array_mut().unwrap().push(second);
-    api.declare(&definition).unwrap();
+    api.install(&definition).unwrap();
     post(&api, WIDGETS, &widget("w", &json!({"size": 1}))).expect(201);
     let other = WIDGETS.replace("/v1/", "/v2/");
     let object = get(&api, &format!("{other}/w")).expect(200);
@@ -72,7 +72,7 @@ async fn a_definition_takes_its_objects_and_watches_along() {
     assert_eq!(open.next().await, None);
     assert_eq!(get(&api, WIDGETS).code, 404);
     get(&api, &format!("{DEFINITIONS}/widgets.example.com")).refused(404, "NotFound");
-    api.declare(&widgets()).unwrap();
+    api.install(&widgets()).unwrap();
     assert!(names(&get(&api, WIDGETS).expect(200)).is_empty());
 }
 
@@ -108,7 +108,7 @@ fn a_field_the_schema_does_not_declare_is_refused_when_asked_for_and_told_otherw
     let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     schema["x-kubernetes-preserve-unknown-fields"] = false.into();
     let api = Api::new();
-    api.declare(&definition).unwrap();
+    api.install(&definition).unwrap();
     let wrong = widget("w", &json!({"sizee": 1}));
     let strict = format!("{WIDGETS}?fieldValidation=Strict");
 

@@ -49,7 +49,7 @@ fn versions_are_ordered_as_clients_expect() {
         })
         .collect();
     definition["spec"]["versions"] = versions.into();
-    api.declare(&definition).unwrap();
+    api.install(&definition).unwrap();
     let group = get(&api, "/apis/example.com").expect(200);
     let order: Vec<&str> =
         group["versions"].as_array().unwrap().iter().map(|one| one["version"].as_str().unwrap()).collect();

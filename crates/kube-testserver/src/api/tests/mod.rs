@@ -160,7 +160,7 @@ fn widget(name: &str, spec: &Value) -> Value {
 
 fn with_widgets() -> Api {
     let api = Api::new();
-    api.declare(&widgets()).unwrap();
+    api.install(&widgets()).unwrap();
     api
 }
 

@@ -58,7 +58,7 @@ fn unknown_resource(shared: &Shared, info: &RequestInfo) -> Result<Reply, Status
     let of_a_core_group =
         store.kinds().any(|kind| !kind.custom && kind.group == info.group && kind.served(&info.version).is_some());
     if left_out::is_left_out(&info.group, &info.resource) {
-        let what = kinds::shelf_id(&info.group, &info.resource);
+        let what = kinds::resource_id(&info.group, &info.resource);
         return Err(Status::not_implemented(format_args!("the resource {what} in version {}", info.version)));
     }
     if of_a_core_group {

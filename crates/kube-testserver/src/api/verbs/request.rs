@@ -133,7 +133,7 @@ impl Request<'_> {
         if let Some(asked) = self.query.resource_version()?.filter(|&asked| asked > store.rv()) {
             return Err(Status::resource_version_too_large(asked, store.rv()));
         }
-        let found = store.find(&self.view.kind.shelf, &target.key).cloned();
+        let found = store.find(&self.view.kind.collection, &target.key).cloned();
         drop(store);
         self.one(StatusCode::OK, &*found.ok_or_else(|| target.not_found())?, format)
     }

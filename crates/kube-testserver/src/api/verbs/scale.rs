@@ -87,7 +87,7 @@ impl Request<'_> {
         let target = self.target(Subresource::Scale, "UpdateOptions")?;
         let stored = match self.info.verb {
             Verb::Get => {
-                let found = self.shared.read().find(&self.view.kind.shelf, &target.key).cloned();
+                let found = self.shared.read().find(&self.view.kind.collection, &target.key).cloned();
                 found.ok_or_else(|| target.not_found())?
             }
             Verb::Update => {

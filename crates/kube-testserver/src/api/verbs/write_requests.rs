@@ -150,7 +150,7 @@ impl Request<'_> {
         let (mut object, undeclared) = self.object("UpdateOptions")?;
         target.place(&mut object)?;
         let mut store = self.shared.write();
-        let missing = store.find(&self.view.kind.shelf, &target.key).is_none();
+        let missing = store.find(&self.view.kind.collection, &target.key).is_none();
         if missing && self.view.kind.traits.create_on_update && subresource == Subresource::Main {
             target.expects_nothing(&object, Style::Replace)?;
             let stored = write::create(&mut store, &target, unversioned(object))?;
@@ -171,7 +171,7 @@ impl Request<'_> {
         }
         let mut undeclared = Vec::new();
         let mut store = self.shared.write();
-        let missing = store.find(&self.view.kind.shelf, &target.key).is_none();
+        let missing = store.find(&self.view.kind.collection, &target.key).is_none();
         if missing && matches!(patch, Patch::Apply { .. }) && subresource == Subresource::Main {
             let (object, owned) = patch.new_object(&target)?;
             target.expects_nothing(&object, Style::Apply)?;
@@ -215,7 +215,7 @@ impl Request<'_> {
         Ok(options)
     }
 
-    /// The target of a delete. Whether it is only a rehearsal stands where its other options do.
+    /// The target of a delete. Whether it is a dry run is said where its other options are.
     fn deleting(&self) -> Result<Target, Status> {
         let mut target = self.target(Subresource::Main, "DeleteOptions")?;
         if !self.call.body.is_empty() {
@@ -254,7 +254,7 @@ impl Request<'_> {
             return Err(list::not_one_object());
         }
         let options = self.delete_options()?;
-        let rehearsal = self.deleting()?;
+        let template = self.deleting()?;
         let (selection, list_options) = self.selection(false)?;
         let mut store: std::sync::RwLockWriteGuard<'_, Store> = self.shared.write();
         let page = list::page(&store, &self.view, &selection, &list_options)?;
@@ -263,8 +263,8 @@ impl Request<'_> {
             let target = Target {
                 view: self.view.clone(),
                 key: stored.key.clone(),
-                manager: rehearsal.manager.clone(),
-                ..rehearsal
+                manager: template.manager.clone(),
+                ..template
             };
             match delete::delete(&mut store, &target, &options) {
                 // What is answered is what was listed.

@@ -5,14 +5,14 @@
 use serde_json::{Value, json};
 
 use crate::{
-    registry::structural::node::{Node, Type},
+    registry::structural::{
+        junctors,
+        keywords::{EMBEDDED, INT_OR_STRING, PRESERVES, property},
+        node::{Node, Type},
+        rules::Rules,
+    },
     wire::status::Cause,
 };
-
-const JUNCTORS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
-const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
-const EMBEDDED: &str = "x-kubernetes-embedded-resource";
-const PRESERVES: &str = "x-kubernetes-preserve-unknown-fields";
 
 /// Where in the tree a schema is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ enum Level {
 pub(crate) fn problems(schema: &Value, path: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     check_structure(schema, Level::Root, path, &mut causes);
-    check_junctors_complete(schema, Some(schema), path, path, &mut causes);
+    junctors::check_complete(schema, path, &mut causes);
     causes.sort_by(|left, right| (&left.field, &left.message).cmp(&(&right.field, &right.message)));
     causes
 }
@@ -37,10 +37,6 @@ fn is(schema: &Value, flag: &str) -> bool {
 
 fn type_of(schema: &Value) -> &str {
     schema["type"].as_str().unwrap_or_default()
-}
-
-fn property(path: &str, name: &str) -> String {
-    format!("{path}.properties[{name}]")
 }
 
 fn check_structure(schema: &Value, level: Level, path: &str, causes: &mut Vec<Cause>) {
@@ -73,7 +69,7 @@ fn check_structure(schema: &Value, level: Level, path: &str, causes: &mut Vec<Ca
             causes.push(Cause::invalid_raw(format!("{path}.{flag}"), "true", rule));
         }
     }
-    check_junctors(schema, path, causes);
+    junctors::check(schema, path, causes);
     check_type(schema, level, path, causes);
     if level == Level::Root || is(schema, EMBEDDED) {
         check_type_and_metadata(schema, level, path, causes);
@@ -177,7 +173,6 @@ fn check_list_type(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     let keys: Vec<&str> =
         schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     match list_type {
-        None => {}
         Some("atomic" | "set" | "map") if type_of(schema) != "array" => {
             causes.push(Cause::invalid(
                 format!("{path}.type"),
@@ -185,7 +180,7 @@ fn check_list_type(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
                 "must be array if x-kubernetes-list-type is specified",
             ));
         }
-        Some("atomic" | "set" | "map") => {}
+        None | Some("atomic" | "set" | "map") => {}
         Some(other) => causes.push(Cause::not_supported(&field, other, &["atomic", "map", "set"])),
     }
     let keys_field = format!("{path}.x-kubernetes-list-map-keys");
@@ -203,10 +198,9 @@ fn check_list_type(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
             let required = item["required"].as_array().is_some_and(|names| names.iter().any(|name| name == key));
             if !required && item["properties"][key].get("default").is_none() {
                 let field = format!("{path}.items.properties[{key}].default");
-                let rule = format!(
-                    "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
-                );
-                causes.push(Cause::required(field, &rule));
+                let rule = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required \
+                            property";
+                causes.push(Cause::required(field, rule));
             }
         }
     } else if !keys.is_empty() {
@@ -236,107 +230,10 @@ fn check_default(schema: &Value, default: &Value, path: &str, causes: &mut Vec<C
 }
 
 fn check_rules(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
-    use crate::registry::structural::rules::Rules;
     let Some(rules) = Rules::parse(schema) else { return };
     for (at, why) in rules.problems() {
         let field = format!("{path}.x-kubernetes-validations[{at}].rule");
         causes.push(Cause::invalid_raw(field, &format!("{:?}", rules.text(at)), &format!("compilation failed: {why}")));
-    }
-}
-
-/// Junctors check values, and may say nothing that only the structure says.
-fn check_junctors(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let int_or_string = json!([{"type": "integer"}, {"type": "string"}]);
-    for junctor in JUNCTORS {
-        for (at, branch) in schema[junctor].as_array().into_iter().flatten().enumerate() {
-            if junctor == "anyOf" && schema["anyOf"] == int_or_string
-                || junctor == "allOf" && at == 0 && branch["anyOf"] == int_or_string
-            {
-                continue;
-            }
-            check_branch(branch, &format!("{path}.{junctor}[{at}]"), causes);
-        }
-    }
-    if let Some(branch) = schema.get("not") {
-        check_branch(branch, &format!("{path}.not"), causes);
-    }
-    if let Some(pattern) = schema["pattern"].as_str()
-        && let Err(error) = regex::Regex::new(pattern)
-    {
-        let rule = format!("must be a valid regular expression, but isn't: {error}");
-        causes.push(Cause::invalid(format!("{path}.pattern"), pattern, &rule));
-    }
-}
-
-fn check_branch(branch: &Value, path: &str, causes: &mut Vec<Cause>) {
-    check_junctors(branch, path, causes);
-    if let Some(items) = branch.get("items") {
-        check_branch(items, &format!("{path}.items"), causes);
-    }
-    for (name, field) in branch["properties"].as_object().into_iter().flatten() {
-        check_branch(field, &property(path, name), causes);
-        if name == "metadata" {
-            causes.push(Cause::forbidden(property(path, name), "must not be specified in a nested context"));
-        }
-    }
-    for (key, rule) in [
-        ("type", "must be empty to be structural"),
-        ("additionalProperties", "must be undefined to be structural"),
-        ("default", "must be undefined to be structural"),
-        ("title", "must be empty to be structural"),
-        ("description", "must be empty to be structural"),
-        ("nullable", "must be false to be structural"),
-        ("externalDocs", "must be undefined to be structural"),
-        (PRESERVES, "must be false to be structural"),
-        (EMBEDDED, "must be false to be structural"),
-        (INT_OR_STRING, "must be false to be structural"),
-        ("x-kubernetes-list-map-keys", "must be empty to be structural"),
-        ("x-kubernetes-list-type", "must be undefined to be structural"),
-        ("x-kubernetes-map-type", "must be undefined to be structural"),
-        ("x-kubernetes-validations", "must be empty to be structural"),
-    ] {
-        if !matches!(branch.get(key), None | Some(Value::Bool(false))) {
-            causes.push(Cause::forbidden(format!("{path}.{key}"), rule));
-        }
-    }
-}
-
-/// Whatever a junctor names must be in the structure as well.
-fn check_junctors_complete(
-    branch: &Value,
-    structure: Option<&Value>,
-    structure_path: &str,
-    path: &str,
-    causes: &mut Vec<Cause>,
-) {
-    for junctor in JUNCTORS {
-        for (at, below) in branch[junctor].as_array().into_iter().flatten().enumerate() {
-            check_complete(below, structure, structure_path, &format!("{path}.{junctor}[{at}]"), causes);
-        }
-    }
-    if let Some(below) = branch.get("not") {
-        check_complete(below, structure, structure_path, &format!("{path}.not"), causes);
-    }
-}
-
-fn check_complete(
-    branch: &Value,
-    structure: Option<&Value>,
-    structure_path: &str,
-    path: &str,
-    causes: &mut Vec<Cause>,
-) {
-    let Some(there) = structure else {
-        causes.push(Cause::required(structure_path, &format!("because it is defined in {path}")));
-        return;
-    };
-    check_junctors_complete(branch, structure, structure_path, path, causes);
-    if let Some(items) = branch.get("items") {
-        check_complete(items, there.get("items"), &format!("{structure_path}.items"), &format!("{path}.items"), causes);
-    }
-    for (name, field) in branch["properties"].as_object().into_iter().flatten() {
-        let below = there["properties"].get(name);
-        check_complete(field, below, &property(structure_path, name), &property(path, name), causes);
     }
 }
 
@@ -348,7 +245,7 @@ mod tests {
         problems(schema, "s").into_iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
     }
 
-    fn with_spec(spec: Value) -> Value {
+    fn with_spec(spec: &Value) -> Value {
         json!({"type": "object", "properties": {"spec": spec}})
     }
 
@@ -359,11 +256,11 @@ mod tests {
             json!({"type": "object"}),
             json!({"type": "object", "properties": {"metadata": {"type": "object"}, "kind": text, "apiVersion": text}}),
             json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
-            with_spec(json!({"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]})),
-            with_spec(json!({
+            with_spec(&json!({"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]})),
+            with_spec(&json!({
                 "type": "object", "properties": {"a": text}, "oneOf": [{"required": ["a"]}, {"properties": {"a": {"pattern": "x"}}}],
             })),
-            with_spec(json!({
+            with_spec(&json!({
                 "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["a"],
                 "items": {"type": "object", "required": ["a"], "properties": {"a": text}},
             })),
@@ -396,7 +293,7 @@ mod tests {
                  exclusive",
             ),
         ] {
-            assert_eq!(said(&with_spec(spec.clone())), [expected], "{spec}");
+            assert_eq!(said(&with_spec(&spec)), [expected], "{spec}");
         }
         assert_eq!(
             said(

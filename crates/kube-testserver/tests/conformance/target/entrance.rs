@@ -7,9 +7,10 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use kube_testserver::RealServer;
 use serde_json::{Value, json};
 
-use super::{in_process::InProcess, real::RealServer};
+use super::in_process::InProcess;
 
 /// Whose credential a request is made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,15 +38,15 @@ pub(crate) struct Entrance {
 }
 
 impl Entrance {
-    pub(super) fn of_real(real: &RealServer) -> Self {
-        let pki = real.pki();
+    pub(super) fn of_real(real: &RealServer, admin_token: String, outsider_token: String) -> Self {
+        let text = |text: Option<&str>| text.expect("the administrator has a certificate").to_owned();
         Self {
             url: real.url(),
-            ca_pem: pki.ca_pem.clone(),
-            admin_certificate_pem: pki.admin.certificate_pem.clone(),
-            admin_key_pem: pki.admin.key_pem.clone(),
-            admin_token: real.admin_token().to_owned(),
-            outsider_token: real.outsider_token().to_owned(),
+            ca_pem: real.ca_pem().to_owned(),
+            admin_certificate_pem: text(real.admin().certificate_pem()),
+            admin_key_pem: text(real.admin().key_pem()),
+            admin_token,
+            outsider_token,
         }
     }
 
@@ -86,7 +87,7 @@ impl InProcess {
         let text = |text: Option<&str>| text.expect("a credential of this kind").to_owned();
         Entrance {
             url: self.server.url(),
-            ca_pem: self.server.ca_pem(),
+            ca_pem: self.server.ca_pem().expect("the server speaks TLS"),
             admin_certificate_pem: text(self.admin.certificate_pem()),
             admin_key_pem: text(self.admin.key_pem()),
             admin_token: text(self.admin_by_token.token()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube_testserver::{ApiServer, CertificateError, Credential, Requests, StartError, User};
+use kube_testserver::{CertificateError, Credential, Requests, StartError, TestServer, User};
 
 use super::{ADMIN, MASTERS, OUTSIDER, OUTSIDER_GROUP, OUTSIDER_UID};
 
@@ -20,7 +20,7 @@ pub(crate) enum InProcessError {
 
 /// A running in-process server with the suite's users.
 pub(super) struct InProcess {
-    pub(super) server: ApiServer,
+    pub(super) server: TestServer,
     pub(super) admin: Credential,
     pub(super) admin_by_token: Credential,
     pub(super) outsider: Credential,
@@ -28,7 +28,7 @@ pub(super) struct InProcess {
 
 impl InProcess {
     pub(super) async fn start() -> Result<Self, InProcessError> {
-        let server = ApiServer::builder().name("conformance").start().await?;
+        let server = TestServer::builder().name("conformance").start().await?;
         let admin = User::new(ADMIN).group(MASTERS);
         let outsider = server.issue_token(User::new(OUTSIDER).uid(OUTSIDER_UID).group(OUTSIDER_GROUP));
         // RBAC forbids whatever no role allows. This server allows whatever is not forbidden, so it is told.

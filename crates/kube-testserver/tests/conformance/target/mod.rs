@@ -5,14 +5,14 @@
 
 mod entrance;
 mod in_process;
-pub(crate) mod real;
 
-use std::{error::Error, fmt, path::Path};
+use std::{error::Error, fmt};
 
+use kube_testserver::{RealServer, User};
 use tokio::sync::OnceCell;
 
 pub(crate) use self::entrance::Who;
-use self::{entrance::Entrance, in_process::InProcess, real::RealServer};
+use self::{entrance::Entrance, in_process::InProcess};
 use crate::{case::Case, fixtures};
 
 /// The directory of the real binaries, by the convention of envtest.
@@ -35,19 +35,24 @@ pub(crate) struct Target {
 }
 
 enum Server {
-    InProcess(InProcess),
-    Real(RealServer),
+    InProcess(Box<InProcess>),
+    Real(Box<RealServer>),
 }
 
 impl Target {
     /// Starts the real binaries where the environment names them, else the in-process server.
     pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
         let (entrance, server) = if let Some(assets) = std::env::var_os(ASSETS) {
-            let real = RealServer::start(Path::new(&assets)).await?;
-            (Entrance::of_real(&real), Server::Real(real))
+            let [admin, outsider] = [(); 2].map(|()| uuid::Uuid::new_v4().simple().to_string());
+            let real = RealServer::builder(&assets)
+                .token(User::new(ADMIN).uid("admin-1").group(MASTERS), &admin)
+                .token(User::new(OUTSIDER).uid(OUTSIDER_UID).group(OUTSIDER_GROUP), &outsider)
+                .start()
+                .await?;
+            (Entrance::of_real(&real, admin, outsider), Server::Real(Box::new(real)))
         } else {
             let in_process = InProcess::start().await?;
-            (in_process.entrance(), Server::InProcess(in_process))
+            (in_process.entrance(), Server::InProcess(Box::new(in_process)))
         };
         Ok(Self { entrance, server, widgets: OnceCell::new() })
     }

@@ -1,0 +1,133 @@
+//! Interned cluster keys: one copy for all the objects that use a cluster, removed with its last use.
+
+use std::ops::Deref;
+use std::sync::{Arc, PoisonError, Weak};
+#[cfg(not(clientmgr_shuttle))]
+use std::sync::{Mutex, MutexGuard};
+
+#[cfg(clientmgr_shuttle)]
+use shuttle::sync::{Mutex, MutexGuard};
+
+use crate::Key;
+use crate::sharded::HashMap;
+
+/// The keys in use.
+pub(crate) struct Interner<K: Key>(Arc<Table<K>>);
+
+struct Table<K: Key>(Mutex<HashMap<K, Weak<Node<K>>>>);
+
+/// A shared copy of a key. Equal keys of one interner are one copy, so handles compare by address.
+pub(crate) struct Interned<K: Key>(Arc<Node<K>>);
+
+struct Node<K: Key> {
+    key: K,
+    table: Arc<Table<K>>,
+}
+
+impl<K: Key> Interner<K> {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Table(Mutex::default())))
+    }
+
+    /// Returns the shared copy of `key`.
+    pub(crate) fn intern(&self, key: &K) -> Interned<K> {
+        let mut nodes = self.0.lock();
+        if let Some(node) = nodes.get(key).and_then(Weak::upgrade) {
+            return Interned(node);
+        }
+        let node = Arc::new(Node { key: key.clone(), table: Arc::clone(&self.0) });
+        nodes.insert(key.clone(), Arc::downgrade(&node));
+        Interned(node)
+    }
+
+    /// How many keys are in use.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+}
+
+impl<K: Key> Table<K> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Weak<Node<K>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Key> Drop for Node<K> {
+    fn drop(&mut self) {
+        let mut nodes = self.table.lock();
+        // Between the last use and this lock another thread may have interned the key anew. That node stays.
+        let removed = match nodes.get(&self.key) {
+            Some(node) if std::ptr::eq(node.as_ptr(), self) => nodes.remove_entry(&self.key),
+            _ => None,
+        };
+        drop(nodes);
+        drop(removed);
+    }
+}
+
+impl<K: Key> Clone for Interned<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K: Key> PartialEq for Interned<K> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<K: Key> Deref for Interned<K> {
+    type Target = K;
+
+    #[inline]
+    fn deref(&self) -> &K {
+        &self.0.key
+    }
+}
+
+#[cfg(all(test, not(clientmgr_shuttle)))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Interner;
+
+    #[test]
+    fn equal_keys_share_one_copy() {
+        let keys = Interner::new();
+        let first = keys.intern(&"east".to_owned());
+        assert!(first == keys.intern(&"east".to_owned()));
+        assert!(first != keys.intern(&"west".to_owned()));
+        assert_eq!((&**first, keys.len()), ("east", 1));
+    }
+
+    #[test]
+    fn a_key_is_removed_with_its_last_use() {
+        let key = Arc::new("east".to_owned());
+        let keys = Interner::new();
+        let first = keys.intern(&key);
+        let second = first.clone();
+        drop(first);
+        assert_eq!(keys.len(), 1);
+        drop(second);
+        assert_eq!((keys.len(), Arc::strong_count(&key)), (0, 1));
+    }
+
+    #[test]
+    fn threads_that_intern_and_drop_one_key_leave_nothing() {
+        let keys = Interner::new();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..5_000 {
+                        let one = keys.intern(&7_u8);
+                        assert!(one == keys.intern(&7));
+                    }
+                });
+            }
+        });
+        assert_eq!(keys.len(), 0);
+    }
+}

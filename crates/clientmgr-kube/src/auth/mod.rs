@@ -1,0 +1,16 @@
+//! Credentials: tokens, and the plugins that issue them. What must not live here: when they are renewed (the member's
+//! state machine decides that) and how they are sent (the transport does that).
+
+mod exec;
+mod exec_credential;
+mod file_watch;
+mod process_group;
+#[cfg(test)]
+pub(crate) mod testing;
+mod token;
+mod validity;
+
+pub(crate) use self::exec::{Identity, Issued, run};
+pub(crate) use self::file_watch::{FileWatch, FileWatcher, Stamp};
+pub(crate) use self::token::Token;
+pub(crate) use self::validity::Validity;

@@ -1,0 +1,159 @@
+//! [`Connections`]: the open connections of one pool. They run as tasks of the fleet's runtime, whichever runtime sends the
+//! requests, and all of them can be ended at once.
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use futures::future::{Either, select};
+use tokio::runtime::Handle;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::body::BoxError;
+use super::revoked::Revoked;
+use crate::error::Failure;
+
+type Callback = Arc<dyn Fn() + Send + Sync>;
+
+/// The connections of a pool. Clones are the same connections.
+#[derive(Clone)]
+pub(crate) struct Connections(Arc<Inner>);
+
+/// Closes connections without keeping anything of them.
+#[derive(Clone)]
+pub(crate) struct WeakConnections(Weak<Inner>);
+
+struct Inner {
+    runtime: Handle,
+    closed: CancellationToken,
+    revoked: OnceLock<Revoked>,
+    on_broken: Mutex<Option<Callback>>,
+}
+
+/// A request or stream of a transport that was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection was closed: another one takes its place")]
+pub(crate) struct Closed;
+
+impl Connections {
+    /// # Errors
+    ///
+    /// Outside a Tokio runtime, where connections cannot run.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        Handle::try_current().map(Self::on).map_err(|_| Failure::NoRuntime)
+    }
+
+    /// Connections of the same runtime: none yet.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::on(self.0.runtime.clone())
+    }
+
+    fn on(runtime: Handle) -> Self {
+        Self(Arc::new(Inner {
+            runtime,
+            closed: CancellationToken::new(),
+            revoked: OnceLock::new(),
+            on_broken: Mutex::new(None),
+        }))
+    }
+
+    /// Ends all connections at once, and lets none begin.
+    pub(crate) fn close(&self) {
+        self.0.closed.cancel();
+    }
+
+    /// Closes, with the error that streams end with.
+    pub(crate) fn revoke(&self, revoked: &Revoked) {
+        // The first one stays: the connections are closed already.
+        let _ = self.0.revoked.set(revoked.clone());
+        self.close();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.closed.is_cancelled()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn closed(&self) -> CancellationToken {
+        self.0.closed.clone()
+    }
+
+    pub(crate) fn wait_closed(&self) -> WaitForCancellationFutureOwned {
+        self.0.closed.clone().cancelled_owned()
+    }
+
+    /// Why these connections are closed.
+    pub(crate) fn reason(&self) -> BoxError {
+        match self.0.revoked.get() {
+            Some(revoked) => revoked.clone().into(),
+            None => Closed.into(),
+        }
+    }
+
+    /// Sets what is called when a connection ends that nobody here ended. Replaces what was set before.
+    pub(crate) fn on_broken(&self, callback: Callback) {
+        *self.0.on_broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
+    }
+
+    /// Reports that a connection ended with an error or was ended by the peer.
+    pub(crate) fn broke(&self) {
+        if self.is_closed() {
+            return;
+        }
+        let callback = self.0.on_broken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(callback) = callback {
+            callback();
+        }
+    }
+
+    /// Awaits `work` until the connections are closed.
+    pub(crate) async fn until_closed<T>(&self, work: impl Future<Output = T>) -> Result<T, BoxError> {
+        match select(pin!(self.0.closed.cancelled()), pin!(work)).await {
+            Either::Left(((), _)) => Err(self.reason()),
+            Either::Right((done, _)) => Ok(done),
+        }
+    }
+
+    /// Runs `work` on the fleet's runtime until it is done, the connections are closed, or the returned handle is dropped.
+    pub(crate) fn spawn<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> impl Future<Output = Result<T, BoxError>> + Send + 'static
+    where
+        T: Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
+    {
+        let this = self.clone();
+        let task = async move { this.until_closed(work).await?.map_err(Into::into) };
+        let task = AbortOnDropHandle::new(self.0.runtime.spawn(task));
+        async move { task.await.map_err(io::Error::other)? }
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakConnections {
+        WeakConnections(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl WeakConnections {
+    /// The connections, if any of them or their pool is left.
+    pub(crate) fn upgrade(&self) -> Option<Connections> {
+        self.0.upgrade().map(Connections)
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Connections {
+    fn execute(&self, connection: F) {
+        let this = self.clone();
+        // What comes of it is known to the streams of the connection.
+        drop(self.0.runtime.spawn(async move {
+            let _ = this.until_closed(connection).await;
+        }));
+    }
+}

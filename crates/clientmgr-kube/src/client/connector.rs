@@ -1,0 +1,160 @@
+//! [`Connector`]: makes the connections of a pool, direct or through a proxy, with TLS where the server has it, within a
+//! deadline. Proxies are those of kube's own client.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use std::{future::Future, io};
+
+use futures::future::BoxFuture;
+use http::Uri;
+use hyper::rt::{Read, Write};
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use kube::Config;
+use tower::{Service, ServiceExt};
+
+use super::body::BoxError;
+use super::connections::Connections;
+use super::stream::{BoxIo, Stream, Watch};
+use super::tls::{Offer, Tls};
+use crate::error::{ConfigError, Failure};
+
+/// How long a TCP connection is quiet before the system asks whether the peer is there.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const TCP_KEEPALIVE_RETRIES: u32 = 3;
+
+/// Opens a connection to a server.
+pub(crate) type Open = Arc<dyn Fn(Uri) -> BoxFuture<'static, Result<BoxIo, BoxError>> + Send + Sync>;
+
+/// How `config` opens connections.
+pub(crate) fn open(config: &Config, tls: &Tls, offer: Offer) -> Result<Open, Failure> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(TCP_KEEPALIVE));
+    tcp.set_keepalive_interval(Some(TCP_KEEPALIVE_INTERVAL));
+    tcp.set_keepalive_retries(Some(TCP_KEEPALIVE_RETRIES));
+    let Some(proxy) = &config.proxy_url else { return Ok(erase(config, tls.connector(tcp, offer)?)) };
+    match proxy.scheme_str() {
+        #[cfg(feature = "socks5")]
+        Some("socks5") => {
+            let socks = hyper_util::client::legacy::connect::proxy::SocksV5::new(proxy.clone(), tcp);
+            Ok(erase(config, tls.connector(socks, offer)?))
+        }
+        #[cfg(feature = "http-proxy")]
+        Some("http") => Ok(erase(config, tls.connector(tunnel::through(proxy, tcp), offer)?)),
+        #[cfg(feature = "http-proxy")]
+        Some("https") => {
+            let to_proxy = tls.connector(tcp, Offer::Http1)?;
+            Ok(erase(config, tls.connector(tunnel::through(proxy, to_proxy), offer)?))
+        }
+        #[cfg(not(feature = "socks5"))]
+        Some("socks5") => Err(ConfigError::ProxyFeature { feature: "socks5" }.into()),
+        #[cfg(not(feature = "http-proxy"))]
+        Some("http" | "https") => Err(ConfigError::ProxyFeature { feature: "http-proxy" }.into()),
+        scheme => Err(ConfigError::UnsupportedProxy { scheme: scheme.unwrap_or_default().to_owned() }.into()),
+    }
+}
+
+#[cfg(feature = "http-proxy")]
+mod tunnel {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use http::{HeaderValue, Uri};
+    use hyper_util::client::legacy::connect::proxy::Tunnel;
+    use percent_encoding::percent_decode_str;
+
+    /// A tunnel through `proxy`, with the user and password of its URL.
+    pub(super) fn through<C>(proxy: &Uri, connector: C) -> Tunnel<C> {
+        let tunnel = Tunnel::new(proxy.clone(), connector);
+        match credentials(proxy) {
+            Some(credentials) => tunnel.with_auth(credentials),
+            None => tunnel,
+        }
+    }
+
+    fn credentials(proxy: &Uri) -> Option<HeaderValue> {
+        let (user, _) = proxy.authority()?.as_str().rsplit_once('@')?;
+        let user: Vec<u8> = percent_decode_str(user).collect();
+        let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(user))).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use http::Uri;
+
+        use super::credentials;
+
+        #[test]
+        fn the_user_of_a_proxy_is_decoded() {
+            let header = |url: &'static str| credentials(&Uri::from_static(url));
+            assert_eq!(header("http://user:pa%40ss@proxy:1").unwrap(), "Basic dXNlcjpwYUBzcw==");
+            assert!(header("http://user:pass@proxy:1").unwrap().is_sensitive());
+            assert_eq!(header("http://proxy:1"), None);
+        }
+    }
+}
+
+fn erase<C>(config: &Config, connector: C) -> Open
+where
+    C: Service<Uri, Error = BoxError> + Clone + Send + Sync + 'static,
+    C::Response: Read + Write + Connection + Send + Unpin + 'static,
+    C::Future: Send + 'static,
+{
+    if config.read_timeout.is_none() && config.write_timeout.is_none() {
+        return Arc::new(move |server| {
+            let opened = connector.clone().oneshot(server);
+            Box::pin(async move { Ok(Box::new(TokioIo::new(opened.await?)) as BoxIo) })
+        });
+    }
+    let mut connector = hyper_timeout::TimeoutConnector::new(connector);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    connector.set_reset_reader_on_write(config.reset_reader_on_write);
+    Arc::new(move |server| {
+        let opened = connector.clone().oneshot(server);
+        Box::pin(async move { Ok(Box::new(TokioIo::new(opened.await?)) as BoxIo) })
+    })
+}
+
+/// The connector of one pool.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    open: Open,
+    timeout: Duration,
+    connections: Connections,
+    watch: Watch,
+}
+
+impl Connector {
+    pub(crate) fn new(open: Open, timeout: Duration, connections: Connections, watch: Watch) -> Self {
+        Self { open, timeout, connections, watch }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Stream>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, server: Uri) -> Self::Future {
+        let Self { open, timeout, connections, watch } = self.clone();
+        // As a task, so that it belongs to the fleet's runtime and ends when the pool is closed.
+        Box::pin(connections.clone().spawn(async move {
+            match tokio::time::timeout(timeout, open(server)).await {
+                Ok(Ok(io)) => Ok(TokioIo::new(Stream::new(io, connections, watch))),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(BoxError::from(io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))),
+            }
+        }))
+    }
+}

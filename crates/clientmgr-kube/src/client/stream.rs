@@ -1,0 +1,123 @@
+//! [`Stream`]: the bytes of one connection. It notices when the connection breaks, and ends when its pool is closed, also
+//! after an upgrade, when no task of the pool holds it any more.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::connections::Connections;
+
+/// What a connector makes: a plain or TLS stream, direct or through a proxy.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Connection + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Connection + Send + Unpin> Io for T {}
+
+pub(crate) type BoxIo = Box<dyn Io>;
+
+/// A connection of a pool.
+pub(crate) struct Stream {
+    io: BoxIo,
+    connections: Connections,
+    closed: Pin<Box<WaitForCancellationFutureOwned>>,
+    watch: Watch,
+}
+
+/// Whether an end of the connection is still to be reported.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// Report it, unless this side shuts the connection down first.
+    Report,
+    /// It was reported or is none: this side ended the connection, or it belongs to whoever upgraded it.
+    Ignore,
+}
+
+impl Stream {
+    pub(crate) fn new(io: BoxIo, connections: Connections, watch: Watch) -> Self {
+        let closed = Box::pin(connections.wait_closed());
+        Self { io, connections, closed, watch }
+    }
+
+    fn broke(&mut self) {
+        if self.watch == Watch::Report {
+            self.watch = Watch::Ignore;
+            self.connections.broke();
+        }
+    }
+
+    fn check<T>(&mut self, done: io::Result<T>) -> Poll<io::Result<T>> {
+        if done.is_err() {
+            self.broke();
+        }
+        Poll::Ready(done)
+    }
+
+    fn closed(&self) -> io::Result<()> {
+        if self.connections.is_closed() { Err(io::Error::other(self.connections.reason())) } else { Ok(()) }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.closed.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(this.closed());
+        }
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut this.io).poll_read(cx, buffer));
+        if read.is_ok() && buffer.filled().len() == before && buffer.remaining() > 0 {
+            // The peer closes the connection.
+            this.broke();
+        }
+        this.check(read)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.closed()?;
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes));
+        self.check(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
+        self.check(flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // This side ends the connection: the pool reaps it, or nobody wants the answer any more.
+        self.watch = Watch::Ignore;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.closed()?;
+        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices));
+        self.check(written)
+    }
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        self.io.connected()
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // hyper shuts a connection down that it is done with. One that it drops without is lost: a ping timed out, say.
+        self.broke();
+    }
+}

@@ -1,0 +1,61 @@
+//! No TLS: servers at http only.
+
+use http::Uri;
+use hyper::rt::{Read, Write};
+use hyper_util::client::legacy::connect::Connection;
+use kube::Config;
+use tower::{Service, ServiceExt};
+
+use super::Offer;
+use crate::client::body::BoxError;
+use crate::error::Failure;
+
+/// Nothing to share.
+#[derive(Default)]
+pub(crate) struct TlsCache;
+
+/// Stands for the TLS that there is none of.
+#[derive(Clone)]
+pub(crate) struct Tls;
+
+impl Tls {
+    /// # Errors
+    ///
+    /// Where the server is at https.
+    pub(crate) fn new(config: &Config, _: &TlsCache) -> Result<Self, Failure> {
+        let is_https = |url: &Uri| url.scheme() == Some(&http::uri::Scheme::HTTPS);
+        if is_https(&config.cluster_url) || config.proxy_url.as_ref().is_some_and(is_https) {
+            return Err(Failure::NoTlsStack);
+        }
+        Ok(Self)
+    }
+
+    /// `inner` as it is.
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the TLS stacks need them")]
+    pub(crate) fn connector<H>(
+        &self,
+        inner: H,
+        _: Offer,
+    ) -> Result<
+        impl Service<
+            Uri,
+            Response: Read + Write + Connection + Send + Unpin + 'static,
+            Error = BoxError,
+            Future: Send + 'static,
+        >
+        + Clone
+        + Send
+        + Sync
+        + 'static
+        + use<H>,
+        Failure,
+    >
+    where
+        H: Service<Uri> + Clone + Send + Sync + 'static,
+        H::Response: Read + Write + Connection + Send + Unpin + 'static,
+        H::Future: Send + 'static,
+        H::Error: Into<BoxError>,
+    {
+        Ok(inner.map_err(Into::into))
+    }
+}

@@ -1,0 +1,197 @@
+//! TLS by rustls. One configuration serves every transport with the same authorities and client certificate, and the
+//! system's authorities are loaded once per process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use http::Uri;
+use hyper::rt::{Read, Write};
+use hyper_rustls::{DefaultServerNameResolver, FixedServerNameResolver, HttpsConnector, ResolveServerName};
+use hyper_util::client::legacy::connect::Connection;
+use kube::Config;
+use kube::client::ConfigExt;
+use rustls::ClientConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::ServerName;
+use tower::Service;
+
+use super::{Offer, TlsFingerprint, fingerprint};
+use crate::client::body::BoxError;
+use crate::config::translate;
+use crate::error::{ConfigError, Failure};
+
+/// The configurations that transports use. Holds none that no transport uses.
+#[derive(Default)]
+pub(crate) struct TlsCache(Mutex<HashMap<TlsFingerprint, Weak<Shared>>>);
+
+struct Shared {
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+}
+
+/// The TLS of one transport.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    shared: Arc<Shared>,
+    server_name: Arc<dyn ResolveServerName + Send + Sync>,
+}
+
+impl TlsCache {
+    fn load(&self, config: &Config) -> Result<Arc<Shared>, Failure> {
+        let key = fingerprint(config);
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = entries.get(&key).and_then(Weak::upgrade) {
+            return Ok(shared);
+        }
+        drop(entries);
+        // Without the lock: the system's authorities are read from files.
+        let http1 = client_config(config)?;
+        let mut http2 = http1.clone();
+        http2.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let shared = Arc::new(Shared { http1: Arc::new(http1), http2: Arc::new(http2) });
+        entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|_, shared| shared.strong_count() > 0);
+        let entry = entries.entry(key).or_insert_with(|| Arc::downgrade(&shared));
+        Ok(entry.upgrade().unwrap_or(shared))
+    }
+}
+
+impl Tls {
+    /// Reads the system's authorities the first time that they are needed, so this may block.
+    pub(crate) fn new(config: &Config, cache: &TlsCache) -> Result<Self, Failure> {
+        require_cryptography()?;
+        let server_name: Arc<dyn ResolveServerName + Send + Sync> = match &config.tls_server_name {
+            None => Arc::new(DefaultServerNameResolver::default()),
+            Some(name) => {
+                let name = ServerName::try_from(name.clone()).map_err(|_| ConfigError::TlsServerName)?;
+                Arc::new(FixedServerNameResolver::new(name))
+            }
+        };
+        Ok(Self { shared: cache.load(config)?, server_name })
+    }
+
+    /// A connector that speaks TLS through `inner` where the scheme is https.
+    #[expect(clippy::unnecessary_wraps, reason = "the other TLS stack can fail here")]
+    pub(crate) fn connector<H>(
+        &self,
+        inner: H,
+        offer: Offer,
+    ) -> Result<
+        impl Service<
+            Uri,
+            Response: Read + Write + Connection + Send + Unpin + 'static,
+            Error = BoxError,
+            Future: Send + 'static,
+        >
+        + Clone
+        + Send
+        + Sync
+        + 'static
+        + use<H>,
+        Failure,
+    >
+    where
+        H: Service<Uri> + Clone + Send + Sync + 'static,
+        H::Response: Read + Write + Connection + Send + Unpin + 'static,
+        H::Future: Send + 'static,
+        H::Error: Into<BoxError>,
+    {
+        let config = match offer {
+            Offer::Http1 => &self.shared.http1,
+            Offer::Http2 => &self.shared.http2,
+        };
+        Ok(HttpsConnector::new(inner, Arc::clone(config), false, Arc::clone(&self.server_name)))
+    }
+}
+
+/// Without a process-wide provider of cryptography rustls panics. Installs one where a feature names it and the program
+/// has none.
+fn require_cryptography() -> Result<(), Failure> {
+    if CryptoProvider::get_default().is_none() {
+        // Fails only if another one was installed just now, which will do as well.
+        #[cfg(feature = "aws-lc-rs")]
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    CryptoProvider::get_default().map(|_| ()).ok_or(Failure::NoCryptoProvider)
+}
+
+fn client_config(config: &Config) -> Result<ClientConfig, Failure> {
+    if config.root_cert.is_some() || config.root_cert_file.is_some() || config.accept_invalid_certs {
+        return config.rustls_client_config().map_err(translate::building);
+    }
+    let mut trusting = system_trust()?.clone();
+    if config.auth_info.client_certificate.is_some() || config.auth_info.client_certificate_data.is_some() {
+        // The certificate alone, from a configuration that trusts nobody and so loads nothing.
+        let mut identity = config.clone();
+        identity.root_cert = Some(Vec::new());
+        let identity = identity.rustls_client_config().map_err(translate::building)?;
+        trusting.client_auth_cert_resolver = identity.client_auth_cert_resolver;
+    }
+    Ok(trusting)
+}
+
+/// A configuration that trusts the system's authorities. An error is not kept: the next one may find them.
+fn system_trust() -> Result<&'static ClientConfig, Failure> {
+    static TRUST: OnceLock<ClientConfig> = OnceLock::new();
+    if let Some(trust) = TRUST.get() {
+        return Ok(trust);
+    }
+    let loaded = Config::new(Uri::from_static("https://kubernetes")).rustls_client_config();
+    let loaded = loaded.map_err(translate::building)?;
+    Ok(TRUST.get_or_init(|| loaded))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kube::Config;
+
+    use super::{Tls, TlsCache};
+
+    fn config() -> Config {
+        let mut config = Config::new("https://127.0.0.1:1".parse().unwrap());
+        config.root_cert = Some(vec![]);
+        config
+    }
+
+    #[test]
+    fn transports_with_the_same_trust_and_identity_share_one_configuration() {
+        let cache = TlsCache::default();
+        let first = Tls::new(&config(), &cache).unwrap();
+        let second = Tls::new(&config(), &cache).unwrap();
+        assert!(Arc::ptr_eq(&first.shared, &second.shared));
+
+        let mut other = config();
+        other.accept_invalid_certs = true;
+        let other = Tls::new(&other, &cache).unwrap();
+        assert!(!Arc::ptr_eq(&first.shared, &other.shared));
+        assert_eq!(cache.0.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_configuration_goes_with_its_last_transport() {
+        let cache = TlsCache::default();
+        drop(Tls::new(&config(), &cache).unwrap());
+        let mut other = config();
+        other.accept_invalid_certs = true;
+        let kept = Tls::new(&other, &cache).unwrap();
+        assert_eq!(cache.0.lock().unwrap().len(), 1);
+        drop(kept);
+    }
+
+    #[test]
+    fn the_systems_authorities_are_loaded_once() {
+        let first = super::system_trust().unwrap();
+        assert!(std::ptr::eq(first, super::system_trust().unwrap()));
+    }
+
+    #[test]
+    fn http2_is_offered_only_where_it_is_wanted() {
+        let tls = Tls::new(&config(), &TlsCache::default()).unwrap();
+        assert_eq!(tls.shared.http1.alpn_protocols, Vec::<Vec<u8>>::new());
+        assert_eq!(tls.shared.http2.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+    }
+}

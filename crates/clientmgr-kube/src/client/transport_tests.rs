@@ -1,0 +1,392 @@
+//! Transports against a small server over loopback: HTTP/1.1 and HTTP/2, with TLS and without.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt};
+use http::header::{AUTHORIZATION, CONNECTION, UPGRADE, USER_AGENT};
+use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use kube::Config;
+use kube::client::Body;
+use secrecy::SecretString;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Transport;
+use crate::auth::{Token, testing};
+use crate::client::Settings;
+use crate::client::body::{BoxError, ResponseBody};
+use crate::client::connections::Closed;
+use crate::config::{Credentials, Loaded};
+use crate::error::{TransportError, Unreachable};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that speaks what ALPN settled.
+struct Server {
+    url: String,
+    ca: Option<Vec<u8>>,
+    accepted: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
+    cut: Arc<Notify>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Server {
+    async fn plain() -> Self {
+        Self::start(None).await
+    }
+
+    async fn tls(alpn: &[&str]) -> Self {
+        let (certificate, key) = testing::certificate("2020-01-01", "2120-01-01");
+        let der = |pem: &str| x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1.contents;
+        let (certificate, key) = (der(&certificate), der(&key));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone().into()], rustls::pki_types::PrivatePkcs8KeyDer::from(key).into())
+            .unwrap();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Self::start(Some((TlsAcceptor::from(Arc::new(config)), certificate))).await
+    }
+
+    async fn start(tls: Option<(TlsAcceptor, Vec<u8>)>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}/prefix", listener.local_addr().unwrap());
+        let (acceptor, ca) = tls.unzip();
+        let (accepted, open, cut) = <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<Notify>)>::default();
+        let (accepts, opens, cuts) = (Arc::clone(&accepted), Arc::clone(&open), Arc::clone(&cut));
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                let (acceptor, opens, cuts) = (acceptor.clone(), Arc::clone(&opens), Arc::clone(&cuts));
+                accepts.fetch_add(1, Ordering::SeqCst);
+                opens.fetch_add(1, Ordering::SeqCst);
+                connections.spawn(async move {
+                    let serving = async {
+                        match acceptor {
+                            None => serve(tcp, false).await,
+                            Some(acceptor) => {
+                                let Ok(tls) = acceptor.accept(tcp).await else { return };
+                                let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+                                serve(tls, http2).await;
+                            }
+                        }
+                    };
+                    tokio::select! { () = serving => {}, () = cuts.notified() => {} }
+                    opens.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Self { url, ca, accepted, open, cut, _task: AbortOnDropHandle::new(task) }
+    }
+
+    fn loaded(&self, token: &str) -> Loaded {
+        let mut config = Config::new(self.url.parse().unwrap());
+        config.root_cert = self.ca.clone().map(|ca| vec![ca]);
+        let token = Token::new(&SecretString::from(token)).unwrap();
+        Loaded::of(config, Credentials::Token(token))
+    }
+
+    fn transport(&self) -> Transport {
+        self.with(&Settings::default())
+    }
+
+    fn with(&self, settings: &Settings) -> Transport {
+        Transport::build(&self.loaded("secret"), None, settings, None).unwrap()
+    }
+
+    fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Waits until `count` connections are open.
+    async fn until_open(&self, count: usize) {
+        let settled = async {
+            while self.open.load(Ordering::SeqCst) != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, settled).await.unwrap_or_else(|_| panic!("{} are open", self.open.load(Ordering::SeqCst)));
+    }
+}
+
+async fn serve(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, http2: bool) {
+    let io = TokioIo::new(io);
+    // How a connection ends is what the tests look at from the other side.
+    if http2 {
+        let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(io, service_fn(answer))
+            .await;
+    } else {
+        let serving = hyper::server::conn::http1::Builder::new().serve_connection(io, service_fn(answer));
+        let _ = serving.with_upgrades().await;
+    }
+}
+
+type Answer = Response<ResponseBody>;
+
+async fn answer(mut request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let full = |text: String| Full::new(Bytes::from(text)).map_err(BoxError::from).boxed_unsync();
+    let header = |name| request.headers().get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
+    Ok(match request.uri().path() {
+        "/prefix/watch" => {
+            let first = stream::once(async { Ok(Frame::data(Bytes::from_static(b"event"))) });
+            Response::new(StreamBody::new(first.chain(stream::pending())).boxed_unsync())
+        }
+        "/prefix/silent" => std::future::pending().await,
+        "/prefix/upgrade" => {
+            let upgrading = hyper::upgrade::on(&mut request);
+            tokio::spawn(async move {
+                let mut io = TokioIo::new(upgrading.await.unwrap());
+                let mut byte = [0];
+                while io.read_exact(&mut byte).await.is_ok() {
+                    io.write_all(&byte).await.unwrap();
+                }
+            });
+            let answer = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+            answer.header(CONNECTION, "upgrade").header(UPGRADE, "echo").body(full(String::new())).unwrap()
+        }
+        path => {
+            let text = format!("{:?} {path} {} {}", request.version(), header(AUTHORIZATION), header(USER_AGENT));
+            Response::new(full(text))
+        }
+    })
+}
+
+fn get(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).unwrap()
+}
+
+async fn text(transport: &Transport) -> String {
+    let answer = transport.send(get("/who")).await.unwrap();
+    String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+/// A watch of which the first event has arrived.
+async fn watch(transport: &Transport) -> ResponseBody {
+    let mut body = transport.send(get("/watch")).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "event");
+    body
+}
+
+fn reports(transport: &Transport) -> Arc<Notify> {
+    let broken = Arc::new(Notify::new());
+    let report = Arc::clone(&broken);
+    transport.on_broken(move || report.notify_one());
+    broken
+}
+
+async fn reported(broken: &Notify) {
+    timeout(PATIENCE, broken.notified()).await.expect("the broken connection was not reported");
+}
+
+#[tokio::test]
+async fn requests_carry_the_prefix_the_token_and_the_user_agent() {
+    let expected = |version: &str| format!("{version} /prefix/who Bearer secret {}", agent());
+    assert_eq!(text(&Server::plain().await.transport()).await, expected("HTTP/1.1"));
+    assert_eq!(text(&Server::tls(&[]).await.transport()).await, expected("HTTP/1.1"));
+    assert_eq!(text(&Server::tls(&["http/1.1"]).await.transport()).await, expected("HTTP/1.1"));
+    assert_eq!(text(&Server::tls(&["h2", "http/1.1"]).await.transport()).await, expected("HTTP/2.0"));
+}
+
+fn agent() -> String {
+    Settings::default().user_agent.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn http2_can_be_turned_off() {
+    let server = Server::tls(&["h2", "http/1.1"]).await;
+    let transport = server.with(&Settings { http2: false, ..Settings::default() });
+    assert!(text(&transport).await.starts_with("HTTP/1.1 "));
+    let mut loaded = server.loaded("secret");
+    loaded.config.read_timeout = Some(PATIENCE);
+    let transport = Transport::build(&loaded, None, &Settings::default(), None).unwrap();
+    assert!(text(&transport).await.starts_with("HTTP/1.1 "), "a timeout on reading would end quiet watches");
+}
+
+#[tokio::test]
+async fn ten_watches_share_one_connection_of_http2() {
+    let server = Server::tls(&["h2"]).await;
+    let transport = server.transport();
+    text(&transport).await;
+    let mut watches = Vec::new();
+    for _ in 0..10 {
+        watches.push(watch(&transport).await);
+    }
+    assert_eq!(server.accepted(), 1);
+    drop((watches, transport));
+    server.until_open(0).await;
+}
+
+#[tokio::test]
+async fn a_new_token_uses_the_connections_there_are_and_open_watches_go_on() {
+    for server in [Server::plain().await, Server::tls(&["h2"]).await] {
+        let settings = Settings::default();
+        let old = server.with(&settings);
+        text(&old).await;
+        let accepted = server.accepted();
+        let new = Transport::build(&server.loaded("other"), None, &settings, Some(&old)).unwrap();
+        assert!(text(&new).await.contains(" Bearer other "));
+        assert_eq!(server.accepted(), accepted);
+
+        let mut open = watch(&old).await;
+        let mut elsewhere = server.loaded("other");
+        elsewhere.config.accept_invalid_certs = true;
+        let other = Transport::build(&elsewhere, None, &settings, Some(&new)).unwrap();
+        drop((old, new));
+        text(&other).await;
+        assert!(futures::poll!(std::pin::pin!(open.frame())).is_pending(), "the watch goes on");
+        drop(open);
+        server.until_open(1).await;
+    }
+}
+
+#[tokio::test]
+async fn fresh_means_a_new_connection() {
+    let server = Server::tls(&["h2"]).await;
+    let transport = server.transport();
+    let first = text(&transport).await;
+    assert_eq!(text(&transport.fresh()).await, first);
+    assert_eq!(server.accepted(), 2);
+}
+
+#[tokio::test]
+async fn closing_ends_watches_requests_and_upgraded_streams_at_once() {
+    for server in [Server::plain().await, Server::tls(&["h2", "http/1.1"]).await] {
+        let transport = server.transport();
+        let broken = reports(&transport);
+        let mut open = watch(&transport).await;
+        let mut upgraded = upgrade(&transport).await;
+        let waiting = tokio::spawn(transport.send(get("/silent")));
+        tokio::task::yield_now().await;
+
+        transport.close();
+        assert!(timeout(PATIENCE, open.frame()).await.unwrap().unwrap().is_err());
+        let error = timeout(PATIENCE, upgraded.read_u8()).await.unwrap().unwrap_err();
+        assert!(error.get_ref().unwrap().is::<Closed>(), "{error:?}");
+        assert!(waiting.await.unwrap().unwrap_err().is::<Closed>());
+        assert!(transport.send(get("/who")).await.unwrap_err().is::<Closed>());
+        drop((open, upgraded));
+        server.until_open(0).await;
+        assert!(futures::poll!(std::pin::pin!(broken.notified())).is_pending(), "closing is no break");
+    }
+}
+
+async fn upgrade(transport: &Transport) -> TokioIo<hyper::upgrade::Upgraded> {
+    let request = Request::get("/upgrade").header(CONNECTION, "upgrade").header(UPGRADE, "echo");
+    let answer = transport.send(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
+    let mut io = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+    io.write_all(b"x").await.unwrap();
+    assert_eq!(io.read_u8().await.unwrap(), b'x');
+    io
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_cuts_is_reported() {
+    for server in [Server::plain().await, Server::tls(&[]).await, Server::tls(&["h2"]).await] {
+        let transport = server.transport();
+        let broken = reports(&transport);
+        text(&transport).await;
+        server.cut.notify_waiters();
+        reported(&broken).await;
+    }
+}
+
+#[tokio::test]
+async fn what_this_side_ends_is_not_reported() {
+    for server in [Server::plain().await, Server::tls(&[]).await, Server::tls(&["h2"]).await] {
+        let settings = Settings { idle_timeout: Duration::from_millis(1), ..Settings::default() };
+        let transport = server.with(&settings);
+        let count = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&count);
+        transport.on_broken(move || *counted.lock().unwrap() += 1);
+        drop(watch(&transport).await);
+        text(&transport).await;
+        drop(upgrade_if_possible(&server, &transport).await);
+        drop(transport);
+        server.until_open(0).await;
+        assert_eq!(*count.lock().unwrap(), 0);
+    }
+}
+
+async fn upgrade_if_possible(server: &Server, transport: &Transport) -> Option<TokioIo<hyper::upgrade::Upgraded>> {
+    if server.url.starts_with("https") { None } else { Some(upgrade(transport).await) }
+}
+
+#[tokio::test]
+async fn unused_connections_are_closed_after_the_idle_timeout() {
+    let server = Server::plain().await;
+    let transport = server.with(&Settings { idle_timeout: Duration::from_millis(100), ..Settings::default() });
+    text(&transport).await;
+    server.until_open(0).await;
+    text(&transport).await;
+    assert_eq!(server.accepted(), 2);
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends_times_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = Config::new(format!("https://{}", listener.local_addr().unwrap()).parse().unwrap());
+    config.root_cert = Some(vec![]);
+    let loaded = Loaded::of(config, Credentials::None);
+    let settings = Settings { connect_timeout: Duration::from_millis(50), ..Settings::default() };
+    let transport = Transport::build(&loaded, None, &settings, None).unwrap();
+    let error = transport.send(get("/who")).await.unwrap_err();
+    assert_eq!(TransportError::new(error).unreached, Unreachable::TimedOut);
+}
+
+#[tokio::test]
+async fn errors_keep_what_tells_them_apart() {
+    let server = Server::tls(&["h2"]).await;
+    let unreached = |loaded: Loaded| async move {
+        let transport = Transport::build(&loaded, None, &Settings::default(), None).unwrap();
+        TransportError::new(transport.send(get("/who")).await.unwrap_err()).unreached
+    };
+    let mut distrusted = server.loaded("secret");
+    distrusted.config.root_cert = Some(vec![]);
+    assert_eq!(unreached(distrusted).await, Unreachable::Tls);
+    let mut refused = server.loaded("secret");
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    refused.config.cluster_url = format!("https://{closed}").parse().unwrap();
+    assert_eq!(unreached(refused).await, Unreachable::Refused);
+}
+
+#[tokio::test]
+async fn connections_run_on_the_runtime_that_built_the_transport() {
+    let server = Server::plain().await;
+    let transport = server.transport();
+    let sender = transport.clone();
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(text(&sender))
+    });
+    let first = tokio::task::spawn_blocking(move || elsewhere.join().unwrap()).await.unwrap();
+    assert_eq!(text(&transport).await, first);
+    assert_eq!(server.accepted(), 1, "the connection outlives the runtime that asked for it");
+}
+
+#[test]
+fn outside_a_runtime_there_is_no_transport() {
+    let config = Config::new("http://127.0.0.1:1".parse().unwrap());
+    let loaded = Loaded::of(config, Credentials::None);
+    let built = Transport::build(&loaded, None, &Settings::default(), None);
+    assert!(matches!(built, Err(crate::error::Failure::NoRuntime)));
+}

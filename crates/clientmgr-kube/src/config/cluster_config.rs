@@ -1,0 +1,238 @@
+//! [`ClusterConfig`]: how to reach a cluster and as whom. Nothing is read here but the text of a kubeconfig.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use kube::Config;
+use kube::config::{AuthInfo, Cluster, Kubeconfig};
+
+use super::fingerprint::{self, Fingerprint};
+use super::identity::{ClusterIdentity, Incarnation};
+use super::kubeconfig;
+use super::policy::Policy;
+use super::selection::Selection;
+use super::service_account;
+use super::source::Source;
+use super::validate;
+use crate::error::{ConfigError, ConnectError};
+
+/// How to reach a cluster and as whom. Cheap to clone.
+///
+/// A configuration is a description. The files that it names are read, and its credential plugin runs, each time the
+/// fleet loads credentials: when a file changes, when a credential nears its end, when the server refuses it.
+///
+/// Two configurations are equal if they describe the same: [`upsert`](crate::Fleet::upsert) of an equal one changes
+/// nothing.
+///
+/// # Examples
+///
+/// ```
+/// use clientmgr_kube::{ClusterConfig, contexts, kube::config::Kubeconfig};
+///
+/// let kubeconfig = Kubeconfig::from_yaml(
+///     "
+///     contexts: [{ name: east, context: { cluster: east, user: me } }]
+///     clusters: [{ name: east, cluster: { server: 'https://east.example.com' } }]
+///     users: [{ name: me, user: { token: not-shown } }]
+///     ",
+/// )?;
+/// let configs: Vec<_> = contexts(&kubeconfig).map(|name| ClusterConfig::from_kubeconfig(&kubeconfig, name)).collect();
+/// assert_eq!(format!("{configs:?}"), r#"[ClusterConfig { context: "east", .. }]"#);
+/// # Ok::<_, clientmgr_kube::kube::config::KubeconfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct ClusterConfig {
+    inner: Arc<Inner>,
+    policy: Policy,
+    default_namespace: Option<Arc<str>>,
+    pin: Option<ClusterIdentity>,
+    incarnation: Option<Incarnation>,
+}
+
+struct Inner {
+    source: Source,
+    fingerprint: OnceLock<Fingerprint>,
+}
+
+impl ClusterConfig {
+    /// Returns the configuration that the context `context` of `kubeconfig` describes, with the policy
+    /// [`trusted`](Policy::trusted). It keeps only what belongs to the context.
+    ///
+    /// Relative paths are used as they are: [`read_kubeconfig`](crate::read_kubeconfig) and kube's own functions that read a file
+    /// make them absolute. What is wrong with the context shows in [`validate`](Self::validate) and when the cluster
+    /// is connected.
+    pub fn from_kubeconfig(kubeconfig: &Kubeconfig, context: &str) -> Self {
+        Self::new(Source::Selection(Box::new(Selection::new(kubeconfig, context))), Policy::trusted())
+    }
+
+    /// Reads the kubeconfig in a Secret, with the policy [`for_secrets`](Policy::for_secrets): `context` of it, or its
+    /// `current-context`.
+    ///
+    /// # Errors
+    ///
+    /// The text is no kubeconfig, is larger than 1 MiB, or has no `current-context` where none was given. What is wrong
+    /// with the context shows in [`validate`](Self::validate) and when the cluster is connected.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use clientmgr_kube::{ClusterConfig, ConnectErrorKind};
+    ///
+    /// let secret = b"
+    /// current-context: east
+    /// contexts: [{ name: east, context: { cluster: east, user: me } }]
+    /// clusters: [{ name: east, cluster: { server: 'https://east.example.com' } }]
+    /// users: [{ name: me, user: { exec: { command: rm, apiVersion: client.authentication.k8s.io/v1 } } }]
+    /// ";
+    /// let error = ClusterConfig::from_secret(secret, None)?.validate().unwrap_err();
+    /// assert_eq!(error.kind(), ConnectErrorKind::DeniedByPolicy);
+    /// assert_eq!(error.field(), Some("users[0].user.exec"));
+    /// # Ok::<_, clientmgr_kube::ConnectError>(())
+    /// ```
+    pub fn from_secret(kubeconfig: &[u8], context: Option<&str>) -> Result<Self, ConnectError> {
+        let kubeconfig = kubeconfig::from_secret(kubeconfig).map_err(ConnectError::without_cluster)?;
+        let current = kubeconfig.current_context.as_deref().filter(|context| !context.is_empty());
+        let Some(context) = context.or(current) else {
+            let error = validate::of_whole(ConfigError::NoCurrentContext);
+            return Err(ConnectError::without_cluster(error));
+        };
+        Ok(Self::from_kubeconfig(&kubeconfig, context).with_policy(Policy::for_secrets()))
+    }
+
+    /// Returns the configuration of a ready `kube::Config`, with the policy [`trusted`](Policy::trusted).
+    ///
+    /// Its `connect_timeout`, its `read_timeout`, its retries and its `User-Agent` give way to the fleet's. Its
+    /// `write_timeout` stays.
+    pub fn from_config(config: Config) -> Self {
+        Self::new(Source::Config(Box::new(config)), Policy::trusted())
+    }
+
+    /// Returns the configuration of the cluster that the program runs in, as its Pod's service account.
+    ///
+    /// The token and the certificate authority are read from their files, and again when the kubelet renews them.
+    /// Proxies of the environment do not apply.
+    ///
+    /// # Errors
+    ///
+    /// The program does not run in a Pod: `KUBERNETES_SERVICE_HOST` or `KUBERNETES_SERVICE_PORT` is not set.
+    pub fn in_cluster() -> Result<Self, ConnectError> {
+        let server = service_account::server(|name| std::env::var(name).ok()).map_err(ConnectError::without_cluster)?;
+        Ok(Self::of_service_account(server, Path::new(service_account::DIRECTORY)))
+    }
+
+    pub(super) fn of_service_account(server: String, directory: &Path) -> Self {
+        let file = |name: &str| directory.join(name).to_str().map(str::to_owned);
+        let cluster = Cluster { server: Some(server), certificate_authority: file("ca.crt"), ..Cluster::default() };
+        let user = AuthInfo { token_file: file("token"), ..AuthInfo::default() };
+        let selection = Selection::of_service_account(cluster, user, directory.join("namespace"));
+        Self::new(Source::Selection(Box::new(selection)), Policy::trusted().use_proxy_from_environment(false))
+    }
+
+    fn new(source: Source, policy: Policy) -> Self {
+        let inner = Arc::new(Inner { source, fingerprint: OnceLock::new() });
+        Self { inner, policy, default_namespace: None, pin: None, incarnation: None }
+    }
+
+    /// Sets what the configuration may do.
+    #[must_use = "returns the changed configuration"]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Pins the cluster's identity: where another cluster answers, that is an error of the kind
+    /// [`OtherCluster`](crate::ConnectErrorKind::OtherCluster), and not a replaced cluster.
+    #[must_use = "returns the changed configuration"]
+    pub fn with_identity(self, identity: ClusterIdentity) -> Self {
+        Self { pin: Some(identity), ..self }
+    }
+
+    /// Names the incarnation under which the cluster is known, as a status keeps it. If the cluster that answers has its
+    /// identity, it is served under its revision. Where another cluster answers, that one gets a later revision.
+    #[must_use = "returns the changed configuration"]
+    pub fn with_incarnation(self, incarnation: Incarnation) -> Self {
+        Self { incarnation: Some(incarnation), ..self }
+    }
+
+    /// Sets the default namespace of the cluster's client, in place of the context's.
+    #[must_use = "returns the changed configuration"]
+    pub fn with_default_namespace(self, namespace: impl Into<String>) -> Self {
+        Self { default_namespace: Some(namespace.into().into()), ..self }
+    }
+
+    /// Checks the configuration and its policy, without reading a file, running a plugin or asking a server.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong or denied; [`field`](ConnectError::field) names it.
+    pub fn validate(&self) -> Result<(), ConnectError> {
+        validate::check(self.source(), self.policy).map(drop).map_err(ConnectError::without_cluster)
+    }
+
+    /// Returns a hash of everything but the incarnation: the same for configurations that describe the same.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let source = self.inner.fingerprint.get_or_init(|| fingerprint::of(&self.inner.source));
+        let namespace = self.default_namespace.as_deref();
+        source.with(self.policy, namespace, self.pin.as_ref())
+    }
+
+    /// Returns the identity that the cluster must have.
+    pub(crate) fn pin(&self) -> Option<&ClusterIdentity> {
+        self.pin.as_ref()
+    }
+
+    /// Returns the incarnation under which the cluster is known.
+    pub(crate) fn incarnation(&self) -> Option<&Incarnation> {
+        self.incarnation.as_ref()
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.inner.source
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    pub(crate) fn default_namespace(&self) -> Option<&str> {
+        self.default_namespace.as_deref()
+    }
+}
+
+impl From<Config> for ClusterConfig {
+    fn from(config: Config) -> Self {
+        Self::from_config(config)
+    }
+}
+
+impl PartialEq for ClusterConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.incarnation == other.incarnation && self.fingerprint() == other.fingerprint()
+    }
+}
+
+impl Eq for ClusterConfig {}
+
+impl fmt::Debug for ClusterConfig {
+    /// Shows the context's name; never what it holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut config = f.debug_struct("ClusterConfig");
+        if let Source::Selection(selection) = &self.inner.source
+            && let Some(name) = &selection.name
+        {
+            config.field("context", name);
+        }
+        if let Some(identity) = &self.pin {
+            config.field("identity", identity);
+        }
+        if let Some(incarnation) = &self.incarnation {
+            config.field("incarnation", incarnation);
+        }
+        config.finish_non_exhaustive()
+    }
+}
+
+/// Returns the names of the contexts in `kubeconfig`, in its order.
+pub fn contexts(kubeconfig: &Kubeconfig) -> impl Iterator<Item = &str> {
+    kubeconfig.contexts.iter().map(|named| named.name.as_str())
+}

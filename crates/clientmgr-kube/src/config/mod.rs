@@ -1,0 +1,31 @@
+//! What a cluster's connection is made from: a kubeconfig's context or a ready configuration, checked and normalized.
+//! What must not live here: connections.
+
+mod address;
+mod cluster_config;
+#[cfg(all(test, unix))]
+mod corpus_tests;
+mod credential_files;
+mod credentials;
+mod environment;
+mod field;
+mod files;
+mod fingerprint;
+mod identity;
+mod kubeconfig;
+mod load;
+#[cfg(test)]
+mod mutation_tests;
+mod normalize;
+mod policy;
+mod selection;
+mod service_account;
+mod source;
+pub(crate) mod translate;
+mod validate;
+
+pub use self::cluster_config::{ClusterConfig, contexts};
+pub use self::identity::{ClusterIdentity, Incarnation, InvalidIdentity};
+pub use self::kubeconfig::{read_kubeconfig, read_kubeconfig_from};
+pub(crate) use self::load::{Credentials, Loaded, load};
+pub use self::policy::Policy;

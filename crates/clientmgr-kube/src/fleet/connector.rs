@@ -1,0 +1,122 @@
+//! [`Connector`]: all the I/O of a fleet. From a configuration to a proven transport, and the probes of one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clientmgr_core::async_trait;
+use futures::FutureExt;
+
+use super::clock::since_1970;
+use super::member::timing::Expiry;
+use crate::auth::{self, Stamp};
+use crate::client::{Settings, Transport};
+use crate::config::{ClusterConfig, ClusterIdentity, Credentials, Loaded, load};
+use crate::error::Failure;
+use crate::probe::{self, Verified};
+use crate::work::{Admission, BlockingWorker, Deadline, Record};
+
+/// After a plugin ran it is left alone for so long, whatever refuses its tokens.
+const PLUGIN_PAUSE: Duration = Duration::from_secs(5);
+
+/// The same for files, which cost little to read.
+const FILE_PAUSE: Duration = Duration::from_millis(100);
+
+/// What an attempt begins with.
+pub(crate) struct Opening {
+    pub(crate) config: ClusterConfig,
+    /// Where the member's blocking work runs, one piece at a time.
+    pub(crate) worker: BlockingWorker,
+    /// How that went the last time.
+    pub(crate) record: Arc<Record>,
+    /// The transport of now, whose connections are shared where only a token changed.
+    pub(crate) previous: Option<Transport>,
+}
+
+/// A transport that was built and proven.
+#[derive(Clone)]
+pub(crate) struct Established {
+    pub(crate) transport: Transport,
+    pub(crate) verified: Verified,
+    /// What stands in for the identity where the cluster does not say it.
+    pub(crate) address: ClusterIdentity,
+    pub(crate) expiry: Option<Expiry>,
+    /// How long to leave between two loads of credentials; none where a load brings no others.
+    pub(crate) renewal_pause: Option<Duration>,
+    /// The files whose change means that the configuration is loaded again.
+    pub(crate) files: Vec<PathBuf>,
+    /// What these held before they were read.
+    pub(crate) stamp: Stamp,
+}
+
+/// Makes and probes connections: the real one, or a test's.
+#[async_trait]
+pub(crate) trait Connector: Send + Sync + 'static {
+    /// Loads the configuration, builds a transport and proves it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends all that it began, but for a blocking piece of work that hangs.
+    async fn open(&self, opening: Opening) -> Result<Established, Failure>;
+
+    /// Probes a transport.
+    async fn probe(&self, transport: &Transport, address: &ClusterIdentity) -> Result<Verified, Failure>;
+}
+
+/// The real one.
+pub(crate) struct KubeConnector {
+    pub(crate) settings: Settings,
+    pub(crate) admission: Admission,
+    /// For an attempt as a whole.
+    pub(crate) deadline: Duration,
+    /// For each request of a proof or a probe.
+    pub(crate) request_deadline: Duration,
+}
+
+#[async_trait]
+impl Connector for KubeConnector {
+    async fn open(&self, opening: Opening) -> Result<Established, Failure> {
+        let Opening { config, worker, record, previous } = opening;
+        let steps = Deadline::within(self.deadline);
+        let loading = worker.run(steps, move || load_stamped(&config)).boxed();
+        let (loaded, stamp) = self.admission.run(&record, loading).await??;
+        let issued = match &loaded.credentials {
+            Credentials::Exec(exec) => Some(self.admission.run(&record, auth::run(exec, steps).boxed()).await?),
+            _ => None,
+        };
+        let renewal_pause = match &loaded.credentials {
+            Credentials::Exec(_) => Some(PLUGIN_PAUSE),
+            _ if !loaded.files.is_empty() => Some(FILE_PAUSE),
+            _ => None,
+        };
+        let address = ClusterIdentity::by_address(&loaded.config.cluster_url, loaded.config.root_cert.as_deref());
+        let files = loaded.files.clone();
+        let settings = self.settings.clone();
+        // It may read the system's certificate authorities.
+        let building = worker.run(steps, move || {
+            Transport::build(&loaded, issued.as_ref(), &settings, previous.as_ref())
+                .map_err(|failure| loaded.locate(failure))
+        });
+        let building = building.boxed();
+        let transport = self.admission.run(&record, building).await??;
+        let verified = probe::prove(&transport, &address, self.request_deadline).await?;
+        let validity = transport.validity().filter(|_| renewal_pause.is_some());
+        let expiry = validity.map(|validity| Expiry::new(since_1970(validity.since()), since_1970(validity.until())));
+        Ok(Established { transport, verified, address, expiry, renewal_pause, files, stamp })
+    }
+
+    async fn probe(&self, transport: &Transport, address: &ClusterIdentity) -> Result<Verified, Failure> {
+        probe::probe(transport, address, self.request_deadline).await
+    }
+}
+
+/// Loads `config`, with the stamp of its files from before they were read for it. Blocks.
+fn load_stamped(config: &ClusterConfig) -> Result<(Loaded, Stamp), Failure> {
+    let loaded = load(config)?;
+    let stamp = Stamp::of(&loaded.files);
+    if loaded.files.is_empty() {
+        return Ok((loaded, stamp));
+    }
+    // Which files there are is known only now. What changes from here on is noticed by the stamp.
+    Ok((load(config)?, stamp))
+}

@@ -1,0 +1,189 @@
+//! What goes into a member's [machine](super::machine) and what comes out of it.
+
+use std::time::Duration;
+
+use clientmgr_core::ConnectedAt;
+
+use super::timing::Expiry;
+
+/// The time of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// Monotonic, since the fleet began.
+    pub(crate) mono: Duration,
+    /// The wall clock, since 1970.
+    pub(crate) wall: Duration,
+    /// A random number below 1,000.
+    pub(crate) jitter: u32,
+}
+
+/// An identity that can be compared.
+pub(crate) trait SameCluster: Clone {
+    /// Whether both are known to be of one cluster.
+    fn same(&self, other: &Self) -> bool;
+}
+
+/// What the machine needs to know of a failure; `I` is a cluster's identity.
+pub(crate) trait Fault<I>: Clone {
+    fn class(&self) -> Class;
+
+    /// The failure of a configuration that demands `expected`, where `found` answers.
+    fn other_cluster(expected: &I, found: &I) -> Self;
+}
+
+/// Failures by what to do about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Class {
+    /// Only another configuration helps.
+    Config,
+    /// The server refused the credentials, or there are none.
+    Unauthorized,
+    /// The server is busy.
+    Throttled {
+        retry_after: Option<Duration>,
+    },
+    /// The connection failed.
+    Transport,
+    Other,
+}
+
+/// An incarnation of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Known<I> {
+    pub(crate) identity: I,
+    pub(crate) revision: ConnectedAt,
+}
+
+/// A transport that was built and proven.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Opened<I> {
+    pub(crate) identity: I,
+    /// The revision, should this be a new incarnation and no later one be known.
+    pub(crate) candidate: ConnectedAt,
+    pub(crate) expiry: Option<Expiry>,
+    /// How long to leave between two loads of credentials; none where loading brings no others.
+    pub(crate) renewal_pause: Option<Duration>,
+}
+
+/// What a caller asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Request {
+    /// Answered when a connection is served, or when the next attempt or probe fails.
+    Connected,
+    /// An attempt that begins after this.
+    Reconnect,
+    /// A probe that begins after this; an attempt where there is no connection.
+    Probe,
+    /// Another revision for the same connection.
+    Reset { candidate: ConnectedAt },
+    /// Credentials newer than those of this generation, which the server refused.
+    NewerThan { generation: u64 },
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event<I, E> {
+    /// There is another configuration.
+    Configured {
+        pin: Option<I>,
+        known: Option<Known<I>>,
+    },
+    /// The same configuration names another incarnation.
+    Adopted {
+        pin: Option<I>,
+        known: Option<Known<I>>,
+    },
+    Asked {
+        request: u64,
+        what: Request,
+    },
+    Opened {
+        attempt: u64,
+        opened: Opened<I>,
+    },
+    OpenFailed {
+        attempt: u64,
+        error: E,
+    },
+    /// The server answered a probe. No identity where it did not say who it is.
+    Probed {
+        probe: u64,
+        identity: Option<I>,
+    },
+    ProbeFailed {
+        probe: u64,
+        error: E,
+    },
+    /// A file that the configuration names may have changed.
+    FilesChanged,
+    Broken {
+        generation: u64,
+    },
+    /// The wall clock jumped: the machine slept, say.
+    ClockJumped,
+    /// The time of [`wake_at`](super::machine::Machine::wake_at) has come.
+    Woke,
+    Removed,
+}
+
+/// Why a handle is fenced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum FenceReason {
+    Replaced,
+    Reset,
+    Removed,
+}
+
+/// What a request is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome<E> {
+    Served(ConnectedAt),
+    /// There are no newer credentials.
+    Unchanged,
+    Failed(E),
+    Removed,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect<E> {
+    /// Load the configuration, build a transport and prove it. Answered by `Opened` or `OpenFailed`.
+    Open {
+        attempt: u64,
+    },
+    /// Stop the attempt; its answer no longer matters.
+    Abort {
+        attempt: u64,
+    },
+    /// Drop the transport that the attempt built.
+    Discard {
+        attempt: u64,
+    },
+    /// The transport that the attempt built is the current one.
+    Install {
+        attempt: u64,
+    },
+    /// The handle of `revision` is the one that is served. Turn it to the current transport, which is that of
+    /// `generation`; make the handle where there is none, lift its fence where it has one.
+    Serve {
+        revision: ConnectedAt,
+        generation: u64,
+    },
+    /// Fence the handle of `revision`.
+    Fence {
+        revision: ConnectedAt,
+        reason: FenceReason,
+    },
+    /// Probe the current transport, over a fresh connection or a pooled one. Answered by `Probed` or `ProbeFailed`.
+    Probe {
+        probe: u64,
+        fresh: bool,
+    },
+    AbortProbe {
+        probe: u64,
+    },
+    Answer {
+        request: u64,
+        outcome: Outcome<E>,
+    },
+}

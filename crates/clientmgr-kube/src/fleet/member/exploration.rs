@@ -1,0 +1,313 @@
+//! Explores every order of events up to a bound, and checks in each state what must always hold, and from each state
+//! that a member without further faults ends connected with every request answered.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::time::Duration;
+
+use clientmgr_core::ConnectedAt;
+
+use super::event::{Class, Effect, Event, Fault, Known, Now, Opened, Request, SameCluster};
+use super::machine::Machine;
+use super::timing::Timing;
+
+/// A cluster's identity; failures are classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Id(pub(super) u8);
+
+impl SameCluster for Id {
+    fn same(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+impl Fault<Id> for Class {
+    fn class(&self) -> Class {
+        *self
+    }
+
+    fn other_cluster(_: &Id, _: &Id) -> Self {
+        Class::Config
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    machine: Machine<Id, Class>,
+    mono: Duration,
+    /// Attempts and probes that began and have not answered; the aborted ones may still answer, late.
+    attempts: BTreeSet<u64>,
+    probes: BTreeSet<u64>,
+    live_attempt: Option<u64>,
+    live_probe: Option<u64>,
+    /// The attempt whose transport is the current one.
+    current: Option<u64>,
+    /// The handles by revision, and whether each is fenced.
+    handles: BTreeMap<i64, bool>,
+    open_requests: BTreeSet<u64>,
+    answering: Id,
+    budget: Budget,
+}
+
+/// How much of everything may still happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Budget {
+    faults: u8,
+    requests: u8,
+    changes: u8,
+    removals: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Action {
+    Open(u64, Result<(), Class>),
+    Probe(u64, Result<(), Class>),
+    Ask(Request),
+    Configure,
+    Replace,
+    Break,
+    Files,
+    Jump,
+    Wake,
+    Remove,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            machine: Machine::new(Timing { failure_threshold: 2, ..Timing::default() }),
+            mono: Duration::from_secs(1),
+            attempts: BTreeSet::new(),
+            probes: BTreeSet::new(),
+            live_attempt: None,
+            live_probe: None,
+            current: None,
+            handles: BTreeMap::new(),
+            open_requests: BTreeSet::new(),
+            answering: Id(0),
+            budget: Budget { faults: 2, requests: 2, changes: 2, removals: 1 },
+        };
+        world.tell(Event::Configured { pin: None, known: None });
+        world
+    }
+
+    fn now(&self) -> Now {
+        Now { mono: self.mono, wall: self.mono, jitter: 500 }
+    }
+
+    fn tell(&mut self, event: Event<Id, Class>) {
+        for effect in self.machine.step(self.now(), event) {
+            self.carry_out(effect);
+        }
+        self.check();
+    }
+
+    fn carry_out(&mut self, effect: Effect<Class>) {
+        match effect {
+            Effect::Open { attempt } => {
+                assert_eq!(self.live_attempt.replace(attempt), None, "two attempts at once");
+                assert!(self.attempts.insert(attempt), "attempt {attempt} began twice");
+            }
+            Effect::Abort { attempt } => assert_eq!(self.live_attempt.take(), Some(attempt)),
+            Effect::Discard { .. } => {}
+            Effect::Install { attempt } => self.current = Some(attempt),
+            Effect::Serve { revision, generation } => {
+                assert_eq!(self.current, Some(generation), "served over a transport that is not the current one");
+                self.handles.insert(revision.as_unix_micros(), false);
+            }
+            Effect::Fence { revision, .. } => {
+                assert_eq!(self.handles.insert(revision.as_unix_micros(), true), Some(false), "fenced, not served");
+            }
+            Effect::Probe { probe, .. } => {
+                assert_eq!(self.live_probe.replace(probe), None, "two probes at once");
+                self.probes.insert(probe);
+            }
+            Effect::AbortProbe { probe } => assert_eq!(self.live_probe.take(), Some(probe)),
+            Effect::Answer { request, .. } => {
+                assert!(self.open_requests.remove(&request), "request {request} was answered twice");
+            }
+        }
+    }
+
+    fn check(&self) {
+        let open: Vec<_> = self.handles.iter().filter(|(_, fenced)| !**fenced).map(|(revision, _)| *revision).collect();
+        assert!(open.len() <= 1, "two handles are open: {open:?}");
+        let linked = self.machine.link().map(|link| link.revision.as_unix_micros());
+        assert_eq!(open.first().copied(), linked, "the open handle is the one of the link");
+        if let Some(served) = self.machine.served() {
+            assert_eq!(self.handles[&served.revision.as_unix_micros()], false, "a fenced handle is served");
+            assert_eq!(self.current, Some(served.generation));
+        }
+    }
+
+    fn actions(&self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for attempt in &self.attempts {
+            actions.push(Action::Open(*attempt, Ok(())));
+            if self.budget.faults > 0 {
+                let faults = [Class::Config, Class::Unauthorized, Class::Transport];
+                actions.extend(faults.map(|fault| Action::Open(*attempt, Err(fault))));
+            }
+        }
+        for probe in &self.probes {
+            actions.push(Action::Probe(*probe, Ok(())));
+            if self.budget.faults > 0 {
+                let faults = [Class::Unauthorized, Class::Transport, Class::Throttled { retry_after: None }];
+                actions.extend(faults.map(|fault| Action::Probe(*probe, Err(fault))));
+            }
+        }
+        if self.budget.requests > 0 {
+            let generation = self.current.unwrap_or_default();
+            let candidate = self.candidate();
+            actions.extend(
+                [
+                    Request::Connected,
+                    Request::Reconnect,
+                    Request::Probe,
+                    Request::Reset { candidate },
+                    Request::NewerThan { generation },
+                ]
+                .map(Action::Ask),
+            );
+        }
+        if self.budget.changes > 0 {
+            actions.extend([Action::Configure, Action::Replace, Action::Break, Action::Files, Action::Jump]);
+        }
+        if self.budget.removals > 0 {
+            actions.push(Action::Remove);
+        }
+        if self.machine.wake_at(self.now()).is_some() {
+            actions.push(Action::Wake);
+        }
+        actions
+    }
+
+    /// A clock that stands still: revisions must increase all the same.
+    fn candidate(&self) -> ConnectedAt {
+        ConnectedAt::from_unix_micros(1_000).unwrap()
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Open(attempt, result) => {
+                self.attempts.remove(&attempt);
+                let is_late = self.live_attempt.take_if(|live| *live == attempt).is_none();
+                let before = is_late.then(|| self.machine.clone());
+                let event = match result {
+                    Ok(()) => Event::Opened {
+                        attempt,
+                        opened: Opened {
+                            identity: self.answering,
+                            candidate: self.candidate(),
+                            expiry: None,
+                            renewal_pause: Some(Duration::from_secs(5)),
+                        },
+                    },
+                    Err(error) => {
+                        self.budget.faults -= 1;
+                        Event::OpenFailed { attempt, error }
+                    }
+                };
+                self.tell(event);
+                assert!(before.is_none_or(|before| before == self.machine), "a late answer changed the state");
+            }
+            Action::Probe(probe, result) => {
+                self.probes.remove(&probe);
+                let is_late = self.live_probe.take_if(|live| *live == probe).is_none();
+                let before = is_late.then(|| self.machine.clone());
+                let event = match result {
+                    Ok(()) => Event::Probed { probe, identity: Some(self.answering) },
+                    Err(error) => {
+                        self.budget.faults -= 1;
+                        Event::ProbeFailed { probe, error }
+                    }
+                };
+                self.tell(event);
+                assert!(before.is_none_or(|before| before == self.machine), "a late answer changed the state");
+            }
+            Action::Ask(what) => {
+                let request = u64::from(self.budget.requests);
+                self.budget.requests -= 1;
+                self.open_requests.insert(request);
+                self.tell(Event::Asked { request, what });
+            }
+            Action::Configure => self.change(Event::Configured { pin: None, known: None }),
+            Action::Replace => {
+                self.answering = Id(self.answering.0 + 1);
+                self.change(Event::ClockJumped);
+            }
+            Action::Break => self.change(Event::Broken { generation: self.current.unwrap_or_default() }),
+            Action::Files => self.change(Event::FilesChanged),
+            Action::Jump => self.change(Event::ClockJumped),
+            Action::Wake => {
+                let at = self.machine.wake_at(self.now()).expect("it wants to be woken");
+                self.mono = self.mono.max(at);
+                self.tell(Event::Woke);
+            }
+            Action::Remove => {
+                self.budget.removals -= 1;
+                self.tell(Event::Removed);
+            }
+        }
+    }
+
+    fn change(&mut self, event: Event<Id, Class>) {
+        self.budget.changes -= 1;
+        self.tell(event);
+    }
+
+    /// Lets everything answer well, and checks that the member ends connected and every request is answered.
+    fn ends_well(mut self) {
+        for _ in 0..40 {
+            if self.budget.removals == 0 {
+                break;
+            }
+            if let Some(attempt) = self.live_attempt {
+                self.act(Action::Open(attempt, Ok(())));
+            } else if let Some(probe) = self.live_probe {
+                self.act(Action::Probe(probe, Ok(())));
+            } else if self.machine.served().is_some() && self.open_requests.is_empty() {
+                break;
+            } else {
+                assert!(self.machine.wake_at(self.now()).is_some(), "asleep for ever: {self:?}");
+                self.act(Action::Wake);
+            }
+        }
+        assert!(self.open_requests.is_empty(), "not answered: {self:?}");
+        assert_eq!(self.machine.served().is_some(), self.budget.removals > 0, "{self:?}");
+    }
+}
+
+#[test]
+fn in_every_order_of_events_one_handle_is_open_and_the_member_ends_connected() {
+    let depth = if std::env::var("NEXTEST_PROFILE").as_deref() == Ok("nightly") { 8 } else { 6 };
+    let mut seen = HashSet::new();
+    let mut queue = VecDeque::from([(World::new(), 0)]);
+    while let Some((world, steps)) = queue.pop_front() {
+        world.clone().ends_well();
+        if steps == depth {
+            continue;
+        }
+        for action in world.actions() {
+            let mut next = world.clone();
+            next.act(action);
+            if seen.insert(next.clone()) {
+                queue.push_back((next, steps + 1));
+            }
+        }
+    }
+    assert!(seen.len() > 10_000, "only {} states were explored", seen.len());
+}
+
+#[test]
+fn an_adopted_incarnation_keeps_its_revision_and_another_one_gets_a_later() {
+    for (identity, expected) in [(Id(0), 5_000), (Id(1), 5_001)] {
+        let mut world = World::new();
+        let known = Known { identity: Id(0), revision: ConnectedAt::from_unix_micros(5_000).unwrap() };
+        world.tell(Event::Configured { pin: None, known: Some(known) });
+        world.answering = identity;
+        let attempt = world.live_attempt.expect("under way");
+        world.act(Action::Open(attempt, Ok(())));
+        let served = world.machine.served().expect("connected");
+        assert_eq!(served.revision.as_unix_micros(), expected, "the clock says 1,000");
+    }
+}

@@ -1,0 +1,537 @@
+//! The life of one cluster in a fleet, as a pure state machine. Events and the time go in; effects and "wake me at" come
+//! out. No I/O, no clock, no lock.
+//!
+//! The state is link × health × pending attempt × pending probe × requests × backoff × expiry. Every answer names the
+//! attempt or probe it belongs to, so that a late answer changes nothing.
+
+use std::time::Duration;
+
+use clientmgr_core::ConnectedAt;
+
+use super::backoff::Backoff;
+use super::event::{Class, Effect, Event, Fault, FenceReason, Known, Now, Opened, Outcome, Request, SameCluster};
+use super::requests::Requests;
+use super::timing::{Expiry, Timing};
+
+/// A transport that was proven, and the incarnation it reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Link<I> {
+    /// Counts the transports of this member.
+    pub(crate) generation: u64,
+    pub(crate) identity: I,
+    pub(crate) revision: ConnectedAt,
+}
+
+/// What the probes say of the link.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Health<E> {
+    /// Exits: `Failing` by a failed probe.
+    Healthy,
+    /// Some probes failed in a row, fewer than the threshold. Exits: `Healthy` by a success, `Down` at the threshold.
+    Failing { failures: u32, error: E },
+    /// The threshold is reached: readers get the error. Exits: `Healthy` by a success, or by another transport.
+    Down { error: E },
+}
+
+/// Work under way whose answer is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Pending {
+    number: u64,
+    /// Another one follows at once: what it reads may have changed since this one began.
+    again: bool,
+}
+
+/// One cluster of a fleet. `I` is a cluster's identity, `E` a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Machine<I, E> {
+    timing: Timing,
+    /// The identity that the configuration demands.
+    pin: Option<I>,
+    /// The incarnation that was adopted.
+    known: Option<Known<I>>,
+    /// The latest revision that is known of this cluster; a new one is later.
+    latest: Option<ConnectedAt>,
+    link: Option<Link<I>>,
+    health: Health<E>,
+    /// Why the last attempt failed; none since one succeeded.
+    error: Option<E>,
+    attempt: Option<Pending>,
+    attempts: u64,
+    attempt_ended: Option<Duration>,
+    /// When the next attempt begins by itself.
+    attempt_at: Option<Duration>,
+    probe: Option<Pending>,
+    probes: u64,
+    probe_began: Option<Duration>,
+    probe_at: Option<Duration>,
+    /// Whether the pending probe repeats a failure on a fresh connection.
+    probe_is_fresh: bool,
+    backoff: Backoff,
+    expiry: Option<Expiry>,
+    /// Whether loading credentials anew can bring others, and how long to leave between two loads.
+    renewal_pause: Option<Duration>,
+    requests: Requests,
+    removed: bool,
+}
+
+impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
+    /// A member whose first attempt begins with the first event.
+    pub(crate) fn new(timing: Timing) -> Self {
+        Self {
+            timing,
+            pin: None,
+            known: None,
+            latest: None,
+            link: None,
+            health: Health::Healthy,
+            error: None,
+            attempt: None,
+            attempts: 0,
+            attempt_ended: None,
+            attempt_at: None,
+            probe: None,
+            probes: 0,
+            probe_began: None,
+            probe_at: None,
+            probe_is_fresh: false,
+            backoff: Backoff::default(),
+            expiry: None,
+            renewal_pause: None,
+            requests: Requests::default(),
+            removed: false,
+        }
+    }
+
+    /// The link that readers are served.
+    pub(crate) fn served(&self) -> Option<&Link<I>> {
+        self.link.as_ref().filter(|_| !matches!(self.health, Health::Down { .. }))
+    }
+
+    pub(crate) fn link(&self) -> Option<&Link<I>> {
+        self.link.as_ref()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn health(&self) -> &Health<E> {
+        &self.health
+    }
+
+    /// Why nothing is served; none while the first attempt runs.
+    pub(crate) fn unavailable(&self) -> Option<&E> {
+        match &self.health {
+            Health::Down { error } if self.link.is_some() => Some(error),
+            _ => self.error.as_ref(),
+        }
+    }
+
+    /// Why the last attempt failed, which a served link may outlive.
+    pub(crate) fn attempt_error(&self) -> Option<&E> {
+        self.error.as_ref()
+    }
+
+    /// When to call [`step`](Self::step) with [`Event::Woke`].
+    pub(crate) fn wake_at(&self, now: Now) -> Option<Duration> {
+        if self.removed {
+            return None;
+        }
+        let attempt = self.attempt_at.filter(|_| self.attempt.is_none());
+        let probe = self.probe_at.filter(|_| self.probe.is_none() && self.link.is_some());
+        let renewal = self.expiry.filter(|_| self.attempt.is_none() && self.attempt_at.is_none());
+        let renewal = renewal.and_then(|expiry| expiry.wake_at(now));
+        [attempt, probe, renewal].into_iter().flatten().min()
+    }
+
+    /// What follows from `event`.
+    #[must_use = "carry the effects out, in their order"]
+    pub(crate) fn step(&mut self, now: Now, event: Event<I, E>) -> Vec<Effect<E>> {
+        let mut effects = Vec::new();
+        if self.removed {
+            if let Event::Asked { request, .. } = event {
+                effects.push(Effect::Answer { request, outcome: Outcome::Removed });
+            }
+            if let Event::Opened { attempt, .. } = event {
+                effects.push(Effect::Discard { attempt });
+            }
+            return effects;
+        }
+        match event {
+            Event::Configured { pin, known } => self.configured(pin, known, &mut effects),
+            Event::Adopted { pin, known } => self.adopted(pin, known, &mut effects),
+            Event::Asked { request, what } => self.asked(now, request, what, &mut effects),
+            Event::Opened { attempt, opened } => self.opened(now, attempt, opened, &mut effects),
+            Event::OpenFailed { attempt, error } => self.open_failed(now, attempt, error, &mut effects),
+            Event::Probed { probe, identity } => self.probed(now, probe, identity, &mut effects),
+            Event::ProbeFailed { probe, error } => self.probe_failed(now, probe, error, &mut effects),
+            Event::FilesChanged => self.open_now(&mut effects),
+            Event::Broken { generation } => self.broken(now, generation, &mut effects),
+            Event::ClockJumped => {
+                if self.link.is_some() {
+                    self.probe_now(now, &mut effects);
+                }
+            }
+            Event::Woke => {}
+            Event::Removed => self.remove(&mut effects),
+        }
+        self.due(now, &mut effects);
+        effects
+    }
+
+    /// Begins what is due by the time.
+    fn due(&mut self, now: Now, effects: &mut Vec<Effect<E>>) {
+        if self.removed {
+            return;
+        }
+        if self.attempt.is_none() {
+            let renewal = self.attempt_at.is_none() && self.expiry.is_some_and(|expiry| expiry.is_due(now));
+            if renewal || self.attempt_at.is_some_and(|at| at <= now.mono) {
+                self.open(effects);
+            }
+        }
+        if self.link.is_some() && self.probe.is_none() && self.probe_at.is_some_and(|at| at <= now.mono) {
+            self.begin_probe(now, false, effects);
+        }
+    }
+
+    fn configured(&mut self, pin: Option<I>, known: Option<Known<I>>, effects: &mut Vec<Effect<E>>) {
+        self.adopted(pin, known, effects);
+        // What an attempt under way reads is no longer the configuration.
+        if let Some(pending) = self.attempt.take() {
+            effects.push(Effect::Abort { attempt: pending.number });
+        }
+        self.backoff.reset();
+        self.open(effects);
+    }
+
+    fn adopted(&mut self, pin: Option<I>, known: Option<Known<I>>, effects: &mut Vec<Effect<E>>) {
+        self.latest = self.latest.max(known.as_ref().map(|known| known.revision));
+        self.pin = pin;
+        self.known = known;
+        let Some(link) = self.link.clone() else {
+            // A process that may not name incarnations waits for just this.
+            if self.error.is_some() && self.attempt.is_none() {
+                self.open(effects);
+            }
+            return;
+        };
+        if self.pin.as_ref().is_some_and(|pin| !pin.same(&link.identity)) {
+            self.drop_link(FenceReason::Replaced, effects);
+            self.open_now(effects);
+        } else if let Some(revision) = self.adopted_revision(&link.identity).filter(|it| *it > link.revision) {
+            self.rename(revision, effects);
+        }
+    }
+
+    /// Gives the incarnation of the link another revision: the state that was built on the old one is dropped.
+    fn rename(&mut self, revision: ConnectedAt, effects: &mut Vec<Effect<E>>) {
+        if let Some(link) = &mut self.link {
+            effects.push(Effect::Fence { revision: link.revision, reason: FenceReason::Reset });
+            link.revision = revision;
+            self.latest = self.latest.max(Some(revision));
+            effects.push(Effect::Serve { revision, generation: link.generation });
+        }
+    }
+
+    fn asked(&mut self, now: Now, request: u64, what: Request, effects: &mut Vec<Effect<E>>) {
+        match what {
+            Request::Connected => match self.served() {
+                Some(link) => effects.push(Effect::Answer { request, outcome: Outcome::Served(link.revision) }),
+                None if self.link.is_some() => {
+                    self.requests.for_probe(request, self.probes + 1);
+                    self.probe_now(now, effects);
+                }
+                None => self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number)),
+            },
+            Request::Reconnect => {
+                self.requests.for_attempt(request, self.attempts + 1);
+                self.open_now(effects);
+            }
+            Request::Probe if self.link.is_some() => {
+                self.requests.for_probe(request, self.probes + 1);
+                self.probe_now(now, effects);
+            }
+            Request::Probe => {
+                self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number));
+                self.open_unless_pending(effects);
+            }
+            Request::Reset { candidate } => match &self.link {
+                Some(_) => {
+                    let revision = self.mint(candidate);
+                    self.rename(revision, effects);
+                    effects.push(Effect::Answer { request, outcome: Outcome::Served(revision) });
+                }
+                None => self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number)),
+            },
+            Request::NewerThan { generation } => self.credentials_refused(now, request, generation, effects),
+        }
+    }
+
+    /// A user's request was refused with 401 on the transport of `generation`.
+    fn credentials_refused(&mut self, now: Now, request: u64, generation: u64, effects: &mut Vec<Effect<E>>) {
+        match (&self.link, self.renewal_pause) {
+            (Some(link), _) if link.generation > generation => {
+                effects.push(Effect::Answer { request, outcome: Outcome::Served(link.revision) });
+            }
+            (Some(_), Some(pause)) => {
+                // An attempt under way may have loaded the very credentials that were refused: its failure is no answer.
+                self.requests.for_newer(request, self.attempts + 1);
+                if self.attempt.is_none() {
+                    self.renew_after(pause, now);
+                }
+            }
+            _ if self.attempt.is_some() => self.requests.for_attempt(request, self.attempts),
+            _ => effects.push(Effect::Answer { request, outcome: Outcome::Unchanged }),
+        }
+    }
+
+    /// Begins an attempt, not sooner than `pause` after the last one: a server that refuses every token must not make a
+    /// plugin run for every request.
+    fn renew_after(&mut self, pause: Duration, now: Now) {
+        let earliest = self.attempt_ended.map_or(now.mono, |ended| now.mono.max(ended + pause));
+        self.attempt_at = Some(self.attempt_at.map_or(earliest, |at| at.min(earliest)));
+    }
+
+    fn opened(&mut self, now: Now, attempt: u64, opened: Opened<I>, effects: &mut Vec<Effect<E>>) {
+        let Some(pending) = self.attempt.take_if(|pending| pending.number == attempt) else {
+            effects.push(Effect::Discard { attempt });
+            return;
+        };
+        if let Some(pin) = self.pin.clone().filter(|pin| !pin.same(&opened.identity)) {
+            effects.push(Effect::Discard { attempt });
+            let error = E::other_cluster(&pin, &opened.identity);
+            self.attempt_failed(now, pending, error, effects);
+            return;
+        }
+        self.attempt_ended = Some(now.mono);
+        self.attempt_at = None;
+        self.backoff.reset();
+        self.error = None;
+        self.expiry = opened.expiry.map(|expiry| expiry.with_jitter(now.jitter));
+        self.renewal_pause = opened.renewal_pause;
+        let revision = match &self.link {
+            Some(link) if link.identity.same(&opened.identity) => link.revision,
+            Some(link) => {
+                effects.push(Effect::Fence { revision: link.revision, reason: FenceReason::Replaced });
+                self.incarnation_of(&opened)
+            }
+            None => self.incarnation_of(&opened),
+        };
+        let generation = attempt;
+        effects.push(Effect::Install { attempt });
+        effects.push(Effect::Serve { revision, generation });
+        self.link = Some(Link { generation, identity: opened.identity, revision });
+        // The transport was just proven.
+        self.health = Health::Healthy;
+        self.end_probe(effects);
+        self.probe_at = Some(self.timing.next_probe(now));
+        self.requests.answer_attempt(attempt, &Outcome::Served(revision), effects);
+        self.requests.answer_probes(u64::MAX, &Outcome::Served(revision), effects);
+        if pending.again {
+            self.open(effects);
+        }
+    }
+
+    /// The revision under which the cluster of `identity` was adopted.
+    fn adopted_revision(&self, identity: &I) -> Option<ConnectedAt> {
+        self.known.as_ref().filter(|known| known.identity.same(identity)).map(|known| known.revision)
+    }
+
+    /// The revision of an incarnation that is not linked: an adopted one keeps its own, another one gets a later one.
+    fn incarnation_of(&mut self, opened: &Opened<I>) -> ConnectedAt {
+        match self.adopted_revision(&opened.identity) {
+            Some(revision) if self.latest <= Some(revision) => {
+                self.latest = Some(revision);
+                revision
+            }
+            _ => self.mint(opened.candidate),
+        }
+    }
+
+    /// A revision later than every one that is known, whatever the clocks of the processes say.
+    fn mint(&mut self, candidate: ConnectedAt) -> ConnectedAt {
+        let revision = match self.latest {
+            Some(latest) if latest >= candidate => after(latest),
+            _ => candidate,
+        };
+        self.latest = Some(revision);
+        revision
+    }
+
+    fn open_failed(&mut self, now: Now, attempt: u64, error: E, effects: &mut Vec<Effect<E>>) {
+        if let Some(pending) = self.attempt.take_if(|pending| pending.number == attempt) {
+            self.attempt_failed(now, pending, error, effects);
+        }
+    }
+
+    fn attempt_failed(&mut self, now: Now, pending: Pending, error: E, effects: &mut Vec<Effect<E>>) {
+        self.attempt_ended = Some(now.mono);
+        self.expiry = self.expiry.map(|expiry| expiry.postponed(now, self.timing.renewal_retry));
+        let delay = self.backoff.after(error.class(), now.jitter);
+        self.attempt_at = Some(now.mono + delay);
+        self.requests.answer_attempt(pending.number, &Outcome::Failed(error.clone()), effects);
+        self.error = Some(error);
+        if let Some(pause) = self.renewal_pause.filter(|_| self.requests.want_newer()) {
+            self.renew_after(pause, now);
+        }
+        if pending.again {
+            self.open(effects);
+        } else if self.link.is_some() {
+            // What it was to replace may be broken as well.
+            self.probe_now(now, effects);
+        }
+    }
+
+    fn probed(&mut self, now: Now, probe: u64, identity: Option<I>, effects: &mut Vec<Effect<E>>) {
+        let Some(pending) = self.probe.take_if(|pending| pending.number == probe) else { return };
+        let Some(link) = &self.link else { return };
+        if identity.is_some_and(|identity| !identity.same(&link.identity)) {
+            self.drop_link(FenceReason::Replaced, effects);
+            self.open_now(effects);
+            return;
+        }
+        let revision = link.revision;
+        self.health = Health::Healthy;
+        self.probe_at = Some(self.timing.next_probe(now));
+        self.requests.answer_probes(probe, &Outcome::Served(revision), effects);
+        if pending.again {
+            self.begin_probe(now, false, effects);
+        }
+    }
+
+    fn probe_failed(&mut self, now: Now, probe: u64, error: E, effects: &mut Vec<Effect<E>>) {
+        let Some(pending) = self.probe.take_if(|pending| pending.number == probe) else { return };
+        if self.link.is_none() {
+            return;
+        }
+        match error.class() {
+            // The server lives and said nothing against the connection.
+            Class::Throttled { .. } => {
+                self.probe_at = Some(self.timing.next_probe(now));
+                self.requests.answer_probes(probe, &Outcome::Failed(error), effects);
+                return;
+            }
+            Class::Transport if !self.probe_is_fresh => {
+                // Perhaps only the pooled connection is dead.
+                self.begin_probe(now, true, effects);
+                if let Some(repeat) = &mut self.probe {
+                    repeat.again = pending.again;
+                }
+                return;
+            }
+            // A renewal that failed is tried again by its backoff, and not for every probe.
+            Class::Unauthorized if self.attempt.is_some() || self.attempt_at.is_none() => {
+                if let Some(pause) = self.renewal_pause {
+                    self.requests.probes_wait_for_attempt(self.attempts + u64::from(self.attempt.is_none()));
+                    if self.attempt.is_none() {
+                        self.renew_after(pause, now);
+                    }
+                }
+            }
+            _ => {}
+        }
+        let failures = match &self.health {
+            Health::Healthy => 1,
+            Health::Failing { failures, .. } => failures + 1,
+            Health::Down { .. } => self.timing.failure_threshold,
+        };
+        self.requests.answer_probes(probe, &Outcome::Failed(error.clone()), effects);
+        self.probe_at = Some(self.timing.next_probe_after_failure(now));
+        self.health = if failures >= self.timing.failure_threshold {
+            Health::Down { error }
+        } else {
+            Health::Failing { failures, error }
+        };
+        if pending.again {
+            self.begin_probe(now, false, effects);
+        }
+    }
+
+    /// A connection of the transport of `generation` broke.
+    fn broken(&mut self, now: Now, generation: u64, effects: &mut Vec<Effect<E>>) {
+        if self.link.as_ref().is_none_or(|link| link.generation != generation) || self.probe.is_some() {
+            return;
+        }
+        let earliest = self.probe_began.map_or(now.mono, |began| now.mono.max(began + self.timing.probe_spacing));
+        if earliest <= now.mono {
+            self.begin_probe(now, false, effects);
+        } else {
+            self.probe_at = Some(self.probe_at.map_or(earliest, |at| at.min(earliest)));
+        }
+    }
+
+    fn remove(&mut self, effects: &mut Vec<Effect<E>>) {
+        if let Some(pending) = self.attempt.take() {
+            effects.push(Effect::Abort { attempt: pending.number });
+        }
+        self.drop_link(FenceReason::Removed, effects);
+        self.requests.answer_all(&Outcome::Removed, effects);
+        self.removed = true;
+    }
+
+    /// The link reaches another cluster, or none any more. Its handle is fenced.
+    fn drop_link(&mut self, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
+        self.end_probe(effects);
+        if let Some(link) = self.link.take() {
+            effects.push(Effect::Fence { revision: link.revision, reason });
+        }
+        self.expiry = None;
+        self.probe_at = None;
+        self.health = Health::Healthy;
+        // Whoever waits for a probe waits for the connection that follows.
+        self.requests.probes_wait_for_attempt(self.attempts + 1);
+    }
+
+    /// Begins an attempt at once, or has another one follow the one under way.
+    fn open_now(&mut self, effects: &mut Vec<Effect<E>>) {
+        match &mut self.attempt {
+            Some(pending) => pending.again = true,
+            None => self.open(effects),
+        }
+    }
+
+    fn open_unless_pending(&mut self, effects: &mut Vec<Effect<E>>) {
+        if self.attempt.is_none() {
+            self.open(effects);
+        }
+    }
+
+    fn open(&mut self, effects: &mut Vec<Effect<E>>) {
+        self.attempts += 1;
+        self.attempt_at = None;
+        self.attempt = Some(Pending { number: self.attempts, again: false });
+        effects.push(Effect::Open { attempt: self.attempts });
+    }
+
+    /// Begins a probe at once, or has another one follow the one under way.
+    fn probe_now(&mut self, now: Now, effects: &mut Vec<Effect<E>>) {
+        match &mut self.probe {
+            Some(pending) => pending.again = true,
+            None => self.begin_probe(now, false, effects),
+        }
+    }
+
+    fn begin_probe(&mut self, now: Now, fresh: bool, effects: &mut Vec<Effect<E>>) {
+        // The repeat of a probe keeps its number's place: requests wait for both.
+        self.probes += u64::from(!fresh);
+        self.probe_began = Some(now.mono);
+        self.probe_at = None;
+        self.probe_is_fresh = fresh;
+        self.probe = Some(Pending { number: self.probes, again: false });
+        effects.push(Effect::Probe { probe: self.probes, fresh });
+    }
+
+    fn end_probe(&mut self, effects: &mut Vec<Effect<E>>) {
+        if let Some(pending) = self.probe.take() {
+            effects.push(Effect::AbortProbe { probe: pending.number });
+        }
+    }
+}
+
+/// The revision that follows `latest`.
+fn after(latest: ConnectedAt) -> ConnectedAt {
+    let micros = latest.as_unix_micros();
+    // Zero is no revision. The last one of the calendar has no successor, and no cluster was connected then.
+    [micros.saturating_add(1), micros.saturating_add(2)]
+        .into_iter()
+        .find_map(ConnectedAt::from_unix_micros)
+        .unwrap_or(latest)
+}

@@ -1,0 +1,302 @@
+//! The rules of the machine, a test for each. The orders of events are explored elsewhere.
+
+use std::time::Duration;
+
+use clientmgr_core::ConnectedAt;
+
+use super::event::{Class, Effect, Event, FenceReason, Known, Now, Opened, Outcome, Request};
+use super::exploration::Id;
+use super::machine::{Health, Machine};
+use super::timing::{Expiry, Timing};
+
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// A machine and its time.
+struct Script {
+    machine: Machine<Id, Class>,
+    now: Now,
+}
+
+fn revision(micros: i64) -> ConnectedAt {
+    ConnectedAt::from_unix_micros(micros).unwrap()
+}
+
+fn opened(identity: u8) -> Opened<Id> {
+    Opened { identity: Id(identity), candidate: revision(1_000), expiry: None, renewal_pause: Some(PAUSE) }
+}
+
+impl Script {
+    fn new() -> Self {
+        let now = Now { mono: Duration::from_secs(100), wall: Duration::from_secs(1_000), jitter: 0 };
+        let mut script = Self { machine: Machine::new(Timing::default()), now };
+        let effects = script.tell(Event::Configured { pin: None, known: None });
+        assert_eq!(effects, [Effect::Open { attempt: 1 }]);
+        script
+    }
+
+    fn connected() -> Self {
+        let mut script = Self::new();
+        script.tell(Event::Opened { attempt: 1, opened: opened(1) });
+        script
+    }
+
+    fn tell(&mut self, event: Event<Id, Class>) -> Vec<Effect<Class>> {
+        self.machine.step(self.now, event)
+    }
+
+    fn advance(&mut self, by: Duration) {
+        self.now.mono += by;
+        self.now.wall += by;
+    }
+
+    /// Sleeps as long as the machine wants to.
+    fn wake(&mut self) -> (Duration, Vec<Effect<Class>>) {
+        let at = self.machine.wake_at(self.now).expect("it wants to be woken");
+        let slept = at.saturating_sub(self.now.mono);
+        self.advance(slept);
+        (slept, self.tell(Event::Woke))
+    }
+
+    fn served(&self) -> Option<i64> {
+        self.machine.served().map(|link| link.revision.as_unix_micros())
+    }
+
+    /// Fails a probe, with its repeat on a fresh connection.
+    fn fail_probe(&mut self, probe: u64) {
+        let effects = self.tell(Event::ProbeFailed { probe, error: Class::Transport });
+        assert_eq!(effects, [Effect::Probe { probe, fresh: true }]);
+        self.tell(Event::ProbeFailed { probe, error: Class::Transport });
+    }
+}
+
+#[test]
+fn the_first_connection_is_served_under_a_new_revision() {
+    let mut script = Script::new();
+    let effects = script.tell(Event::Opened { attempt: 1, opened: opened(1) });
+    let revision = revision(1_000);
+    assert_eq!(effects, [Effect::Install { attempt: 1 }, Effect::Serve { revision, generation: 1 }]);
+    assert_eq!(script.served(), Some(1_000));
+}
+
+#[test]
+fn another_configuration_of_the_same_cluster_keeps_the_revision() {
+    let mut script = Script::connected();
+    assert_eq!(script.tell(Event::Configured { pin: None, known: None }), [Effect::Open { attempt: 2 }]);
+    assert_eq!(script.served(), Some(1_000), "the old connection is in use meanwhile");
+    let effects = script.tell(Event::Opened { attempt: 2, opened: opened(1) });
+    let revision = revision(1_000);
+    assert_eq!(effects, [Effect::Install { attempt: 2 }, Effect::Serve { revision, generation: 2 }]);
+}
+
+#[test]
+fn a_configuration_that_proves_to_be_another_cluster_fences_and_gets_a_later_revision() {
+    let mut script = Script::connected();
+    script.tell(Event::Configured { pin: None, known: None });
+    let effects = script.tell(Event::Opened { attempt: 2, opened: opened(2) });
+    let fence = Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced };
+    let serve = Effect::Serve { revision: revision(1_001), generation: 2 };
+    assert_eq!(effects, [fence, Effect::Install { attempt: 2 }, serve]);
+}
+
+#[test]
+fn a_configuration_that_fails_leaves_the_old_connection_in_use_and_shows() {
+    for error in [Class::Config, Class::Unauthorized, Class::Transport] {
+        let mut script = Script::connected();
+        script.tell(Event::Configured { pin: None, known: None });
+        let effects = script.tell(Event::OpenFailed { attempt: 2, error });
+        assert_eq!(effects, [Effect::Probe { probe: 1, fresh: false }], "the old one may be broken as well");
+        assert_eq!((script.served(), script.machine.attempt_error()), (Some(1_000), Some(&error)));
+        assert_eq!(script.tell(Event::Configured { pin: None, known: None }), [Effect::Open { attempt: 3 }]);
+        script.tell(Event::Opened { attempt: 3, opened: opened(1) });
+        assert_eq!((script.served(), script.machine.attempt_error()), (Some(1_000), None));
+    }
+}
+
+#[test]
+fn a_pinned_identity_makes_another_cluster_an_error_and_the_old_stays() {
+    let mut script = Script::connected();
+    script.tell(Event::Configured { pin: Some(Id(1)), known: None });
+    let effects = script.tell(Event::Opened { attempt: 2, opened: opened(2) });
+    assert_eq!(effects[0], Effect::Discard { attempt: 2 });
+    assert_eq!((script.served(), script.machine.attempt_error()), (Some(1_000), Some(&Class::Config)));
+}
+
+#[test]
+fn a_probe_that_finds_another_cluster_fences_at_once() {
+    let mut script = Script::connected();
+    script.tell(Event::Broken { generation: 1 });
+    let effects = script.tell(Event::Probed { probe: 1, identity: Some(Id(2)) });
+    let fence = Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced };
+    assert_eq!(effects, [fence, Effect::Open { attempt: 2 }]);
+    assert_eq!(script.served(), None);
+    script.tell(Event::Opened { attempt: 2, opened: opened(2) });
+    assert_eq!(script.served(), Some(1_001), "the clock stands still, and revisions do not");
+}
+
+#[test]
+fn a_broken_connection_is_probed_at_once_and_many_are_probed_once() {
+    let mut script = Script::connected();
+    assert_eq!(script.tell(Event::Broken { generation: 1 }), [Effect::Probe { probe: 1, fresh: false }]);
+    assert_eq!(script.tell(Event::Broken { generation: 1 }), []);
+    script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+    assert_eq!(script.tell(Event::Broken { generation: 1 }), [], "not twice within the spacing");
+    let (slept, effects) = script.wake();
+    assert_eq!(slept, Timing::default().probe_spacing);
+    assert_eq!(effects, [Effect::Probe { probe: 2, fresh: false }]);
+    assert_eq!(script.tell(Event::Broken { generation: 7 }), [], "not of this transport");
+}
+
+#[test]
+fn three_failed_probes_take_a_cluster_out_of_service_and_one_success_brings_it_back() {
+    let mut script = Script::connected();
+    for probe in 1..=3 {
+        assert_eq!(script.served(), Some(1_000));
+        let (_, effects) = script.wake();
+        assert_eq!(effects, [Effect::Probe { probe, fresh: false }]);
+        script.fail_probe(probe);
+    }
+    assert_eq!(script.served(), None);
+    assert_eq!(script.machine.unavailable(), Some(&Class::Transport));
+    assert_eq!(script.machine.link().map(|link| link.revision), Some(revision(1_000)), "handle and revision stay");
+    script.wake();
+    assert_eq!(script.tell(Event::Probed { probe: 4, identity: Some(Id(1)) }), []);
+    assert_eq!(script.served(), Some(1_000));
+}
+
+#[test]
+fn a_failure_on_a_pooled_connection_counts_only_if_a_fresh_one_fails_too() {
+    let mut script = Script::connected();
+    script.wake();
+    script.tell(Event::ProbeFailed { probe: 1, error: Class::Transport });
+    assert_eq!(script.machine.health(), &Health::Healthy);
+    script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+    assert_eq!(script.machine.health(), &Health::Healthy);
+}
+
+#[test]
+fn a_busy_server_is_not_unhealthy() {
+    let mut script = Script::connected();
+    for probe in 1..=5 {
+        script.wake();
+        script.tell(Event::ProbeFailed { probe, error: Class::Throttled { retry_after: None } });
+        assert_eq!(script.machine.health(), &Health::Healthy);
+    }
+}
+
+#[test]
+fn a_probe_that_is_refused_loads_the_credentials_anew() {
+    let mut script = Script::connected();
+    script.wake();
+    let effects = script.tell(Event::ProbeFailed { probe: 1, error: Class::Unauthorized });
+    assert_eq!(effects, [Effect::Open { attempt: 2 }]);
+    assert_eq!(script.served(), Some(1_000));
+}
+
+#[test]
+fn credentials_are_renewed_before_they_end_and_a_failed_renewal_is_repeated() {
+    let mut script = Script::new();
+    let expiry = Some(Expiry::new(Duration::from_secs(1_000), Duration::from_secs(1_010)));
+    script.tell(Event::Opened { attempt: 1, opened: Opened { expiry, ..opened(1) } });
+    let (slept, effects) = script.wake();
+    assert_eq!((slept, effects), (Duration::from_secs(8), vec![Effect::Open { attempt: 2 }]));
+    script.tell(Event::OpenFailed { attempt: 2, error: Class::Unauthorized });
+    script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+    let (slept, effects) = script.wake();
+    assert_eq!((slept, effects), (Duration::from_millis(500), vec![Effect::Open { attempt: 3 }]));
+}
+
+#[test]
+fn many_refused_requests_make_one_renewal_and_the_next_waits_for_its_pause() {
+    let mut script = Script::connected();
+    let refused = |request, generation| Event::Asked { request, what: Request::NewerThan { generation } };
+    script.advance(PAUSE);
+    assert_eq!(script.tell(refused(1, 1)), [Effect::Open { attempt: 2 }]);
+    for request in 2..100 {
+        assert_eq!(script.tell(refused(request, 1)), []);
+    }
+    let effects = script.tell(Event::Opened { attempt: 2, opened: opened(1) });
+    let answers = effects.iter().filter(|effect| matches!(effect, Effect::Answer { .. })).count();
+    assert_eq!(answers, 99);
+    let served = Outcome::Served(revision(1_000));
+    assert_eq!(
+        script.tell(refused(100, 1)),
+        [Effect::Answer { request: 100, outcome: served }],
+        "there are newer ones"
+    );
+    assert_eq!(script.tell(refused(101, 2)), []);
+    assert_eq!(script.wake(), (PAUSE, vec![Effect::Open { attempt: 3 }]));
+}
+
+#[test]
+fn fixed_credentials_that_are_refused_have_no_newer_ones() {
+    let mut script = Script::new();
+    script.tell(Event::Opened { attempt: 1, opened: Opened { renewal_pause: None, ..opened(1) } });
+    let effects = script.tell(Event::Asked { request: 1, what: Request::NewerThan { generation: 1 } });
+    assert_eq!(effects, [Effect::Answer { request: 1, outcome: Outcome::Unchanged }]);
+}
+
+#[test]
+fn a_reconnect_reads_credentials_after_it_was_asked_for() {
+    let mut script = Script::new();
+    assert_eq!(script.tell(Event::Asked { request: 1, what: Request::Reconnect }), []);
+    let effects = script.tell(Event::Opened { attempt: 1, opened: opened(1) });
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Answer { .. })));
+    assert_eq!(effects.last(), Some(&Effect::Open { attempt: 2 }));
+    let effects = script.tell(Event::Opened { attempt: 2, opened: opened(1) });
+    assert!(effects.contains(&Effect::Answer { request: 1, outcome: Outcome::Served(revision(1_000)) }));
+}
+
+#[test]
+fn a_reset_fences_the_handle_and_serves_the_same_connection_under_a_later_revision() {
+    let mut script = Script::connected();
+    let effects = script.tell(Event::Asked { request: 1, what: Request::Reset { candidate: revision(500) } });
+    let fence = Effect::Fence { revision: revision(1_000), reason: FenceReason::Reset };
+    let serve = Effect::Serve { revision: revision(1_001), generation: 1 };
+    let answer = Effect::Answer { request: 1, outcome: Outcome::Served(revision(1_001)) };
+    assert_eq!(effects, [fence, serve, answer]);
+}
+
+#[test]
+fn the_status_may_name_a_later_revision_of_the_same_incarnation() {
+    let mut script = Script::connected();
+    let known = |micros| Some(Known { identity: Id(1), revision: revision(micros) });
+    assert_eq!(script.tell(Event::Adopted { pin: None, known: known(900) }), [], "a lagging read");
+    let effects = script.tell(Event::Adopted { pin: None, known: known(2_000) });
+    assert_eq!(effects[1], Effect::Serve { revision: revision(2_000), generation: 1 });
+    assert_eq!(script.served(), Some(2_000));
+}
+
+#[test]
+fn failed_attempts_are_repeated_ever_less_often() {
+    let mut script = Script::new();
+    script.now.jitter = 999;
+    let mut delays = Vec::new();
+    for attempt in 1..=8 {
+        script.tell(Event::OpenFailed { attempt, error: Class::Transport });
+        let (slept, effects) = script.wake();
+        assert_eq!(effects, [Effect::Open { attempt: attempt + 1 }]);
+        delays.push(slept);
+    }
+    assert!(
+        delays.is_sorted() && delays[0] < Duration::from_secs(1) && delays[7] > Duration::from_secs(25),
+        "{delays:?}"
+    );
+}
+
+#[test]
+fn a_removed_cluster_fences_its_handle_and_answers_all() {
+    let mut script = Script::connected();
+    script.tell(Event::Asked { request: 1, what: Request::Probe });
+    let effects = script.tell(Event::Removed);
+    assert!(effects.contains(&Effect::Fence { revision: revision(1_000), reason: FenceReason::Removed }));
+    assert!(effects.contains(&Effect::Answer { request: 1, outcome: Outcome::Removed }));
+    let late = script.tell(Event::Asked { request: 2, what: Request::Connected });
+    assert_eq!(late, [Effect::Answer { request: 2, outcome: Outcome::Removed }]);
+    assert_eq!(script.machine.wake_at(script.now), None);
+}
+
+#[test]
+fn a_jump_of_the_clock_probes_at_once() {
+    let mut script = Script::connected();
+    assert_eq!(script.tell(Event::ClockJumped), [Effect::Probe { probe: 1, fresh: false }]);
+}

@@ -1,0 +1,14 @@
+//! One cluster of a fleet: a pure [machine] that decides, and a [task] that does what it says.
+
+mod backoff;
+pub(super) mod event;
+#[cfg(test)]
+mod exploration;
+pub(super) mod machine;
+#[cfg(test)]
+mod machine_tests;
+pub(super) mod mailbox;
+pub(super) mod published;
+mod requests;
+pub(super) mod task;
+pub(super) mod timing;

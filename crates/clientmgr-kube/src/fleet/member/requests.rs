@@ -1,0 +1,84 @@
+//! The requests that wait for an attempt or a probe. Each is answered once.
+
+use super::event::{Effect, Outcome};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Requests {
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Waiting {
+    request: u64,
+    awaited: Awaited,
+}
+
+/// The first attempt or probe whose outcome is the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Awaited {
+    Attempt(u64),
+    Probe(u64),
+    /// The same as `Attempt`, but an earlier attempt that succeeds will do: it brought newer credentials.
+    Newer(u64),
+}
+
+impl Requests {
+    pub(super) fn for_attempt(&mut self, request: u64, first: u64) {
+        self.waiting.push(Waiting { request, awaited: Awaited::Attempt(first) });
+    }
+
+    pub(super) fn for_newer(&mut self, request: u64, first: u64) {
+        self.waiting.push(Waiting { request, awaited: Awaited::Newer(first) });
+    }
+
+    /// Whether somebody waits for newer credentials.
+    pub(super) fn want_newer(&self) -> bool {
+        self.waiting.iter().any(|waiting| matches!(waiting.awaited, Awaited::Newer(_)))
+    }
+
+    pub(super) fn for_probe(&mut self, request: u64, first: u64) {
+        self.waiting.push(Waiting { request, awaited: Awaited::Probe(first) });
+    }
+
+    pub(super) fn answer_attempt<E: Clone>(&mut self, ended: u64, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
+        let succeeded = matches!(outcome, Outcome::Served(_));
+        let is_answered = |awaited| match awaited {
+            Awaited::Attempt(first) => first <= ended,
+            Awaited::Newer(first) => succeeded || first <= ended,
+            Awaited::Probe(_) => false,
+        };
+        self.answer(is_answered, outcome, effects);
+    }
+
+    pub(super) fn answer_probes<E: Clone>(&mut self, ended: u64, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
+        self.answer(|awaited| matches!(awaited, Awaited::Probe(first) if first <= ended), outcome, effects);
+    }
+
+    pub(super) fn answer_all<E: Clone>(&mut self, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
+        self.answer(|_| true, outcome, effects);
+    }
+
+    /// There is nothing left to probe: the next attempt tells.
+    pub(super) fn probes_wait_for_attempt(&mut self, first: u64) {
+        for waiting in &mut self.waiting {
+            if let Awaited::Probe(_) = waiting.awaited {
+                waiting.awaited = Awaited::Attempt(first);
+            }
+        }
+    }
+
+    fn answer<E: Clone>(
+        &mut self,
+        is_answered: impl Fn(Awaited) -> bool,
+        outcome: &Outcome<E>,
+        effects: &mut Vec<Effect<E>>,
+    ) {
+        self.waiting.retain(|waiting| {
+            let answered = is_answered(waiting.awaited);
+            if answered {
+                effects.push(Effect::Answer { request: waiting.request, outcome: outcome.clone() });
+            }
+            !answered
+        });
+    }
+}

@@ -1,0 +1,411 @@
+//! The task of one cluster: does what its [machine](super::machine) says, and tells it what came of it. What must not
+//! live here: decisions.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clientmgr_core::{ConnectedAt, Connection, NamespacedName};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use super::event::{Class, Effect, Event, Fault, FenceReason, Known, Opened, Outcome, SameCluster};
+use super::machine::Machine;
+use super::mailbox::{Answer, BackLink, Message};
+use super::published::Published;
+use crate::auth::FileWatch;
+use crate::client::{RevokedReason, Switch};
+use crate::config::{ClusterConfig, Incarnation};
+use crate::error::{ConnectError, ConnectErrorKind, Failure};
+use crate::fleet::connector::{Established, Opening};
+use crate::fleet::handle::Context;
+use crate::fleet::snapshot::{ClusterSnapshot, ConnectionState};
+use crate::probe::{Evidence, Verified};
+use crate::work::{BlockingWorker, Record};
+
+impl SameCluster for Evidence {
+    fn same(&self, other: &Self) -> bool {
+        Self::same(self, other)
+    }
+}
+
+impl Fault<Evidence> for ConnectError {
+    fn class(&self) -> Class {
+        match self.kind() {
+            _ if self.failure().is_throttled() => Class::Throttled { retry_after: self.retry_after() },
+            ConnectErrorKind::Unauthorized => Class::Unauthorized,
+            _ if self.needs_other_config() => Class::Config,
+            _ if self.failure().is_of_transport() => Class::Transport,
+            _ => Class::Other,
+        }
+    }
+
+    fn other_cluster(expected: &Evidence, found: &Evidence) -> Self {
+        let text = |evidence: &Evidence| evidence.identity().map(ToString::to_string).unwrap_or_default();
+        Self::without_cluster(Failure::OtherCluster { expected: text(expected), found: text(found) })
+    }
+}
+
+/// Work under way, with the number by which its answer is known.
+type Running<T> = Option<(u64, BoxFuture<'static, T>)>;
+
+/// See the [module](self).
+pub(crate) struct Task {
+    key: NamespacedName,
+    context: Arc<Context>,
+    published: Arc<Published>,
+    back_link: BackLink,
+    machine: Machine<Evidence, ConnectError>,
+    config: ClusterConfig,
+    worker: BlockingWorker,
+    record: Arc<Record>,
+    opening: Running<Result<Established, Failure>>,
+    probing: Running<Result<Verified, Failure>>,
+    /// What an attempt established, until the machine says what becomes of it.
+    established: Option<Established>,
+    current: Option<Established>,
+    /// The handle that is served, and its client.
+    handle: Option<(Arc<Switch>, kube::Client)>,
+    files: Option<(Vec<PathBuf>, FileWatch)>,
+    requests: HashMap<u64, oneshot::Sender<Answer>>,
+    next_request: u64,
+    /// What the last probe said.
+    verified: Option<Verified>,
+}
+
+/// What woke the task.
+enum Wake {
+    Message(Option<Message>),
+    Opened(u64, Result<Established, Failure>),
+    Probed(u64, Result<Verified, Failure>),
+    Timer,
+}
+
+impl Task {
+    pub(crate) fn new(
+        key: NamespacedName,
+        config: ClusterConfig,
+        context: Arc<Context>,
+        published: Arc<Published>,
+        mailbox: mpsc::WeakUnboundedSender<Message>,
+    ) -> Self {
+        Self {
+            key,
+            machine: Machine::new(context.timing),
+            context,
+            published,
+            back_link: BackLink::new(mailbox),
+            config,
+            worker: BlockingWorker::new(),
+            record: Arc::default(),
+            opening: None,
+            probing: None,
+            established: None,
+            current: None,
+            handle: None,
+            files: None,
+            requests: HashMap::new(),
+            next_request: 0,
+            verified: None,
+        }
+    }
+
+    /// Runs until the cluster is removed, the fleet is dropped, or it shuts down.
+    pub(crate) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+        let (pin, known) = demands(&self.config);
+        self.step(Event::Configured { pin, known });
+        loop {
+            let wake = self.wait(&mut messages).await;
+            match wake {
+                Wake::Message(None) => return,
+                Wake::Message(Some(Message::Removed)) => {
+                    self.step(Event::Removed);
+                    self.finish(Failure::Removed);
+                    return;
+                }
+                Wake::Message(Some(Message::ShutDown)) => {
+                    if let Some((switch, _)) = self.handle.take() {
+                        switch.revoke(RevokedReason::ShutDown);
+                    }
+                    self.finish(Failure::ShutDown);
+                    return;
+                }
+                Wake::Message(Some(message)) => self.receive(message),
+                Wake::Opened(attempt, result) => self.opened(attempt, result),
+                Wake::Probed(probe, result) => self.probed(probe, result),
+                Wake::Timer => self.step(Event::Woke),
+            }
+        }
+    }
+
+    async fn wait(&mut self, messages: &mut mpsc::UnboundedReceiver<Message>) -> Wake {
+        let wake_at = self.machine.wake_at(self.context.clock.now());
+        let wake_at = wake_at.and_then(|mono| self.context.clock.instant(mono));
+        let timer = async {
+            match wake_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            // Whatever was announced is known before an answer is used: a removal, above all.
+            biased;
+            message = messages.recv() => Wake::Message(message),
+            (attempt, result) = running(&mut self.opening) => Wake::Opened(attempt, result),
+            (probe, result) = running(&mut self.probing) => Wake::Probed(probe, result),
+            () = timer => Wake::Timer,
+        }
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Config(config) => {
+                let (pin, known) = demands(&config);
+                let is_same = config.fingerprint() == self.config.fingerprint();
+                self.config = config;
+                self.step(if is_same { Event::Adopted { pin, known } } else { Event::Configured { pin, known } });
+            }
+            Message::Ask(what, reply) => {
+                let request = self.next_request;
+                self.next_request += 1;
+                self.requests.insert(request, reply);
+                self.step(Event::Asked { request, what });
+            }
+            Message::FilesChanged => self.step(Event::FilesChanged),
+            Message::Broken(generation) => self.step(Event::Broken { generation }),
+            Message::ClockJumped => self.step(Event::ClockJumped),
+            Message::Removed | Message::ShutDown => {}
+        }
+        // Those who gave up waiting need no answer.
+        self.requests.retain(|_, reply| !reply.is_closed());
+    }
+
+    fn opened(&mut self, attempt: u64, result: Result<Established, Failure>) {
+        self.opening = None;
+        match result {
+            Ok(established) => {
+                let opened = Opened {
+                    identity: established.verified.evidence.clone(),
+                    candidate: ConnectedAt::now(),
+                    expiry: established.expiry,
+                    renewal_pause: established.renewal_pause,
+                };
+                self.established = Some(established);
+                self.step(Event::Opened { attempt, opened });
+            }
+            Err(failure) => {
+                let error = ConnectError::new(self.key.clone(), failure);
+                self.step(Event::OpenFailed { attempt, error });
+            }
+        }
+    }
+
+    fn probed(&mut self, probe: u64, result: Result<Verified, Failure>) {
+        self.probing = None;
+        match result {
+            Ok(verified) => {
+                let identity = verified.evidence.clone();
+                let version = verified.version.clone().or_else(|| self.verified.take()?.version);
+                self.verified = Some(Verified { version, ..verified });
+                self.step(Event::Probed { probe, identity: Some(identity) });
+            }
+            Err(failure) => {
+                let error = ConnectError::new(self.key.clone(), failure);
+                self.step(Event::ProbeFailed { probe, error });
+            }
+        }
+    }
+
+    fn step(&mut self, event: Event<Evidence, ConnectError>) {
+        let mut answers = Vec::new();
+        for effect in self.machine.step(self.context.clock.now(), event) {
+            self.carry_out(effect, &mut answers);
+        }
+        self.established = None;
+        // Before the answers: who is told that the cluster is connected finds it so.
+        self.publish();
+        for (request, outcome) in answers {
+            if let Some(reply) = self.requests.remove(&request) {
+                // Nobody listens where the caller gave up.
+                let _ = reply.send(self.answer(outcome));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect<ConnectError>, answers: &mut Vec<(u64, Outcome<ConnectError>)>) {
+        match effect {
+            Effect::Open { attempt } => self.open(attempt),
+            Effect::Abort { .. } => self.opening = None,
+            // Not closed: it may share its connections with the transport of now.
+            Effect::Discard { .. } => self.established = None,
+            Effect::Install { .. } => self.install(),
+            Effect::Serve { revision, generation } => self.serve(revision, generation),
+            Effect::Fence { revision, reason } => self.fence(revision, reason),
+            Effect::Probe { probe, fresh } => self.probe(probe, fresh),
+            Effect::AbortProbe { .. } => self.probing = None,
+            Effect::Answer { request, outcome } => answers.push((request, outcome)),
+        }
+    }
+
+    fn open(&mut self, attempt: u64) {
+        let opening = Opening {
+            config: self.config.clone(),
+            worker: self.worker.clone(),
+            record: Arc::clone(&self.record),
+            previous: self.current.as_ref().map(|current| current.transport.clone()),
+        };
+        let context = Arc::clone(&self.context);
+        let deadline = context.deadline;
+        let opening = async move {
+            match tokio::time::timeout(deadline, context.connector.open(opening)).await {
+                Ok(result) => result,
+                Err(_) => Err(Failure::DeadlinePassed { deadline }),
+            }
+        };
+        self.opening = Some((attempt, opening.boxed()));
+    }
+
+    fn probe(&mut self, probe: u64, fresh: bool) {
+        let Some(current) = &self.current else { return };
+        let transport = if fresh { current.transport.fresh() } else { current.transport.clone() };
+        let address = current.address.clone();
+        let context = Arc::clone(&self.context);
+        let probing = async move { context.connector.probe(&transport, &address).await };
+        self.probing = Some((probe, probing.boxed()));
+    }
+
+    fn install(&mut self) {
+        let Some(established) = self.established.take() else { return };
+        self.watch_files(&established);
+        self.verified = Some(established.verified.clone());
+        self.current = Some(established);
+    }
+
+    /// Watches the files that `established` was loaded from.
+    fn watch_files(&mut self, established: &Established) {
+        if self.files.as_ref().is_some_and(|(files, _)| *files == established.files) {
+            return;
+        }
+        let back_link = self.back_link.clone();
+        let changed = move || _ = back_link.send(Message::FilesChanged);
+        let files = established.files.clone();
+        self.files = (!files.is_empty()).then(|| {
+            let watcher = &self.context.files;
+            (files.clone(), watcher.watch(files, established.stamp, self.worker.clone(), changed))
+        });
+    }
+
+    fn serve(&mut self, revision: ConnectedAt, generation: u64) {
+        let Some(current) = &mut self.current else { return };
+        if current.transport.connections().is_closed() {
+            // They went with the fence of the handle before.
+            current.transport = current.transport.fresh();
+        }
+        let credentials = || self.back_link.clone().into_credential_requests();
+        let (switch, client) = match self.handle.take() {
+            Some((switch, client)) if switch.revision() == revision => (switch, Some(client)),
+            _ => (self.context.handle(&self.key, revision, credentials), None),
+        };
+        let back_link = self.back_link.clone();
+        current.transport.on_broken(move || _ = back_link.send(Message::Broken(generation)));
+        switch.turn(current.transport.clone(), generation);
+        let valid_until = current.transport.expires().filter(|_| current.renewal_pause.is_none());
+        let client = client.filter(|client| client.default_namespace() == current.transport.default_namespace());
+        let client = match client {
+            Some(client) => client.with_valid_until(valid_until),
+            None => switch.client(current.transport.default_namespace(), valid_until),
+        };
+        self.handle = Some((switch, client));
+    }
+
+    fn fence(&mut self, revision: ConnectedAt, reason: FenceReason) {
+        let Some((switch, _)) = self.handle.take_if(|(switch, _)| switch.revision() == revision) else { return };
+        switch.revoke(match reason {
+            FenceReason::Replaced => RevokedReason::Replaced,
+            FenceReason::Reset => RevokedReason::Reset,
+            FenceReason::Removed => RevokedReason::Removed,
+        });
+    }
+
+    fn answer(&self, outcome: Outcome<ConnectError>) -> Answer {
+        match outcome {
+            Outcome::Served(revision) => Ok(Some(revision)),
+            Outcome::Unchanged => Ok(None),
+            Outcome::Failed(error) => Err(error.of_cluster(&self.key)),
+            Outcome::Removed => Err(ConnectError::new(self.key.clone(), Failure::Removed)),
+        }
+    }
+
+    fn publish(&self) {
+        let unavailable = self.machine.unavailable().map(|error| error.of_cluster(&self.key));
+        let serving = match (self.machine.served(), &self.handle) {
+            (Some(link), Some((_, client))) => Ok(Connection { client: client.clone(), revision: link.revision }),
+            _ => Err(unavailable.clone().unwrap_or_else(|| ConnectError::new(self.key.clone(), Failure::Connecting))),
+        };
+        let state = match &serving {
+            Ok(_) => ConnectionState::Connected,
+            Err(_) if unavailable.is_none() => ConnectionState::Connecting,
+            Err(_) => ConnectionState::Unavailable,
+        };
+        let link = self.machine.link();
+        let verified = self.verified.as_ref().filter(|_| link.is_some());
+        let error = match state {
+            ConnectionState::Connected => self.machine.attempt_error().map(|error| error.of_cluster(&self.key)),
+            _ => unavailable,
+        };
+        let snapshot = ClusterSnapshot {
+            cluster: self.key.clone(),
+            state,
+            connected_at: link.map(|link| link.revision),
+            identity: link.and_then(|link| link.identity.identity()).cloned(),
+            user: verified.and_then(|verified| verified.user.clone()),
+            version: verified.and_then(|verified| verified.version.clone()),
+            latency: verified.map(|verified| verified.latency),
+            credentials_expire_at: link.and_then(|_| self.current.as_ref()?.transport.expires()),
+            error,
+        };
+        self.published.publish(serving, snapshot, &self.context.events);
+    }
+
+    /// Answers what is still asked, and closes what is open.
+    fn finish(&mut self, failure: Failure) {
+        let error = ConnectError::new(self.key.clone(), failure.clone());
+        for (_, reply) in self.requests.drain() {
+            let _ = reply.send(Err(error.clone()));
+        }
+        self.opening = None;
+        self.probing = None;
+        if let Some(current) = self.current.take() {
+            current.transport.close();
+        }
+        self.published.end(failure, &self.context.events);
+    }
+}
+
+impl Drop for Task {
+    /// A task that ends with its runtime serves nothing any more.
+    fn drop(&mut self) {
+        if self.current.is_some() {
+            self.published.end(Failure::NoRuntime, &self.context.events);
+        }
+    }
+}
+
+/// What a configuration demands and knows of the identity.
+fn demands(config: &ClusterConfig) -> (Option<Evidence>, Option<Known<Evidence>>) {
+    let known = |incarnation: &Incarnation| Known {
+        identity: Evidence::of(&incarnation.identity),
+        revision: incarnation.revision,
+    };
+    (config.pin().map(Evidence::of), config.incarnation().map(known))
+}
+
+/// Waits for work under way, if there is any.
+async fn running<T>(running: &mut Running<T>) -> (u64, T) {
+    match running {
+        Some((number, work)) => (*number, work.await),
+        None => pending().await,
+    }
+}

@@ -1,0 +1,122 @@
+//! When probes and renewals are due.
+
+use std::time::Duration;
+
+use super::event::Now;
+
+/// The settings of a machine that are about time and health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Timing {
+    /// Between two probes of a healthy connection.
+    pub(crate) probe_interval: Duration,
+    /// Between two probes of a connection whose last probe failed.
+    pub(crate) probe_retry: Duration,
+    /// Between two probes that broken connections call for.
+    pub(crate) probe_spacing: Duration,
+    /// After so many failed probes in a row a cluster is unavailable.
+    pub(crate) failure_threshold: u32,
+    /// After a failed renewal the next one is not due for so long.
+    pub(crate) renewal_retry: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            probe_interval: Duration::from_secs(15),
+            probe_retry: Duration::from_secs(1),
+            probe_spacing: Duration::from_millis(100),
+            failure_threshold: 3,
+            renewal_retry: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Timing {
+    /// Probes of many clusters are spread over the interval's last tenth.
+    pub(super) fn next_probe(&self, now: Now) -> Duration {
+        let earlier = self.probe_interval / 10 * now.jitter / 1_000;
+        now.mono + self.probe_interval.saturating_sub(earlier)
+    }
+
+    pub(super) fn next_probe_after_failure(&self, now: Now) -> Duration {
+        now.mono + self.probe_retry.min(self.probe_interval)
+    }
+}
+
+/// When credentials end, by the wall clock, and when they are renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Expiry {
+    renew_at: Duration,
+    jitter_room: Duration,
+}
+
+impl Expiry {
+    /// Credentials that are good from `begins` to `ends`: renewed at 80 % of their life.
+    pub(crate) fn new(begins: Duration, ends: Duration) -> Self {
+        let life = ends.saturating_sub(begins);
+        Self { renew_at: begins.min(ends) + life * 4 / 5, jitter_room: life / 20 }
+    }
+
+    /// A little earlier, so that clusters whose credentials were issued together are not renewed together.
+    pub(super) fn with_jitter(self, jitter: u32) -> Self {
+        Self { renew_at: self.renew_at.saturating_sub(self.jitter_room * jitter / 1_000), ..self }
+    }
+
+    /// The same, due no earlier than `delay` from now.
+    pub(super) fn postponed(self, now: Now, delay: Duration) -> Self {
+        Self { renew_at: self.renew_at.max(now.wall + delay), ..self }
+    }
+
+    pub(super) fn is_due(self, now: Now) -> bool {
+        self.renew_at <= now.wall
+    }
+
+    /// The monotonic time at which the renewal is due, if the wall clock runs on evenly.
+    pub(super) fn wake_at(self, now: Now) -> Option<Duration> {
+        now.mono.checked_add(self.renew_at.saturating_sub(now.wall))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Expiry, Now, Timing};
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    fn at(wall: u64) -> Now {
+        Now { mono: secs(7), wall: secs(wall), jitter: 0 }
+    }
+
+    #[test]
+    fn credentials_are_renewed_at_80_percent_of_their_life_or_a_little_earlier() {
+        let expiry = Expiry::new(secs(1_000), secs(2_000));
+        assert!(!expiry.is_due(at(1_799)) && expiry.is_due(at(1_800)));
+        let early = expiry.with_jitter(999);
+        assert!(!early.is_due(at(1_750)) && early.is_due(at(1_751)));
+        assert_eq!(expiry.wake_at(at(1_700)), Some(secs(107)));
+        assert_eq!(expiry.wake_at(at(1_900)), Some(secs(7)));
+    }
+
+    #[test]
+    fn credentials_that_end_before_they_begin_are_due_at_their_end() {
+        assert!(Expiry::new(secs(2_000), secs(1_000)).is_due(at(1_000)));
+    }
+
+    #[test]
+    fn a_renewal_that_failed_is_not_due_at_once() {
+        let expiry = Expiry::new(secs(0), secs(1_000)).postponed(at(900), secs(10));
+        assert!(!expiry.is_due(at(909)) && expiry.is_due(at(910)));
+    }
+
+    #[test]
+    fn probes_are_spread() {
+        let timing = Timing::default();
+        let next = |jitter| timing.next_probe(Now { jitter, ..at(0) });
+        assert_eq!(next(0), secs(22));
+        assert!(next(999) < next(500) && next(999) > secs(20));
+    }
+}

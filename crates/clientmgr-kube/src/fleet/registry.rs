@@ -1,0 +1,206 @@
+//! The clusters of a fleet by key, and the way to the task of each.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use clientmgr_core::NamespacedName;
+use foldhash::fast::RandomState;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::handle::Context;
+use super::member::event::Request;
+use super::member::mailbox::{Answer, Mailbox, Message};
+use super::member::published::Published;
+use super::member::task::Task;
+use super::shared::Shared;
+use crate::config::ClusterConfig;
+use crate::error::{ConnectError, Failure};
+
+/// The clusters of a fleet.
+#[derive(Default)]
+pub(super) struct Registry {
+    clusters: Shared<Clusters>,
+}
+
+#[derive(Default)]
+struct Clusters {
+    members: HashMap<NamespacedName, Arc<Member>, RandomState>,
+    /// Members that were removed and whose task may not have ended yet. A successor waits for it: else the fence of the
+    /// old one might be pulled on a handle that the new one serves.
+    leaving: HashMap<NamespacedName, Arc<Member>, RandomState>,
+    is_shut_down: bool,
+}
+
+/// One cluster, as callers see it.
+pub(super) struct Member {
+    key: NamespacedName,
+    published: Arc<Published>,
+    /// The configuration that was sent last. Held while one is sent, so that the task gets them in this order.
+    config: Mutex<ClusterConfig>,
+    mailbox: Mailbox,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Member {
+    /// A cluster whose task runs on the fleet's runtime; without a runtime it is unavailable.
+    fn start(
+        key: NamespacedName,
+        config: ClusterConfig,
+        context: &Arc<Context>,
+        predecessor: Option<Arc<Self>>,
+    ) -> Self {
+        let (mailbox, messages) = mpsc::unbounded_channel();
+        let runtime = context.runtime();
+        let failure = if runtime.is_some() { Failure::Connecting } else { Failure::NoRuntime };
+        let published = Arc::new(Published::new(key.clone(), failure));
+        let task = runtime.map(|runtime| {
+            let (context, published) = (Arc::clone(context), Arc::clone(&published));
+            let task = Task::new(key.clone(), config.clone(), context, published, mailbox.downgrade());
+            runtime.spawn(async move {
+                if let Some(predecessor) = predecessor {
+                    predecessor.join().await;
+                }
+                task.run(messages).await;
+            })
+        });
+        Self { key, published, config: Mutex::new(config), mailbox, task: Mutex::new(task) }
+    }
+
+    pub(super) fn key(&self) -> &NamespacedName {
+        &self.key
+    }
+
+    pub(super) fn published(&self) -> &Published {
+        &self.published
+    }
+
+    /// Sends another configuration; an equal one changes nothing. False where no task is there to take it.
+    fn configure(&self, config: &ClusterConfig) -> bool {
+        if self.mailbox.is_closed() {
+            return false;
+        }
+        let mut current = lock(&self.config);
+        if *current == *config {
+            return true;
+        }
+        *current = config.clone();
+        self.mailbox.send(Message::Config(config.clone())).is_ok()
+    }
+
+    /// Asks the task.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up waiting; what was asked for happens all the same.
+    pub(super) async fn ask(&self, what: Request) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        if self.mailbox.send(Message::Ask(what, reply)).is_ok()
+            && let Ok(answer) = answer.await
+        {
+            return answer;
+        }
+        // There is no task: what is published says why.
+        match self.published.serving() {
+            Err(error) => Err(error),
+            Ok(_) => Err(ConnectError::new(self.key.clone(), Failure::NoRuntime)),
+        }
+    }
+
+    pub(super) fn send(&self, message: Message) {
+        // Where the task has ended there is nothing to tell.
+        let _ = self.mailbox.send(message);
+    }
+
+    fn has_ended(&self) -> bool {
+        lock(&self.task).as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits until the task has ended.
+    async fn join(&self) {
+        let task = lock(&self.task).take();
+        if let Some(task) = task {
+            // A task that panicked has ended as well.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Registry {
+    /// Reads the member of `key`, if there is one. `read` runs under the lock.
+    pub(super) fn read<T>(&self, key: &NamespacedName, read: impl FnOnce(Option<&Member>) -> T) -> T {
+        self.clusters.read(|clusters| read(clusters.members.get(key).map(|member| &**member)))
+    }
+
+    pub(super) fn find(&self, key: &NamespacedName) -> Result<Arc<Member>, ConnectError> {
+        self.clusters.read(|clusters| match clusters.members.get(key) {
+            Some(member) => Ok(Arc::clone(member)),
+            None if clusters.is_shut_down => Err(ConnectError::new(key.clone(), Failure::ShutDown)),
+            None => Err(ConnectError::new(key.clone(), Failure::Unknown)),
+        })
+    }
+
+    /// Adds a cluster, or sends another configuration to one that is there. Returns whether it was added.
+    pub(super) fn upsert(&self, key: NamespacedName, config: &ClusterConfig, context: &Arc<Context>) -> bool {
+        if self.read(&key, |member| member.is_some_and(|member| member.configure(config))) {
+            return false;
+        }
+        let event = key.clone();
+        let added = self.clusters.write(|clusters| {
+            if clusters.is_shut_down {
+                return false;
+            }
+            // Somebody may have added it meanwhile.
+            if !clusters.members.get(&key).is_some_and(|member| member.configure(config)) {
+                let predecessor = clusters.leaving.remove(&key);
+                let member = Member::start(key.clone(), config.clone(), context, predecessor);
+                clusters.members.insert(key, Arc::new(member));
+            }
+            true
+        });
+        if added {
+            context.events.changed(&event);
+        }
+        added
+    }
+
+    /// Removes a cluster; its task fences the handle and ends. Returns whether there was one.
+    pub(super) fn remove(&self, key: &NamespacedName) -> bool {
+        self.clusters.write(|clusters| {
+            clusters.leaving.retain(|_, member| !member.has_ended());
+            let Some(member) = clusters.members.remove(key) else { return false };
+            member.send(Message::Removed);
+            clusters.leaving.insert(key.clone(), member);
+            true
+        })
+    }
+
+    /// All members, in the order of their keys.
+    pub(super) fn all(&self) -> Vec<Arc<Member>> {
+        let mut members: Vec<_> = self.clusters.read(|clusters| clusters.members.values().map(Arc::clone).collect());
+        members.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        members
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.clusters.read(|clusters| clusters.members.len())
+    }
+
+    /// Ends the tasks of all members and waits for them. From now on nothing can be added.
+    pub(super) async fn shut_down(&self) {
+        let (members, leaving) = self.clusters.write(|clusters| {
+            clusters.is_shut_down = true;
+            (std::mem::take(&mut clusters.members), std::mem::take(&mut clusters.leaving))
+        });
+        for member in members.values() {
+            member.send(Message::ShutDown);
+        }
+        for member in members.values().chain(leaving.values()) {
+            member.join().await;
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! [`ClusterSnapshot`]: the state of one cluster of a fleet, at one moment.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use clientmgr_core::{ClusterObject, ConnectedAt, NamespacedName};
+use jiff::Timestamp;
+
+use crate::config::ClusterIdentity;
+use crate::error::ConnectError;
+
+/// Whether a cluster of a [`Fleet`](crate::Fleet) is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectionState {
+    /// There is no connection yet, and no attempt has failed.
+    Connecting,
+    /// There is a connection, and its probes succeed. Readers get the client.
+    Connected,
+    /// Readers get the [error](ClusterSnapshot::error): no connection could be made, or its probes fail.
+    Unavailable,
+}
+
+/// The state of one cluster of a [`Fleet`](crate::Fleet), at one moment.
+///
+/// It is a cluster object: where there is no `Cluster` resource, pass it to a
+/// [`ClientManager`](crate::ClientManager).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClusterSnapshot {
+    /// The cluster's key.
+    pub cluster: NamespacedName,
+    /// Whether it is served.
+    pub state: ConnectionState,
+    /// The revision: when this incarnation of the cluster was first connected. It stays through outages and rotations.
+    pub connected_at: Option<ConnectedAt>,
+    /// Which cluster it is, as far as that was proven.
+    pub identity: Option<ClusterIdentity>,
+    /// The user whom the server takes us for, where it says so.
+    pub user: Option<String>,
+    /// The server's version, where it says so.
+    pub version: Option<String>,
+    /// How long the last probe's first answer took.
+    pub latency: Option<Duration>,
+    /// When the credentials in use end, where that is known. They are renewed at 80 % of their life.
+    pub credentials_expire_at: Option<Timestamp>,
+    /// What failed last: why the cluster is unavailable, or why new credentials or another configuration were not taken
+    /// up while the old ones are still in use.
+    pub error: Option<ConnectError>,
+}
+
+impl ClusterSnapshot {
+    /// Returns whether readers get a client.
+    pub fn is_connected(&self) -> bool {
+        self.state == ConnectionState::Connected
+    }
+
+    /// Whether a subscriber wants to know of the step from `self` to `later`.
+    pub(super) fn differs(&self, later: &Self) -> bool {
+        let error = |snapshot: &Self| snapshot.error.as_ref().map(ToString::to_string);
+        self.state != later.state
+            || self.connected_at != later.connected_at
+            || self.identity != later.identity
+            || self.user != later.user
+            || self.version != later.version
+            || self.credentials_expire_at != later.credentials_expire_at
+            || error(self) != error(later)
+    }
+}
+
+impl ClusterObject for ClusterSnapshot {
+    type Key = NamespacedName;
+    type Revision = ConnectedAt;
+
+    fn key(&self) -> Cow<'_, NamespacedName> {
+        Cow::Borrowed(&self.cluster)
+    }
+
+    fn revision(&self) -> Option<ConnectedAt> {
+        self.connected_at
+    }
+}

@@ -1,0 +1,74 @@
+//! [`Evidence`]: what is known of the cluster behind a transport, and when that is the same cluster.
+
+use crate::config::ClusterIdentity;
+
+/// What is known of the identity of a cluster: the UID of `kube-system`, its address, or both.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Evidence {
+    uid: Option<ClusterIdentity>,
+    address: Option<ClusterIdentity>,
+}
+
+impl Evidence {
+    pub(crate) fn new(uid: Option<ClusterIdentity>, address: ClusterIdentity) -> Self {
+        Self { uid, address: Some(address) }
+    }
+
+    /// What a configuration or a status says.
+    pub(crate) fn of(identity: &ClusterIdentity) -> Self {
+        let identity = identity.clone();
+        if identity.is_by_address() {
+            Self { uid: None, address: Some(identity) }
+        } else {
+            Self { uid: Some(identity), address: None }
+        }
+    }
+
+    /// The UID, or what stands in for it.
+    pub(crate) fn identity(&self) -> Option<&ClusterIdentity> {
+        self.uid.as_ref().or(self.address.as_ref())
+    }
+
+    /// Whether both are known to be of one cluster. The UID decides where both have one: a cluster keeps it when its
+    /// address changes. Else the address decides, so that a UID that may no longer be read replaces nothing.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        match (&self.uid, &other.uid) {
+            (Some(one), Some(other)) => one == other,
+            _ => self.address.is_some() && self.address == other.address,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Evidence;
+    use crate::config::ClusterIdentity;
+
+    fn uid(text: &str) -> ClusterIdentity {
+        ClusterIdentity::by_uid(text).unwrap()
+    }
+
+    fn address(host: &str) -> ClusterIdentity {
+        ClusterIdentity::by_address(&format!("https://{host}").parse().unwrap(), None)
+    }
+
+    #[test]
+    fn the_uid_decides_where_both_have_one_and_else_the_address() {
+        let east = Evidence::new(Some(uid("e")), address("a"));
+        let table = [
+            (Evidence::new(Some(uid("e")), address("b")), true, "it moved"),
+            (Evidence::new(Some(uid("w")), address("a")), false, "it was replaced behind its address"),
+            (Evidence::new(None, address("a")), true, "the UID may no longer be read"),
+            (Evidence::new(None, address("b")), false, "nothing shows that it is the same"),
+            (Evidence::of(&uid("e")), true, "a status names the UID"),
+            (Evidence::of(&uid("w")), false, "a status names another UID"),
+            (Evidence::of(&address("a")), true, "a status names the address"),
+            (Evidence::of(&address("b")), false, "a status names another address"),
+        ];
+        for (other, same, why) in table {
+            assert_eq!(east.same(&other), same, "{why}");
+            assert_eq!(other.same(&east), same, "{why}");
+        }
+        assert!(!Evidence::of(&uid("e")).same(&Evidence::of(&address("a"))), "nothing to compare");
+    }
+}

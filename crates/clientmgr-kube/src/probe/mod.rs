@@ -1,0 +1,126 @@
+//! Asks a server who it is, whom it takes us for, and whether it is ready. What must not live here: what follows from
+//! the answers for a cluster (the member's machine decides that).
+
+mod evidence;
+mod judge;
+
+use std::time::{Duration, Instant};
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Uri};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::Value;
+
+pub(crate) use self::evidence::Evidence;
+use self::judge::{Answer, Question, Verdict, delay, judge};
+use crate::client::{ResponseBody, Transport};
+use crate::config::{ClusterIdentity, translate};
+use crate::error::Failure;
+
+/// What is read at most of an answer.
+const ANSWER_LIMIT: usize = 256 * 1024;
+
+const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
+
+/// What a server proved.
+#[derive(Clone, Debug)]
+pub(crate) struct Verified {
+    pub(crate) evidence: Evidence,
+    /// The user's name, as the server knows it; none where the server does not say.
+    pub(crate) user: Option<String>,
+    /// The server's version; none where this was not asked.
+    pub(crate) version: Option<String>,
+    /// How long the first answer took.
+    pub(crate) latency: Duration,
+}
+
+/// Proves a new transport: it reaches a Kubernetes API, which takes the credentials; and of which cluster. Each request
+/// has the deadline. `address` stands in where the cluster does not say who it is.
+pub(crate) async fn prove(
+    transport: &Transport,
+    address: &ClusterIdentity,
+    deadline: Duration,
+) -> Result<Verified, Failure> {
+    let began = Instant::now();
+    let user = user(transport, deadline).await?;
+    let latency = began.elapsed();
+    // Where the server did not say who asks, its version shows that it is an API server.
+    let version = match ask(transport, Question::Version, deadline).await {
+        Ok(Verdict::Version(version)) => version,
+        Ok(_) => None,
+        Err(_) if user.is_some() => None,
+        Err(failure) => return Err(failure),
+    };
+    let evidence = evidence(transport, address, deadline).await?;
+    Ok(Verified { evidence, user, version, latency })
+}
+
+/// Probes a transport that was proven: the API server is ready, takes the credentials, and is of which cluster.
+pub(crate) async fn probe(
+    transport: &Transport,
+    address: &ClusterIdentity,
+    deadline: Duration,
+) -> Result<Verified, Failure> {
+    let began = Instant::now();
+    // First, so that no other answer of a replaced cluster counts for the old one.
+    let evidence = evidence(transport, address, deadline).await?;
+    let latency = began.elapsed();
+    ask(transport, Question::Ready, deadline).await?;
+    let user = user(transport, deadline).await?;
+    Ok(Verified { evidence, user, version: None, latency })
+}
+
+async fn user(transport: &Transport, deadline: Duration) -> Result<Option<String>, Failure> {
+    match ask(transport, Question::Review, deadline).await? {
+        Verdict::User(user) => Ok(Some(user)),
+        _ => Ok(None),
+    }
+}
+
+async fn evidence(transport: &Transport, address: &ClusterIdentity, deadline: Duration) -> Result<Evidence, Failure> {
+    match ask(transport, Question::Identity, deadline).await? {
+        Verdict::Identity(uid) => Ok(Evidence::new(Some(uid), address.clone())),
+        _ => Ok(Evidence::new(None, address.clone())),
+    }
+}
+
+async fn ask(transport: &Transport, question: Question, deadline: Duration) -> Result<Verdict, Failure> {
+    let answer = match tokio::time::timeout(deadline, send(transport, question)).await {
+        Ok(answer) => answer?,
+        Err(_) => return Err(Failure::DeadlinePassed { deadline }),
+    };
+    match judge(question, &answer) {
+        Verdict::Failed(problem) => Err(question.failure(problem, &answer)),
+        verdict => Ok(verdict),
+    }
+}
+
+async fn send(transport: &Transport, question: Question) -> Result<Answer, Failure> {
+    let (method, body) = match question {
+        Question::Review => (Method::POST, REVIEW.as_bytes().to_vec()),
+        Question::Version | Question::Ready | Question::Identity => (Method::GET, Vec::new()),
+    };
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from_static(question.path());
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let response = transport.send(request).await.map_err(translate::cut_off)?;
+    let (head, body) = response.into_parts();
+    let retry_after = head.headers.get(RETRY_AFTER).and_then(delay);
+    let body = read(body).await?;
+    Ok(Answer { status: head.status.as_u16(), retry_after, body })
+}
+
+/// The body of an answer, where it is JSON and not too large.
+async fn read(mut body: ResponseBody) -> Result<Option<Value>, Failure> {
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(translate::cut_off)?;
+        read.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default());
+        if read.len() > ANSWER_LIMIT {
+            return Ok(None);
+        }
+    }
+    Ok(serde_json::from_slice(&read).ok())
+}

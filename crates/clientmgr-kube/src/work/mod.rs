@@ -1,0 +1,9 @@
+//! Work that can hang: run apart, with a deadline. What must not live here: what the work is about.
+
+mod admission;
+mod blocking;
+mod deadline;
+
+pub(crate) use self::admission::{Admission, Record};
+pub(crate) use self::blocking::BlockingWorker;
+pub(crate) use self::deadline::Deadline;

@@ -1,0 +1,152 @@
+//! Outages: handle and revision stay, readers get an error at once, and all resumes by itself.
+
+use std::time::Duration;
+
+use clientmgr_core::ClientManager;
+use clientmgr_fake::apiserver::{ConnectionFault, Fault, TestServer};
+use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
+use clientmgr_kube::kube::Api;
+use clientmgr_kube::kube::runtime::{WatchStreamExt, watcher};
+use clientmgr_kube::{ConnectErrorKind, Fleet, FleetBuilder};
+use futures::{FutureExt, StreamExt, TryStreamExt};
+
+use crate::support::{SOON, add, builder, config, key, served, server, snapshot, unavailable, until, within};
+use crate::traffic::{assert_goes_on, list, watch};
+
+/// A fleet that notices an outage soon.
+fn watchful() -> FleetBuilder {
+    builder().probe_interval(Duration::from_millis(50)).request_deadline(SOON).failure_threshold(3)
+}
+
+#[tokio::test]
+async fn an_outage_resets_nothing_and_is_told_at_once() {
+    let server = server("east").await;
+    let fleet = add(watchful().build(), &[&server]);
+    let east = key("east");
+    let revision = fleet.wait_connected(&east).await.unwrap();
+    let client = served(&fleet, &east).await.client;
+    let manager = ClientManager::<_, u8>::new(fleet.clone());
+    manager.client(&0, &snapshot(&fleet, &east)).await.unwrap();
+    let maps = Api::<ConfigMap>::default_namespaced(client.clone());
+    let mut events = watcher(maps, watcher::Config::default()).default_backoff().applied_objects().boxed();
+
+    for _ in 0..2 {
+        server.stop().await;
+        let down = until(&fleet, &east, |now| !now.is_connected()).await;
+        assert_eq!((down.connected_at, down.error.unwrap().kind()), (Some(revision), ConnectErrorKind::Unreachable));
+        // Without waiting for anything.
+        let told = unavailable(&fleet, &east).now_or_never().expect("at once");
+        assert_eq!(told.kind(), ConnectErrorKind::Unreachable);
+        assert!(!manager.refresh(&0, &snapshot(&fleet, &east)).is_reset());
+
+        server.start().await.unwrap();
+        let up = until(&fleet, &east, |now| now.is_connected()).await;
+        assert_eq!(up.connected_at, Some(revision));
+        assert!(!manager.refresh(&0, &up).is_reset());
+        list(&client).await.unwrap();
+    }
+
+    // A watcher on the client that was there all the time resumes.
+    let metadata = clientmgr_kube::kube::api::ObjectMeta { name: Some("after".into()), ..Default::default() };
+    let map = ConfigMap { metadata, ..ConfigMap::default() };
+    let admin = Api::<ConfigMap>::default_namespaced(server.client().await.unwrap());
+    admin.create(&Default::default(), &map).await.unwrap();
+    let resumed = async {
+        loop {
+            match events.try_next().await {
+                Ok(Some(map)) if map.metadata.name.as_deref() == Some("after") => return,
+                Ok(None) => panic!("the watcher ended"),
+                // What was cut, or an older object.
+                Ok(Some(_)) | Err(_) => {}
+            }
+        }
+    };
+    within(resumed).await;
+}
+
+#[tokio::test]
+async fn fewer_failures_than_the_threshold_take_nothing_out_of_service() {
+    let server = server("east").await;
+    let hour = Duration::from_secs(3600);
+    let fleet = add(builder().probe_interval(hour).failure_threshold(3).build(), &[&server]);
+    let east = key("east");
+    fleet.wait_connected(&east).await.unwrap();
+    let fault = server.inject(Fault::InternalError.times(1));
+    fleet.probe(&east).await.unwrap_err();
+    assert_eq!(fault.hits(), 1);
+    assert!(snapshot(&fleet, &east).is_connected());
+    fleet.probe(&east).await.unwrap();
+}
+
+#[tokio::test]
+async fn flows_that_a_nat_drops_in_silence_make_no_cluster_unhealthy() {
+    let server = server("east").await;
+    let fleet = add(watchful().build(), &[&server]);
+    let east = key("east");
+    fleet.wait_connected(&east).await.unwrap();
+    let mut events = fleet.events();
+    events.next().await;
+    for _ in 0..3 {
+        let marker = server.marker();
+        server.silence_connections();
+        // The probe that meets silence is repeated on a fresh connection.
+        let probed = clientmgr_fake::apiserver::Requests::under("/readyz").since(marker).status(200);
+        crate::support::logged(&server, probed).await;
+    }
+    let mut states = Vec::new();
+    while let Some(Some(_)) = events.next().now_or_never() {
+        states.push(snapshot(&fleet, &east).state);
+    }
+    assert!(snapshot(&fleet, &east).is_connected(), "{states:?}");
+}
+
+/// Makes a server hang in one of the ways it can.
+fn hang(server: &TestServer, way: usize) {
+    match way % 4 {
+        0 => drop(server.inject_on_connect(ConnectionFault::Silent).unwrap()),
+        1 => drop(server.inject(Fault::NeverAnswer)),
+        2 => drop(server.inject(Fault::NeverAnswer.on(clientmgr_fake::apiserver::Requests::under("/version")))),
+        _ => drop(server.inject(Fault::Delay(Duration::from_secs(3600)))),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clusters_that_hang_in_every_way_delay_no_healthy_one() {
+    let hour = Duration::from_secs(3600);
+    let fleet: Fleet = builder().request_deadline(hour).connect_deadline(hour).build();
+    let mut hanging = Vec::new();
+    for way in 0..4 {
+        let server = server(&format!("hanging-{way}")).await;
+        hang(&server, way);
+        // Many members for each server: what hangs is the same to all of them.
+        for number in 0..50 {
+            let config = config(&server, &server.admin());
+            fleet.upsert(format!("{}-{number}", server.name()), config);
+        }
+        hanging.push(server);
+    }
+    let healthy = server("healthy").await;
+    add(fleet.clone(), &[&healthy]);
+    within(fleet.wait_connected(&key("healthy"))).await.unwrap();
+    let client = served(&fleet, &key("healthy")).await.client;
+    let mut open = watch(&healthy, &client).await;
+    assert_goes_on(&healthy, &mut open, "beside").await;
+    let states = fleet.snapshots();
+    assert_eq!(states.iter().filter(|now| now.is_connected()).count(), 1);
+    within(fleet.shutdown()).await;
+}
+
+#[tokio::test]
+async fn a_flapping_cluster_keeps_its_revision() {
+    let server = server("east").await;
+    let fleet = add(watchful().failure_threshold(1).build(), &[&server]);
+    let east = key("east");
+    let revision = fleet.wait_connected(&east).await.unwrap();
+    for _ in 0..10 {
+        server.set_ready(false);
+        until(&fleet, &east, |now| !now.is_connected()).await;
+        server.set_ready(true);
+        until(&fleet, &east, |now| now.is_connected()).await;
+    }
+    assert_eq!(served(&fleet, &east).await.revision, revision);
+}

@@ -1,0 +1,207 @@
+//! Another cluster behind the same address, and the same cluster under a known revision.
+
+use std::time::Duration;
+
+use clientmgr_core::ClientManager;
+use clientmgr_fake::apiserver::{Replacement, Requests};
+use clientmgr_kube::{ClientError, ConnectErrorKind, ConnectedAt, Incarnation, Revoked, RevokedReason};
+use futures::StreamExt;
+
+use crate::support::{builder, config, fleet_of, key, served, server, snapshot, until, within};
+use crate::traffic::{assert_goes_on, list, lists, watch};
+
+#[tokio::test]
+async fn a_replaced_cluster_is_noticed_when_its_connections_break_and_no_old_client_reaches_it() {
+    let server = server("east").await;
+    // Not by a probe that happens to come.
+    let hour = Duration::from_secs(3600);
+    let fleet = crate::support::add(builder().probe_interval(hour).build(), &[&server]);
+    let east = key("east");
+    let first = fleet.wait_connected(&east).await.unwrap();
+    let old = served(&fleet, &east).await.client;
+    let mut open = watch(&server, &old).await;
+    let manager = ClientManager::<_, u8>::new(fleet.clone());
+    for object in 0..3 {
+        manager.client(&object, &snapshot(&fleet, &east)).await.unwrap();
+    }
+    let before = server.kube_system_uid();
+
+    server.replace(Replacement::SameCa).unwrap();
+    let after = until(&fleet, &east, |now| now.is_connected() && now.connected_at > Some(first)).await;
+    assert_eq!(after.identity.as_ref().unwrap().to_string(), server.kube_system_uid());
+    assert_ne!(server.kube_system_uid(), before);
+
+    // After the proof no request of the old client reaches the new cluster.
+    let marker = server.marker();
+    let error = list(&old).await.unwrap_err();
+    let revoked = Revoked::find(&error).expect("a Revoked");
+    assert_eq!((revoked.revision, revoked.reason), (first, RevokedReason::Replaced));
+    assert!(server.requests_matching(lists().since(marker)).is_empty());
+    // The watch ended with the connection that broke, or with the client.
+    let end = within(async {
+        loop {
+            match open.next().await {
+                None => return None,
+                Some(Err(error)) => return Some(error),
+                Some(Ok(_)) => {}
+            }
+        }
+    })
+    .await;
+    assert!(end.is_some_and(
+        |error| Revoked::find(&error).is_some() || matches!(error, clientmgr_kube::kube::Error::ReadEvents(_))
+    ));
+
+    // One Reset for each object.
+    for object in 0..3 {
+        assert!(manager.refresh(&object, &after).is_reset());
+        let client = manager.client(&object, &after).await.unwrap();
+        list(&client).await.unwrap();
+        assert!(!manager.refresh(&object, &after).is_reset());
+    }
+}
+
+#[tokio::test]
+async fn open_watches_end_revoked_when_the_configuration_leads_to_another_cluster() {
+    let (blue, green) = (server("shop").await, crate::support::server("shop").await);
+    let fleet = fleet_of(&[&blue]);
+    let shop = key("shop");
+    let first = fleet.wait_connected(&shop).await.unwrap();
+    let old = served(&fleet, &shop).await.client;
+    let mut open = watch(&blue, &old).await;
+
+    fleet.upsert("shop", config(&green, &green.admin()));
+    let error = within(open.next()).await.expect("an error and not an end").unwrap_err();
+    let revoked = Revoked::find(&error).unwrap_or_else(|| panic!("{error:?}"));
+    assert_eq!((&revoked.cluster, revoked.revision, revoked.reason), (&shop, first, RevokedReason::Replaced));
+    assert!(Revoked::find(&list(&old).await.unwrap_err()).is_some());
+    assert!(green.requests_matching(lists()).is_empty());
+    // The old cluster sees the watch go.
+    let gone = Requests::to("configmaps").verb("watch").ended();
+    crate::support::logged(&blue, gone).await;
+}
+
+#[tokio::test]
+async fn a_cluster_with_another_authority_behind_the_address_serves_no_old_client() {
+    let server = server("east").await;
+    let fast = Duration::from_millis(50);
+    let fleet = crate::support::add(builder().probe_interval(fast).failure_threshold(2).build(), &[&server]);
+    let east = key("east");
+    let first = fleet.wait_connected(&east).await.unwrap();
+    let old = served(&fleet, &east).await.client;
+    server.replace(Replacement::NewCa).unwrap();
+    until(&fleet, &east, |now| !now.is_connected()).await;
+    list(&old).await.unwrap_err();
+    assert!(server.requests_matching(lists()).is_empty());
+
+    fleet.upsert("east", config(&server, &server.admin()));
+    until(&fleet, &east, |now| now.is_connected() && now.connected_at > Some(first)).await;
+    assert!(Revoked::find(&list(&old).await.unwrap_err()).is_some());
+}
+
+#[tokio::test]
+async fn a_restart_that_adopts_a_known_incarnation_resets_nothing() {
+    let server = server("east").await;
+    let (east, admin) = (key("east"), config(&server, &server.admin()));
+    let before = fleet_of(&[&server]);
+    before.wait_connected(&east).await.unwrap();
+    let status = snapshot(&before, &east);
+    let (identity, revision) = (status.identity.clone().unwrap(), status.connected_at.unwrap());
+    let manager = ClientManager::<_, u8>::new(before.clone());
+    manager.client(&0, &status).await.unwrap();
+    before.shutdown().await;
+
+    // The identity goes through text, as in a status.
+    let identity = identity.to_string().parse().unwrap();
+    let after = builder().build();
+    after.upsert("east", admin.with_incarnation(Incarnation { identity, revision }));
+    assert_eq!(after.wait_connected(&east).await.unwrap(), revision);
+    assert!(!manager.refresh(&0, &snapshot(&after, &east)).is_reset());
+}
+
+#[tokio::test]
+async fn an_adopted_revision_of_another_cluster_is_surpassed_whatever_the_clock_says() {
+    let server = server("east").await;
+    let future = ConnectedAt::from_timestamp("2100-01-01T00:00:00Z".parse().unwrap()).unwrap();
+    let identity = "0b1cb3f0-9d36-4b07-b8f2-2c40a5b8f6a1".parse().unwrap();
+    let fleet = builder().build();
+    let known = Incarnation { identity, revision: future };
+    fleet.upsert("east", config(&server, &server.admin()).with_incarnation(known));
+    assert!(fleet.wait_connected(&key("east")).await.unwrap() > future);
+}
+
+#[tokio::test]
+async fn a_cluster_that_was_removed_and_added_again_under_its_revision_gets_its_handle_back() {
+    let server = server("east").await;
+    let fleet = fleet_of(&[&server]);
+    let east = key("east");
+    let revision = fleet.wait_connected(&east).await.unwrap();
+    let identity = snapshot(&fleet, &east).identity.unwrap();
+    let held = served(&fleet, &east).await.client;
+    let mut open = watch(&server, &held).await;
+
+    assert!(fleet.remove(&east));
+    let error = within(open.next()).await.expect("an error and not an end").unwrap_err();
+    let reason = Revoked::find(&error).map(|revoked| revoked.reason);
+    assert_eq!(reason, Some(RevokedReason::Removed), "{error:?}");
+    assert!(Revoked::find(&list(&held).await.unwrap_err()).is_some());
+
+    let token = server.issue_token("alice");
+    let known = Incarnation { identity, revision };
+    fleet.upsert("east", config(&server, &token).with_incarnation(known));
+    assert_eq!(fleet.wait_connected(&east).await.unwrap(), revision);
+    // What is held works again, over the new connection.
+    list(&held).await.unwrap();
+    let mut again = watch(&server, &held).await;
+    assert_goes_on(&server, &mut again, "again").await;
+    assert_eq!(server.requests_matching(lists()).last().unwrap().fingerprint, Some(token.fingerprint()));
+}
+
+#[tokio::test]
+async fn a_handle_that_was_given_back_renews_its_credentials_again() {
+    let server = server("east").await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    let first = server.issue_token("alice");
+    std::fs::write(&path, first.token().unwrap()).unwrap();
+    let user = clientmgr_kube::kube::config::AuthInfo {
+        token_file: path.to_str().map(str::to_owned),
+        ..clientmgr_kube::kube::config::AuthInfo::default()
+    };
+    let kubeconfig = crate::support::kubeconfig_of(&server, user);
+    let (fleet, east) = crate::support::fleet_with(&kubeconfig);
+    let revision = fleet.wait_connected(&east).await.unwrap();
+    let identity = snapshot(&fleet, &east).identity.unwrap();
+    let held = served(&fleet, &east).await.client;
+    fleet.remove(&east);
+    let again = clientmgr_kube::ClusterConfig::from_kubeconfig(&kubeconfig, "east");
+    fleet.upsert("east", again.with_incarnation(Incarnation { identity, revision }));
+    fleet.wait_connected(&east).await.unwrap();
+
+    let second = server.issue_token("alice");
+    let new = path.with_extension("new");
+    std::fs::write(&new, second.token().unwrap()).unwrap();
+    std::fs::rename(new, &path).unwrap();
+    server.revoke(first.fingerprint());
+    // Refused, it asks the member of now and not the one that was removed.
+    list(&held).await.unwrap();
+}
+
+#[tokio::test]
+async fn recovery_is_announced_to_an_object_that_never_had_a_client() {
+    let server = server("east").await;
+    server.stop().await;
+    let fleet = fleet_of(&[&server]);
+    let east = key("east");
+    let error = fleet.wait_connected(&east).await.unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::Unreachable);
+    let manager = ClientManager::<_, u8>::new(fleet.clone());
+    let error = manager.client(&0, &snapshot(&fleet, &east)).await.map(drop).unwrap_err();
+    assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
+
+    server.start().await.unwrap();
+    let recovered = until(&fleet, &east, |now| now.is_connected()).await;
+    assert!(manager.refresh(&0, &recovered).is_reset());
+    list(&manager.client(&0, &recovered).await.unwrap()).await.unwrap();
+    assert!(!manager.refresh(&0, &recovered).is_reset());
+}

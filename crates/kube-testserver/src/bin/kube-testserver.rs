@@ -1,0 +1,165 @@
+//! The server as a program, for kubectl and for tests in other languages.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
+
+use std::{ffi::OsString, fs::OpenOptions, io::Write as _, path::PathBuf, process::ExitCode};
+
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DynamicObject, PostParams},
+    core::GroupVersionKind,
+    discovery::{Scope, pinned_kind},
+};
+use kube_testserver::TestServer;
+
+const USAGE: &str = "usage: kube-testserver --kubeconfig PATH [--port N] [--seed FILE]
+
+Serves the Kubernetes API on a loopback port until a signal ends it.
+
+  --kubeconfig PATH  write a kubeconfig of the administrator there
+  --port N           the port to listen on; any free one by default
+  --seed FILE        create the objects in this YAML or JSON file first
+";
+
+type Failure = Box<dyn std::error::Error>;
+
+/// What the command line asks for.
+#[derive(Debug, Default, PartialEq)]
+struct Options {
+    kubeconfig: PathBuf,
+    port: u16,
+    seed: Option<PathBuf>,
+}
+
+impl Options {
+    fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
+        let (mut options, mut arguments) = (Self::default(), arguments.into_iter());
+        while let Some(flag) = arguments.next() {
+            let name = flag.to_str().filter(|name| matches!(*name, "--kubeconfig" | "--port" | "--seed"));
+            let name = name.ok_or_else(|| format!("unknown argument {}", flag.display()))?;
+            let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
+            match name {
+                "--kubeconfig" => options.kubeconfig = value.into(),
+                "--seed" => options.seed = Some(value.into()),
+                _ => {
+                    let port = value.to_str().and_then(|port| port.parse().ok());
+                    options.port = port.ok_or_else(|| format!("--port takes a port, not {}", value.display()))?;
+                }
+            }
+        }
+        if options.kubeconfig.as_os_str().is_empty() {
+            return Err("--kubeconfig is missing".to_owned());
+        }
+        Ok(options)
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let options = match Options::parse(arguments) {
+        Ok(options) => options,
+        Err(problem) => {
+            eprint!("kube-testserver: {problem}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("kube-testserver: {failure}");
+            let mut cause = failure.source();
+            while let Some(error) = cause {
+                eprintln!("  because: {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options) -> Result<(), Failure> {
+    let server = TestServer::builder().port(options.port).start().await?;
+    if let Some(seed) = &options.seed {
+        let text = std::fs::read_to_string(seed).map_err(|error| format!("{}: {error}", seed.display()))?;
+        create_all(&server.client().await?, &text).await?;
+    }
+    let kubeconfig = server.kubeconfig_yaml(&server.admin());
+    write_secret(&options.kubeconfig, &kubeconfig)
+        .map_err(|error| format!("{}: {error}", options.kubeconfig.display()))?;
+    println!("{}", server.url());
+    ended().await?;
+    server.shutdown().await;
+    Ok(())
+}
+
+/// Creates the objects of a YAML text, in its order.
+async fn create_all(client: &Client, text: &str) -> Result<(), Failure> {
+    for object in serde_saphyr::from_multiple::<DynamicObject>(text)? {
+        let types = object.types.as_ref().ok_or("an object in the seed has no apiVersion and kind")?;
+        let (kind, capabilities) = pinned_kind(client, &GroupVersionKind::try_from(types)?).await?;
+        let api: Api<DynamicObject> = match (capabilities.scope, object.namespace()) {
+            (Scope::Cluster, _) => Api::all_with(client.clone(), &kind),
+            (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(client.clone(), &namespace, &kind),
+            (Scope::Namespaced, None) => Api::default_namespaced_with(client.clone(), &kind),
+        };
+        let name = object.name_any();
+        api.create(&PostParams::default(), &object)
+            .await
+            .map_err(|error| format!("{} {name:?} of the seed was not created: {error}", kind.kind))?;
+    }
+    Ok(())
+}
+
+/// Writes a file that, where the system knows owners, only its owner can read.
+fn write_secret(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(text.as_bytes())
+}
+
+/// Waits for the signal that ends the program.
+async fn ended() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let mut terminated = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminated.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options, String> {
+        Options::parse(arguments.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_read_or_refused_with_the_reason() {
+        let all = parse(&["--port", "6443", "--kubeconfig", "a", "--seed", "b"]);
+        assert_eq!(all, Ok(Options { kubeconfig: "a".into(), port: 6443, seed: Some("b".into()) }));
+        assert_eq!(parse(&["--kubeconfig", "a"]).map(|options| options.port), Ok(0));
+        for (arguments, problem) in [
+            (&[][..], "--kubeconfig is missing"),
+            (&["--kubeconfig"], "--kubeconfig needs a value"),
+            (&["--kubeconfig", "a", "--port", "x"], "--port takes a port, not x"),
+            (&["--verbose"], "unknown argument --verbose"),
+        ] {
+            assert_eq!(parse(arguments), Err(problem.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A server to test against, in-process or real, by the environment.
+
+use std::{ffi::OsStr, fmt};
+
+use kube::{Client, config::Kubeconfig};
+
+use crate::{
+    access::credential::Credential,
+    error::{ClientError, StartError},
+    real::{error::RealError, server::RealServer},
+    server::handle::TestServer,
+};
+
+/// The directory of the real binaries, by the convention of envtest.
+const ASSETS: &str = "KUBEBUILDER_ASSETS";
+
+/// An API server to test against: the in-process one, or real binaries. It offers what both have.
+#[derive(Debug)]
+#[must_use = "the server ends when this is dropped"]
+pub enum AnyServer {
+    /// In this process.
+    InProcess(TestServer),
+    /// Real binaries, as processes of their own.
+    Real(Box<RealServer>),
+}
+
+/// Why no server started.
+#[derive(Debug, thiserror::Error)]
+pub enum FromEnvError {
+    /// The in-process server did not start.
+    #[error("the in-process API server did not start")]
+    InProcess(#[from] StartError),
+    /// The real binaries did not start.
+    #[error("the real binaries that KUBEBUILDER_ASSETS names did not start")]
+    Real(#[from] RealError),
+}
+
+impl TestServer {
+    /// Starts the real `etcd` and `kube-apiserver` in the directory that the environment variable `KUBEBUILDER_ASSETS`
+    /// names, or an in-process server with the default settings where it is not set. So the same test runs on both.
+    ///
+    /// ```
+    /// use kube_testserver::TestServer;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = TestServer::from_env().await?;
+    /// server.client().await?.apiserver_version().await?;
+    /// if let Some(server) = server.in_process() {
+    ///     assert_eq!(server.requests().len(), 1); // faults and the log are there in-process only
+    /// }
+    /// server.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the server does not start. A variable that is set and names no usable directory is an error: the test does not
+    /// fall back to the in-process server.
+    pub async fn from_env() -> Result<AnyServer, FromEnvError> {
+        AnyServer::start(std::env::var_os(ASSETS).as_deref()).await
+    }
+}
+
+impl AnyServer {
+    async fn start(assets: Option<&OsStr>) -> Result<Self, FromEnvError> {
+        Ok(match assets {
+            Some(assets) => Self::Real(Box::new(RealServer::builder(assets).start().await?)),
+            None => Self::InProcess(TestServer::start_default().await?),
+        })
+    }
+
+    /// Returns the in-process server, for what only it can do, or `None` on real binaries.
+    pub fn in_process(&self) -> Option<&TestServer> {
+        match self {
+            Self::InProcess(server) => Some(server),
+            Self::Real(_) => None,
+        }
+    }
+
+    /// Returns the address clients connect to.
+    pub fn url(&self) -> String {
+        match self {
+            Self::InProcess(server) => server.url(),
+            Self::Real(server) => server.url(),
+        }
+    }
+
+    /// Returns the administrator's credential: a token in-process, a client certificate on real binaries.
+    pub fn admin(&self) -> Credential {
+        match self {
+            Self::InProcess(server) => server.admin(),
+            Self::Real(server) => server.admin().clone(),
+        }
+    }
+
+    /// Returns a kubeconfig with the administrator's credential.
+    pub fn kubeconfig(&self) -> Kubeconfig {
+        match self {
+            Self::InProcess(server) => server.kubeconfig(),
+            Self::Real(server) => server.kubeconfig(),
+        }
+    }
+
+    /// Returns a client with the administrator's credential. It does not retry.
+    ///
+    /// # Errors
+    /// If kube cannot build a client.
+    pub async fn client(&self) -> Result<Client, ClientError> {
+        match self {
+            Self::InProcess(server) => server.client().await,
+            Self::Real(server) => server.client().await,
+        }
+    }
+
+    /// Ends the server. On real binaries, both processes have ended when this returns.
+    pub async fn shutdown(self) {
+        match self {
+            Self::InProcess(server) => server.shutdown().await,
+            Self::Real(server) => drop(server),
+        }
+    }
+}
+
+impl fmt::Display for AnyServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InProcess(_) => f.write_str("the in-process API server"),
+            Self::Real(server) => write!(f, "{server}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_assets_the_server_is_in_process() -> Result<(), Box<dyn std::error::Error>> {
+        let server = AnyServer::start(None).await?;
+        assert!(server.in_process().is_some());
+        assert_eq!(server.client().await?.apiserver_version().await?.major, "1");
+        server.shutdown().await;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_directory_without_binaries_is_an_error_and_no_in_process_server() {
+        let nothing = tempfile::tempdir().expect("a directory");
+        let error = AnyServer::start(Some(nothing.path().as_os_str())).await.err();
+        assert!(matches!(error, Some(FromEnvError::Real(RealError::Missing { program: "etcd", .. }))), "{error:?}");
+    }
+}

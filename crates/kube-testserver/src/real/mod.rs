@@ -1,0 +1,13 @@
+//! Real binaries: an etcd and a kube-apiserver in processes of their own, and the choice between them and the in-process
+//! server.
+
+pub(crate) mod any;
+mod command;
+pub(crate) mod error;
+mod pki;
+mod ports;
+mod process;
+pub(crate) mod server;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! The server as a program: started, seeded, used and ended by a signal.
+#![cfg(unix)]
+
+use std::{
+    error::Error,
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client, Config,
+    api::{ApiResource, DynamicObject},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+const SEED: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: seeded}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: greeting, namespace: seeded}
+data: {hello: world}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: widgets, kind: Widget}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+---
+apiVersion: example.com/v1
+kind: Widget
+metadata: {name: first}
+";
+
+#[tokio::test]
+async fn the_program_serves_its_seed_until_a_signal_ends_it() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let (kubeconfig, seed) = (directory.path().join("kubeconfig"), directory.path().join("seed.yaml"));
+    std::fs::write(&seed, SEED)?;
+    let mut program = Command::new(env!("CARGO_BIN_EXE_kube-testserver"))
+        .arg("--kubeconfig")
+        .arg(&kubeconfig)
+        .arg("--seed")
+        .arg(&seed)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut url = String::new();
+    BufReader::new(program.stdout.take().ok_or("an output")?).read_line(&mut url)?;
+    assert!(url.starts_with("https://127.0.0.1:"), "{url}");
+
+    // Installs the crypto provider of this process.
+    kube_testserver::TestServer::start_default().await?.client().await?;
+    let config =
+        Config::from_custom_kubeconfig(Kubeconfig::read_from(&kubeconfig)?, &KubeConfigOptions::default()).await?;
+    let client = Client::try_from(config)?;
+    let map = Api::<ConfigMap>::namespaced(client.clone(), "seeded").get("greeting").await?;
+    assert_eq!(map.data.ok_or("data")?["hello"], "world");
+    let widgets = ApiResource {
+        group: "example.com".into(),
+        version: "v1".into(),
+        api_version: "example.com/v1".into(),
+        kind: "Widget".into(),
+        plural: "widgets".into(),
+    };
+    Api::<DynamicObject>::default_namespaced_with(client, &widgets).get("first").await?;
+
+    assert!(Command::new("kill").arg(program.id().to_string()).status()?.success());
+    assert!(program.wait()?.success(), "SIGTERM is a regular end");
+    Ok(())
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_exits_with_two_and_the_usage() -> Result<(), Box<dyn Error>> {
+    let output = Command::new(env!("CARGO_BIN_EXE_kube-testserver")).arg("--verbose").output()?;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr)?.contains("usage: kube-testserver --kubeconfig PATH"));
+    Ok(())
+}

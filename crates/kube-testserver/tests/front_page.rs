@@ -1,0 +1,54 @@
+//! The test on the crate's front page, as it stands there.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+    runtime::{Controller, controller::Action, watcher},
+};
+use kube_testserver::{Fault, Requests, TestServer, of};
+use serde_json::json;
+
+/// The controller under test: it labels every config map.
+async fn label(map: Arc<ConfigMap>, client: Arc<Client>) -> Result<Action, kube::Error> {
+    let maps: Api<ConfigMap> = Api::namespaced(Client::clone(&client), &map.namespace().unwrap_or_default());
+    let patch = Patch::Merge(json!({"metadata": {"labels": {"seen": "yes"}}}));
+    maps.patch(&map.name_any(), &PatchParams::default(), &patch).await?;
+    Ok(Action::await_change())
+}
+
+#[tokio::test]
+async fn a_map_is_labelled_though_the_first_patch_fails() -> Result<(), Box<dyn std::error::Error>> {
+    let server = TestServer::builder().start().await?;
+    let client = server.client().await?;
+    let outage = server.inject(Fault::Unavailable.on(Requests::patch(of::<ConfigMap>())).times(1));
+
+    let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
+    let retry = |_, _: &kube::Error, _| Action::requeue(Duration::from_millis(10));
+    let controller = Controller::new(maps.clone(), watcher::Config::default()).run(label, retry, Arc::new(client));
+    tokio::spawn(controller.for_each(|_| async {}));
+
+    maps.create(&PostParams::default(), &serde_json::from_value(json!({"metadata": {"name": "a"}}))?).await?;
+    server.wait_for(Requests::patch(of::<ConfigMap>()).name("a").status(200)).await; // no poll, no sleep
+
+    assert_eq!(outage.hits(), 1);
+    assert_eq!(maps.get("a").await?.labels()["seen"], "yes");
+    server.shutdown().await;
+    Ok(())
+}
+
+#[test]
+fn the_front_page_shows_this_test() {
+    let (readme, source) = (include_str!("../README.md"), include_str!("front_page.rs"));
+    let shown = readme.split_once("```rust\n").and_then(|(_, rest)| rest.split_once("```")).expect("an example").0;
+    assert!(source.contains(shown), "the example is not this file's");
+}
+
+#[test]
+fn the_front_page_asks_for_this_version() {
+    let version = env!("CARGO_PKG_VERSION").rsplit_once('.').expect("three numbers").0;
+    assert!(include_str!("../README.md").contains(&format!("kube-testserver = {{ version = \"{version}\"")));
+}
