@@ -139,7 +139,9 @@ impl Request<'_> {
     }
 
     pub(super) fn selection(&self, watch: bool) -> Result<(Selection, ListOptions), Status> {
-        let selectable = &self.view.kind.versions[self.view.version].selectable;
+        let kind = &self.view.kind;
+        let fields = kind.versions[self.view.version].selectable.as_slice();
+        let selectable = (kind.custom || !fields.is_empty()).then_some(fields);
         let options = self.query.list_options(selectable, watch)?;
         let namespace = self.info.namespace.clone().filter(|_| self.view.kind.namespaced);
         let selection = Selection { namespace, labels: options.labels.clone(), fields: options.fields.clone() };
