@@ -45,11 +45,12 @@ impl std::fmt::Debug for Api {
 
 impl Api {
     /// A new cluster with its usual namespaces.
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self::with_clock(Timestamp::now)
     }
 
-    /// A new cluster that takes the time of day from `clock`.
+    /// A new cluster with its usual namespaces, which takes the time of day from `clock`.
     pub(crate) fn with_clock(clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let api = Self { shared: Arc::new(Shared::new(Box::new(clock))) };
         api.add_namespaces(&mut api.shared.write());

@@ -1,12 +1,15 @@
 //! The kind that a `CustomResourceDefinition` defines.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::registry::{
     column::{Column, Source},
     core_columns,
-    kinds::{Kind, Traits, Version, resource_id},
+    kinds::{Kind, Scale, Traits, Version, resource_id},
     schema::Schema,
+    structural::node::Node,
 };
 
 /// The kind that a valid definition with this spec defines.
@@ -52,12 +55,22 @@ fn version_of(version: &Value) -> Version {
         served: version["served"] == true,
         storage: version["storage"] == true,
         status: version["subresources"]["status"].is_object(),
-        scale: version["subresources"]["scale"].is_object(),
+        scale: scale_of(&version["subresources"]["scale"]),
         columns,
         selectable: selectable.map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_owned()).collect(),
         schema: Schema::of_custom(openapi),
+        structural: openapi.map(|schema| Arc::new(Node::parse(schema))),
         openapi: openapi.cloned(),
     }
+}
+
+fn scale_of(scale: &Value) -> Option<Scale> {
+    let path = |key: &str| scale[key].as_str().map(str::to_owned);
+    Some(Scale {
+        spec_replicas: path("specReplicasPath")?,
+        status_replicas: path("statusReplicasPath")?,
+        label_selector: path("labelSelectorPath"),
+    })
 }
 
 /// The texts in a list.

@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::registry::{column::Column, schema::Schema};
+use crate::registry::{
+    column::Column,
+    schema::Schema,
+    structural::{builtin, node::Node},
+};
 
 /// One resource of one API group.
 #[derive(Debug)]
@@ -48,19 +52,28 @@ pub(crate) struct Traits {
 
 /// One served form of a resource.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch a definition has by this name")]
 pub(crate) struct Version {
     pub(crate) name: String,
     pub(crate) served: bool,
     pub(crate) storage: bool,
     pub(crate) status: bool,
-    pub(crate) scale: bool,
+    pub(crate) scale: Option<Scale>,
     pub(crate) columns: Vec<Column>,
     /// Field selectors besides `metadata.name` and `metadata.namespace`.
     pub(crate) selectable: Vec<String>,
     pub(crate) schema: Arc<Schema>,
+    /// What its objects may hold; `None` for a core type that nobody has described here.
+    pub(crate) structural: Option<Arc<Node>>,
     /// As the CRD declares it, for the `OpenAPI` documents.
     pub(crate) openapi: Option<Value>,
+}
+
+/// Where in an object the fields are that its `scale` subresource shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scale {
+    pub(crate) spec_replicas: String,
+    pub(crate) status_replicas: String,
+    pub(crate) label_selector: Option<String>,
 }
 
 impl Kind {
@@ -289,10 +302,11 @@ impl Row {
                 served: true,
                 storage: true,
                 status: self.status,
-                scale: false,
+                scale: None,
                 columns: crate::registry::core_columns::of_core(self.kind),
                 selectable: owned(self.selectable),
                 schema: Schema::of_core(self.kind),
+                structural: builtin::of_core(self.kind),
                 openapi: None,
             }],
             collection: if self.kind == "Event" { "events".to_owned() } else { resource_id(self.group, self.plural) },

@@ -6,4 +6,5 @@ pub(crate) mod definition;
 pub(crate) mod json_path;
 pub(crate) mod kinds;
 pub(crate) mod schema;
+pub(crate) mod structural;
 pub(crate) mod view;

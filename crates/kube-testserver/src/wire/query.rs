@@ -122,7 +122,7 @@ impl Query {
         self.text("resourceVersion").map(parse).transpose()
     }
 
-    pub(crate) fn list_options(&self, selectable: &[String], watch: bool) -> Result<ListOptions, Status> {
+    pub(crate) fn list_options(&self, selectable: Option<&[String]>, watch: bool) -> Result<ListOptions, Status> {
         self.check_list(watch)?;
         let limit = self.number("limit")?.unwrap_or(0);
         let timeout = self.number("timeoutSeconds")?.unwrap_or(0);

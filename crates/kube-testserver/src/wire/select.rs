@@ -29,13 +29,14 @@ impl LabelSelector {
     pub(crate) fn parse(text: &str) -> Result<Self, Status> {
         let unable = |why: String| Status::bad_request(format!("unable to parse requirement: {why}"));
         let mut requirements = Vec::new();
-        for term in split_outside_parentheses(text) {
+        for (at, term) in split_outside_parentheses(text).into_iter().enumerate() {
             let term = term.trim();
             if term.is_empty() {
                 if text.trim().is_empty() {
                     continue;
                 }
-                return Err(unable("found ',', expected: identifier after ','".to_owned()));
+                let expected = if at == 0 { "!, identifier, or 'end of string'" } else { "identifier after ','" };
+                return Err(Status::bad_request(format!("found ',', expected: {expected}")));
             }
             let (key, test) = parse_requirement(term).map_err(unable)?;
             check_key(&key).map_err(unable)?;
@@ -128,7 +129,10 @@ fn check_value(key: &str, value: &str) -> Result<(), String> {
 
 impl FieldSelector {
     /// Reads a field selector and refuses fields the resource cannot be selected by.
-    pub(crate) fn parse(text: &str, selectable: &[String]) -> Result<Self, Status> {
+    ///
+    /// `selectable` are the fields besides name and namespace; `None` for a core type that has no others, which a real
+    /// server refuses in other words.
+    pub(crate) fn parse(text: &str, selectable: Option<&[String]>) -> Result<Self, Status> {
         let mut terms = Vec::new();
         for term in text.split(',').filter(|term| !term.is_empty()) {
             let parsed = [("!=", false), ("==", true), ("=", true)]
@@ -140,9 +144,14 @@ impl FieldSelector {
                 )));
             };
             let known = matches!(field, "metadata.name" | "metadata.namespace")
-                || selectable.iter().any(|known| known == field);
+                || selectable.unwrap_or_default().iter().any(|known| known == field);
             if !known {
-                return Err(Status::bad_request(format!("field label not supported: {field}")));
+                return Err(Status::bad_request(match selectable {
+                    Some(_) => format!("field label not supported: {field}"),
+                    None => format!(
+                        "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                    ),
+                }));
             }
             terms.push((field.to_owned(), value.to_owned(), equal));
         }
@@ -208,11 +217,11 @@ mod tests {
     #[test]
     fn field_selectors_select_known_fields_only() {
         let selectable = ["spec.x".to_owned()];
-        let selector = FieldSelector::parse("metadata.name=a,spec.x!=b", &selectable).unwrap();
+        let selector = FieldSelector::parse("metadata.name=a,spec.x!=b", Some(&selectable)).unwrap();
         assert!(selector.matches(|field| if field == "spec.x" { String::new() } else { "a".to_owned() }));
         assert!(!selector.matches(|_| "b".to_owned()));
         for bad in ["status.phase=Running", "metadata.name"] {
-            assert_eq!(FieldSelector::parse(bad, &selectable).unwrap_err().code(), 400, "{bad}");
+            assert_eq!(FieldSelector::parse(bad, Some(&selectable)).unwrap_err().code(), 400, "{bad}");
         }
     }
 }

@@ -253,7 +253,12 @@ impl Status {
 
     /// 422: the object was understood and is not acceptable.
     pub(crate) fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
-        let sentences: Vec<String> = causes.iter().map(Cause::sentence).collect();
+        let mut sentences: Vec<String> = Vec::with_capacity(causes.len());
+        for sentence in causes.iter().map(Cause::sentence) {
+            if !sentences.contains(&sentence) {
+                sentences.push(sentence);
+            }
+        }
         let list = match sentences.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -265,7 +270,7 @@ impl Status {
     }
 
     pub(crate) fn unprocessable(message: impl Into<String>) -> Self {
-        Self::failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+        Self::failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).with(Map::new())
     }
 
     pub(crate) fn too_many_requests(seconds: u64) -> Self {

@@ -26,13 +26,13 @@ pub(crate) struct DeleteOptions {
     pub(crate) uid: Option<String>,
     pub(crate) resource_version: Option<String>,
     pub(crate) grace_period: Option<i64>,
-    pub(crate) propagation: Propagation,
+    /// `None` keeps to what earlier deletes asked for.
+    pub(crate) propagation: Option<Propagation>,
 }
 
 /// What becomes of dependents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Propagation {
-    #[default]
     Background,
     Foreground,
     Orphan,
@@ -68,18 +68,21 @@ impl DeleteOptions {
             uid: text(&body["preconditions"], "uid")?,
             resource_version: text(&body["preconditions"], "resourceVersion")?,
             grace_period,
-            propagation: Propagation::Background,
+            propagation: None,
         };
         if let Some(policy) = text(body, "propagationPolicy")? {
-            options.propagation = Propagation::parse(&policy)?;
+            options.propagation = Some(Propagation::parse(&policy)?);
         } else if body["orphanDependents"] == true {
-            options.propagation = Propagation::Orphan;
+            options.propagation = Some(Propagation::Orphan);
         }
         Ok(options)
     }
 }
 
 impl Propagation {
+    /// The finalizers that stand for a policy.
+    const FINALIZERS: [&str; 2] = ["foregroundDeletion", "orphan"];
+
     pub(crate) fn parse(policy: &str) -> Result<Self, Status> {
         match policy {
             "Background" => Ok(Self::Background),
@@ -145,12 +148,11 @@ pub(crate) fn delete(store: &mut Store, target: &Target, options: &DeleteOptions
     }
     let mut marked = object.clone();
     let grace = grace_period(kind, &object, options);
-    if let Some(finalizer) = options.propagation.finalizer()
-        && !meta::finalizers(&object).contains(&finalizer)
-    {
-        let mut finalizers: Vec<Value> = meta::finalizers(&object).into_iter().map(Value::from).collect();
-        finalizers.push(finalizer.into());
+    if let Some(propagation) = options.propagation {
+        let others = meta::finalizers(&object).into_iter().filter(|name| !Propagation::FINALIZERS.contains(name));
+        let finalizers: Vec<Value> = others.chain(propagation.finalizer()).map(Value::from).collect();
         meta::metadata_mut(&mut marked).insert("finalizers".to_owned(), finalizers.into());
+        meta::drop_empty(&mut marked);
     }
     definitions::hold_for_objects(store, kind, &mut marked);
     mark(&mut marked, grace, target.now);

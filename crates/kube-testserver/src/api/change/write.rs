@@ -14,7 +14,7 @@ use crate::{
             managed_fields,
             target::{Style, Subresource, Target},
         },
-        object::{core_rules, meta},
+        object::{core_rules, meta, schema},
         store::objects::{Key, Store, Stored},
     },
     wire::status::{Cause, Status},
@@ -25,9 +25,8 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
     target.place(&mut object)?;
     let kind = &target.view.kind;
     let collection = kind.collection.as_str();
-    if !meta::text(&object, "resourceVersion").is_empty() {
-        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
-    }
+    let typed = is_typed(target, &object);
+    let versioned = !meta::text(&object, "resourceVersion").is_empty();
     if meta::text(&object, "name").is_empty() && !meta::text(&object, "generateName").is_empty() {
         let prefix: String = meta::text(&object, "generateName").chars().take(58).collect();
         let name = loop {
@@ -65,16 +64,22 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
     }
     core_rules::fill_in(kind, &mut object, true);
     let mut causes = meta::problems(&object, kind);
+    causes.extend(custom_problems(target, &object, None, &causes));
     causes.extend(core_rules::problems(kind, &object, None));
     if !causes.is_empty() {
         return Err(refused(&causes));
+    }
+    if versioned && !target.dry_run {
+        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
     }
     if let Some(there) = store.find(collection, &target.key) {
         let taken = Status::already_exists(&kind.group, &kind.plural, &target.key.name);
         return Err(if meta::is_deleting(&there.value()) { taken.by_one_being_deleted() } else { taken });
     }
-    managed_fields::track(None, &mut object, target);
     meta::drop_empty(&mut object);
+    if typed {
+        managed_fields::track(None, &mut object, target);
+    }
     if target.dry_run {
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), 0, &object)));
     }
@@ -98,10 +103,14 @@ pub(crate) fn update(
     target.place(&mut new)?;
     meta::metadata_mut(&mut new).insert("name".to_owned(), (&*target.key.name).into());
     check_preconditions(target, style, &current, &new)?;
+    let typed = is_typed(target, &new);
     restrict(target, &old, &mut new);
-    let mut causes = meta::carry_over(&old, &mut new);
+    // A real server checks these twice, and says so.
+    let forbidden = meta::carry_over(&old, &mut new);
+    let mut causes: Vec<Cause> = forbidden.iter().cloned().chain(forbidden.iter().cloned()).collect();
     core_rules::fill_in(kind, &mut new, false);
-    causes.extend(meta::problems(&new, kind));
+    causes.extend(meta::problems_of_update(&new, kind));
+    causes.extend(custom_problems(target, &new, Some(&old), &causes));
     causes.extend(core_rules::problems(kind, &new, Some(&old)));
     if !causes.is_empty() {
         return Err(target.invalid(&causes));
@@ -110,11 +119,15 @@ pub(crate) fn update(
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
         meta::metadata_mut(&mut new).insert("generation".to_owned(), generation.into());
     }
-    if style != Style::Apply {
-        managed_fields::track(Some(&old), &mut new, target);
+    meta::drop_empty(&mut new);
+    match style {
+        Style::Apply => {}
+        Style::Replace | Style::Derive if typed => managed_fields::track(Some(&old), &mut new, target),
+        Style::Replace | Style::Derive => {
+            meta::metadata_mut(&mut new).remove("managedFields");
+        }
     }
     meta::metadata_mut(&mut new).insert("resourceVersion".to_owned(), current.rv.to_string().into());
-    meta::drop_empty(&mut new);
     if managed_fields::same(&old, &new) {
         return Ok(current);
     }
@@ -122,9 +135,10 @@ pub(crate) fn update(
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), current.rv, &new)));
     }
     if delete::may_go(&new) && meta::is_deleting(&old) && delete::was_waiting(&old) {
-        let stored = store.remove(&kind.collection, &target.key, new);
+        // Watchers see the state that was stored.
+        let stored = store.remove(&kind.collection, &target.key, old);
         delete::after_removal(store, kind, &stored, target.now);
-        return Ok(stored);
+        return Ok(Arc::new(Stored::unsaved(target.key.clone(), stored.rv, &new).as_of(stored.rv)));
     }
     definitions::establish(store, kind, &mut new);
     let stored = store.put(&kind.collection, target.key.clone(), new);
@@ -133,6 +147,20 @@ pub(crate) fn update(
         delete::empty_namespace(store, &target.key.name, target.now);
     }
     Ok(stored)
+}
+
+/// Whether the values of a custom resource have the types that its schema declares. A real server cannot tell who
+/// owns the fields of one whose values do not, and forgets all owners, even where the values are not kept.
+fn is_typed(target: &Target, object: &Value) -> bool {
+    let kind = &target.view.kind;
+    let schema = kind.versions[target.view.version].structural.as_deref();
+    !kind.custom || schema.is_none_or(|schema| schema::is_typed(object, schema))
+}
+
+/// What the schema of a custom resource finds wrong.
+fn custom_problems(target: &Target, object: &Value, old: Option<&Value>, found: &[Cause]) -> Vec<Cause> {
+    let kind = &target.view.kind;
+    if kind.custom { schema::problems(&kind.versions[target.view.version], object, old, found) } else { Vec::new() }
 }
 
 fn check_preconditions(target: &Target, style: Style, current: &Stored, new: &Value) -> Result<(), Status> {
@@ -148,11 +176,8 @@ fn check_preconditions(target: &Target, style: Style, current: &Stored, new: &Va
     let rv = meta::text(new, "resourceVersion");
     let unsaid = matches!(rv, "" | "0");
     if unsaid && style == Style::Replace && (kind.custom || kind.traits.conditional_update) {
-        return Err(target.invalid(&[Cause::invalid_raw(
-            "metadata.resourceVersion",
-            "0x0",
-            "must be specified for an update",
-        )]));
+        let cause = Cause::invalid_raw("metadata.resourceVersion", "0", "must be specified for an update");
+        return Err(Status::invalid(&kind.group, &kind.plural, &target.key.name, &[cause]));
     }
     if !unsaid && rv.parse() != Ok(current.rv) {
         if rv.parse::<u64>().is_err() {
@@ -180,7 +205,7 @@ fn restrict(target: &Target, old: &Value, new: &mut Value) {
         (_, None) => {}
     };
     match target.subresource {
-        Subresource::Main => {
+        Subresource::Main | Subresource::Scale => {
             if target.has_status() {
                 keep(new, "status");
             }

@@ -113,13 +113,14 @@ impl Fields {
     /// The paths an object sets.
     pub(crate) fn of(value: &Value, schema: &Schema) -> Self {
         let mut fields = Self::default();
-        fields.add(value, schema);
+        fields.add(value, schema, false);
         fields
     }
 
     /// A value with all that is in it, as one who adds or removes it owns it.
     fn whole(value: &Value, schema: &Schema) -> Self {
-        let mut fields = Self::of(value, schema);
+        let mut fields = Self::default();
+        fields.add(value, schema, true);
         fields.mark_all();
         fields
     }
@@ -129,21 +130,25 @@ impl Fields {
         self.children.values_mut().for_each(Self::mark_all);
     }
 
-    fn add(&mut self, value: &Value, schema: &Schema) {
+    /// `empty` says whether a merging list without items is a field: it is one that is added, and none that is applied.
+    fn add(&mut self, value: &Value, schema: &Schema, empty: bool) {
         match (value, &schema.shape) {
             (_, Shape::Atomic) => self.here = true,
             (Value::Object(map), _) if !map.is_empty() => {
                 for (name, value) in map {
-                    let child = self.child(format!("f:{name}"));
-                    child.add(value, schema.field(name));
+                    let mut child = Self::default();
+                    child.add(value, schema.field(name), empty);
                     // What has no children is a leaf already, and in the set.
                     child.here |= !schema.declares(name);
+                    if !child.is_empty() {
+                        self.children.insert(format!("f:{name}"), child);
+                    }
                 }
             }
-            (Value::Array(list), Shape::Keyed(_) | Shape::Set) if !list.is_empty() => {
+            (Value::Array(list), Shape::Keyed(_) | Shape::Set) if !list.is_empty() || !empty => {
                 for (step, item) in items(list, &schema.shape) {
                     let child = self.child(step);
-                    child.add(item, schema.item());
+                    child.add(item, schema.item(), empty);
                     child.here = true;
                 }
             }

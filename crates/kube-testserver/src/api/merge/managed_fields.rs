@@ -62,12 +62,22 @@ pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
     };
     let mut entries: Vec<Value> = entries.into_iter().filter(|entry| entry["manager"].is_string()).collect();
     if let (Some(applied), None) = (&target.manager.applied, old) {
-        entries.push(entry(target, "Apply", applied));
+        if !applied.is_empty() {
+            entries.push(entry(target, "Apply", applied));
+        }
     } else {
+        if old.is_some() && entries.is_empty() {
+            // Nobody owns anything, and an update does not begin to keep account.
+            return write_entries(new, entries);
+        }
         let nothing = json!({});
         let mut difference = Difference::between(&old.map_or(nothing, part), &part(new), &version.schema);
         difference.changed.here = false;
-        record(&mut entries, target, &difference);
+        if target.subresource == Subresource::Scale {
+            record_scale(&mut entries, target, new, &difference);
+        } else {
+            record(&mut entries, target, &difference);
+        }
     }
     write_entries(new, entries);
 }
@@ -105,6 +115,35 @@ fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
     *entries = others;
 }
 
+/// As [`record`], for a change of the scale. A scale of zero leaves the field out, and so it is nobody's.
+fn record_scale(entries: &mut Vec<Value>, target: &Target, new: &Value, difference: &Difference) {
+    let scale = target.view.kind.versions[target.view.version].scale.as_ref();
+    let path = scale.map(|scale| scale.spec_replicas.trim_start_matches('.')).unwrap_or_default();
+    let value = path.split('.').try_fold(new, |value, field| value.get(field));
+    if value.and_then(Value::as_i64) != Some(0) {
+        return record(entries, target, difference);
+    }
+    let lost = path.rsplit('.').fold(json!({}), |below, field| json!({format!("f:{field}"): below}));
+    let lost = Fields::from_json(&lost);
+    entries.retain_mut(|entry| {
+        let mut fields = Fields::from_json(&entry["fieldsV1"]);
+        fields.subtract(&lost);
+        entry["fieldsV1"] = fields.to_json();
+        !fields.is_empty()
+    });
+}
+
+/// The entry of one who owns all of an object that nobody owned before something was applied to it.
+pub(crate) fn before_first_apply(target: &Target, current: &Value) -> Value {
+    let version = &target.view.kind.versions[target.view.version];
+    let part = ownable(current.clone(), &target.view.kind, version.status, target.subresource);
+    let mut difference = Difference::between(&json!({}), &part, &version.schema);
+    difference.changed.here = false;
+    let mut entry = entry(target, "Update", &difference.changed);
+    entry["manager"] = "before-first-apply".into();
+    entry
+}
+
 /// Whether an entry of `managedFields` is this client's, through this subresource and version.
 pub(crate) fn is_entry_of(entry: &Value, target: &Target, operation: &str) -> bool {
     entry["manager"] == *target.manager.name
@@ -116,6 +155,7 @@ pub(crate) fn is_entry_of(entry: &Value, target: &Target, operation: &str) -> bo
 fn subresource_name(subresource: Subresource) -> Option<&'static str> {
     match subresource {
         Subresource::Main => None,
+        Subresource::Scale => Some("scale"),
         Subresource::Status => Some("status"),
         Subresource::Finalize => Some("finalize"),
     }
@@ -130,6 +170,12 @@ pub(crate) fn entry(target: &Target, operation: &str, fields: &Fields) -> Value 
     if let Some(name) = subresource_name(target.subresource) {
         entry["subresource"] = name.into();
     }
+    if target.subresource == Subresource::Scale
+        && let Some(entry) = entry.as_object_mut()
+    {
+        // A real server takes the time from an entry that the manager had before, and forgets that it had none.
+        entry.remove("time");
+    }
     entry
 }
 
@@ -139,7 +185,11 @@ pub(crate) fn write_entries(object: &mut Value, mut entries: Vec<Value>) {
         let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
         (text("operation"), text("time"), text("manager"), text("subresource"))
     });
-    meta::metadata_mut(object).insert("managedFields".to_owned(), entries.into());
+    if entries.is_empty() {
+        meta::metadata_mut(object).remove("managedFields");
+    } else {
+        meta::metadata_mut(object).insert("managedFields".to_owned(), entries.into());
+    }
 }
 
 /// Whether two states of an object differ in nothing but the times in their `managedFields`.

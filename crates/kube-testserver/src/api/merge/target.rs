@@ -31,6 +31,8 @@ pub(crate) enum Subresource {
     Main,
     /// The status alone.
     Status,
+    /// The number of replicas that a custom resource wants.
+    Scale,
     /// A namespace's `spec.finalizers`.
     Finalize,
 }

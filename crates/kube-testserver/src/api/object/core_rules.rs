@@ -10,44 +10,45 @@ use serde_json::{Map, Value, json};
 use crate::{
     api::object::{definition_rules, event_rules, meta},
     registry::kinds::Kind,
-    wire::status::{Cause, Status},
+    wire::status::Cause,
 };
 
-/// Refuses fields a typed decoder could not read: 400.
-pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), Status> {
+/// Refuses fields that a typed decoder cannot read, in its words.
+pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), String> {
     if kind.custom {
         return Ok(());
     }
-    let refuse = |field: &str, wanted: &str| {
+    let refuse = |found: &Value, field: &str, wanted: &str| {
         let name = &kind.kind;
-        Err(Status::bad_request(format!(
-            "{name} in version \"v1\" cannot be handled as a {name}: json: cannot unmarshal into Go struct field \
-             {name}.{field} of type {wanted}"
-        )))
+        let found = json_type(found);
+        Err(format!("json: cannot unmarshal {found} into Go struct field {name}.{field} of type {wanted}"))
     };
     for field in ["spec", "status"] {
         if !matches!(object[field], Value::Null | Value::Object(_)) {
-            return refuse(field, &format!("v1.{}{field}", kind.kind));
+            return refuse(&object[field], field, &format!("v1.{}{field}", kind.kind));
         }
     }
     for field in data_fields(kind) {
-        match &object[*field] {
-            Value::Null => {}
-            Value::Object(map) if map.values().all(|value| value.is_string() || value.is_null()) => {
-                let encoded = *field == "binaryData" || kind.kind == "Secret" && *field == "data";
-                let readable = |value: &Value| value.as_str().is_none_or(|text| BASE64_STANDARD.decode(text).is_ok());
-                if encoded && !map.values().all(readable) {
-                    return refuse(field, "[]uint8 (illegal base64 data)");
-                }
+        let data = match &object[*field] {
+            Value::Null => continue,
+            Value::Object(data) => data,
+            other => return refuse(other, field, "map[string]string"),
+        };
+        let encoded = *field == "binaryData" || kind.kind == "Secret" && *field == "data";
+        for value in data.values().filter(|value| !value.is_null()) {
+            let Some(text) = value.as_str() else {
+                return refuse(value, field, if encoded { "[]uint8" } else { "string" });
+            };
+            if let Some(at) = Some(text).filter(|_| encoded).and_then(not_base64) {
+                return Err(format!("illegal base64 data at input byte {at}"));
             }
-            _ => return refuse(field, "map[string]string"),
         }
     }
     let numbers: &[&str] = if kind.kind == "Lease" { &["leaseDurationSeconds", "leaseTransitions"] } else { &[] };
     for field in numbers {
         let value = &object["spec"][*field];
         if !value.is_null() && value.as_i64().is_none_or(|number| i32::try_from(number).is_err()) {
-            return refuse(&format!("spec.{field}"), "int32");
+            return refuse(value, &format!("spec.{field}"), "int32");
         }
     }
     let times: &[&str] = match kind.kind.as_str() {
@@ -57,13 +58,29 @@ pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), Status> {
     };
     let mut said = times.iter().filter_map(|field| object.pointer(field)).filter(|value| !value.is_null());
     if let Some(time) = said.find(|value| !value.as_str().is_some_and(is_micro_time)) {
-        let name = &kind.kind;
-        return Err(Status::bad_request(format!(
-            "{name} in version \"v1\" cannot be handled as a {name}: parsing time {time} as \
-             \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {time}"
-        )));
+        return Err(format!("parsing time {time} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {time}"));
     }
     Ok(())
+}
+
+fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// Where a text stops being base64.
+fn not_base64(text: &str) -> Option<usize> {
+    match BASE64_STANDARD.decode(text) {
+        Ok(_) => None,
+        Err(base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _)) => Some(at),
+        Err(base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding) => Some(text.len()),
+    }
 }
 
 /// Whether it is a time with six digits after the second: a `MicroTime` has neither more nor fewer.
@@ -231,6 +248,10 @@ fn data_problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause>
         }
     }
     causes.extend(size_problems(kind, object));
+    if kind.kind == "Secret" && object["type"] == "kubernetes.io/tls" {
+        let missing = ["tls.crt", "tls.key"].into_iter().filter(|key| object["data"].get(key).is_none());
+        causes.extend(missing.map(|key| Cause::required(format!("data[{key}]"), "")));
+    }
     let Some(old) = old else { return causes };
     if old["immutable"] == true {
         if object["immutable"] != true {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::object::meta,
-    registry::json_path::is_known_path,
+    registry::{json_path::is_known_path, structural::structure},
     wire::{status::Cause, syntax::is_subdomain},
 };
 
@@ -65,6 +65,19 @@ pub(crate) fn problems(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     if !versions.is_empty() && storing != 1 {
         let rule = "must have exactly one version marked as storage version";
         causes.push(Cause::invalid_raw("spec.versions", "[]", rule));
+    }
+    let schemas: Vec<&Value> = versions.iter().map(|version| &version["schema"]["openAPIV3Schema"]).collect();
+    // A real server keeps a schema that all versions share in one place, and names that.
+    let shared = schemas.iter().all(|schema| Some(schema) == schemas.first());
+    for (at, schema) in
+        schemas.into_iter().enumerate().filter(|(at, schema)| schema.is_object() && (*at == 0 || !shared))
+    {
+        let path = if shared {
+            "spec.validation.openAPIV3Schema".to_owned()
+        } else {
+            format!("spec.versions[{at}].schema.openAPIV3Schema")
+        };
+        causes.extend(structure::problems(schema, &path));
     }
     let mut seen = HashSet::new();
     for (at, version) in versions.iter().enumerate() {

@@ -194,10 +194,18 @@ pub(crate) fn problems(object: &Value, kind: &Kind) -> Vec<Cause> {
     causes
 }
 
+/// The same for an update, which a real server checks several times over, and says so.
+pub(crate) fn problems_of_update(object: &Value, kind: &Kind) -> Vec<Cause> {
+    let checked_as_new = matches!(kind.kind.as_str(), "ConfigMap" | "Secret") && !kind.custom;
+    let times = if checked_as_new { 4 } else { 3 };
+    let causes = problems(object, kind);
+    std::iter::repeat_n(causes, times).flatten().collect()
+}
+
 /// Gives a new object what only the server may give, and takes what no client may set.
 pub(crate) fn stamp_new(object: &mut Value, uid: &str, now: Timestamp, kind: &Kind) {
     let metadata = metadata_mut(object);
-    for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
+    for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
         metadata.remove(field);
     }
     metadata.insert("uid".to_owned(), uid.into());

@@ -4,3 +4,4 @@ pub(super) mod core_rules;
 mod definition_rules;
 mod event_rules;
 pub(super) mod meta;
+pub(super) mod schema;

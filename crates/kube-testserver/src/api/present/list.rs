@@ -151,7 +151,11 @@ impl Page {
 
     /// The whole answer, in the form the client wants.
     pub(crate) fn respond(&self, view: &View, format: Format, now: Timestamp) -> Result<Response<Bytes>, Status> {
-        let metadata = self.metadata();
+        let mut metadata = self.metadata();
+        if view.kind.custom && format == Format::Object && self.continue_token.is_none() {
+            // Lists of custom resources have no type of their own that would leave it out.
+            metadata["continue"] = "".into();
+        }
         let values = || self.items.iter().map(|stored| view.value(stored));
         match format {
             Format::Object => {
@@ -165,7 +169,11 @@ impl Page {
                     if at > 0 {
                         body.push(b',');
                     }
-                    body.extend_from_slice(&view.json(stored));
+                    if view.kind.custom {
+                        body.extend_from_slice(&view.json(stored));
+                    } else {
+                        view.write_item(stored, &mut body);
+                    }
                 }
                 body.extend_from_slice(b"]}\n");
                 Ok(raw_response(StatusCode::OK, "application/json", Bytes::from(body)))

@@ -31,6 +31,21 @@ impl View {
         Bytes::from(value.to_string())
     }
 
+    /// Writes the object's JSON as an item of a list, whose type says what its items are.
+    pub(crate) fn write_item(&self, stored: &Stored, body: &mut Vec<u8>) {
+        if self.is_storage_form() {
+            body.push(b'{');
+            body.extend_from_slice(stored.untyped());
+            return;
+        }
+        let mut value = self.value(stored);
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("kind");
+            fields.remove("apiVersion");
+        }
+        body.extend_from_slice(value.to_string().as_bytes());
+    }
+
     /// One object in the form the client wants.
     pub(crate) fn render(&self, stored: &Stored, format: Format, now: Timestamp) -> Result<Bytes, Status> {
         match format {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::{
-    api::store::{change::Change, form::Form},
+    api::store::{change::Change, encode::encode, form::Form},
     registry::kinds::{Kind, core},
 };
 
@@ -45,13 +45,15 @@ pub(crate) struct Stored {
     labels: Box<[(Box<str>, Box<str>)]>,
     /// In the storage version.
     pub(crate) json: Bytes,
+    /// The length of its beginning, which says its type.
+    typed: usize,
 }
 
 impl Stored {
     /// An object as it would be stored: what a dry run answers.
     pub(crate) fn unsaved(key: Key, rv: u64, value: &Value) -> Self {
         let labels = value["metadata"]["labels"].as_object();
-        let json = serde_json::to_vec(value).unwrap_or_default().into_boxed_slice();
+        let (json, typed) = encode(value);
         Self {
             key,
             rv,
@@ -62,6 +64,7 @@ impl Stored {
                 .filter_map(|(key, value)| Some((key.as_str().into(), value.as_str()?.into())))
                 .collect(),
             json: Bytes::from(json),
+            typed,
         }
     }
 
@@ -70,6 +73,11 @@ impl Stored {
         let mut value = self.value();
         value["metadata"]["resourceVersion"] = rv.to_string().into();
         Self::unsaved(self.key.clone(), rv, &value)
+    }
+
+    /// Its JSON without the brace it begins with, `kind` and `apiVersion`.
+    pub(crate) fn untyped(&self) -> &[u8] {
+        &self.json[self.typed..]
     }
 
     /// The object, parsed.

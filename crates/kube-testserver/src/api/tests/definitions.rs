@@ -132,7 +132,7 @@ fn a_field_the_schema_does_not_declare_is_refused_when_asked_for_and_told_otherw
     patch(&api, &format!("{one}?fieldValidation=Strict"), "merge", &json!({"spec": {"size": 2}})).expect(200);
     let target = format!("{one}?fieldValidation=Strict&fieldManager=m");
     let applied = patch(&api, &target, "apply", &wrong);
-    let message = "failed to create typed patch object (default/w; example.com/v1, Kind=Widget): .spec.sizee: field \
+    let message = "failed to create typed patch object (/w; example.com/v1, Kind=Widget): .spec.sizee: field \
                    not declared in schema";
     assert_eq!((applied.code, &applied.body["message"]), (500, &json!(message)), "{}", applied.text);
     post(&api, &strict, &widget("x", &json!({"size": 1, "parts": ["a"]}))).expect(201);

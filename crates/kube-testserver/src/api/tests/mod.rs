@@ -142,7 +142,10 @@ fn widgets() -> Value {
                         "ready": {"type": "boolean"},
                         "conditions": {
                             "type": "array", "x-kubernetes-list-type": "map",
-                            "x-kubernetes-list-map-keys": ["type"], "items": {"type": "object"},
+                            "x-kubernetes-list-map-keys": ["type"], "items": {
+                                "type": "object", "required": ["type"], "x-kubernetes-preserve-unknown-fields": true,
+                                "properties": {"type": {"type": "string"}},
+                            },
                         },
                     }},
                 }}},

@@ -117,7 +117,7 @@ fn custom_resources_are_never_updated_unconditionally() {
     let message = put(&api, &format!("{WIDGETS}/w"), &widget("w", &json!({"size": 2}))).refused(422, "Invalid");
     assert_eq!(
         message,
-        "Widget.example.com \"w\" is invalid: metadata.resourceVersion: Invalid value: 0x0: must be specified for an update"
+        "widgets.example.com \"w\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"
     );
     let mut next = made;
     next["spec"]["size"] = 2.into();

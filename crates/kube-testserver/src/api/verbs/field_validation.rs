@@ -3,102 +3,79 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{
-    api::merge::target::Target,
-    registry::view::View,
+    api::{
+        merge::target::Target,
+        object::{meta, schema},
+    },
+    registry::{structural::node::Node, view::View},
     wire::{
         query::FieldValidation,
         status::{Cause, Status},
     },
 };
 
-/// Every resource has these, whatever its schema says.
-const OF_EVERY_RESOURCE: [&str; 3] = ["apiVersion", "kind", "metadata"];
-
-const OF_METADATA: [&str; 15] = [
-    "annotations",
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "finalizers",
-    "generateName",
-    "generation",
-    "labels",
-    "managedFields",
-    "name",
-    "namespace",
-    "ownerReferences",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-];
-
-/// The paths of undeclared fields, sorted. What is below one of them is not listed.
-fn undeclared(object: &Value, openapi: Option<&Value>) -> Vec<String> {
-    let Some(schema) = openapi else { return Vec::new() };
-    let mut found = Vec::new();
-    walk(object, Some(schema), Place::Resource, "", &mut found);
-    found.sort();
-    found
+fn schema(view: &View) -> Option<&Node> {
+    view.kind.versions[view.version].structural.as_deref()
 }
 
-fn of_view(view: &View, object: &Value) -> Vec<String> {
-    undeclared(object, view.kind.versions[view.version].openapi.as_ref())
-}
-
-/// Refuses the undeclared fields of an object that a client sends, or returns those to warn of.
-pub(crate) fn check(view: &View, validation: FieldValidation, object: &Value) -> Result<Vec<String>, Status> {
-    let found = if validation == FieldValidation::Ignore { Vec::new() } else { of_view(view, object) };
-    if validation == FieldValidation::Strict && !found.is_empty() {
-        let (kind, version) = (&view.kind.kind, &view.kind.versions[view.version].name);
-        return Err(Status::bad_request(format!(
-            "{kind} in version {version:?} cannot be handled as a {kind}: {}",
-            complaint(&found)
-        )));
+/// Removes the undeclared fields of an object. Returns those to warn of.
+///
+/// # Errors
+/// What is wrong with them, where the client wants to know.
+fn prune(view: &View, validation: FieldValidation, object: &mut Value) -> Result<Vec<String>, String> {
+    let found = schema(view).map(|schema| schema::prune(object, schema)).unwrap_or_default();
+    match validation {
+        FieldValidation::Ignore => Ok(Vec::new()),
+        FieldValidation::Strict if !found.is_empty() => Err(complaint(&found)),
+        FieldValidation::Strict | FieldValidation::Warn => Ok(found),
     }
-    Ok(found)
 }
 
-/// The same for what a patch made. What was undeclared before is not the patch's doing: a real server would not
-/// have kept it.
+/// Removes or refuses the undeclared fields of an object that a client sends, and returns those to warn of.
+pub(crate) fn check(view: &View, validation: FieldValidation, object: &mut Value) -> Result<Vec<String>, Status> {
+    prune(view, validation, object).map_err(|complaint| {
+        let (kind, version) = (&view.kind.kind, &view.kind.versions[view.version].name);
+        Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {complaint}"))
+    })
+}
+
+/// The same for what a patch made.
 pub(crate) fn check_patched(
     view: &View,
     validation: FieldValidation,
-    before: &Value,
-    patched: &Value,
+    patched: &mut Value,
 ) -> Result<Vec<String>, Status> {
-    if validation == FieldValidation::Ignore {
-        return Ok(Vec::new());
-    }
-    let (known, mut found) = (of_view(view, before), of_view(view, patched));
-    found.retain(|path| !known.contains(path));
-    if validation == FieldValidation::Strict && !found.is_empty() {
-        let cause = Cause::invalid("patch", &patched.to_string(), &complaint(&found));
-        return Err(Status::invalid("", "", "", &[cause]));
-    }
-    Ok(found)
+    let sent = patched.to_string();
+    prune(view, validation, patched).map_err(|complaint| refused_patch(&sent, &complaint))
 }
 
-/// The same for what a manager applies.
-pub(crate) fn check_applied(target: &Target, validation: FieldValidation, wanted: &Value) -> Result<(), Status> {
-    let found = if validation == FieldValidation::Strict { of_view(&target.view, wanted) } else { Vec::new() };
-    let listed: Vec<String> = found.iter().map(|path| format!(".{path}: field not declared in schema")).collect();
-    let problems = match listed.as_slice() {
+/// 422 for a patch that makes an object which cannot be read.
+pub(crate) fn refused_patch(patched: &str, complaint: &str) -> Status {
+    Status::invalid("", "", "", &[Cause::invalid("patch", patched, complaint)])
+}
+
+/// Refuses what a manager applies where its schema does not declare it, whatever validation was asked for.
+pub(crate) fn check_applied(target: &Target, wanted: &Value) -> Result<(), Status> {
+    let found = schema(&target.view).map(|schema| schema::apply_errors(wanted, schema)).unwrap_or_default();
+    let problems = match found.as_slice() {
         [] => return Ok(()),
         [one] => one.clone(),
         many => format!("errors:\n  {}", many.join("\n  ")),
     };
-    let (key, view) = (&target.key, &target.view);
-    let place = if key.namespace.is_empty() { String::new() } else { format!("{}/", key.namespace) };
-    let message = format!(
-        "failed to create typed patch object ({place}{}; {}, Kind={}): {problems}",
-        key.name,
-        view.api_version(),
-        view.kind.kind
-    );
+    let message = format!("failed to create typed patch object ({}): {problems}", described(target, wanted));
     Err(Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message))
+}
+
+/// How errors of apply name an object: by what it says of itself.
+pub(crate) fn described(target: &Target, wanted: &Value) -> String {
+    let view = &target.view;
+    let (namespace, name) = (meta::text(wanted, "namespace"), meta::text(wanted, "name"));
+    let version = view.api_version();
+    let version = if view.kind.group.is_empty() { format!("/{version}") } else { version };
+    format!("{namespace}/{name}; {version}, Kind={}", view.kind.kind)
 }
 
 /// Adds a `Warning` header for each undeclared field.
@@ -122,108 +99,9 @@ fn describe(path: &str) -> String {
     format!("unknown field \"{path}\"")
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// An object with a type and metadata.
-    Resource,
-    Inside,
-}
-
-/// Without a schema nothing is declared.
-fn walk(value: &Value, schema: Option<&Value>, place: Place, path: &str, found: &mut Vec<String>) {
-    match value {
-        Value::Object(map) => walk_map(map, schema, place, path, found),
-        Value::Array(list) => {
-            for (at, item) in list.iter().enumerate() {
-                let items = schema.and_then(|schema| schema.get("items"));
-                if items.is_some() || !keeps_unknown(schema) {
-                    walk(item, items, place_of(items), &format!("{path}[{at}]"), found);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn walk_map(map: &Map<String, Value>, schema: Option<&Value>, place: Place, path: &str, found: &mut Vec<String>) {
-    for (name, value) in map {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        if place == Place::Resource && OF_EVERY_RESOURCE.contains(&name.as_str()) {
-            if name == "metadata" {
-                let fields = value.as_object().into_iter().flat_map(Map::keys);
-                let unknown = fields.filter(|field| !OF_METADATA.contains(&field.as_str()));
-                found.extend(unknown.map(|field| format!("{path}.{field}")));
-            }
-            continue;
-        }
-        let declared = schema.and_then(|schema| schema.get("properties")?.get(name));
-        let free = schema.and_then(|schema| schema.get("additionalProperties"));
-        match declared.or(free) {
-            Some(Value::Bool(true)) => {}
-            Some(schema) if schema.is_object() => walk(value, Some(schema), place_of(Some(schema)), &path, found),
-            _ if keeps_unknown(schema) => {}
-            _ => found.push(path),
-        }
-    }
-}
-
-fn keeps_unknown(schema: Option<&Value>) -> bool {
-    schema.is_some_and(|schema| schema["x-kubernetes-preserve-unknown-fields"] == true)
-}
-
-fn place_of(schema: Option<&Value>) -> Place {
-    let embedded = schema.is_some_and(|schema| schema["x-kubernetes-embedded-resource"] == true);
-    if embedded { Place::Resource } else { Place::Inside }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn what_a_schema_does_not_declare_is_found() {
-        let text = json!({"type": "string"});
-        let schema = json!({"type": "object", "properties": {
-            "spec": {"type": "object", "properties": {
-                "size": {"type": "integer"},
-                "parts": {"type": "array", "items": {"type": "object", "properties": {"name": text}}},
-                "map": {"type": "object", "additionalProperties": {"type": "object", "properties": {"a": text}}},
-                "any": {"type": "object", "additionalProperties": true},
-                "bare": {"type": "object"},
-                "free": {
-                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                    "properties": {"inner": {"type": "object", "properties": {"a": text}}},
-                },
-                "template": {
-                    "type": "object", "x-kubernetes-embedded-resource": true,
-                    "properties": {"spec": {"type": "object", "properties": {"a": text}}},
-                },
-            }},
-        }});
-        for (spec, expected) in [
-            (json!({"size": 1, "parts": [{"name": "a"}], "map": {"k": {"a": "1"}}, "any": {"k": {"v": 1}}}), vec![]),
-            (json!({"sizee": 1, "another": {"deep": 1}}), vec!["spec.another", "spec.sizee"]),
-            (json!({"parts": [{"name": "a"}, {"nam": "b"}]}), vec!["spec.parts[1].nam"]),
-            (json!({"map": {"k": {"b": "1"}}}), vec!["spec.map.k.b"]),
-            (json!({"bare": {"a": 1}}), vec!["spec.bare.a"]),
-            (json!({"free": {"x": {"y": 1}, "list": [{"z": 1}]}}), vec![]),
-            (json!({"free": {"inner": {"b": "1"}}}), vec!["spec.free.inner.b"]),
-            (json!({"template": {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}}}), vec![]),
-            (
-                json!({"template": {"spec": {"b": 1}, "metadata": {"nam": 1}}}),
-                vec!["spec.template.metadata.nam", "spec.template.spec.b"],
-            ),
-            (json!("not even a map"), vec![]),
-        ] {
-            let object = json!({"apiVersion": "a/v1", "kind": "A", "metadata": {"name": "a"}, "spec": spec});
-            assert_eq!(undeclared(&object, Some(&schema)), expected, "{object}");
-            assert!(undeclared(&object, None).is_empty());
-        }
-        let object = json!({"metadata": {"nam": "a"}, "status": {}});
-        assert_eq!(undeclared(&object, Some(&schema)), ["metadata.nam", "status"]);
-    }
 
     #[test]
     fn a_warning_is_quoted() {

@@ -4,5 +4,6 @@ pub(super) mod answer;
 mod field_validation;
 mod left_out;
 mod request;
+mod scale;
 mod self_review;
 mod write_requests;

@@ -53,6 +53,10 @@ impl Request<'_> {
         if kind.namespaced && !in_namespace && one {
             return Err(Status::no_such_resource());
         }
+        let scale = self.view.kind.versions[self.view.version].scale.as_ref();
+        if let Some(paths) = scale.filter(|_| subresource == Subresource::Scale && info.name.is_some()) {
+            return self.scale(paths).map(Reply::Whole);
+        }
         let main = subresource == Subresource::Main;
         match info.verb {
             Verb::Get => self.get().map(Reply::Whole),
@@ -78,9 +82,8 @@ impl Request<'_> {
             None => Ok(Subresource::Main),
             Some("status") if version.status => Ok(Subresource::Status),
             Some("finalize") if kind.is("", "namespaces") => Ok(Subresource::Finalize),
-            Some("scale") if version.scale || kind.is("apps", "deployments") => {
-                Err(Status::not_implemented("the scale subresource"))
-            }
+            Some("scale") if version.scale.is_some() => Ok(Subresource::Scale),
+            Some("scale") if kind.is("apps", "deployments") => Err(Status::not_implemented("the scale subresource")),
             Some(other)
                 if kind.is("", "pods")
                     || kind.is("", "serviceaccounts")
@@ -136,7 +139,9 @@ impl Request<'_> {
     }
 
     pub(super) fn selection(&self, watch: bool) -> Result<(Selection, ListOptions), Status> {
-        let selectable = &self.view.kind.versions[self.view.version].selectable;
+        let kind = &self.view.kind;
+        let fields = kind.versions[self.view.version].selectable.as_slice();
+        let selectable = (kind.custom || !fields.is_empty()).then_some(fields);
         let options = self.query.list_options(selectable, watch)?;
         let namespace = self.info.namespace.clone().filter(|_| self.view.kind.namespaced);
         let selection = Selection { namespace, labels: options.labels.clone(), fields: options.fields.clone() };

@@ -14,7 +14,7 @@ use crate::{
             patch::Patch,
             target::{Style, Subresource, Target},
         },
-        object::{core_rules, meta},
+        object::{core_rules, meta, schema},
         present::list::{self, Page},
         store::objects::Store,
         verbs::{field_validation, request::Request},
@@ -34,9 +34,42 @@ fn unversioned(mut object: Value) -> Value {
     object
 }
 
+/// Where an object comes from: who cannot read it says so in words of its own.
+enum Source<'a> {
+    Body,
+    Patch,
+    /// With the patch that was sent.
+    StrategicPatch(&'a Value),
+    Apply(&'a Target),
+}
+
+impl Source<'_> {
+    fn refuse(&self, request: &Request<'_>, object: &Value, complaint: &str) -> Status {
+        let kind = &request.view.kind.kind;
+        match self {
+            Self::Body => {
+                Status::bad_request(format!("{kind} in version \"v1\" cannot be handled as a {kind}: {complaint}"))
+            }
+            Self::Patch => field_validation::refused_patch(&object.to_string(), complaint),
+            Self::StrategicPatch(sent) => {
+                field_validation::refused_patch(&sent.to_string(), &format!("error decoding from json: {complaint}"))
+            }
+            Self::Apply(target) => {
+                let described = field_validation::described(target, object);
+                let kind = described.split_once("; ").map_or("", |(_, kind)| kind);
+                let message = format!(
+                    "failed to convert new object ({described}) to proper version: unable to convert unstructured \
+                     object to {kind}: error decoding from json: {complaint}"
+                );
+                Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message)
+            }
+        }
+    }
+}
+
 impl Request<'_> {
     /// The body as JSON; other formats are read where the real server reads it.
-    fn body(&self) -> Result<Value, Status> {
+    pub(super) fn body(&self) -> Result<Value, Status> {
         let content_type = negotiate::body_type(&self.call.headers);
         if content_type == protobuf::MEDIA_TYPE && !self.view.kind.custom {
             return protobuf::read(&self.call.body);
@@ -59,12 +92,12 @@ impl Request<'_> {
     /// The object a create or replace brings, checked for its type and shape, in stored form; and the undeclared
     /// fields to warn of.
     fn object(&self, options_kind: &str) -> Result<(Value, Vec<String>), Status> {
-        let object = self.body()?;
-        let undeclared = field_validation::check(&self.view, self.query.field_validation(options_kind)?, &object);
-        Ok((self.admit(object)?, undeclared?))
+        let mut object = self.body()?;
+        let undeclared = field_validation::check(&self.view, self.query.field_validation(options_kind)?, &mut object);
+        Ok((self.admit(object, &Source::Body)?, undeclared?))
     }
 
-    fn admit(&self, mut object: Value) -> Result<Value, Status> {
+    fn admit(&self, mut object: Value, source: &Source<'_>) -> Result<Value, Status> {
         let kind = &self.view.kind;
         let version = &kind.versions[self.view.version].name;
         meta::check_shape(&object, kind, version)?;
@@ -87,9 +120,19 @@ impl Request<'_> {
                 }
             }
         }
+        if kind.is("apiextensions.k8s.io", "customresourcedefinitions")
+            && object["spec"]["conversion"]["strategy"] == "Webhook"
+        {
+            return Err(Status::not_implemented("the conversion of custom resources by a webhook"));
+        }
         self.view.store(&mut object);
-        core_rules::check_shape(kind, &object)?;
+        if let Err(complaint) = core_rules::check_shape(kind, &object) {
+            return Err(source.refuse(self, &object, &complaint));
+        }
         meta::metadata_mut(&mut object);
+        if let Some(schema) = kind.versions[self.view.version].structural.as_deref().filter(|_| kind.custom) {
+            schema::fill(&mut object, schema);
+        }
         Ok(object)
     }
 
@@ -104,7 +147,8 @@ impl Request<'_> {
     pub(super) fn update(&self, subresource: Subresource) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
         let target = self.target(subresource, "UpdateOptions")?;
-        let (object, undeclared) = self.object("UpdateOptions")?;
+        let (mut object, undeclared) = self.object("UpdateOptions")?;
+        target.place(&mut object)?;
         let mut store = self.shared.write();
         let missing = store.find(&self.view.kind.collection, &target.key).is_none();
         if missing && self.view.kind.traits.create_on_update && subresource == Subresource::Main {
@@ -123,7 +167,7 @@ impl Request<'_> {
         let patch = Patch::read(&self.call, &self.query, &self.view.kind)?;
         let validation = self.query.field_validation("PatchOptions")?;
         if let Patch::Apply { wanted, .. } = &patch {
-            field_validation::check_applied(&target, validation, wanted)?;
+            field_validation::check_applied(&target, wanted)?;
         }
         let mut undeclared = Vec::new();
         let mut store = self.shared.write();
@@ -132,16 +176,21 @@ impl Request<'_> {
             let (object, owned) = patch.new_object(&target)?;
             target.expects_nothing(&object, Style::Apply)?;
             let target = target.applying(owned);
-            let stored = write::create(&mut store, &target, unversioned(self.admit(object)?))?;
+            let stored = write::create(&mut store, &target, unversioned(self.admit(object, &Source::Apply(&target))?))?;
             return self.one(StatusCode::CREATED, &stored, format);
         }
         let style = if matches!(patch, Patch::Apply { .. }) { Style::Apply } else { Style::Derive };
         let stored = write::update(&mut store, &target, style, |current| {
             let mut shown = current.clone();
             self.view.show(&mut shown);
-            let patched = patch.apply(&target, &shown)?;
-            undeclared = field_validation::check_patched(&self.view, validation, &shown, &patched)?;
-            self.admit(patched)
+            let mut patched = patch.apply(&target, &shown)?;
+            undeclared = field_validation::check_patched(&self.view, validation, &mut patched)?;
+            let source = match &patch {
+                Patch::Apply { .. } => Source::Apply(&target),
+                Patch::Strategic(sent, _) => Source::StrategicPatch(sent),
+                Patch::Json(_) | Patch::Merge(_) => Source::Patch,
+            };
+            self.admit(patched, &source)
         })?;
         drop(store);
         self.one(StatusCode::OK, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
@@ -161,7 +210,7 @@ impl Request<'_> {
             options.grace_period = Some(seconds);
         }
         if let Some(policy) = self.query.text("propagationPolicy") {
-            options.propagation = Propagation::parse(policy)?;
+            options.propagation = Some(Propagation::parse(policy)?);
         }
         Ok(options)
     }
@@ -218,7 +267,8 @@ impl Request<'_> {
                 ..template
             };
             match delete::delete(&mut store, &target, &options) {
-                Ok(Deletion::Done(stored) | Deletion::Pending(stored)) => deleted.push(stored),
+                // What is answered is what was listed.
+                Ok(Deletion::Done(_) | Deletion::Pending(_)) => deleted.push(stored),
                 // Gone with another one of the list.
                 Err(status) if status.code() == 404 => {}
                 Err(status) => return Err(status),

@@ -76,11 +76,12 @@ async fn a_json_patch_is_carried_out_in_order(case: Case) {
         {"op": "copy", "from": "/data/new", "path": "/data/copy"},
         {"op": "replace", "path": "/data/new", "value": "y"},
         {"op": "remove", "path": "/data/key"},
+        {"op": "replace", "path": "/data/other", "value": "z"},
         {"op": "add", "path": "/metadata/labels", "value": {"example.com/a": "b"}},
         {"op": "replace", "path": "/metadata/labels/example.com~1a", "value": "c"},
     ]);
     let after = case.patch(&format!("{}/a", case.maps()), "json", &operations).await.expect(200);
-    assert_eq!(after["data"], json!({"new": "y", "copy": "x"}));
+    assert_eq!(after["data"], json!({"new": "y", "copy": "x", "other": "z"}));
     assert_eq!(after["metadata"]["labels"], json!({"example.com/a": "c"}));
 }
 
@@ -101,7 +102,7 @@ async fn a_json_patch_can_test(case: Case) {
 async fn a_json_patch_that_does_not_fit_is_refused(case: Case) {
     case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
     for operation in [
-        json!({"op": "replace", "path": "/data/none", "value": "2"}),
+        json!({"op": "remove", "path": "/data/none"}),
         json!({"op": "polish", "path": "/data"}),
         json!({"op": "remove"}),
     ] {

@@ -11,7 +11,7 @@ use crate::{
     api::{
         merge::{
             field_set::{Difference, Fields, items, step_of},
-            managed_fields::{self, entry, is_entry_of, ownable},
+            managed_fields::{self, before_first_apply, entry, is_entry_of, ownable},
             target::Target,
         },
         object::meta,
@@ -78,6 +78,12 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         }
     }
 
+    if own.is_none() && others.is_empty() {
+        let entry = before_first_apply(target, current);
+        let owns = Fields::from_json(&entry["fieldsV1"]);
+        others.extend((!owns.is_empty()).then_some((entry, owns)));
+    }
+
     let mut merged = current.clone();
     merge(&mut merged, &part(target, wanted), schema);
     if let Some((_, before)) = &own {
@@ -125,7 +131,17 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
     match own {
         Some((standing, before)) if untouched && before == fields => entries.push(standing),
         _ if fields.is_empty() => {}
-        _ => entries.push(entry(target, "Apply", &fields)),
+        standing => {
+            let mut new = entry(target, "Apply", &fields);
+            if untouched && let Some(entry) = new.as_object_mut() {
+                // The time is that of the last change of the object.
+                match standing.and_then(|(standing, _)| standing.get("time").cloned()) {
+                    Some(time) => entry.insert("time".to_owned(), time),
+                    None => entry.remove("time"),
+                };
+            }
+            entries.push(new);
+        }
     }
     managed_fields::write_entries(&mut merged, entries);
     Ok(merged)
@@ -140,9 +156,6 @@ fn describe(entry: &Value) -> String {
     }
     if text("operation") == Some("Update") {
         who = format!("{who} using {}", text("apiVersion").unwrap_or_default());
-        if let Some(time) = text("time") {
-            who = format!("{who} at {time}");
-        }
     }
     who
 }
@@ -195,7 +208,7 @@ fn prune(value: &mut Value, dropped: &Fields, kept: &Fields, schema: &Schema) {
                 if let Some(inner) = map.get_mut(name) {
                     let filled = !is_empty(inner);
                     prune(inner, dropped, still.unwrap_or(&nothing), schema.field(name));
-                    if filled && is_empty(inner) && schema.is_core() && !schema.has_always(name) {
+                    if filled && is_empty(inner) && !schema.has_always(name) {
                         *inner = Value::Null;
                     }
                 }

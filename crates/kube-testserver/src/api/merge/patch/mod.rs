@@ -122,7 +122,7 @@ fn apply_operations(object: &mut Value, operations: &[json_patch::PatchOperation
             let size = object.pointer(copy.from.as_str()).map_or(0, |value| value.to_string().len());
             copied = copied.saturating_add(size);
         }
-        if tests_for_nothing(object, operation) {
+        if tests_for_nothing(object, operation) || replaces_nothing(object, operation) {
             continue;
         }
         let done = json_patch::patch_unsafe(object, std::slice::from_ref(operation));
@@ -135,6 +135,16 @@ fn apply_operations(object: &mut Value, operations: &[json_patch::PatchOperation
 
 fn does_not_fit() -> Status {
     Status::unprocessable("the server rejected our request due to an error in our request")
+}
+
+/// Carries out an operation that replaces a field which is not there: the real server sets it.
+fn replaces_nothing(object: &mut Value, operation: &json_patch::PatchOperation) -> bool {
+    let json_patch::PatchOperation::Replace(replace) = operation else { return false };
+    let path = &replace.path;
+    let (Some((parent, last)), None) = (path.split_back(), object.pointer(path.as_str())) else { return false };
+    let Some(Value::Object(fields)) = object.pointer_mut(parent.as_str()) else { return false };
+    fields.insert(last.decoded().into_owned(), replace.value.clone());
+    true
 }
 
 /// Whether an operation tests for null what is not there: the real server lets that pass, and clients that add

@@ -1,0 +1,52 @@
+//! All that a schema finds wrong with a custom resource, in the order in which a real API server checks it.
+
+use serde_json::Value;
+
+use super::{check, embedded, lists, rules, scale};
+use crate::{
+    registry::{kinds::Version, structural::node::Node},
+    wire::status::Cause,
+};
+
+/// What is wrong with an object beyond its metadata. What was wrong in `old` already and did not change is let pass.
+///
+/// `found` is what is wrong with the metadata: rules are checked only where nothing else stands in the way.
+pub(crate) fn problems(version: &Version, object: &Value, old: Option<&Value>, found: &[Cause]) -> Vec<Cause> {
+    let Some(schema) = version.structural.as_deref() else { return Vec::new() };
+    let mut causes = Vec::new();
+    check::check(object, old, schema, "", &mut causes);
+    if let Some(paths) = &version.scale {
+        scale::problems(object, paths, &mut causes);
+    }
+    embedded::problems(object, schema, "", &mut causes);
+    if old.is_none_or(|old| !has_duplicates(old, schema)) {
+        lists::duplicates(object, schema, "", &mut causes);
+    }
+    if schema.has_rules() {
+        if found.iter().chain(&causes).any(stands_in_the_way) {
+            let rule = "some validation rules were not checked because the object was invalid; correct the existing \
+                        errors to complete validation";
+            causes.push(Cause::invalid_raw("<nil>", "null", rule));
+        } else {
+            rules::broken(object, old, schema, "", &mut causes);
+        }
+    }
+    causes
+}
+
+fn has_duplicates(object: &Value, schema: &Node) -> bool {
+    let mut causes = Vec::new();
+    lists::duplicates(object, schema, "", &mut causes);
+    !causes.is_empty()
+}
+
+fn stands_in_the_way(cause: &Cause) -> bool {
+    matches!(
+        cause.reason,
+        "FieldValueNotSupported"
+            | "FieldValueRequired"
+            | "FieldValueTooLong"
+            | "FieldValueTooMany"
+            | "FieldValueTypeInvalid"
+    )
+}

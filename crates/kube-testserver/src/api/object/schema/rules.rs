@@ -1,0 +1,58 @@
+//! CEL rules on the values of an object.
+
+use serde_json::Value;
+
+use super::{correlate, go_values::shown};
+use crate::{registry::structural::node::Node, wire::status::Cause};
+
+/// The rules that an object, or a part of it, breaks. A value that did not change is not checked again.
+pub(super) fn broken(value: &Value, old: Option<&Value>, schema: &Node, path: &str, causes: &mut Vec<Cause>) {
+    if value.is_null() || !schema.has_rules() {
+        return;
+    }
+    if let Some(rules) = schema.rules.as_ref().filter(|_| old != Some(value)) {
+        for broken in rules.broken(value, old) {
+            let field = match (path, broken.path.as_str()) {
+                ("", "") => "<nil>".to_owned(),
+                (path, "") => path.to_owned(),
+                ("", below) => below.to_owned(),
+                (path, below) => format!("{path}.{below}"),
+            };
+            causes.push(cause(field, value, broken.reason.as_deref(), &broken.message));
+        }
+    }
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                if let Some(below) = schema.field(name) {
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    broken(value, correlate::entry(old, name), below, &path, causes);
+                }
+            }
+        }
+        Value::Array(list) => {
+            let Some(items) = &schema.items else { return };
+            for (at, item) in list.iter().enumerate() {
+                broken(item, correlate::item(old, schema, item), items, &format!("{path}[{at}]"), causes);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn cause(field: String, value: &Value, reason: Option<&str>, message: &str) -> Cause {
+    let scalar = !matches!(value, Value::Object(_) | Value::Array(_));
+    match reason {
+        Some("FieldValueForbidden") => Cause::forbidden(field, message),
+        Some("FieldValueRequired") => Cause::required(field, message),
+        Some("FieldValueDuplicate") => {
+            let message = format!("Duplicate value: {}", shown(value));
+            Cause { reason: "FieldValueDuplicate", message, field }
+        }
+        _ if scalar => Cause::invalid_raw(field, &shown(value), message),
+        _ => {
+            let message = format!("Invalid value: {message}");
+            Cause { reason: "FieldValueInvalid", message, field }
+        }
+    }
+}

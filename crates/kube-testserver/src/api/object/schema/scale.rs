@@ -1,0 +1,54 @@
+//! What `scale` reads and writes in a custom resource.
+
+use serde_json::Value;
+
+use super::go_values::shown;
+use crate::{registry::kinds::Scale, wire::status::Cause};
+
+/// What is wrong with the fields that `scale` shows.
+pub(super) fn problems(object: &Value, scale: &Scale, causes: &mut Vec<Cause>) {
+    for path in [&scale.spec_replicas, &scale.status_replicas] {
+        let Some(found) = value_at(object, path) else { continue };
+        match found.as_i64() {
+            None => {
+                let kind = go_type(found);
+                let rule = format!("{path} accessor error: {} is of the type {kind}, expected int64", plain(found));
+                causes.push(Cause::invalid_raw(path, "0", &rule));
+            }
+            Some(number) if number < 0 => {
+                causes.push(Cause::invalid_raw(path, &number.to_string(), "should be a non-negative integer"));
+            }
+            Some(number) if number > i64::from(i32::MAX) => {
+                let rule = format!("should be less than or equal to {}", i32::MAX);
+                causes.push(Cause::invalid_raw(path, &number.to_string(), &rule));
+            }
+            Some(_) => {}
+        }
+    }
+    let selector = scale.label_selector.as_ref().and_then(|path| Some((path, value_at(object, path)?)));
+    if let Some((path, found)) = selector.filter(|(_, found)| !found.is_string()) {
+        let kind = go_type(found);
+        let rule = format!("{path} accessor error: {} is of the type {kind}, expected string", plain(found));
+        causes.push(Cause::invalid(path, "", &rule));
+    }
+}
+
+fn value_at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+    path.trim_start_matches('.').split('.').try_fold(object, |value, field| value.get(field))
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| shown(value), str::to_owned)
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}

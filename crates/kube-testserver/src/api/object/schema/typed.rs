@@ -1,0 +1,183 @@
+//! What server-side apply requires of an object: every field is declared, and every value has its type.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::registry::structural::{
+    builtin,
+    node::{Additional, ListType, Node, Type},
+};
+
+/// What keeps an object from being applied, by path.
+pub(crate) fn errors(object: &Value, schema: &Node) -> Vec<String> {
+    let mut errors = Errors { found: Vec::new(), repeats: true };
+    walk(object, schema, true, "", &mut errors);
+    errors.found
+}
+
+/// Whether all values have their types. Items of a list may be there twice.
+pub(crate) fn is_typed(object: &Value, schema: &Node) -> bool {
+    let mut errors = Errors { found: Vec::new(), repeats: false };
+    walk(object, schema, true, "", &mut errors);
+    errors.found.is_empty()
+}
+
+struct Errors {
+    found: Vec<String>,
+    /// Whether an item that is there twice is an error.
+    repeats: bool,
+}
+
+fn walk(value: &Value, schema: &Node, resource: bool, path: &str, errors: &mut Errors) {
+    if value.is_null() {
+        return;
+    }
+    let mut refuse = |rule: String| errors.found.push(format!("{path}: {rule}"));
+    let go = || format!("&value.valueUnstructured{{Value:{}}}", go_syntax(value));
+    match schema.types.as_slice() {
+        [Type::Integer | Type::Number] if !value.is_number() => {
+            return refuse(format!("expected numeric (int or float), got {}", go_type(value)));
+        }
+        [Type::String] if !value.is_string() => return refuse(format!("expected string, got {}", go())),
+        [Type::Boolean] if !value.is_boolean() => return refuse(format!("expected boolean, got {}", go())),
+        [Type::Object] if !value.is_object() => return refuse(format!("expected map, got {}", go())),
+        [Type::Array] if !value.is_array() => return refuse(format!("expected list, got {}", go())),
+        [Type::Integer, Type::String] if value.is_object() || value.is_array() => {
+            return refuse(format!("expected any scalar, got {}", go()));
+        }
+        _ => {}
+    }
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                let path = format!("{path}.{name}");
+                if resource && name == "metadata" {
+                    walk(value, builtin::object_meta(), false, &path, errors);
+                } else if let Some(below) = schema.field(name) {
+                    walk(value, below, below.embedded, &path, errors);
+                } else if !(schema.preserves
+                    || matches!(schema.additional, Additional::Any)
+                    || resource && matches!(name.as_str(), "apiVersion" | "kind"))
+                {
+                    errors.found.push(format!("{path}: field not declared in schema"));
+                }
+            }
+        }
+        Value::Array(list) => walk_list(list, schema, path, errors),
+        _ => {}
+    }
+}
+
+fn walk_list(list: &[Value], schema: &Node, path: &str, errors: &mut Errors) {
+    let Some(items) = schema.items.as_deref() else { return };
+    let mut seen = HashSet::new();
+    for (at, item) in list.iter().enumerate() {
+        let step = match &schema.list_type {
+            ListType::Atomic => format!("[{at}]"),
+            ListType::Set => format!("[={item}]"),
+            ListType::Map(keys) => match step_of(item, keys, items) {
+                Ok(step) => step,
+                Err(key) => {
+                    errors.found.push(format!(
+                        "{path}: element {at}: associative list with keys has an element that omits key field {key:?} \
+                         (and doesn't have default value)"
+                    ));
+                    continue;
+                }
+            },
+        };
+        if !seen.insert(step.clone()) && errors.repeats {
+            errors.found.push(format!("{path}: duplicate entries for key {step}"));
+        }
+        walk(item, items, items.embedded, &format!("{path}{step}"), errors);
+    }
+}
+
+/// `[name="a",port=1]`, or the key that is missing.
+fn step_of<'a>(item: &Value, keys: &'a [String], items: &Node) -> Result<String, &'a str> {
+    let mut parts = Vec::with_capacity(keys.len());
+    let mut sorted: Vec<&String> = keys.iter().collect();
+    sorted.sort();
+    for key in sorted {
+        let default = || items.properties.get(key).and_then(|field| field.default.as_ref());
+        let value = item.get(key).or_else(default).ok_or(key.as_str())?;
+        parts.push(format!("{key}={value}"));
+    }
+    Ok(format!("[{}]", parts.join(",")))
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+/// A value in the syntax of Go, `%#v`.
+fn go_syntax(value: &Value) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::Array(list) => {
+            let items: Vec<String> = list.iter().map(go_syntax).collect();
+            format!("[]interface {{}}{{{}}}", items.join(", "))
+        }
+        Value::Object(map) => {
+            let fields: Vec<String> =
+                map.iter().map(|(name, value)| format!("{name:?}:{}", go_syntax(value))).collect();
+            format!("map[string]interface {{}}{{{}}}", fields.join(", "))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_applied_is_named() {
+        let schema = Node::parse(&json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+            "size": {"type": "integer"}, "text": {"type": "string"},
+            "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+            "ports": {
+                "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+                "items": {"type": "object", "properties": {"name": {"type": "string"}}},
+            },
+            "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+        }}}}));
+        for (spec, expected) in [
+            (
+                json!({"size": 1, "text": null, "free": {"a": {"b": 1}}, "tags": ["a"], "ports": [{"name": "a"}]}),
+                vec![],
+            ),
+            (json!({"size": "x"}), vec![".spec.size: expected numeric (int or float), got string"]),
+            (json!({"text": 1}), vec![".spec.text: expected string, got &value.valueUnstructured{Value:1}"]),
+            (json!({"other": {"deep": 1}}), vec![".spec.other: field not declared in schema"]),
+            (json!({"tags": ["a", "a"]}), vec![".spec.tags: duplicate entries for key [=\"a\"]"]),
+            (
+                json!({"ports": [{"name": "a"}, {"name": "a"}]}),
+                vec![".spec.ports: duplicate entries for key [name=\"a\"]"],
+            ),
+            (
+                json!({"ports": [{}]}),
+                vec![
+                    ".spec.ports: element 0: associative list with keys has an element that omits key field \"name\" \
+                     (and doesn't have default value)",
+                ],
+            ),
+        ] {
+            let object = json!({"apiVersion": "a/v1", "kind": "A", "metadata": {"name": "a"}, "spec": spec});
+            assert_eq!(errors(&object, &schema), expected, "{object}");
+        }
+        let object = json!({"metadata": {"nam": "a"}});
+        assert_eq!(errors(&object, &schema), [".metadata.nam: field not declared in schema"]);
+    }
+}

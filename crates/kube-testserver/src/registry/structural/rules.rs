@@ -1,0 +1,74 @@
+//! The CEL rules of one node, compiled once.
+
+use std::fmt;
+
+use kube_cel::{CompiledSchema, compile_schema};
+use serde_json::Value;
+
+/// The rules (`x-kubernetes-validations`) on one value.
+pub(crate) struct Rules {
+    /// The node's rules, with the types of all that is below it and without the rules there.
+    compiled: CompiledSchema,
+    texts: Vec<String>,
+}
+
+/// A rule that a value breaks.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// The path below the node that the rule names.
+    pub(crate) path: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) message: String,
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Rules").field(&self.texts).finish()
+    }
+}
+
+impl Rules {
+    /// Reads and compiles the rules of a node, if it has some.
+    pub(crate) fn parse(schema: &Value) -> Option<Self> {
+        let declared = schema["x-kubernetes-validations"].as_array().filter(|rules| !rules.is_empty())?;
+        let mut compiled = compile_schema(schema);
+        let below = compiled.properties.values_mut().chain(compiled.items.as_deref_mut());
+        below.chain(compiled.additional_properties.as_deref_mut()).for_each(without_rules);
+        for branches in [&mut compiled.all_of, &mut compiled.one_of, &mut compiled.any_of] {
+            branches.clear();
+        }
+        let texts = declared.iter().filter_map(|rule| Some(rule["rule"].as_str()?.to_owned())).collect();
+        Some(Self { compiled, texts })
+    }
+
+    /// What is wrong with the rules themselves: the place of each, and why it does not compile.
+    pub(crate) fn problems(&self) -> Vec<(usize, String)> {
+        let results = self.compiled.validations.iter().enumerate();
+        results.filter_map(|(at, result)| Some((at, result.as_ref().err()?.to_string()))).collect()
+    }
+
+    /// The text of the rule at this place.
+    pub(crate) fn text(&self, at: usize) -> &str {
+        self.texts.get(at).map_or("", String::as_str)
+    }
+
+    /// The rules that a value breaks. `old` is what it was, where there is such a value.
+    pub(crate) fn broken(&self, value: &Value, old: Option<&Value>) -> Vec<Broken> {
+        let Err(errors) = kube_cel::validate_compiled(&self.compiled, value, old) else { return Vec::new() };
+        errors
+            .into_vec()
+            .into_iter()
+            .map(|error| Broken {
+                path: error.field_path.trim_start_matches('.').to_owned(),
+                reason: error.reason.clone(),
+                message: error.message.trim().to_owned(),
+            })
+            .collect()
+    }
+}
+
+fn without_rules(schema: &mut CompiledSchema) {
+    schema.validations.clear();
+    let below = schema.properties.values_mut().chain(schema.items.as_deref_mut());
+    below.chain(schema.additional_properties.as_deref_mut()).for_each(without_rules);
+}
