@@ -13,7 +13,7 @@ use crate::auth::{self, Stamp};
 use crate::client::{Settings, Transport};
 use crate::config::{ClusterConfig, ClusterIdentity, Credentials, Loaded, load};
 use crate::error::Failure;
-use crate::probe::{self, Verified};
+use crate::probe::{self, Evidence, Verified};
 use crate::work::{Admission, BlockingWorker, Deadline, Record};
 
 /// After a plugin ran it is left alone for so long, whatever refuses its tokens.
@@ -60,7 +60,14 @@ pub(crate) trait Connector: Send + Sync + 'static {
     async fn open(&self, opening: Opening) -> Result<Established, Failure>;
 
     /// Probes a transport.
-    async fn probe(&self, transport: &Transport, address: &ClusterIdentity) -> Result<Verified, Failure>;
+    ///
+    /// One that reaches another cluster than `expected` is answered as such, whatever else is wrong with that one.
+    async fn probe(
+        &self,
+        transport: &Transport,
+        address: &ClusterIdentity,
+        expected: &Evidence,
+    ) -> Result<Verified, Failure>;
 }
 
 /// The real one.
@@ -105,8 +112,13 @@ impl Connector for KubeConnector {
         Ok(Established { transport, verified, address, expiry, renewal_pause, files, stamp })
     }
 
-    async fn probe(&self, transport: &Transport, address: &ClusterIdentity) -> Result<Verified, Failure> {
-        probe::probe(transport, address, self.request_deadline).await
+    async fn probe(
+        &self,
+        transport: &Transport,
+        address: &ClusterIdentity,
+        expected: &Evidence,
+    ) -> Result<Verified, Failure> {
+        probe::probe(transport, address, expected, self.request_deadline).await
     }
 }
 

@@ -23,7 +23,7 @@ use super::snapshot::ClusterSnapshot;
 use crate::auth::FileWatcher;
 use crate::client::{CredentialRequests, Settings, Switch};
 use crate::config::{ClusterConfig, read_kubeconfig};
-use crate::error::{ConnectError, Failure};
+use crate::error::{ConnectError, ConnectErrorKind, Failure};
 
 /// How often the fleet looks whether the wall clock jumped.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
@@ -250,7 +250,11 @@ impl Fleet {
         let deadline = self.inner.context.deadline.saturating_mul(2);
         match clock::timeout(deadline, member.ask(what)).await {
             None => Err(served.err().unwrap_or_else(|| failed(Failure::NoRuntime))),
-            Some(Err(_elapsed)) => Err(failed(Failure::DeadlinePassed { deadline })),
+            // Why the last attempt failed says more than that time passed.
+            Some(Err(_elapsed)) => match member.published().serving() {
+                Err(error) if error.kind() != ConnectErrorKind::Connecting => Err(error),
+                _ => Err(failed(Failure::DeadlinePassed { deadline })),
+            },
             Some(Ok(answer)) => answer?.ok_or_else(|| failed(Failure::Unauthorized)),
         }
     }

@@ -29,6 +29,12 @@ impl Evidence {
         self.uid.as_ref().or(self.address.as_ref())
     }
 
+    /// All that is known of one cluster: what `newer` does not say stays known. So a UID that may no longer be read still
+    /// tells a replaced cluster apart once it may be read again.
+    pub(crate) fn merged(self, newer: Self) -> Self {
+        Self { uid: newer.uid.or(self.uid), address: newer.address.or(self.address) }
+    }
+
     /// Whether both are known to be of one cluster. The UID decides where both have one: a cluster keeps it when its
     /// address changes. Else the address decides, so that a UID that may no longer be read replaces nothing.
     pub(crate) fn same(&self, other: &Self) -> bool {
@@ -50,6 +56,17 @@ mod tests {
 
     fn address(host: &str) -> ClusterIdentity {
         ClusterIdentity::by_address(&format!("https://{host}").parse().unwrap(), None)
+    }
+
+    #[test]
+    fn what_is_not_said_again_stays_known() {
+        let east = Evidence::new(Some(uid("e")), address("a"));
+        assert_eq!(east.clone().merged(Evidence::new(None, address("a"))), east);
+        assert_eq!(Evidence::new(None, address("a")).merged(east.clone()), east);
+        assert_eq!(
+            east.merged(Evidence::new(Some(uid("e")), address("b"))),
+            Evidence::new(Some(uid("e")), address("b"))
+        );
     }
 
     #[test]

@@ -60,12 +60,17 @@ pub(crate) async fn prove(
 pub(crate) async fn probe(
     transport: &Transport,
     address: &ClusterIdentity,
+    expected: &Evidence,
     deadline: Duration,
 ) -> Result<Verified, Failure> {
     let began = Instant::now();
     // First, so that no other answer of a replaced cluster counts for the old one.
     let evidence = evidence(transport, address, deadline).await?;
     let latency = began.elapsed();
+    if !evidence.same(expected) {
+        // Another cluster, ready or not, and whatever it makes of the credentials.
+        return Ok(Verified { evidence, user: None, version: None, latency });
+    }
     ask(transport, Question::Ready, deadline).await?;
     let user = user(transport, deadline).await?;
     Ok(Verified { evidence, user, version: None, latency })

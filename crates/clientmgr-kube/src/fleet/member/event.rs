@@ -21,6 +21,9 @@ pub(crate) struct Now {
 pub(crate) trait SameCluster: Clone {
     /// Whether both are known to be of one cluster.
     fn same(&self, other: &Self) -> bool;
+
+    /// All that is known of one cluster: what `newer` does not say stays known.
+    fn merged(self, newer: Self) -> Self;
 }
 
 /// What the machine needs to know of a failure; `I` is a cluster's identity.

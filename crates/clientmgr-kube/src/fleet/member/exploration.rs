@@ -18,6 +18,10 @@ impl SameCluster for Id {
     fn same(&self, other: &Self) -> bool {
         self == other
     }
+
+    fn merged(self, newer: Self) -> Self {
+        newer
+    }
 }
 
 impl Fault<Id> for Class {

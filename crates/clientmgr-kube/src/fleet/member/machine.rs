@@ -69,6 +69,11 @@ pub(crate) struct Machine<I, E> {
     probe_at: Option<Duration>,
     /// Whether the pending probe repeats a failure on a fresh connection.
     probe_is_fresh: bool,
+    /// Whether a connection broke while the probe was under way.
+    broke_during_probe: bool,
+    /// When a connection broke last, and how many probes in a row breaks have called for.
+    broke_at: Option<Duration>,
+    breaks: u32,
     backoff: Backoff,
     expiry: Option<Expiry>,
     /// Whether loading credentials anew can bring others, and how long to leave between two loads.
@@ -97,6 +102,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             probe_began: None,
             probe_at: None,
             probe_is_fresh: false,
+            broke_during_probe: false,
+            broke_at: None,
+            breaks: 0,
             backoff: Backoff::default(),
             expiry: None,
             renewal_pause: None,

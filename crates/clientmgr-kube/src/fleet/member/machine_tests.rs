@@ -140,9 +140,12 @@ fn a_broken_connection_is_probed_at_once_and_many_are_probed_once() {
     assert_eq!(script.tell(Event::Broken { generation: 1 }), []);
     script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
     assert_eq!(script.tell(Event::Broken { generation: 1 }), [], "not twice within the spacing");
-    let (slept, effects) = script.wake();
-    assert_eq!(slept, Timing::default().probe_spacing);
-    assert_eq!(effects, [Effect::Probe { probe: 2, fresh: false }]);
+    let spacing = Timing::default().probe_spacing;
+    assert_eq!(
+        script.wake(),
+        (spacing * 2, vec![Effect::Probe { probe: 2, fresh: false }]),
+        "it broke during the first"
+    );
     assert_eq!(script.tell(Event::Broken { generation: 7 }), [], "not of this transport");
 }
 
@@ -301,4 +304,42 @@ fn a_removed_cluster_fences_its_handle_and_answers_all() {
 fn a_jump_of_the_clock_probes_at_once() {
     let mut script = Script::connected();
     assert_eq!(script.tell(Event::ClockJumped), [Effect::Probe { probe: 1, fresh: false }]);
+}
+
+#[test]
+fn a_server_that_closes_every_connection_is_not_probed_without_end() {
+    let mut script = Script::connected();
+    let began = script.now.mono;
+    for probe in 1..=20 {
+        script.tell(Event::Broken { generation: 1 });
+        if probe > 1 {
+            script.wake();
+        }
+        script.tell(Event::Probed { probe, identity: Some(Id(1)) });
+    }
+    assert!(script.now.mono - began > Timing::default().probe_interval * 4, "{:?}", script.now.mono - began);
+}
+
+#[test]
+fn the_same_credentials_again_do_not_make_the_next_renewal_due_at_once() {
+    let mut script = Script::new();
+    let expiry = Some(Expiry::new(Duration::from_secs(0), Duration::from_secs(1_100)));
+    let effects = script.tell(Event::Opened { attempt: 1, opened: Opened { expiry, ..opened(1) } });
+    assert!(!effects.contains(&Effect::Open { attempt: 2 }), "90 % of their life are over");
+    script.tell(Event::Asked { request: 1, what: Request::Connected });
+    let mut renewals = 0;
+    while script.now.wall < Duration::from_secs(1_100) {
+        let (_, effects) = script.wake();
+        for effect in effects {
+            match effect {
+                Effect::Open { attempt } => {
+                    renewals += 1;
+                    script.tell(Event::Opened { attempt, opened: Opened { expiry, ..opened(1) } });
+                }
+                Effect::Probe { probe, .. } => drop(script.tell(Event::Probed { probe, identity: Some(Id(1)) })),
+                _ => {}
+            }
+        }
+    }
+    assert!((1..20).contains(&renewals), "{renewals} renewals of the same credentials");
 }

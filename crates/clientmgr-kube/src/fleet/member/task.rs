@@ -29,6 +29,10 @@ impl SameCluster for Evidence {
     fn same(&self, other: &Self) -> bool {
         Self::same(self, other)
     }
+
+    fn merged(self, newer: Self) -> Self {
+        Self::merged(self, newer)
+    }
 }
 
 impl Fault<Evidence> for ConnectError {
@@ -75,6 +79,8 @@ pub(crate) struct Task {
     next_request: u64,
     /// What the last probe said.
     verified: Option<Verified>,
+    /// Whether it ended in order.
+    is_finished: bool,
 }
 
 /// What woke the task.
@@ -112,6 +118,7 @@ impl Task {
             requests: HashMap::new(),
             next_request: 0,
             verified: None,
+            is_finished: false,
         }
     }
 
@@ -280,8 +287,9 @@ impl Task {
         let transport = if fresh { current.transport.fresh() } else { current.transport.clone() };
         self.fresh = fresh.then(|| transport.clone());
         let address = current.address.clone();
+        let Some(expected) = self.machine.link().map(|link| link.identity.clone()) else { return };
         let context = Arc::clone(&self.context);
-        let probing = async move { context.connector.probe(&transport, &address).await };
+        let probing = async move { context.connector.probe(&transport, &address, &expected).await };
         self.probing = Some((probe, probing.boxed()));
     }
 
@@ -380,6 +388,7 @@ impl Task {
 
     /// Answers what is still asked, and closes what is open.
     fn finish(&mut self, failure: Failure) {
+        self.is_finished = true;
         let error = ConnectError::new(self.key.clone(), failure.clone());
         for (_, reply) in self.requests.drain() {
             let _ = reply.send(Err(error.clone()));
@@ -396,7 +405,7 @@ impl Task {
 impl Drop for Task {
     /// A task that ends with its runtime serves nothing any more.
     fn drop(&mut self) {
-        if self.current.is_some() {
+        if !self.is_finished {
             self.published.end(Failure::NoRuntime, &self.context.events);
         }
     }

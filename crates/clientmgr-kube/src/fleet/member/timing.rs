@@ -47,6 +47,7 @@ impl Timing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Expiry {
     renew_at: Duration,
+    ends: Duration,
     jitter_room: Duration,
 }
 
@@ -54,12 +55,20 @@ impl Expiry {
     /// Credentials that are good from `begins` to `ends`: renewed at 80 % of their life.
     pub(crate) fn new(begins: Duration, ends: Duration) -> Self {
         let life = ends.saturating_sub(begins);
-        Self { renew_at: begins.min(ends) + life * 4 / 5, jitter_room: life / 20 }
+        Self { renew_at: begins.min(ends) + life * 4 / 5, ends, jitter_room: life / 20 }
     }
 
     /// A little earlier, so that clusters whose credentials were issued together are not renewed together.
     pub(super) fn with_jitter(self, jitter: u32) -> Self {
         Self { renew_at: self.renew_at.saturating_sub(self.jitter_room * jitter / 1_000), ..self }
+    }
+
+    /// The expiry of credentials that were loaded just now. A load may bring the same ones again, long past 80 % of their
+    /// life: the next one waits for a part of what is left, and at least for `pause`; once they ended, for `retry`.
+    pub(super) fn loaded(self, now: Now, pause: Duration, retry: Duration) -> Self {
+        let left = self.ends.saturating_sub(now.wall);
+        let delay = if left.is_zero() { retry } else { (left / 5).max(Duration::from_secs(1)) };
+        self.postponed(now, delay.max(pause))
     }
 
     /// The same, due no earlier than `delay` from now.
@@ -110,6 +119,17 @@ mod tests {
     fn a_renewal_that_failed_is_not_due_at_once() {
         let expiry = Expiry::new(secs(0), secs(1_000)).postponed(at(900), secs(10));
         assert!(!expiry.is_due(at(909)) && expiry.is_due(at(910)));
+    }
+
+    #[test]
+    fn the_same_credentials_again_are_not_due_at_once() {
+        let expiry = Expiry::new(secs(0), secs(1_000));
+        // (now, pause) → when the next load is due
+        let table = [((0, 5), 800), ((900, 5), 920), ((999, 0), 1_000), ((999, 5), 1_004), ((2_000, 5), 2_010)];
+        for ((now, pause), due) in table {
+            let expiry = expiry.loaded(at(now), secs(pause), secs(10));
+            assert!(!expiry.is_due(at(due - 1)) && expiry.is_due(at(due)), "at {now}, pause {pause}");
+        }
     }
 
     #[test]

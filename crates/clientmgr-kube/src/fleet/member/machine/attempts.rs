@@ -54,7 +54,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.attempt_at = None;
         self.backoff.reset();
         self.error = None;
-        self.expiry = opened.expiry.map(|expiry| expiry.with_jitter(now.jitter));
+        let pause = opened.renewal_pause.unwrap_or_default();
+        let retry = self.timing.renewal_retry;
+        self.expiry = opened.expiry.map(|expiry| expiry.with_jitter(now.jitter).loaded(now, pause, retry));
         self.renewal_pause = opened.renewal_pause;
         let revision = match &self.link {
             Some(link) if link.identity.same(&opened.identity) => link.revision,
@@ -67,7 +69,11 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         let generation = attempt;
         effects.push(Effect::Install { attempt });
         effects.push(Effect::Serve { revision, generation });
-        self.link = Some(Link { generation, identity: opened.identity, revision });
+        let identity = match self.link.take() {
+            Some(link) if link.identity.same(&opened.identity) => link.identity.merged(opened.identity),
+            _ => opened.identity,
+        };
+        self.link = Some(Link { generation, identity, revision });
         // The transport was just proven.
         self.health = Health::Healthy;
         self.end_probe(effects);

@@ -6,11 +6,14 @@ use crate::fleet::member::event::{Class, Effect, Fault, FenceReason, Now, Outcom
 impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(super) fn probed(&mut self, now: Now, probe: u64, identity: Option<I>, effects: &mut Vec<Effect<E>>) {
         let Some(pending) = self.probe.take_if(|pending| pending.number == probe) else { return };
-        let Some(link) = &self.link else { return };
-        if identity.is_some_and(|identity| !identity.same(&link.identity)) {
-            self.drop_link(FenceReason::Replaced, effects);
-            self.open_now(effects);
-            return;
+        let Some(link) = &mut self.link else { return };
+        if let Some(identity) = identity {
+            if !identity.same(&link.identity) {
+                self.drop_link(FenceReason::Replaced, effects);
+                self.open_now(effects);
+                return;
+            }
+            link.identity = link.identity.clone().merged(identity);
         }
         let (revision, generation) = (link.revision, link.generation);
         if self.probe_is_fresh {
@@ -22,6 +25,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.requests.answer_probes(probe, &Outcome::Served(revision), effects);
         if pending.again {
             self.begin_probe(now, false, effects);
+        } else if std::mem::take(&mut self.broke_during_probe) {
+            self.probe_after_break(now, effects);
         }
     }
 
@@ -75,14 +80,33 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
 
     /// A connection of the transport of `generation` broke.
     pub(super) fn broken(&mut self, now: Now, generation: u64, effects: &mut Vec<Effect<E>>) {
-        if self.link.as_ref().is_none_or(|link| link.generation != generation) || self.probe.is_some() {
+        if self.link.as_ref().is_none_or(|link| link.generation != generation) {
             return;
         }
-        let earliest = self.probe_began.map_or(now.mono, |began| now.mono.max(began + self.timing.probe_spacing));
-        if earliest <= now.mono {
-            self.begin_probe(now, false, effects);
+        if self.probe.is_some() {
+            // What the probe has asked so far may be the answer of the server before.
+            self.broke_during_probe = true;
         } else {
-            self.probe_at = Some(self.probe_at.map_or(earliest, |at| at.min(earliest)));
+            self.probe_after_break(now, effects);
+        }
+    }
+
+    /// Probes at once, or a little later where breaks follow each other: a server may close each connection after its
+    /// answer, and every probe would bring the next.
+    fn probe_after_break(&mut self, now: Now, effects: &mut Vec<Effect<E>>) {
+        if self.broke_at.is_none_or(|at| now.mono >= at + self.timing.probe_interval) {
+            self.breaks = 0;
+        }
+        self.broke_at = Some(now.mono);
+        let spacing =
+            self.timing.probe_spacing.saturating_mul(1 << self.breaks.min(10)).min(self.timing.probe_interval);
+        let earliest = self.probe_began.map_or(now.mono, |began| now.mono.max(began + spacing));
+        if earliest <= now.mono {
+            self.breaks += 1;
+            self.begin_probe(now, false, effects);
+        } else if self.probe_at.is_none_or(|at| earliest < at) {
+            self.breaks += 1;
+            self.probe_at = Some(earliest);
         }
     }
 
@@ -100,6 +124,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.probe_began = Some(now.mono);
         self.probe_at = None;
         self.probe_is_fresh = fresh;
+        self.broke_during_probe = false;
         self.probe = Some(Pending { number: self.probes, again: false });
         effects.push(Effect::Probe { probe: self.probes, fresh });
     }
