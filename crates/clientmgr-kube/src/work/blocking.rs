@@ -1,7 +1,7 @@
-//! A lane for blocking work: a thread of its own with a deadline, one piece of work at a time.
+//! Blocking work of one member: on a thread of its own with a deadline, one piece of work at a time.
 //!
 //! Not Tokio's blocking pool: work that hangs there keeps the runtime from shutting down. A thread that hangs here is
-//! abandoned, and keeps its lane, so that there is never a second one for the same cluster.
+//! abandoned, and keeps its worker, so that there is never a second one for the same cluster.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl BlockingWorker {
                 // What a panic leaves behind is dropped with the work, so nobody can see it half done.
                 catch_unwind(AssertUnwindSafe(work))
             };
-            // The lane is free before the answer is out, since the next piece of work may follow at once.
+            // The worker is free before the answer is out, since the next piece of work may follow at once.
             drop(place);
             // Nobody listens where the caller gave up.
             let _ = answer.send(result);
