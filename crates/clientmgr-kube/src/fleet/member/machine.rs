@@ -178,6 +178,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             Event::ClockJumped => {
                 if self.link.is_some() {
                     self.probe_now(now, &mut effects);
+                } else {
+                    // A backoff counts time that passed while the machine slept as none.
+                    self.open_unless_pending(&mut effects);
                 }
             }
             Event::Woke => {}
@@ -260,18 +263,15 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 self.requests.for_probe(request, self.probes + 1);
                 self.probe_now(now, effects);
             }
-            Request::Probe => {
+            Request::Reset { candidate } if self.link.is_some() => {
+                let revision = self.mint(candidate);
+                self.rename(revision, effects);
+                effects.push(Effect::Answer { request, outcome: Outcome::Served(revision) });
+            }
+            Request::Probe | Request::Reset { .. } => {
                 self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number));
                 self.open_unless_pending(effects);
             }
-            Request::Reset { candidate } => match &self.link {
-                Some(_) => {
-                    let revision = self.mint(candidate);
-                    self.rename(revision, effects);
-                    effects.push(Effect::Answer { request, outcome: Outcome::Served(revision) });
-                }
-                None => self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number)),
-            },
             Request::NewerThan { generation } => self.credentials_refused(now, request, generation, effects),
         }
     }

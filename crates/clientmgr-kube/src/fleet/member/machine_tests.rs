@@ -347,3 +347,14 @@ fn the_same_credentials_again_do_not_make_the_next_renewal_due_at_once() {
     }
     assert!((1..20).contains(&renewals), "{renewals} renewals of the same credentials");
 }
+
+#[test]
+fn a_jump_of_the_clock_and_a_reset_skip_the_backoff_of_a_cluster_without_a_connection() {
+    let reset = Event::Asked { request: 1, what: Request::Reset { candidate: revision(500) } };
+    for event in [Event::ClockJumped, reset] {
+        let mut script = Script::new();
+        assert_eq!(script.tell(event.clone()), [], "an attempt is under way");
+        script.tell(Event::OpenFailed { attempt: 1, error: Class::Config });
+        assert_eq!(script.tell(event), [Effect::Open { attempt: 2 }]);
+    }
+}
