@@ -1,0 +1,1 @@
+//! The controller of the `Cluster` resource: it connects what the resources declare, and writes their status.

@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod cluster;
+pub mod controller;
+pub mod lease;
+pub mod requeue;
+pub mod source;
+pub mod watch;

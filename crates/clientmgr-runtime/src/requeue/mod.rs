@@ -1,0 +1,1 @@
+//! Requeue: the objects that depend on a cluster are reconciled when it changes.

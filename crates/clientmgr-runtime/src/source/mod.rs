@@ -1,0 +1,1 @@
+//! Sources: where the clusters of a fleet come from, other than the `Cluster` resource.
