@@ -18,7 +18,7 @@ mod wire;
 
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 pub use self::real::{
-    any::{AnyServer, FromEnvError},
+    any::{AnyServer, AnyServerBuilder, FromEnvError},
     error::RealError,
     server::{RealServer, RealServerBuilder},
 };

@@ -1,11 +1,14 @@
 //! A server to test against, in-process or real, by the environment.
 
-use std::{ffi::OsStr, fmt};
+use std::{
+    ffi::{OsStr, OsString},
+    fmt,
+};
 
 use kube::{Client, config::Kubeconfig};
 
 use crate::{
-    access::credential::Credential,
+    access::credential::{Credential, User},
     error::{ClientError, StartError},
     real::{error::RealError, server::RealServer},
     server::handle::TestServer,
@@ -58,16 +61,51 @@ impl TestServer {
     /// If the server does not start. A variable that is set and names no usable directory is an error: the test does not
     /// fall back to the in-process server.
     pub async fn from_env() -> Result<AnyServer, FromEnvError> {
-        AnyServer::start(std::env::var_os(ASSETS).as_deref()).await
+        AnyServer::builder().start().await
+    }
+}
+
+/// The settings of an [`AnyServer`].
+#[derive(Debug)]
+#[must_use = "a builder makes a server only when it is started"]
+pub struct AnyServerBuilder {
+    assets: Option<OsString>,
+    tokens: Vec<(User, String)>,
+}
+
+impl AnyServerBuilder {
+    /// Accepts this bearer token for this user. Give it a UID too: kube-apiserver's file of tokens has one for each user.
+    pub fn token(mut self, user: impl Into<User>, token: impl Into<String>) -> Self {
+        self.tokens.push((user.into(), token.into()));
+        self
+    }
+
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// As those of [`TestServer::from_env`].
+    pub async fn start(self) -> Result<AnyServer, FromEnvError> {
+        let tokens = self.tokens.into_iter();
+        Ok(if let Some(assets) = self.assets {
+            let builder = RealServer::builder(assets);
+            let builder = tokens.fold(builder, |builder, (user, token)| builder.token(user, token));
+            AnyServer::Real(Box::new(builder.start().await?))
+        } else {
+            let builder = TestServer::builder();
+            let builder = tokens.fold(builder, |builder, (user, token)| builder.token(user, token));
+            AnyServer::InProcess(builder.start().await?)
+        })
     }
 }
 
 impl AnyServer {
-    async fn start(assets: Option<&OsStr>) -> Result<Self, FromEnvError> {
-        Ok(match assets {
-            Some(assets) => Self::Real(Box::new(RealServer::builder(assets).start().await?)),
-            None => Self::InProcess(TestServer::start_default().await?),
-        })
+    /// Returns the settings of a new server, in-process or real as [`TestServer::from_env`] decides it.
+    pub fn builder() -> AnyServerBuilder {
+        Self::builder_with(std::env::var_os(ASSETS).as_deref())
+    }
+
+    fn builder_with(assets: Option<&OsStr>) -> AnyServerBuilder {
+        AnyServerBuilder { assets: assets.map(OsStr::to_owned), tokens: Vec::new() }
     }
 
     /// Returns the in-process server, for what only it can do, or `None` on real binaries.
@@ -137,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_assets_the_server_is_in_process() -> Result<(), Box<dyn std::error::Error>> {
-        let server = AnyServer::start(None).await?;
+        let server = AnyServer::builder_with(None).start().await?;
         assert!(server.in_process().is_some());
         assert_eq!(server.client().await?.apiserver_version().await?.major, "1");
         server.shutdown().await;
@@ -147,7 +185,7 @@ mod tests {
     #[tokio::test]
     async fn a_directory_without_binaries_is_an_error_and_no_in_process_server() {
         let nothing = tempfile::tempdir().expect("a directory");
-        let error = AnyServer::start(Some(nothing.path().as_os_str())).await.err();
+        let error = AnyServer::builder_with(Some(nothing.path().as_os_str())).start().await.err();
         assert!(matches!(error, Some(FromEnvError::Real(RealError::Missing { program: "etcd", .. }))), "{error:?}");
     }
 }
