@@ -57,7 +57,7 @@ fn typos(arguments: &[OsString]) -> Result<(), Failure> {
 
 fn lychee(arguments: &[OsString]) -> Result<(), Failure> {
     let program = || Program::new("lychee", "lychee");
-    let check = program().args(["--offline", "--include-fragments", "--no-progress", "."]).args(arguments);
+    let check = program().args(["--include-fragments", "--no-progress", "."]).args(arguments);
     run(program().arg("--version"), "lychee", "cargo install lychee", check)
 }
 
