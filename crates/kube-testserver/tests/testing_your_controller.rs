@@ -47,7 +47,7 @@ async fn a_greeting_that_fails_is_tried_again() -> Result<(), Box<dyn Error>> {
 
     server.wait_for(patches.status(200)).await;
     assert_eq!(outage.hits(), 2);
-    assert!(failures.recv().await.is_some(), "the controller has told");
+    assert!(failures.recv().await.is_some(), "the controller has reported it");
     controller.abort();
     Ok(())
 }
@@ -65,7 +65,7 @@ async fn nothing_is_written_for_those_who_do_not_ask() -> Result<(), Box<dyn Err
     maps.create(&PostParams::default(), &greeter::asking("world")).await?;
     server.wait_for(Requests::any().user("greeter").name("world").status(200)).await;
 
-    // All that the controller ever asked for, whether or not it told anybody.
+    // Everything that the controller requested.
     let asked: Vec<_> = server
         .requests_matching(Requests::any().with(greeter.fingerprint()))
         .iter()
@@ -101,7 +101,7 @@ async fn one_cluster_down_is_no_reason_to_stop() -> Result<(), Box<dyn Error>> {
         tokio::spawn(greeter::run(west.client().await?, |_| {})),
     ];
 
-    east.stop().await; // its port refuses from now on; `start()` brings it back with all that was in it
+    east.stop().await; // its port refuses from now on; `start()` brings it back with its content
     let maps: Api<ConfigMap> = Api::default_namespaced(west.client().await?);
     maps.create(&PostParams::default(), &greeter::asking("world")).await?;
     west.wait_for(Requests::any().verb("patch").status(200)).await;
