@@ -65,94 +65,77 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in a directory of the workspace")
 }
 
-/// A program that runs in the root directory of the workspace.
-pub(crate) struct Program {
-    command: Command,
-    shown: String,
-}
-
 /// Returns the cargo that runs this xtask.
-pub(crate) fn cargo() -> Program {
-    Program::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), "cargo")
+pub(crate) fn cargo() -> Command {
+    program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-impl Program {
-    pub(crate) fn new(program: impl AsRef<OsStr>, shown: &str) -> Self {
-        let mut command = Command::new(program);
-        command.current_dir(root());
-        // What cargo says about xtask itself. Some build scripts watch these variables: with them a plain `cargo test`
-        // after `cargo xtask test` would rebuild much.
-        for (name, _) in std::env::vars_os() {
-            let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_PACKAGE"];
-            if name.to_str().is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))) {
-                command.env_remove(name);
-            }
-        }
-        Self { command, shown: shown.to_owned() }
-    }
-
-    pub(crate) fn args<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, arguments: I) -> Self {
-        for argument in arguments {
-            self.shown = format!("{} {}", self.shown, argument.as_ref().display());
-            self.command.arg(argument);
-        }
-        self
-    }
-
-    pub(crate) fn arg(self, argument: &str) -> Self {
-        self.args([argument])
-    }
-
-    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.shown = format!("{name}='{}' {}", value.as_ref().display(), self.shown);
-        self.command.env(name, value);
-        self
-    }
-
-    /// Appends to the flags in the variable `name`.
-    pub(crate) fn env_flags(self, name: &str, flags: &str) -> Self {
-        let before = std::env::var(name).unwrap_or_default();
-        self.env(name, format!("{before} {flags}").trim())
-    }
-
-    /// Runs the program on this terminal and waits for its end.
-    pub(crate) fn run(mut self) -> Result<(), Failure> {
-        eprintln!("\n$ {}", self.shown);
-        match self.command.status() {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(Failure::Exited { command: self.shown, status }),
-            Err(source) => Err(Failure::NotStarted { command: self.shown, source }),
+/// Returns a program that runs in the root directory of the workspace.
+pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(root());
+    // What cargo says about xtask itself. Some build scripts watch these variables: with them a plain `cargo test` after
+    // `cargo xtask test` would rebuild much.
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_PACKAGE"];
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
         }
     }
+    command
+}
 
-    /// Replaces this process by the program, where the system can, so that Ctrl-C reaches the program alone.
+/// Returns the flags in the variable `name`, and `more`.
+pub(crate) fn flags(name: &str, more: &str) -> String {
+    format!("{} {more}", std::env::var(name).unwrap_or_default()).trim().to_owned()
+}
+
+/// Runs a program on this terminal and waits for its end.
+pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    eprintln!("\n$ {}", shown(command));
+    let result = command.status();
+    ended(command, result)
+}
+
+/// Replaces this process by a program, where the system can, so that Ctrl-C reaches the program alone.
+pub(crate) fn exec(command: &mut Command) -> Result<(), Failure> {
     #[cfg(unix)]
-    pub(crate) fn exec(mut self) -> Result<(), Failure> {
-        eprintln!("\n$ {}", self.shown);
-        let source = std::os::unix::process::CommandExt::exec(&mut self.command);
-        Err(Failure::NotStarted { command: self.shown, source })
+    {
+        eprintln!("\n$ {}", shown(command));
+        let source = std::os::unix::process::CommandExt::exec(command);
+        ended(command, Err(source))
     }
-
-    /// Runs the program: this system cannot replace a process.
     #[cfg(not(unix))]
-    pub(crate) fn exec(self) -> Result<(), Failure> {
-        self.run()
-    }
+    run(command)
+}
 
-    /// Runs the program and returns its standard output.
-    pub(crate) fn output(mut self) -> Result<String, Failure> {
-        match self.command.stderr(Stdio::inherit()).output() {
-            Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-            Ok(output) => Err(Failure::Exited { command: self.shown, status: output.status }),
-            Err(source) => Err(Failure::NotStarted { command: self.shown, source }),
-        }
-    }
+/// Runs a program and returns its standard output.
+pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+    let output = command.stderr(Stdio::inherit()).output();
+    let text = output.as_ref().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    ended(command, output.map(|output| output.status)).map(|()| text)
+}
 
-    /// Returns whether the program runs and succeeds. Shows nothing of it.
-    pub(crate) fn succeeds(mut self) -> bool {
-        let command = self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
+/// Returns whether a program runs and succeeds. Shows nothing of it.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn ended(command: &Command, result: std::io::Result<ExitStatus>) -> Result<(), Failure> {
+    match result {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::Exited { command: shown(command), status }),
+        Err(source) => Err(Failure::NotStarted { command: shown(command), source }),
     }
+}
+
+fn shown(command: &Command) -> String {
+    let envs =
+        command.get_envs().filter_map(|(name, value)| Some(format!("{}='{}' ", name.display(), value?.display())));
+    let program = Path::new(command.get_program()).file_stem().unwrap_or_default();
+    let arguments = command.get_args().map(|argument| format!(" {}", argument.display()));
+    format!("{}{}{}", envs.collect::<String>(), program.display(), arguments.collect::<String>())
 }
 
 /// Fails unless the command line is empty.
@@ -165,13 +148,21 @@ pub(crate) fn no_arguments(arguments: &[OsString]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, cargo, no_arguments};
+    use super::{Failure, cargo, no_arguments, output, shown};
 
     #[test]
     fn the_exit_status_of_a_program_is_kept() {
-        let failure = cargo().args(["no-such-subcommand"]).output().unwrap_err();
+        let failure = output(cargo().arg("no-such-subcommand")).unwrap_err();
         assert!(matches!(failure, Failure::Exited { .. }));
         assert_eq!(failure.exit_code(), 101);
         assert_eq!(no_arguments(&["--fast".into()]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_command_is_shown_as_it_is_typed() {
+        assert_eq!(
+            shown(cargo().args(["doc", "--lib"]).env("RUSTDOCFLAGS", "-D x")),
+            "RUSTDOCFLAGS='-D x' cargo doc --lib"
+        );
     }
 }

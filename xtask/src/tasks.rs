@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::process::{Failure, cargo, no_arguments, root};
+use crate::process::{Failure, cargo, exec, flags, no_arguments, root, run, succeeds};
 
 /// The whole workspace, with what its tests need beyond the default features. Every task uses the same, so that they
 /// share what was built.
@@ -34,12 +34,12 @@ pub(crate) fn test(arguments: &[OsString]) -> Result<(), Failure> {
     if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS") {
         check_assets(Path::new(&assets), Path::is_file)?;
     }
-    if !cargo().args(["nextest", "--version"]).succeeds() {
-        return cargo().arg("test").args(WORKSPACE).arg("--no-fail-fast").run();
+    if !succeeds(cargo().args(["nextest", "--version"])) {
+        return run(cargo().arg("test").args(WORKSPACE).arg("--no-fail-fast"));
     }
-    let tests = cargo().args(["nextest", "run"]).args(WORKSPACE).arg("--no-fail-fast").run();
-    let conformance = cargo().arg("test").args(WORKSPACE).args(["--test", "conformance"]).run();
-    let examples = cargo().args(["test", "--doc"]).args(WORKSPACE).arg("--no-fail-fast").run();
+    let tests = run(cargo().args(["nextest", "run"]).args(WORKSPACE).arg("--no-fail-fast"));
+    let conformance = run(cargo().arg("test").args(WORKSPACE).args(["--test", "conformance"]));
+    let examples = run(cargo().args(["test", "--doc"]).args(WORKSPACE).arg("--no-fail-fast"));
     tests.and(conformance).and(examples)
 }
 
@@ -54,41 +54,39 @@ fn check_assets(assets: &Path, is_file: impl Fn(&Path) -> bool) -> Result<(), Fa
 }
 
 pub(crate) fn demo(arguments: &[OsString]) -> Result<(), Failure> {
-    cargo().args(["run", "--package", "clientmgr-kube", "--example", "demo", "--"]).args(arguments).exec()
+    exec(cargo().args(["run", "--package", "clientmgr-kube", "--example", "demo", "--"]).args(arguments))
 }
 
 pub(crate) fn bench(arguments: &[OsString]) -> Result<(), Failure> {
     for (package, bench) in BENCHES {
-        cargo().args(["bench", "--package", package, "--bench", bench, "--"]).args(arguments).run()?;
+        run(cargo().args(["bench", "--package", package, "--bench", bench, "--"]).args(arguments))?;
     }
     Ok(())
 }
 
 /// Runs the core's tests on shuttle's locks. The cfg rebuilds everything, so the build has a target directory of its own.
 pub(crate) fn shuttle(arguments: &[OsString]) -> Result<(), Failure> {
-    cargo()
-        .args(["test", "--package", "clientmgr-core", "--test", "shuttle", "--"])
-        .args(arguments)
-        .env_flags("RUSTFLAGS", "--cfg clientmgr_shuttle")
-        .env("CARGO_TARGET_DIR", root().join("target").join("shuttle"))
-        .run()
+    let test = ["test", "--package", "clientmgr-core", "--test", "shuttle", "--"];
+    let flags = flags("RUSTFLAGS", "--cfg clientmgr_shuttle");
+    let target = root().join("target").join("shuttle");
+    run(cargo().args(test).args(arguments).env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", target))
 }
 
 pub(crate) fn fmt(arguments: &[OsString]) -> Result<(), Failure> {
     no_arguments(arguments)?;
-    cargo().args(["fmt", "--all", "--check"]).run()
+    run(cargo().args(["fmt", "--all", "--check"]))
 }
 
 pub(crate) fn clippy(arguments: &[OsString]) -> Result<(), Failure> {
     no_arguments(arguments)?;
-    cargo().arg("clippy").args(WORKSPACE).args(["--all-targets", "--", "--deny", "warnings"]).run()
+    run(cargo().arg("clippy").args(WORKSPACE).args(["--all-targets", "--", "--deny", "warnings"]))
 }
 
 /// Documents the examples too: they bring the version of Kubernetes, which the libraries leave to their users.
 pub(crate) fn doc(arguments: &[OsString]) -> Result<(), Failure> {
     no_arguments(arguments)?;
-    let doc = cargo().arg("doc").args(WORKSPACE).args(["--no-deps", "--lib", "--bins", "--examples"]);
-    doc.env_flags("RUSTDOCFLAGS", "--deny warnings").run()
+    let flags = flags("RUSTDOCFLAGS", "--deny warnings");
+    run(cargo().arg("doc").args(WORKSPACE).args(["--no-deps", "--lib", "--examples"]).env("RUSTDOCFLAGS", flags))
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The standard tools that CI runs, with our arguments. None is part of a usual Rust, and none is installed unasked.
+//! The standard tools that CI runs, with our arguments. None is part of a usual Rust, and none is installed for you.
 
 use std::ffi::OsString;
+use std::process::Command;
 
-use crate::process::{Failure, Program, Task, cargo, root};
+use crate::process::{Failure, Task, cargo, program, root, run, succeeds};
 
 pub(crate) const TASKS: &[Task] = &[
     Task { name: "hack", about: "cargo-hack: every feature alone, none and all", run: hack },
@@ -17,56 +18,51 @@ pub(crate) const TASKS: &[Task] = &[
 /// Checks the libraries with every set of features. The libraries name no version of Kubernetes, so the environment does;
 /// k8s-openapi is rebuilt when it changes, so the build has a target directory of its own.
 fn hack(arguments: &[OsString]) -> Result<(), Failure> {
-    let installed = cargo().args(["hack", "--version"]);
-    let clippy = |program: Program| {
-        let program = program.env("CARGO_TARGET_DIR", root().join("target").join("hack"));
+    installed(cargo().args(["hack", "--version"]), "cargo-hack", "cargo install cargo-hack")?;
+    let clippy = |command: &mut Command| {
         let version = std::env::var_os("K8S_OPENAPI_ENABLED_VERSION").unwrap_or_else(|| "1.37".into());
-        program.env("K8S_OPENAPI_ENABLED_VERSION", version).args(["--", "--deny", "warnings"])
+        command.env("K8S_OPENAPI_ENABLED_VERSION", version).env("CARGO_TARGET_DIR", root().join("target").join("hack"));
+        run(command.args(["--", "--deny", "warnings"]))
     };
     // kube refuses oauth and oidc without TLS, and OpenSSL needs the headers of a system library.
-    let mut excluded = "oauth,oidc".to_owned();
-    if !Program::new("pkg-config", "pkg-config").args(["--exists", "openssl"]).succeeds() {
-        excluded.push_str(",openssl-tls");
-    }
-    let each = cargo().args(["hack", "clippy", "--workspace", "--ignore-private", "--lib", "--each-feature"]);
-    let each = each.args(["--exclude-features", &excluded]).args(arguments);
-    run(installed, "cargo-hack", "cargo install cargo-hack", clippy(each))?;
-    clippy(cargo().args(["clippy", "--package", "clientmgr-kube", "--lib", "--features", "oauth,oidc"])).run()
+    let openssl = succeeds(program("pkg-config").args(["--exists", "openssl"]));
+    let excluded = if openssl { "oauth,oidc" } else { "oauth,oidc,openssl-tls" };
+    let each = ["hack", "clippy", "--workspace", "--ignore-private", "--lib", "--each-feature", "--exclude-features"];
+    clippy(cargo().args(each).arg(excluded).args(arguments))?;
+    clippy(cargo().args(["clippy", "--package", "clientmgr-kube", "--lib", "--features", "oauth,oidc"]))
 }
 
 fn deny(arguments: &[OsString]) -> Result<(), Failure> {
-    let check = cargo().args(["deny", "--workspace", "check"]).args(arguments);
-    run(cargo().args(["deny", "--version"]), "cargo-deny", "cargo install cargo-deny", check)
+    installed(cargo().args(["deny", "--version"]), "cargo-deny", "cargo install cargo-deny")?;
+    run(cargo().args(["deny", "--workspace", "check"]).args(arguments))
 }
 
 fn shear(arguments: &[OsString]) -> Result<(), Failure> {
-    let check = cargo().arg("shear").args(arguments);
-    run(cargo().args(["shear", "--version"]), "cargo-shear", "cargo install cargo-shear", check)
+    installed(cargo().args(["shear", "--version"]), "cargo-shear", "cargo install cargo-shear")?;
+    run(cargo().arg("shear").args(arguments))
 }
 
 fn semver(arguments: &[OsString]) -> Result<(), Failure> {
-    let check = cargo().args(["semver-checks", "--workspace", "--baseline-rev", "origin/main"]).args(arguments);
-    let installed = cargo().args(["semver-checks", "--version"]);
-    run(installed, "cargo-semver-checks", "cargo install cargo-semver-checks", check)
+    let version = ["semver-checks", "--version"];
+    installed(cargo().args(version), "cargo-semver-checks", "cargo install cargo-semver-checks")?;
+    run(cargo().args(["semver-checks", "--workspace", "--baseline-rev", "origin/main"]).args(arguments))
 }
 
 fn typos(arguments: &[OsString]) -> Result<(), Failure> {
-    let program = || Program::new("typos", "typos");
-    run(program().arg("--version"), "typos", "cargo install typos-cli", program().args(arguments))
+    installed(program("typos").arg("--version"), "typos", "cargo install typos-cli")?;
+    run(program("typos").args(arguments))
 }
 
 fn lychee(arguments: &[OsString]) -> Result<(), Failure> {
-    let program = || Program::new("lychee", "lychee");
-    let check = program().args(["--include-fragments", "--no-progress", "."]).args(arguments);
-    run(program().arg("--version"), "lychee", "cargo install lychee", check)
+    installed(program("lychee").arg("--version"), "lychee", "cargo install lychee")?;
+    run(program("lychee").args(["--include-fragments", "--no-progress", "."]).args(arguments))
 }
 
 fn taplo(arguments: &[OsString]) -> Result<(), Failure> {
-    let program = || Program::new("taplo", "taplo");
-    let check = program().args(["fmt", "--check"]).args(arguments);
-    run(program().arg("--version"), "taplo", "cargo install taplo-cli", check)
+    installed(program("taplo").arg("--version"), "taplo", "cargo install taplo-cli")?;
+    run(program("taplo").args(["fmt", "--check"]).args(arguments))
 }
 
-fn run(installed: Program, tool: &'static str, install: &'static str, check: Program) -> Result<(), Failure> {
-    if installed.succeeds() { check.run() } else { Err(Failure::Missing { tool, install }) }
+fn installed(version: &mut Command, tool: &'static str, install: &'static str) -> Result<(), Failure> {
+    if succeeds(version) { Ok(()) } else { Err(Failure::Missing { tool, install }) }
 }

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::{fs, io};
 
-use crate::process::{Failure, cargo, no_arguments, root};
+use crate::process::{Failure, cargo, no_arguments, output, root};
 
 use self::source::{Source, Violation};
 
@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
     read_into(&mut texts, root(), "").map_err(|error| Failure::Usage(format!("cannot read the sources: {error}")))?;
     let mut violations = check(&texts, &root().to_string_lossy());
     for package in dependencies::CRATES {
-        let tree = cargo().args(dependencies::tree_arguments(package)).output()?;
+        let tree = output(cargo().args(dependencies::tree_arguments(package)))?;
         violations.extend(dependencies::check(package, &tree));
     }
     violations.sort();

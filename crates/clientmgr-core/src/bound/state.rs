@@ -32,8 +32,8 @@ pub trait BoundState: Send + Sync + 'static {
 
     /// Completes when the teardown is over: the state will not use its client again. By default at once.
     ///
-    /// [`BoundStates`] awaits it after the teardown, before it builds the next state of the same object and cluster. That
-    /// build waits as long as this takes. Once it has completed, it completes at once in every later call.
+    /// [`BoundStates`](crate::BoundStates) awaits it after the teardown, before it builds the next state of the same object
+    /// and cluster. That build waits as long as this takes. After it has completed, later calls complete at once.
     ///
     /// # Cancel safety
     ///
