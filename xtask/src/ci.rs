@@ -1,122 +1,70 @@
-//! `cargo xtask ci`: what CI checks, one step after the other, with a table at the end.
+//! `cargo xtask ci`: every check of CI, one after the other, with a table at the end.
 //!
-//! Every step runs, whatever became of the one before, so that one run tells all there is to mend. What a step does
-//! lives in its own module.
+//! A step runs whatever became of the one before, so that one run shows all that is wrong.
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
-use crate::process::{Failure, takes_no_arguments};
-use crate::{external, features, lint, test, tidy, toolchains};
+use crate::process::{Failure, Task, no_arguments};
+use crate::{tasks, tidy, tools};
 
-struct Step {
-    name: &'static str,
-    run: fn(&[OsString]) -> Result<(), Failure>,
-    tools: Tools,
-}
-
-/// What a step runs with.
-#[derive(Clone, Copy)]
-enum Tools {
-    /// Those of a usual Rust: when one is missing, the step failed.
-    Usual,
-    /// One that not every machine has: when it is missing, the step is left out, and the table says so. CI has it.
-    Extra,
-}
-
-/// The cheap ones first. Neighbours share what they build: clippy's metadata of the dependencies serves doc, and the
-/// single features come late because each of them builds a few dependencies anew.
-const STEPS: &[Step] = &[
-    Step { name: "fmt", run: lint::fmt, tools: Tools::Usual },
-    Step { name: "tidy", run: tidy::run, tools: Tools::Usual },
-    Step { name: "clippy", run: lint::clippy, tools: Tools::Usual },
-    Step { name: "doc", run: lint::doc, tools: Tools::Usual },
-    Step { name: "test", run: test::run, tools: Tools::Usual },
-    Step { name: "features", run: features::run, tools: Tools::Usual },
-    Step { name: "msrv", run: toolchains::msrv, tools: Tools::Extra },
-    Step { name: "deny", run: external::deny, tools: Tools::Extra },
+/// The cheap ones first. Clippy's metadata of the dependencies serves doc.
+const STEPS: &[Task] = &[
+    Task { name: "fmt", about: "", run: tasks::fmt },
+    Task { name: "tidy", about: "", run: tidy::run },
+    Task { name: "clippy", about: "", run: tasks::clippy },
+    Task { name: "doc", about: "", run: tasks::doc },
+    Task { name: "test", about: "", run: tasks::test },
 ];
 
-/// What became of a step.
-#[derive(Debug, PartialEq)]
-enum Verdict {
-    Passed,
-    /// Its extra tool is missing.
-    Skipped(String),
-    Failed(String),
-}
+type Row = (&'static str, Result<(), Failure>, Duration);
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
-    takes_no_arguments(arguments)?;
-    let mut results = Vec::new();
-    for step in STEPS {
-        eprintln!("\n=== {} ===", step.name);
-        let start = Instant::now();
-        let verdict = judge((step.run)(&[]), step.tools);
-        results.push((step.name, verdict, start.elapsed()));
-    }
-    println!("\n{}", table(&results));
-    let failed: Vec<_> = results
-        .iter()
-        .filter(|(_, verdict, _)| matches!(verdict, Verdict::Failed(_)))
-        .map(|(name, ..)| *name)
+    no_arguments(arguments)?;
+    let steps = STEPS.iter().chain(tools::TASKS);
+    let rows: Vec<Row> = steps
+        .map(|step| {
+            eprintln!("\n=== {} ===", step.name);
+            let start = Instant::now();
+            (step.name, (step.run)(&[]), start.elapsed())
+        })
         .collect();
+    println!("\n{}", table(&rows));
+    let failed = rows.iter().filter(|(_, result, _)| !matches!(result, Ok(()) | Err(Failure::Missing { .. })));
+    let failed: Vec<_> = failed.map(|(name, ..)| *name).collect();
     if failed.is_empty() { Ok(()) } else { Err(Failure::Steps(failed)) }
 }
 
-fn judge(result: Result<(), Failure>, tools: Tools) -> Verdict {
-    match (result, tools) {
-        (Ok(()), _) => Verdict::Passed,
-        (Err(failure @ Failure::Missing { .. }), Tools::Extra) => Verdict::Skipped(failure.to_string()),
-        (Err(failure), _) => Verdict::Failed(failure.to_string()),
-    }
-}
-
-fn table(results: &[(&str, Verdict, Duration)]) -> String {
-    let total = results.iter().map(|(.., time)| *time).sum();
-    let lines = results.iter().map(|(name, verdict, time)| {
-        let verdict = match verdict {
-            Verdict::Passed => "passed".to_owned(),
-            Verdict::Skipped(why) => format!("skipped: {why}"),
-            Verdict::Failed(why) => format!("FAILED: {why}"),
+fn table(rows: &[Row]) -> String {
+    let clock = |time: Duration| format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60);
+    let lines = rows.iter().map(|(name, result, time)| {
+        let verdict = match result {
+            Ok(()) => "passed".to_owned(),
+            Err(failure @ Failure::Missing { .. }) => format!("skipped: {failure}"),
+            Err(failure) => format!("FAILED: {failure}"),
         };
-        format!("{name:10} {:>8}  {verdict}\n", clock(*time))
+        format!("{name:8} {:>6}  {verdict}\n", clock(*time))
     });
-    let lines: String = lines.collect();
-    format!("{lines}{:10} {:>8}", "all", clock(total))
-}
-
-/// Minutes and seconds.
-fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
-    format!("{}:{:02}", seconds / 60, seconds % 60)
+    format!("{}{:8} {:>6}", lines.collect::<String>(), "all", clock(rows.iter().map(|(.., time)| *time).sum()))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{Tools, Verdict, judge, table};
-    use crate::process::Failure;
-
-    #[test]
-    fn only_a_missing_extra_tool_is_skipped() {
-        let missing = || Err(Failure::Missing { what: "it".into(), install: "get it".into() });
-        assert!(matches!(judge(missing(), Tools::Extra), Verdict::Skipped(_)));
-        assert!(matches!(judge(missing(), Tools::Usual), Verdict::Failed(_)));
-        assert!(matches!(judge(Err(Failure::Found(1)), Tools::Extra), Verdict::Failed(_)));
-        assert_eq!(judge(Ok(()), Tools::Usual), Verdict::Passed);
-    }
+    use super::{Failure, table};
 
     #[test]
     fn the_table_has_a_line_for_each_step_and_the_sum_of_their_times() {
+        let missing = Failure::Missing { tool: "typos", install: "cargo install typos-cli" };
         let table = table(&[
-            ("fmt", Verdict::Passed, Duration::from_secs(59)),
-            ("test", Verdict::Failed("2 tests".into()), Duration::from_secs(62)),
+            ("fmt", Ok(()), Duration::from_secs(59)),
+            ("test", Err(Failure::Violations(2)), Duration::from_secs(62)),
+            ("typos", Err(missing), Duration::ZERO),
         ]);
-        assert_eq!(
-            table.lines().collect::<Vec<_>>(),
-            ["fmt            0:59  passed", "test           1:02  FAILED: 2 tests", "all            2:01"]
-        );
+        let lines: Vec<_> = table.lines().collect();
+        assert_eq!(lines[..2], ["fmt        0:59  passed", "test       1:02  FAILED: 2 violations"]);
+        assert!(lines[2].starts_with("typos      0:00  skipped: typos is not installed"), "{}", lines[2]);
+        assert_eq!(lines[3], "all        2:01");
     }
 }

@@ -1,121 +1,71 @@
-//! Every developer habit of clientmgr as one command.
-//!
-//! Here: the table of habits and the way to them. What a habit does lives in its own module, and how a program is run
-//! in [`process`].
+//! The tasks of a developer as one command: what no standard tool does, and the standard tools with our arguments.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool writes to its terminal")]
 
-mod bench;
 mod ci;
-mod demo;
-mod external;
-mod features;
-mod lint;
 mod process;
-mod shuttle;
-mod test;
+mod tasks;
 mod tidy;
-mod toolchains;
-mod workspace;
+mod tools;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::process::Failure;
+use crate::process::{Failure, Task};
 
-/// One habit: what it is called, what it is for, what it does with the rest of the command line.
-struct Habit {
-    name: &'static str,
-    summary: &'static str,
-    run: fn(&[OsString]) -> Result<(), Failure>,
-}
-
-const HABITS: &[Habit] = &[
-    Habit { name: "ci", summary: "everything CI checks on this machine, timed, with a summary", run: ci::run },
-    Habit { name: "test", summary: "all tests of the workspace, documentation examples included", run: test::run },
-    Habit {
-        name: "demo",
-        summary: "a controller on several clusters, as a timeline; arguments go to it",
-        run: demo::run,
-    },
-    Habit { name: "bench", summary: "the benches of the budgets; arguments go to criterion", run: bench::run },
-    Habit { name: "tidy", summary: "the architecture and the house rules, checked on the sources", run: tidy::run },
-    Habit { name: "fmt", summary: "is everything formatted?", run: lint::fmt },
-    Habit { name: "clippy", summary: "all targets, warnings denied", run: lint::clippy },
-    Habit { name: "doc", summary: "the documentation, warnings denied", run: lint::doc },
-    Habit { name: "features", summary: "every feature alone, none and all together", run: features::run },
-    Habit { name: "msrv", summary: "does it build with the oldest supported Rust?", run: toolchains::msrv },
-    Habit {
-        name: "minimal-versions",
-        summary: "does it build with the oldest dependencies it asks for?",
-        run: toolchains::minimal_versions,
-    },
-    Habit { name: "deny", summary: "licences, advisories and sources of the dependencies", run: external::deny },
-    Habit { name: "mutants", summary: "does a test notice each change to the core's code?", run: external::mutants },
-    Habit { name: "shuttle", summary: "the core's races under every schedule that shuttle tries", run: shuttle::run },
+const TASKS: &[Task] = &[
+    Task { name: "ci", about: "all that CI checks on this machine, with a table at the end", run: ci::run },
+    Task { name: "test", about: "all tests, and the examples of the documentation", run: tasks::test },
+    Task { name: "demo", about: "a controller on several clusters; arguments go to it", run: tasks::demo },
+    Task { name: "bench", about: "the benches of the budgets; arguments go to criterion", run: tasks::bench },
+    Task { name: "shuttle", about: "the core's races under many schedules", run: tasks::shuttle },
+    Task { name: "tidy", about: "the architecture's invariants, checked on the sources", run: tidy::run },
+    Task { name: "fmt", about: "rustfmt, as a check", run: tasks::fmt },
+    Task { name: "clippy", about: "all targets, warnings denied", run: tasks::clippy },
+    Task { name: "doc", about: "the documentation, warnings denied", run: tasks::doc },
 ];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let name = arguments.next().unwrap_or_default();
-    let rest: Vec<_> = arguments.collect();
-
-    if matches!(name.to_str(), Some("help" | "--help" | "-h")) {
-        print!("{}", usage());
-        return ExitCode::SUCCESS;
-    }
-    let Some(habit) = name.to_str().and_then(find) else {
-        if !name.is_empty() {
-            eprintln!("xtask: no such command: {}\n", name.display());
+    let arguments: Vec<OsString> = arguments.collect();
+    let result = match (name.to_str(), all().find(|task| name == task.name)) {
+        (Some("help" | "--help" | "-h"), _) => {
+            print!("{}", usage());
+            return ExitCode::SUCCESS;
         }
-        eprint!("{}", usage());
-        return ExitCode::from(2);
+        (_, Some(task)) => (task.run)(&arguments),
+        (_, None) => Err(Failure::Usage(format!("no such task: {}\n\n{}", name.display(), usage()))),
     };
-    match (habit.run)(&rest) {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("xtask {}: {failure}", habit.name);
+            eprintln!("xtask {}: {failure}", name.display());
             ExitCode::from(failure.exit_code())
         }
     }
 }
 
-fn find(name: &str) -> Option<&'static Habit> {
-    HABITS.iter().find(|habit| habit.name == name)
+fn all() -> impl Iterator<Item = &'static Task> {
+    TASKS.iter().chain(tools::TASKS)
 }
 
 fn usage() -> String {
-    use std::fmt::Write;
-
-    let width = HABITS.iter().map(|habit| habit.name.len()).max().unwrap_or_default();
-    HABITS.iter().fold("usage: cargo xtask <command> [arguments]\n\n".to_owned(), |mut text, habit| {
-        writeln!(text, "  {:width$}  {}", habit.name, habit.summary).expect("a String takes all that is written to it");
-        text
-    })
+    let lines = all().map(|task| format!("  {:8} {}\n", task.name, task.about));
+    format!("usage: cargo xtask <task> [arguments]\n\n{}", lines.collect::<String>())
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{HABITS, find, usage};
+    use super::{all, usage};
 
     #[test]
-    fn every_habit_is_found_by_its_own_name_only() {
-        let names: BTreeSet<_> = HABITS.iter().map(|habit| habit.name).collect();
-        assert_eq!(names.len(), HABITS.len(), "two habits share a name");
-        assert!(HABITS.iter().all(|habit| find(habit.name).is_some_and(|found| found.name == habit.name)));
-        assert!(find("no-such-habit").is_none());
-    }
-
-    #[test]
-    fn the_usage_has_one_line_for_each_habit() {
+    fn every_task_has_a_name_of_its_own_and_a_line_in_the_usage() {
+        let names: BTreeSet<_> = all().map(|task| task.name).collect();
+        assert_eq!(names.len(), all().count());
         let usage = usage();
-        for habit in HABITS {
-            assert_eq!(
-                usage.lines().filter(|line| line.trim_start().starts_with(&format!("{} ", habit.name))).count(),
-                1
-            );
-        }
+        assert!(names.iter().all(|name| usage.contains(&format!("\n  {name:8} "))), "{usage}");
     }
 }

@@ -1,36 +1,48 @@
-//! Running other programs: shown before it starts, its output untouched, its exit status kept.
-//!
-//! What must not live here: which program with which arguments. That is each habit's own.
+//! [`Task`]s, why they fail, and the programs that they run: shown before they start, with their exit status kept.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
-/// Why a habit did not succeed.
+/// A task: its name, what it is for, and what it does with the rest of the command line.
+pub(crate) struct Task {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) run: fn(&[OsString]) -> Result<(), Failure>,
+}
+
+/// Why a task failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// A program ran and said no.
-    Exited { command: String, status: ExitStatus },
-    /// A program did not even start.
-    NotStarted { command: String, source: std::io::Error },
-    /// A tool is missing. Nothing is installed unasked.
-    Missing { what: String, install: String },
-    /// A check of our own found this many things wrong, and has told them.
-    Found(usize),
-    /// Some steps of several failed, and have told why.
+    Exited {
+        command: String,
+        status: ExitStatus,
+    },
+    NotStarted {
+        command: String,
+        source: std::io::Error,
+    },
+    /// A tool that CI has is not installed here. `cargo xtask ci` skips its step.
+    Missing {
+        tool: &'static str,
+        install: &'static str,
+    },
+    /// A check found this many violations, which it has printed.
+    Violations(usize),
+    /// These steps failed.
     Steps(Vec<&'static str>),
-    /// The command line, the environment or a program's output is not what it must be.
-    Invalid(String),
+    /// The command line or the environment is wrong.
+    Usage(String),
 }
 
 impl Failure {
-    /// The status that xtask itself exits with: that of the program it ran, where there is one.
+    /// Returns the exit status of xtask: that of the program it ran, where there is one.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Exited { status, .. } => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
-            Self::Invalid(_) => 2,
-            Self::NotStarted { .. } | Self::Missing { .. } | Self::Found(_) | Self::Steps(_) => 1,
+            Self::Usage(_) => 2,
+            _ => 1,
         }
     }
 }
@@ -40,162 +52,117 @@ impl fmt::Display for Failure {
         match self {
             Self::Exited { command, status } => write!(f, "`{command}` ended with {status}"),
             Self::NotStarted { command, source } => write!(f, "`{command}` did not start: {source}"),
-            Self::Missing { what, install } => write!(f, "{what} is not installed; install it with `{install}`"),
-            Self::Found(1) => f.write_str("1 violation"),
-            Self::Found(count) => write!(f, "{count} violations"),
+            Self::Missing { tool, install } => write!(f, "{tool} is not installed; install it with `{install}`"),
+            Self::Violations(count) => write!(f, "{count} violations"),
             Self::Steps(names) => write!(f, "failed: {}", names.join(", ")),
-            Self::Invalid(what) => f.write_str(what),
+            Self::Usage(what) => f.write_str(what),
         }
     }
 }
 
-/// The root directory of the workspace.
+/// Returns the root directory of the workspace.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in a directory of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in a directory of the workspace")
 }
 
-/// A program that is to run in the workspace's root.
-pub(crate) struct Program {
-    command: Command,
-    shown: Vec<String>,
+/// Returns the cargo that runs this xtask.
+pub(crate) fn cargo() -> Command {
+    program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// The cargo that runs this very xtask.
-pub(crate) fn cargo() -> Program {
-    let mut program = Program::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    program.shown = vec!["cargo".to_owned()];
-    program
-}
-
-/// The cargo of a named toolchain.
-pub(crate) fn cargo_of(toolchain: &str) -> Program {
-    Program::new("rustup").args(["run", toolchain, "cargo"])
-}
-
-impl Program {
-    pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
-        let program = program.as_ref();
-        let mut command = Command::new(program);
-        command.current_dir(root());
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(belongs_to_xtask) {
-                command.env_remove(name);
-            }
-        }
-        Self { command, shown: vec![program.to_string_lossy().into_owned()] }
-    }
-
-    pub(crate) fn args<I>(mut self, args: I) -> Self
-    where
-        I: IntoIterator<Item: AsRef<OsStr>>,
-    {
-        for arg in args {
-            self.shown.push(arg.as_ref().to_string_lossy().into_owned());
-            self.command.arg(arg);
-        }
-        self
-    }
-
-    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
-        let value = value.into();
-        self.shown.insert(0, format!("{name}={:?}", value.to_string_lossy()));
-        self.command.env(name, value);
-        self
-    }
-
-    /// Adds to the flags that rustc or rustdoc gets through the variable `name`, and keeps those the caller has set.
-    pub(crate) fn env_flags(self, name: &str, flags: &str) -> Self {
-        let flags = match std::env::var(name) {
-            Ok(set) if !set.trim().is_empty() => format!("{set} {flags}"),
-            _ => flags.to_owned(),
-        };
-        self.env(name, flags)
-    }
-
-    /// Runs it on this terminal and waits for its end.
-    pub(crate) fn run(mut self) -> Result<(), Failure> {
-        let command = self.shown.join(" ");
-        eprintln!("\n$ {command}");
-        match self.command.status() {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(Failure::Exited { command, status }),
-            Err(source) => Err(Failure::NotStarted { command, source }),
+/// Returns a program that runs in the root directory of the workspace.
+pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(root());
+    // What cargo says about xtask itself. Some build scripts watch these variables: with them a plain `cargo test` after
+    // `cargo xtask test` would rebuild much.
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_PACKAGE"];
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
         }
     }
+    command
+}
 
-    /// Becomes it, where the system can: then a Ctrl-C is its alone to answer, and its exit status is ours. Elsewhere
-    /// runs it and waits.
+/// Returns the flags in the variable `name`, and `more`.
+pub(crate) fn flags(name: &str, more: &str) -> String {
+    format!("{} {more}", std::env::var(name).unwrap_or_default()).trim().to_owned()
+}
+
+/// Runs a program on this terminal and waits for its end.
+pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    eprintln!("\n$ {}", shown(command));
+    let result = command.status();
+    ended(command, result)
+}
+
+/// Replaces this process by a program, where the system can, so that Ctrl-C reaches the program alone.
+pub(crate) fn exec(command: &mut Command) -> Result<(), Failure> {
     #[cfg(unix)]
-    pub(crate) fn take_over(mut self) -> Result<(), Failure> {
-        use std::os::unix::process::CommandExt;
-
-        let command = self.shown.join(" ");
-        eprintln!("\n$ {command}");
-        let source = self.command.exec();
-        Err(Failure::NotStarted { command, source })
+    {
+        eprintln!("\n$ {}", shown(command));
+        let source = std::os::unix::process::CommandExt::exec(command);
+        ended(command, Err(source))
     }
-
-    /// Becomes it, where the system can. Here it runs and is waited for.
     #[cfg(not(unix))]
-    pub(crate) fn take_over(self) -> Result<(), Failure> {
-        self.run()
-    }
+    run(command)
+}
 
-    /// Runs it unseen and returns what it wrote to its standard output.
-    pub(crate) fn output(mut self) -> Result<String, Failure> {
-        let command = self.shown.join(" ");
-        match self.command.stderr(Stdio::inherit()).output() {
-            Ok(output) if output.status.success() => String::from_utf8(output.stdout)
-                .map_err(|_| Failure::Invalid(format!("`{command}` wrote something that is not UTF-8"))),
-            Ok(output) => Err(Failure::Exited { command, status: output.status }),
-            Err(source) => Err(Failure::NotStarted { command, source }),
-        }
-    }
+/// Runs a program and returns its standard output.
+pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+    let output = command.stderr(Stdio::inherit()).output();
+    let text = output.as_ref().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    ended(command, output.map(|output| output.status)).map(|()| text)
+}
 
-    /// Whether it runs at all and succeeds. Nothing of it is seen.
-    pub(crate) fn succeeds(mut self) -> bool {
-        let status = self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
+/// Returns whether a program runs and succeeds. Shows nothing of it.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn ended(command: &Command, result: std::io::Result<ExitStatus>) -> Result<(), Failure> {
+    match result {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::Exited { command: shown(command), status }),
+        Err(source) => Err(Failure::NotStarted { command: shown(command), source }),
     }
 }
 
-/// Whether cargo set this variable to tell about xtask itself. Some build scripts watch them: were they handed on, a
-/// plain `cargo test` after `cargo xtask test` would build half of the world again.
-fn belongs_to_xtask(variable: &str) -> bool {
-    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|prefix| variable.starts_with(prefix))
-        || variable == "CARGO_PRIMARY_PACKAGE"
+fn shown(command: &Command) -> String {
+    let envs =
+        command.get_envs().filter_map(|(name, value)| Some(format!("{}='{}' ", name.display(), value?.display())));
+    let program = Path::new(command.get_program()).file_stem().unwrap_or_default();
+    let arguments = command.get_args().map(|argument| format!(" {}", argument.display()));
+    format!("{}{}{}", envs.collect::<String>(), program.display(), arguments.collect::<String>())
 }
 
-/// Fails unless the command line of a habit is empty.
-pub(crate) fn takes_no_arguments(arguments: &[OsString]) -> Result<(), Failure> {
+/// Fails unless the command line is empty.
+pub(crate) fn no_arguments(arguments: &[OsString]) -> Result<(), Failure> {
     match arguments.first() {
         None => Ok(()),
-        Some(first) => Err(Failure::Invalid(format!("takes no arguments, but got {}", first.display()))),
+        Some(first) => Err(Failure::Usage(format!("takes no arguments, but got {}", first.display()))),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, belongs_to_xtask, cargo, takes_no_arguments};
-
-    #[test]
-    fn what_cargo_tells_about_xtask_is_not_handed_on_and_settings_are() {
-        assert!(["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_PRIMARY_PACKAGE"].into_iter().all(belongs_to_xtask));
-        assert!(
-            !["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_INCREMENTAL", "CARGO", "PATH"].into_iter().any(belongs_to_xtask)
-        );
-    }
+    use super::{Failure, cargo, no_arguments, output, shown};
 
     #[test]
     fn the_exit_status_of_a_program_is_kept() {
-        let failure = cargo().args(["no-such-subcommand"]).output().unwrap_err();
+        let failure = output(cargo().arg("no-such-subcommand")).unwrap_err();
         assert!(matches!(failure, Failure::Exited { .. }));
         assert_eq!(failure.exit_code(), 101);
+        assert_eq!(no_arguments(&["--fast".into()]).unwrap_err().exit_code(), 2);
     }
 
     #[test]
-    fn a_command_line_that_is_not_understood_exits_with_two() {
-        assert!(takes_no_arguments(&[]).is_ok());
-        assert_eq!(takes_no_arguments(&["--fast".into()]).unwrap_err().exit_code(), 2);
+    fn a_command_is_shown_as_it_is_typed() {
+        assert_eq!(
+            shown(cargo().args(["doc", "--lib"]).env("RUSTDOCFLAGS", "-D x")),
+            "RUSTDOCFLAGS='-D x' cargo doc --lib"
+        );
     }
 }

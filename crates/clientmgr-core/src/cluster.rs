@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::{ConnectedAt, Key, NamespacedName, Revision};
+use crate::connected_at::ConnectedAt;
+use crate::key::{Key, NamespacedName};
+use crate::revision::Revision;
 
 /// The hub's description of a remote cluster, as the caller has it.
 ///

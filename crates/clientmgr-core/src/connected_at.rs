@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 
-use crate::Revision;
+use crate::revision::Revision;
 
 /// The time a connection was made, as a revision, in microseconds.
 ///
@@ -162,7 +162,7 @@ fn successor(last: i64, wall: i64) -> NonZeroI64 {
 #[cfg(test)]
 mod tests {
     use super::{ConnectedAt, ConnectedAtSource, successor};
-    use crate::Revision;
+    use crate::revision::Revision;
 
     fn micros(micros: i64) -> ConnectedAt {
         ConnectedAt::from_unix_micros(micros).unwrap()

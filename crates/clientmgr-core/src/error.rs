@@ -6,7 +6,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{ConnectedAt, NamespacedName};
+use crate::connected_at::ConnectedAt;
+use crate::key::NamespacedName;
 
 /// An error of any type that is cheap to clone, so that every caller gets the error of one failed connect.
 ///

@@ -3,9 +3,13 @@
 
 use std::fmt;
 
+use crate::cluster::ClusterObject;
 use crate::entries::{Entries, Request};
+use crate::error::{ClientError, ProviderError};
+use crate::key::Key;
+use crate::provider::{ClientProvider, Connection};
+use crate::revision::Revision;
 use crate::rules::{self, Admission, Refresh};
-use crate::{ClientError, ClientProvider, ClusterObject, Connection, Key, ProviderError, Revision};
 
 /// Hands out clients, and reports to each object when the client it holds is stale.
 ///

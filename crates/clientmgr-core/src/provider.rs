@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{ConnectedAt, Key, NamespacedName, ProviderError, Revision};
+use crate::connected_at::ConnectedAt;
+use crate::error::ProviderError;
+use crate::key::{Key, NamespacedName};
+use crate::revision::Revision;
 
 /// A client, and the identity of the connection behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! The table of every state and input is in `docs/staleness.md`; the tests hold this file against it.
 
-use crate::Revision;
+use crate::revision::Revision;
 
 /// What is known of one object on one cluster. `Absent` is a missing entry.
 #[derive(Clone, Debug, PartialEq, Eq)]

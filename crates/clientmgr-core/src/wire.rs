@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::ConnectedAt;
+use crate::connected_at::ConnectedAt;
 
 impl Serialize for ConnectedAt {
     /// Writes RFC 3339 in UTC with exactly six digits, the only form of a `MicroTime` that kube-apiserver accepts.
@@ -53,7 +53,7 @@ impl schemars::JsonSchema for ConnectedAt {
 
 #[cfg(test)]
 mod tests {
-    use crate::ConnectedAt;
+    use crate::connected_at::ConnectedAt;
 
     fn read(text: &str) -> serde_json::Result<ConnectedAt> {
         serde_json::from_value(text.into())

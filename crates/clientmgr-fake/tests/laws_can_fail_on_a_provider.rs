@@ -166,12 +166,23 @@ mod without_a_fault {
     provider_laws!(Faulty::setup(Fault::None), block_on);
 }
 
+/// A skipped law does not fail, and the others run.
+mod skipped {
+    use super::*;
+    provider_laws!(
+        Faulty::setup(Fault::RevisionsRunBackwards),
+        block_on,
+        skip = [a_later_connection_never_has_an_older_revision = "the revisions of this provider run backwards"],
+        deadline = std::time::Duration::from_secs(30),
+    );
+}
+
 macro_rules! broken {
     ($($law:ident by $fault:ident says $message:literal;)+) => {$(
         #[test]
         #[should_panic(expected = $message)]
         fn $law() {
-            block_on(clientmgr_fake::laws::provider::$law(Faulty::setup(Fault::$fault)));
+            block_on(clientmgr_fake::laws::unstable::provider::$law(Faulty::setup(Fault::$fault)));
         }
     )+};
 }
@@ -181,18 +192,18 @@ mod broken {
 
     broken! {
         an_unknown_cluster_is_not_found by NotFoundIsUnavailable says "must be not found";
-        a_standing_connection_keeps_its_revision by RevisionOfTheCall says "yet its revision changed";
-        a_replacement_has_a_revision_that_was_never_used by RevisionOfTheCluster says "which an earlier one had";
-        a_cluster_that_came_back_has_a_revision_that_was_never_used by RevisionOfTheCluster says "which an earlier one had";
-        a_later_connection_is_never_of_an_older_revision by RevisionsRunBackwards says "use unordered revisions";
-        a_call_answers_what_is_current_when_it_completes by AnsweredTooEarly says "answered with another revision";
+        an_unchanged_connection_keeps_its_revision by RevisionOfTheCall says "but its revision changed";
+        a_replacement_has_a_new_revision by RevisionOfTheCluster says "which an earlier one had";
+        a_cluster_added_again_has_a_new_revision by RevisionOfTheCluster says "which an earlier one had";
+        a_later_connection_never_has_an_older_revision by RevisionsRunBackwards says "use unordered revisions";
+        a_call_returns_the_connection_that_is_current_when_it_completes by AnsweredTooEarly says "answered with another revision";
         clusters_do_not_share_clients by ClientOfTheFirstCluster says "have the same client";
-        a_failing_cluster_tells_why by UnavailableIsNotFound says "does not say why";
-        a_failing_cluster_disturbs_no_other by ContagiousFailure says "yet the provider has no client";
-        a_recovered_cluster_has_a_client by StickyError says "yet the provider has no client";
+        a_failing_cluster_has_an_error_with_a_source by UnavailableIsNotFound says "does not say why";
+        a_failing_cluster_does_not_affect_others by ContagiousFailure says "but the provider has no client";
+        a_recovered_cluster_has_a_client by StickyError says "but the provider has no client";
         a_removed_cluster_is_not_found by StickyClient says "after it was removed";
         a_dropped_call_changes_nothing by TakenAcrossTheAwait says "taken by another call";
-        calls_at_once_agree by TakenAcrossTheAwait says "taken by another call";
+        concurrent_calls_agree by TakenAcrossTheAwait says "taken by another call";
     }
 }
 
@@ -201,6 +212,6 @@ mod broken_otherwise {
     use super::*;
 
     broken! {
-        a_call_answers_what_is_current_when_it_completes by AnsweredBeforeTheAwait says "polled 1 times completed after the connection was replaced";
+        a_call_returns_the_connection_that_is_current_when_it_completes by AnsweredBeforeTheAwait says "polled 1 times completed after the connection was replaced";
     }
 }

@@ -10,9 +10,9 @@ use clientmgr_core::{
     BoundError, BoundState, Cause, ClientError, ClientProvider, ConnectedAt, NamespacedName, ObservedCluster,
     ProviderError,
 };
-use clientmgr_fake::laws::bound::Probe;
-use clientmgr_fake::laws::{BoundSetup, FakeSetup, ProviderSetup, States};
-use clientmgr_fake::{FakeClientProvider, Gate, Gated, bound_laws};
+use clientmgr_fake::laws::unstable::{BoundSetup, Probe, States};
+use clientmgr_fake::laws::{FakeSetup, ProviderSetup};
+use clientmgr_fake::{FakeClientProvider, Gate, Gated};
 use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::{Either, select};
@@ -68,7 +68,7 @@ struct Place {
     held: Option<ConnectedAt>,
     state: Option<Arc<Probe>>,
     /// A call ended without a client.
-    in_vain: bool,
+    failing: bool,
     forgotten: bool,
     busy: bool,
 }
@@ -89,7 +89,7 @@ impl Slot {
 
     fn is_empty(&self) -> bool {
         let place = self.place.lock().unwrap();
-        place.held.is_none() && !place.in_vain
+        place.held.is_none() && !place.failing
     }
 }
 
@@ -149,7 +149,7 @@ impl Faulty {
         if place.forgotten && self.fault != Fault::LateBuildsStand {
             return Err(ClientError::Forgotten { cluster: key });
         }
-        place.in_vain = true;
+        place.failing = true;
         let connection = answer.map_err(|error| self.hand_on(error, key.clone()))?;
         let any = self.fault == Fault::TakesAnyRevision && cluster.revision.is_some();
         if cluster.revision != Some(connection.revision) && !any {
@@ -246,12 +246,12 @@ impl States<Probe> for Faulty {
             if place.busy && self.fault == Fault::BusyMarkOutlivesTheCall {
                 return Err(forgotten().into());
             }
-            let stands = match (place.held, cluster.revision) {
+            let is_current = match (place.held, cluster.revision) {
                 (Some(held), Some(observed)) if self.fault == Fault::OlderTearsDown => observed == held,
                 (Some(held), Some(observed)) => observed <= held,
                 _ => false,
             };
-            if let Some(state) = place.state.as_ref().filter(|_| stands) {
+            if let Some(state) = place.state.as_ref().filter(|_| is_current) {
                 return Ok(Arc::clone(state));
             }
             place.busy = true;
@@ -289,11 +289,11 @@ impl States<Probe> for Faulty {
     fn discard(&self, object: &u32, cluster: &NamespacedName, broken: &Arc<Probe>) -> bool {
         let visit = self.visit(*object, cluster);
         let slot = &visit.slot;
-        let stands = slot.place.lock().unwrap().state.as_ref().is_some_and(|state| Arc::ptr_eq(state, broken));
-        if stands && self.fault != Fault::DiscardsNothing {
+        let is_current = slot.place.lock().unwrap().state.as_ref().is_some_and(|state| Arc::ptr_eq(state, broken));
+        if is_current && self.fault != Fault::DiscardsNothing {
             self.tear_down(&visit.key, slot);
         }
-        stands
+        is_current
     }
 
     fn forget(&self, object: &u32) {
@@ -337,29 +337,29 @@ impl Drop for Faulty {
 }
 
 struct Setup {
-    steering: FakeSetup,
+    provider_setup: FakeSetup,
     states: Faulty,
 }
 
 fn setup(fault: Fault) -> Setup {
-    let steering = FakeSetup::default();
+    let provider_setup = FakeSetup::default();
     let states = Faulty {
         fault,
-        provider: Gated::new(steering.provider().clone()),
+        provider: Gated::new(provider_setup.provider().clone()),
         slots: Mutex::default(),
         ending: Mutex::default(),
         turn_of_all: AsyncMutex::default(),
         cached: Mutex::default(),
     };
-    Setup { steering, states }
+    Setup { provider_setup, states }
 }
 
 impl BoundSetup for Setup {
     type Provider = FakeSetup;
     type States = Faulty;
 
-    fn steering(&self) -> &FakeSetup {
-        &self.steering
+    fn provider_setup(&self) -> &FakeSetup {
+        &self.provider_setup
     }
 
     fn states(&self) -> &Faulty {
@@ -378,7 +378,7 @@ impl BoundSetup for Setup {
 /// The double obeys as long as it has no fault: what the laws find is the fault.
 mod without_a_fault {
     use super::*;
-    bound_laws!(setup(Fault::None), block_on);
+    clientmgr_fake::__bound_laws! { setup(Fault::None), block_on, [], [] }
 }
 
 macro_rules! broken {
@@ -393,7 +393,7 @@ macro_rules! broken_otherwise {
         #[test]
         #[should_panic(expected = $message)]
         fn $test() {
-            block_on(clientmgr_fake::laws::bound::$law(setup(Fault::$fault)));
+            block_on(clientmgr_fake::laws::unstable::bound::$law(setup(Fault::$fault)));
         }
     )+};
 }
@@ -402,21 +402,21 @@ mod broken {
     use super::*;
 
     broken! {
-        a_standing_state_is_returned_without_asking_the_provider by AlwaysAsks says "the provider was asked";
-        an_older_observation_tears_nothing_down by OlderTearsDown says "the standing state was not returned";
-        the_old_state_is_torn_down_before_the_next_is_built by BuildsBesideTheOld says "the old state stands";
-        the_next_is_built_only_when_the_old_has_ended by BuildsBeforeTheEnd says "has not ended, and the next was built";
-        a_state_whose_connection_is_gone_is_torn_down by TearsDownOnlyForAClient says "tells of no connection any more";
-        an_error_of_the_provider_is_handed_on by HidesTheReason says "is not known, and the answer is";
-        a_state_is_built_on_the_connection_that_was_observed by CachesTheClient says "a client of another connection";
-        on_a_cluster_object_of_another_connection_nothing_is_built by TakesAnyRevision says "is outdated, and the answer is";
-        a_build_is_decided_by_what_is_current_when_the_provider_answers by DecidesByAnEarlyAnswer says "is outdated, and the answer is";
-        objects_and_clusters_do_not_disturb_each_other by OneSlotForAllClusters says "a state of its own";
+        a_current_state_is_returned_without_asking_the_provider by AlwaysAsks says "the provider was asked";
+        an_older_observation_tears_nothing_down by OlderTearsDown says "the current state was not returned";
+        the_old_state_is_torn_down_before_the_next_is_built by BuildsBesideTheOld says "the old state is current";
+        the_next_state_is_built_after_the_old_one_has_ended by BuildsBeforeTheEnd says "has not ended, and the next was built";
+        a_state_whose_connection_is_gone_is_torn_down by TearsDownOnlyForAClient says "no longer names a connection";
+        a_provider_error_is_passed_on by HidesTheReason says "is not known, and the result is";
+        a_state_is_built_on_the_observed_connection by CachesTheClient says "a client of another connection";
+        an_outdated_cluster_object_builds_nothing by TakesAnyRevision says "is outdated, and the result is";
+        a_build_is_decided_by_what_is_current_when_the_provider_answers by DecidesByAnEarlyAnswer says "is outdated, and the result is";
+        objects_and_clusters_are_independent by OneSlotForAllClusters says "a state of its own";
         one_build_runs_at_a_time by NoTurns says "beside the first";
-        a_dropped_build_leaves_nothing by BusyMarkOutlivesTheCall says "yet there is a state";
+        a_dropped_build_leaves_nothing by BusyMarkOutlivesTheCall says "but there is a state";
         a_call_dropped_while_the_provider_is_asked_leaves_nothing by LeavesAnEmptySlot says "the object is remembered";
-        who_waited_for_a_build_in_vain_builds_itself by BusyMarkOutlivesTheCall says "built nothing";
-        a_failed_build_leaves_nothing_standing by BuildsBesideTheOld says "could not be built";
+        a_call_that_waited_for_a_dropped_build_builds by BusyMarkOutlivesTheCall says "built nothing";
+        a_failed_build_leaves_no_state by BuildsBesideTheOld says "could not be built";
         forgetting_an_object_tears_down_its_states by ForgetsWithoutTeardown says "one object of two";
         a_forgotten_state_ends_before_the_next_is_built by ForgetsTheEnd says "has not ended, and another was built";
         retaining_objects_tears_down_the_states_of_the_others by RetainsAllObjects says "one object of two was retained";
@@ -425,15 +425,15 @@ mod broken {
         a_build_whose_object_is_forgotten_is_torn_down by LateBuildsStand says "forgotten under way";
         a_build_whose_cluster_is_forgotten_is_torn_down by LateBuildsStand says "forgotten under way";
         a_build_on_a_cluster_that_is_not_retained_is_torn_down by LateBuildsStandWhereNotRetained says "forgotten under way";
-        a_discarded_state_is_torn_down_and_built_anew by DiscardsNothing says "was discarded";
-        dropping_the_map_tears_everything_down by DropsWithoutTeardown says "after their map was dropped";
+        a_discarded_state_is_torn_down_and_built_again by DiscardsNothing says "was discarded";
+        dropping_the_map_tears_down_all_states by DropsWithoutTeardown says "after their map was dropped";
     }
 
     /// Where breaking a rule means to wait for ever, the law waits too.
     #[test]
-    fn nobody_waits_for_the_build_of_another() {
+    fn a_hanging_build_delays_no_other() {
         let law =
-            |fault| clientmgr_fake::laws::bound::nobody_waits_for_the_build_of_another(setup(fault)).now_or_never();
+            |fault| clientmgr_fake::laws::unstable::bound::a_hanging_build_delays_no_other(setup(fault)).now_or_never();
         assert_eq!(law(Fault::None), Some(()));
         assert_eq!(law(Fault::OneTurnForAll), None);
     }
@@ -443,9 +443,9 @@ mod broken_otherwise {
     use super::*;
 
     broken_otherwise! {
-        a_source_made_into_text is an_error_of_the_provider_is_handed_on by MakesTextOfTheSource says "was not handed on";
-        a_dropped_retry_hint is an_error_of_the_provider_is_handed_on by DropsTheRetryHint says "the retry hint is another";
-        any_revision_after_the_await is a_build_is_decided_by_what_is_current_when_the_provider_answers by TakesAnyRevision says "is outdated, and the answer is";
+        a_source_made_into_text is a_provider_error_is_passed_on by MakesTextOfTheSource says "was not handed on";
+        a_dropped_retry_hint is a_provider_error_is_passed_on by DropsTheRetryHint says "the retry hint is another";
+        any_revision_after_the_await is a_build_is_decided_by_what_is_current_when_the_provider_answers by TakesAnyRevision says "is outdated, and the result is";
         a_retain_of_nothing is retaining_clusters_tears_down_the_states_on_the_others by RetainsNothing says "retained one cluster of two";
         a_retain_for_all_objects is retaining_clusters_tears_down_the_states_on_the_others by RetainsForAllObjects says "retained one cluster of two";
     }

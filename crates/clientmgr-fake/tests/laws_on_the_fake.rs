@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clientmgr_core::{ClientProvider, ConnectedAt, NamespacedName};
 use clientmgr_fake::FakeClientProvider;
-use clientmgr_fake::laws::{Bound, FakeSetup, Managed};
+use clientmgr_fake::laws::FakeSetup;
 use clientmgr_fake::{bound_laws, manager_laws, provider_laws};
 use futures::executor::block_on;
 
@@ -23,11 +23,11 @@ mod itself {
     }
     mod manager {
         use super::*;
-        manager_laws!(Managed::new(setup()), block_on);
+        manager_laws!(setup(), block_on);
     }
     mod bound {
         use super::*;
-        bound_laws!(Bound::new(setup()), block_on);
+        bound_laws!(setup(), block_on);
     }
 }
 
@@ -44,11 +44,11 @@ mod shared_trait_object {
     }
     mod manager {
         use super::*;
-        manager_laws!(Managed::new(setup()), block_on);
+        manager_laws!(setup(), block_on);
     }
     mod bound {
         use super::*;
-        bound_laws!(Bound::new(setup()), block_on);
+        bound_laws!(setup(), block_on);
     }
 }
 
@@ -60,7 +60,7 @@ mod boxed_trait_object {
 mod reference {
     use super::*;
 
-    /// A set-up has to own its provider, so the fake is leaked to have a reference that outlives it.
+    /// A setup has to own its provider, so the fake is leaked to have a reference that outlives it.
     fn setup() -> FakeSetup<&'static FakeClientProvider<u32>> {
         FakeSetup::new(|fake| &*Box::leak(Box::new(fake)))
     }
@@ -71,6 +71,6 @@ mod reference {
     }
     mod manager {
         use super::*;
-        manager_laws!(Managed::new(setup()), block_on);
+        manager_laws!(setup(), block_on);
     }
 }

@@ -1,10 +1,10 @@
-//! The laws on a provider whose revisions have no order, made by a set-up that awaits, under a runtime: what an adapter's
+//! The laws on a provider whose revisions have no order, made by a setup that awaits, under a runtime: what an adapter's
 //! own tests look like.
 
 use std::future::Future;
 
 use clientmgr_core::{ClientProvider, Connection, NamespacedName, ProviderError, Unordered, async_trait};
-use clientmgr_fake::laws::{Bound, FakeSetup, Managed, ProviderSetup};
+use clientmgr_fake::laws::{FakeSetup, ProviderSetup};
 use clientmgr_fake::{FakeClientProvider, bound_laws, manager_laws, provider_laws};
 
 /// Tells of a connection by a text that does not sort as the connections were made.
@@ -95,10 +95,10 @@ mod provider {
 
 mod manager {
     use super::*;
-    manager_laws!(Managed::new(Setup::start().await), run);
+    manager_laws!(Setup::start().await, run);
 }
 
 mod bound {
     use super::*;
-    bound_laws!(Bound::new(Setup::start().await), run);
+    bound_laws!(Setup::start().await, run);
 }

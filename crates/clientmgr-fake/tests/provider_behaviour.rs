@@ -122,7 +122,7 @@ fn every_provider_error_can_be_served() {
 }
 
 #[test]
-fn a_key_without_a_name_is_refused_by_all_that_serves() {
+fn a_key_without_a_name_is_refused() {
     let provider = FakeClientProvider::new(1);
     for key in [NamespacedName::new("", ""), NamespacedName::new("fleet", "")] {
         let refused = [
@@ -133,7 +133,7 @@ fn a_key_without_a_name_is_refused_by_all_that_serves() {
         ];
         for error in refused {
             assert_eq!(error.key, key);
-            assert!(error.to_string().contains("needs a name"), "{error}");
+            assert!(error.to_string().contains("has no name"), "{error}");
         }
         provider.remove(&key);
         assert!(matches!(answer(&provider, &key), Err(ProviderError::NotFound)));
@@ -210,11 +210,11 @@ fn a_call_waits_for_every_hold_it_met_and_for_no_later_one() {
     assert!((&mut call).now_or_never().is_none());
 
     first.release();
-    assert!((&mut call).now_or_never().is_none(), "the second hold stands");
+    assert!((&mut call).now_or_never().is_none(), "the second hold is in force");
     let _third = provider.hold(&key);
     second.release();
     assert_eq!(call.now_or_never().expect("the third hold came later").unwrap().client, 1);
-    assert!(provider.connection(&key).now_or_never().is_none(), "the third hold stands");
+    assert!(provider.connection(&key).now_or_never().is_none(), "the third hold is in force");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client,
@@ -290,8 +290,18 @@ async fn a_server_that_never_speaks_tls_is_left_waiting_for() -> Outcome {
     let server = TestServer::start_default().await?;
     let fault = server.inject_on_connect(ConnectionFault::Silent)?;
     let client = server.client().await?;
-    assert!(tokio::time::timeout(Duration::from_millis(50), list(&client)).await.is_err());
+    let mut waiting = std::pin::pin!(list(&client));
+    let accepted = async {
+        while fault.hits() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        outcome = &mut waiting => panic!("the server is silent, and the request ended: {outcome:?}"),
+        accepted = tokio::time::timeout(DEADLINE, accepted) => accepted?,
+    }
     assert_eq!(server.requests().len(), 0);
+    assert!(waiting.now_or_never().is_none(), "it waits for the handshake");
     fault.lift();
     tokio::time::timeout(DEADLINE, list(&server.client().await?)).await??;
     server.shutdown().await;

@@ -62,20 +62,20 @@ async fn a_controller_goes_on_when_its_client_takes_the_new_credentials() -> Res
     // With its watch open and the greeting answered, the controller has no request under way.
     server.wait_for(Requests::any().verb("watch").answered().with(old.fingerprint())).await;
 
-    // The new token is issued and taken while the old one is still good, which it then is no longer.
+    // The new token is issued and used while the old one is still valid. Then the old one is revoked.
     let new = server.rotate_token(&old, Duration::from_secs(3600));
     transport.swap(server.client_for(&new).await?);
     server.revoke(old.fingerprint());
     let rotated = server.marker();
 
-    // An open watch outlives its token, here as on a real server. The next one must be opened with the new.
+    // An open watch outlives its token, as on a real server. The next watch must use the new token.
     server.end_watches(&Requests::any().user("greeter"));
     server.wait_for(Requests::any().verb("watch").since(rotated).with(new.fingerprint())).await;
     maps.create(&PostParams::default(), &greeter::asking("second")).await?;
     server.wait_for(greetings.name("second").status(200).with(new.fingerprint())).await;
     assert_eq!(maps.get("second").await?.annotations()["example.com/greeting"], "hello, second");
 
-    // What the controller says of itself is one thing; what the server saw is the proof.
+    // The server's log proves it.
     let with_the_old = server.requests_matching(Requests::any().since(rotated).with(old.fingerprint()));
     assert!(with_the_old.is_empty(), "{with_the_old:?}");
     assert!(server.requests_matching(Requests::any().status(401)).is_empty());

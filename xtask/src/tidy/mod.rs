@@ -1,67 +1,54 @@
-//! `cargo xtask tidy`: the architecture and the house rules, kept by checks.
+//! `cargo xtask tidy`: the invariants of the architecture that neither the compiler nor a standard tool checks.
 //!
-//! A check is a pure function from texts to violations, with samples of both kinds as its tests. Only this file reads
-//! the disk and asks cargo. What must not live here: anything that the compiler or clippy can tell.
+//! A check is a pure function from texts to violations. Only this file reads files and runs cargo.
 
 mod dependencies;
 mod imports;
-mod layout;
-mod links;
-mod rust;
+mod modules;
 mod source;
-mod violation;
-mod waits;
-mod words;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
-use crate::process::{Failure, cargo, root, takes_no_arguments};
+use crate::process::{Failure, cargo, no_arguments, output, root};
 
-use self::source::Source;
-use self::violation::{Texts, Violation, has_extension};
+use self::source::{Source, Violation};
+
+/// The texts of the workspace, by their paths relative to the root, with slashes.
+type Texts = BTreeMap<String, String>;
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
-    takes_no_arguments(arguments)?;
+    no_arguments(arguments)?;
     let mut texts = Texts::new();
-    read_into(&mut texts, root(), "").map_err(|error| Failure::Invalid(format!("reading the sources: {error}")))?;
-
-    let mut violations = check_texts(&texts, &root().to_string_lossy());
-    for rule in dependencies::RULES {
-        let tree = cargo().args(dependencies::tree_arguments(rule)).output()?;
-        violations.extend(dependencies::check(rule, &tree));
+    read_into(&mut texts, root(), "").map_err(|error| Failure::Usage(format!("cannot read the sources: {error}")))?;
+    let mut violations = check(&texts, &root().to_string_lossy());
+    for package in dependencies::CRATES {
+        let tree = output(cargo().args(dependencies::tree_arguments(package)))?;
+        violations.extend(dependencies::check(package, &tree));
     }
     violations.sort();
-    for violation in &violations {
-        println!("{violation}");
+    for Violation { path, line, message } in &violations {
+        println!("{path}:{line}: {message}");
     }
-    if violations.is_empty() {
-        println!("tidy: {} files and {} dependency trees are in order", texts.len(), dependencies::RULES.len());
-        return Ok(());
-    }
-    Err(Failure::Found(violations.len()))
+    if violations.is_empty() { Ok(()) } else { Err(Failure::Violations(violations.len())) }
 }
 
-fn check_texts(texts: &Texts, root: &str) -> Vec<Violation> {
-    let mut violations = layout::check(texts);
-    violations.extend(links::check(texts));
+fn check(texts: &Texts, root: &str) -> Vec<Violation> {
+    let mut violations = Vec::new();
     let mut sources = Vec::new();
     for (path, text) in texts {
-        if has_extension(path, "rs") {
-            sources.push(Source::new(path, text));
-        } else {
-            violations.extend(words::check_text(path, text));
+        violations.extend(modules::check_text(path, text, root));
+        if Path::new(path).extension().is_some_and(|extension| extension == "rs") {
+            match Source::new(path, text) {
+                Ok(source) => sources.push(source),
+                Err(violation) => violations.push(violation),
+            }
         }
-        violations.extend(words::check_paths(path, text, root));
     }
-    for source in &sources {
-        violations.extend(rust::check(source));
-        violations.extend(waits::check(source));
-        violations.extend(words::check_comments(source));
-    }
-    violations.extend(rust::check_guarded(&sources));
+    violations.extend(sources.iter().flat_map(modules::check));
+    violations.extend(modules::check_guarded(&sources));
     violations.extend(imports::check(&sources));
     violations
 }
@@ -71,12 +58,12 @@ fn read_into(texts: &mut Texts, directory: &Path, prefix: &str) -> io::Result<()
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
-        let kind = entry.file_type()?;
-        if kind.is_dir() && !matches!(name.as_str(), ".git" | "target" | "mutants.out" | "mutants.out.old") {
-            read_into(texts, &entry.path(), &path)?;
-        } else if kind.is_file()
-            && name != "Cargo.lock"
+        let path = format!("{prefix}{name}");
+        if entry.file_type()?.is_dir() {
+            if !matches!(name.as_str(), ".git" | "target" | "mutants.out" | "mutants.out.old") {
+                read_into(texts, &entry.path(), &format!("{path}/"))?;
+            }
+        } else if name != "Cargo.lock"
             && let Ok(text) = String::from_utf8(fs::read(entry.path())?)
         {
             texts.insert(path, text);
@@ -87,52 +74,25 @@ fn read_into(texts: &mut Texts, directory: &Path, prefix: &str) -> io::Result<()
 
 #[cfg(test)]
 mod tests {
-    use super::{Texts, check_texts};
-
-    /// A workspace that breaks no rule.
-    fn tidy_texts() -> Texts {
-        [
-            ("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n"),
-            ("crates/one/Cargo.toml", "[package]\n"),
-            ("crates/one/README.md", "# one\n"),
-            ("crates/one/src/lib.rs", "#![doc = include_str!(\"../README.md\")]\n"),
-        ]
-        .map(|(path, text)| (path.to_owned(), text.to_owned()))
-        .into()
-    }
+    use super::check;
 
     #[test]
-    fn a_tidy_workspace_has_no_violations() {
-        assert_eq!(check_texts(&tidy_texts(), "/ws"), []);
-    }
-
-    #[test]
-    fn every_check_is_wired_up() {
-        let mut texts = tidy_texts();
-        let sample = "#[allow(dead_code)]\nfn f() {}\n// see /ws/notes\n";
-        texts.insert("crates/one/src/a.rs".into(), format!("//! A.\n{sample}"));
-        texts.insert("crates/one/src/b.rs".into(), concat!("//! B.\n// TO", "DO: all\n").into());
-        texts.insert("crates/one/src/c.rs".into(), "//! C.\nuse dashmap::Entry;\n".into());
-        texts.insert("crates/one/src/d.rs".into(), "//! D.\nuse dashmap::DashMap;\n".into());
-        texts.insert("crates/one/tests/e.rs".into(), "//! E.\nfn f() { thread::sleep(D); }\n".into());
-        texts.insert("docs/f.md".into(), concat!("[gone](gone.md)\nFIX", "ME\n").into());
-        texts.insert("crates/one/src/g.rs".into(), "//! G.\nuse crate::h::H;\n".into());
-        texts.insert("crates/one/src/h.rs".into(), "//! H.\nuse crate::g::G;\n".into());
-        texts.insert("crates/two/Cargo.toml".into(), "[package]\n".into());
-
-        let mut found: Vec<_> = check_texts(&texts, "/ws").into_iter().map(|it| (it.path, it.line)).collect();
-        found.sort();
-        let expected = [
-            ("crates/one/src/a.rs", 2),
-            ("crates/one/src/a.rs", 4),
-            ("crates/one/src/b.rs", 2),
-            ("crates/one/src/d.rs", 2),
-            ("crates/one/src/g.rs", 2),
-            ("crates/one/tests/e.rs", 2),
-            ("crates/two/Cargo.toml", 1),
-            ("docs/f.md", 1),
-            ("docs/f.md", 2),
+    fn every_check_is_called() {
+        let texts = [
+            ("crates/one/src/a.rs", concat!("//! A.\n// TO", "DO: all\n")),
+            ("crates/one/src/b.rs", "//! B.\nuse dashmap::Entry;\n"),
+            ("crates/one/src/c.rs", "//! C.\nuse dashmap::DashMap;\n"),
+            ("crates/one/src/d.rs", "//! D.\nuse crate::e::E;\n"),
+            ("crates/one/src/e.rs", "//! E.\nuse crate::d::D;\n"),
+            ("crates/one/tests/f.rs", "fn f() {}\n"),
+            ("crates/one/tests/g.rs", "//! G.\nfn f( {}\n"),
+            ("docs/h.md", "see /ws/notes\n"),
         ];
-        assert_eq!(found, expected.map(|(path, line)| (path.to_owned(), line)));
+        let texts = texts.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
+        let mut found: Vec<_> = check(&texts, "/ws").into_iter().map(|it| format!("{}:{}", it.path, it.line)).collect();
+        found.sort();
+        let expected = ["src/a.rs:2", "src/c.rs:2", "src/d.rs:2", "tests/f.rs:1", "tests/g.rs:2"];
+        let expected = expected.map(|place| format!("crates/one/{place}"));
+        assert_eq!(found, [&expected[..], &["docs/h.md:1".to_owned()]].concat());
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{ClientError, ConnectedAt, NamespacedName};
+use crate::connected_at::ConnectedAt;
+use crate::error::ClientError;
+use crate::key::NamespacedName;
 
 /// Why [`BoundStates::get_or_build`](crate::BoundStates::get_or_build) returned no state.
 ///

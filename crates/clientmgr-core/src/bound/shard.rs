@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::BoundState;
 use super::slot::Slot;
+use super::state::BoundState;
+use crate::key::Key;
+use crate::revision::Revision;
 use crate::sharded::HashMap;
-use crate::{Key, Revision};
 
 /// The slots of an object, by cluster. An object uses few clusters.
 type Slots<K, R, S> = SmallVec<[(K, Arc<Slot<R, S>>); 1]>;

@@ -16,8 +16,8 @@ use event_listener::Event;
 #[cfg(clientmgr_shuttle)]
 use shuttle::sync::{Mutex, MutexGuard};
 
-use super::BoundState;
-use crate::Revision;
+use super::state::BoundState;
+use crate::revision::Revision;
 use crate::rules::{self, Decision, Entry, Refresh};
 
 pub(super) struct Slot<R, S> {
@@ -242,7 +242,7 @@ mod tests {
     use futures::executor::block_on;
 
     use super::{BoundState, Current, Slot};
-    use crate::Ordered;
+    use crate::revision::Ordered;
     use crate::rules::admit;
 
     #[derive(Default)]

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 #[cfg(clientmgr_shuttle)]
 use shuttle::sync::{Mutex, MutexGuard};
 
-use crate::Key;
+use crate::key::Key;
 use crate::sharded::HashMap;
 
 /// The keys in use.

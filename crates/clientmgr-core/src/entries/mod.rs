@@ -7,9 +7,10 @@ mod intern;
 mod record;
 mod shard;
 
+use crate::key::Key;
+use crate::revision::Revision;
 use crate::rules::{Decision, Entry};
 use crate::sharded::{Sharded, Shards};
-use crate::{Key, Revision};
 
 use self::intern::Interner;
 use self::shard::Shard;

@@ -3,7 +3,7 @@
 use smallvec::{SmallVec, smallvec};
 
 use super::intern::Interned;
-use crate::Key;
+use crate::key::Key;
 use crate::rules::Entry;
 
 /// The entry of an object on one cluster.
@@ -67,9 +67,10 @@ impl<K: Key, R> Record<K, R> {
 #[cfg(test)]
 mod tests {
     use super::{Held, Record};
+    use crate::connected_at::ConnectedAt;
     use crate::entries::intern::Interner;
+    use crate::key::NamespacedName;
     use crate::rules::Entry::Holding;
-    use crate::{ConnectedAt, NamespacedName};
 
     fn content(record: &Record<&'static str, u8>) -> Vec<(&'static str, u8)> {
         let revision = |entry: &_| if let Holding(revision) = entry { *revision } else { 0 };

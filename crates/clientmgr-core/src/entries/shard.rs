@@ -7,9 +7,10 @@ use std::collections::HashSet;
 
 use super::intern::Interned;
 use super::record::{Held, Record};
+use crate::key::Key;
+use crate::revision::Revision;
 use crate::rules::{Decision, Entry};
 use crate::sharded::HashMap;
-use crate::{Key, Revision};
 
 pub(super) struct Shard<O, K: Key, R> {
     records: HashMap<O, Record<K, R>>,
@@ -140,8 +141,8 @@ impl<O: Key, K: Key, R: Revision> Shard<O, K, R> {
 #[cfg(all(test, not(clientmgr_shuttle)))]
 mod tests {
     use super::Shard;
-    use crate::Ordered;
     use crate::entries::intern::Interner;
+    use crate::revision::Ordered;
     use crate::rules::Entry::{self, Holding, ResetDue};
 
     type TestShard = Shard<u8, &'static str, Ordered<u8>>;

@@ -1,11 +1,12 @@
-//! [`Managed`] and [`Bound`]: the manager and the bound states of `clientmgr-core` over any provider's set-up.
+//! [`Managed`] and [`Bound`]: the manager and the bound states of `clientmgr-core` over the provider of any setup.
 
 use std::fmt;
 
 use clientmgr_core::{BoundStates, ClientManager};
 
-use super::bound::Probe;
-use super::setup::{BoundSetup, KeyOf, ManagerSetup, ProviderSetup};
+use super::probe::Probe;
+use super::setup::{KeyOf, ProviderSetup};
+use super::subject::{BoundSetup, ManagerSetup};
 use crate::{Gate, Gated};
 
 /// The [`ManagerSetup`] of a [`ClientManager`] over the provider of `S`.
@@ -15,7 +16,7 @@ pub struct Managed<S: ProviderSetup<Provider: Clone>> {
 }
 
 impl<S: ProviderSetup<Provider: Clone>> Managed<S> {
-    /// A manager over a clone of the provider of `setup`.
+    /// Returns a manager over a clone of the provider of `setup`.
     pub fn new(setup: S) -> Self {
         let manager = ClientManager::new(Gated::new(setup.provider().clone()));
         Self { setup, manager }
@@ -26,7 +27,7 @@ impl<S: ProviderSetup<Provider: Clone>> ManagerSetup for Managed<S> {
     type Provider = S;
     type Manager = ClientManager<Gated<S::Provider>, u32>;
 
-    fn steering(&self) -> &S {
+    fn provider_setup(&self) -> &S {
         &self.setup
     }
 
@@ -50,7 +51,7 @@ pub struct Bound<S: ProviderSetup<Provider: Clone>> {
 }
 
 impl<S: ProviderSetup<Provider: Clone>> Bound<S> {
-    /// A map of states whose clients come from a clone of the provider of `setup`.
+    /// Returns a map of states whose clients come from a clone of the provider of `setup`.
     pub fn new(setup: S) -> Self {
         let states = BoundStates::new(Gated::new(setup.provider().clone()));
         Self { setup, states }
@@ -61,7 +62,7 @@ impl<S: ProviderSetup<Provider: Clone>> BoundSetup for Bound<S> {
     type Provider = S;
     type States = BoundStates<Gated<S::Provider>, u32, Probe>;
 
-    fn steering(&self) -> &S {
+    fn provider_setup(&self) -> &S {
         &self.setup
     }
 

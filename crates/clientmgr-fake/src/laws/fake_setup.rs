@@ -1,4 +1,4 @@
-//! [`FakeSetup`]: the fake provider as a set-up for the laws, by itself or as another pointer to it.
+//! [`FakeSetup`]: the fake provider, or a wrapper of it, as a setup for the laws.
 
 use std::convert::identity;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use clientmgr_core::{ClientProvider, ConnectedAt, NamespacedName, ProviderError};
 
-use super::ProviderSetup;
+use super::setup::ProviderSetup;
 use crate::FakeClientProvider;
 
-/// The fake as the laws' subject, for providers that are made of it: pointers, wrappers, trait objects.
+/// The fake as a setup for the laws, also for wrappers of it: pointers, trait objects, gates.
 ///
-/// The clients are numbers, and no two are equal.
+/// Its clients are numbers, each used once.
 #[derive(Debug)]
 pub struct FakeSetup<P = FakeClientProvider<u32>> {
     fake: FakeClientProvider<u32>,
@@ -20,7 +20,7 @@ pub struct FakeSetup<P = FakeClientProvider<u32>> {
 }
 
 impl<P> FakeSetup<P> {
-    /// A set-up for the provider that `wrap` makes of a fake.
+    /// Returns a setup for the provider that `wrap` makes of a fake.
     pub fn new(wrap: impl FnOnce(FakeClientProvider<u32>) -> P) -> Self {
         let fake = FakeClientProvider::empty();
         Self { provider: wrap(fake.clone()), fake, clients: AtomicU32::new(0) }
@@ -28,7 +28,7 @@ impl<P> FakeSetup<P> {
 
     fn serve_a_new_client(&self, cluster: &NamespacedName) {
         let client = self.clients.fetch_add(1, Ordering::Relaxed);
-        self.fake.set_client(cluster, client).expect("the laws use the clusters of this set-up, and these have names");
+        self.fake.set_client(cluster, client).expect("the laws use the clusters of this setup, and these have names");
     }
 }
 
@@ -39,7 +39,7 @@ impl Default for FakeSetup {
     }
 }
 
-/// What a cluster of [`FakeSetup`] that was made to fail reports.
+/// The error of a cluster that was made to fail.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection was made to fail")]
 struct MadeToFail;
@@ -72,9 +72,9 @@ where
     }
 
     async fn fail(&self, cluster: &NamespacedName) {
-        // With a hint, so that the laws see whether it is handed on.
+        // With a hint, so that the laws see whether it is passed on.
         let error = ProviderError::unavailable(MadeToFail).with_retry_after(Duration::from_secs(7));
-        self.fake.set_error(cluster, error).expect("the laws use the clusters of this set-up, and these have names");
+        self.fake.set_error(cluster, error).expect("the laws use the clusters of this setup, and these have names");
     }
 
     async fn recover(&self, cluster: &NamespacedName) {

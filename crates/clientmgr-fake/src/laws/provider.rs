@@ -9,7 +9,7 @@ use clientmgr_core::{ClientProvider, Connection, ProviderError, Revision};
 use super::polling::poll_once;
 use super::setup::{ClientOf, KeyOf, ProviderSetup, RevisionOf};
 
-/// A cluster that the provider does not know is [not found](ProviderError::NotFound), whatever else is connected.
+/// A cluster that the provider does not know is `NotFound`, whatever else is connected.
 pub async fn an_unknown_cluster_is_not_found<S: ProviderSetup>(setup: S) {
     let [east, west] = setup.clusters();
     assert_not_found(&setup, &east, "before anything is connected").await;
@@ -18,8 +18,8 @@ pub async fn an_unknown_cluster_is_not_found<S: ProviderSetup>(setup: S) {
     assert_not_found(&setup, &setup.unknown_cluster(), "while another cluster is connected").await;
 }
 
-/// While a connection stands, every answer has its revision and a client of it.
-pub async fn a_standing_connection_keeps_its_revision<S: ProviderSetup>(setup: S) {
+/// While a connection is current, every call returns its revision and a client of it.
+pub async fn an_unchanged_connection_keeps_its_revision<S: ProviderSetup>(setup: S) {
     let [east, west] = setup.clusters();
     setup.connect(&east).await;
     let first = connected(&setup, &east).await;
@@ -27,18 +27,18 @@ pub async fn a_standing_connection_keeps_its_revision<S: ProviderSetup>(setup: S
     setup.connect(&west).await;
     for _ in 0..3 {
         let again = connected(&setup, &east).await;
-        assert_eq!(again.revision, first.revision, "nothing happened to cluster {east:?}, yet its revision changed");
+        assert_eq!(again.revision, first.revision, "nothing happened to cluster {east:?}, but its revision changed");
         assert_eq!(
             setup.identify(&again.client).await,
             identity,
-            "cluster {east:?} still has revision {:?}, yet the client is another one",
+            "cluster {east:?} still has revision {:?}, but the client is another one",
             first.revision
         );
     }
 }
 
-/// Every connection that replaces another has a revision that none of the cluster's connections had before.
-pub async fn a_replacement_has_a_revision_that_was_never_used<S: ProviderSetup>(setup: S) {
+/// A connection that replaces another has a revision that no earlier connection of the cluster had.
+pub async fn a_replacement_has_a_new_revision<S: ProviderSetup>(setup: S) {
     let [east, _] = setup.clusters();
     setup.connect(&east).await;
     let mut seen = vec![connected(&setup, &east).await.revision];
@@ -48,8 +48,8 @@ pub async fn a_replacement_has_a_revision_that_was_never_used<S: ProviderSetup>(
     }
 }
 
-/// A connection that is made after its cluster was removed has a revision that was never used.
-pub async fn a_cluster_that_came_back_has_a_revision_that_was_never_used<S: ProviderSetup>(setup: S) {
+/// A cluster that is removed and connected again has a revision that it never had before.
+pub async fn a_cluster_added_again_has_a_new_revision<S: ProviderSetup>(setup: S) {
     let [east, _] = setup.clusters();
     setup.connect(&east).await;
     let mut seen = vec![connected(&setup, &east).await.revision];
@@ -61,17 +61,17 @@ pub async fn a_cluster_that_came_back_has_a_revision_that_was_never_used<S: Prov
 }
 
 /// Where revisions are ordered, a later connection never has the older one.
-pub async fn a_later_connection_is_never_of_an_older_revision<S: ProviderSetup>(setup: S) {
+pub async fn a_later_connection_never_has_an_older_revision<S: ProviderSetup>(setup: S) {
     let [east, _] = setup.clusters();
     setup.connect(&east).await;
     let mut last = connected(&setup, &east).await.revision;
-    for step in ["replaced", "recovered", "replaced", "connected anew"] {
+    for step in ["replaced", "recovered", "replaced", "connected again"] {
         match step {
             "recovered" => {
                 setup.fail(&east).await;
                 setup.recover(&east).await;
             }
-            "connected anew" => {
+            "connected again" => {
                 setup.remove(&east).await;
                 setup.connect(&east).await;
             }
@@ -80,16 +80,15 @@ pub async fn a_later_connection_is_never_of_an_older_revision<S: ProviderSetup>(
         let next = connected(&setup, &east).await.revision;
         assert!(
             !next.is_older_than(&last),
-            "cluster {east:?} was {step}, yet its revision {next:?} is older than {last:?}: if order means nothing \
+            "cluster {east:?} was {step}, but its revision {next:?} is older than {last:?}: if order means nothing \
              here, use unordered revisions"
         );
         last = next;
     }
 }
 
-/// The answer is the connection that is current when the call completes, also where the call was made before a change,
-/// or was under way at it.
-pub async fn a_call_answers_what_is_current_when_it_completes<S: ProviderSetup>(setup: S) {
+/// A call returns the connection that is current when it completes, not the one of when it began.
+pub async fn a_call_returns_the_connection_that_is_current_when_it_completes<S: ProviderSetup>(setup: S) {
     let [east, _] = setup.clusters();
     setup.connect(&east).await;
     for polls in 0..4 {
@@ -119,7 +118,7 @@ pub async fn a_call_answers_what_is_current_when_it_completes<S: ProviderSetup>(
     }
 }
 
-/// A client belongs to its cluster: those of two clusters are never mixed up, whatever happens to either.
+/// A client belongs to one cluster, also after connections were replaced or have recovered.
 pub async fn clusters_do_not_share_clients<S: ProviderSetup>(setup: S) {
     let [east, west] = setup.clusters();
     setup.connect(&east).await;
@@ -132,9 +131,8 @@ pub async fn clusters_do_not_share_clients<S: ProviderSetup>(setup: S) {
     assert_apart(&setup, &east, &west).await;
 }
 
-/// A cluster that fails has an error that says why: unavailable or incompatible, with a source. It is not "not found",
-/// for the provider knows it.
-pub async fn a_failing_cluster_tells_why<S: ProviderSetup>(setup: S) {
+/// A failing cluster is `Unavailable` or `Incompatible`, with a source. It is not `NotFound`.
+pub async fn a_failing_cluster_has_an_error_with_a_source<S: ProviderSetup>(setup: S) {
     let [east, _] = setup.clusters();
     setup.connect(&east).await;
     setup.fail(&east).await;
@@ -145,8 +143,8 @@ pub async fn a_failing_cluster_tells_why<S: ProviderSetup>(setup: S) {
     );
 }
 
-/// A cluster that fails or is removed disturbs no other.
-pub async fn a_failing_cluster_disturbs_no_other<S: ProviderSetup>(setup: S) {
+/// A cluster that fails or is removed does not change the connection of another one.
+pub async fn a_failing_cluster_does_not_affect_others<S: ProviderSetup>(setup: S) {
     let [east, west] = setup.clusters();
     setup.connect(&east).await;
     setup.connect(&west).await;
@@ -167,7 +165,7 @@ pub async fn a_failing_cluster_disturbs_no_other<S: ProviderSetup>(setup: S) {
     }
 }
 
-/// A cluster that recovers has a client again: of the connection it had before, or of one with a new revision.
+/// A cluster that recovers has a client: of the connection it had before, or of one with a new revision.
 pub async fn a_recovered_cluster_has_a_client<S: ProviderSetup>(setup: S) {
     let [east, _] = setup.clusters();
     setup.connect(&east).await;
@@ -183,7 +181,7 @@ pub async fn a_recovered_cluster_has_a_client<S: ProviderSetup>(setup: S) {
     }
 }
 
-/// A cluster that was removed is [not found](ProviderError::NotFound), whether it was connected or failing.
+/// A removed cluster is `NotFound`, whether it was connected or failing.
 pub async fn a_removed_cluster_is_not_found<S: ProviderSetup>(setup: S) {
     let [east, west] = setup.clusters();
     setup.connect(&east).await;
@@ -197,7 +195,7 @@ pub async fn a_removed_cluster_is_not_found<S: ProviderSetup>(setup: S) {
     assert_not_found(&setup, &west, "after it was removed while it failed").await;
 }
 
-/// A call may be dropped, before its first poll or at its await, and nothing is lost by it.
+/// A call that is dropped, before its first poll or at an await, changes nothing.
 pub async fn a_dropped_call_changes_nothing<S: ProviderSetup>(setup: S) {
     let [east, _] = setup.clusters();
     setup.connect(&east).await;
@@ -212,15 +210,15 @@ pub async fn a_dropped_call_changes_nothing<S: ProviderSetup>(setup: S) {
     assert_eq!(setup.identify(&after.client).await, identity, "a dropped call changed the client of cluster {east:?}");
 }
 
-/// Calls that are under way at the same time have the same answer.
-pub async fn calls_at_once_agree<S: ProviderSetup>(setup: S) {
+/// Calls that run at the same time return the same connection.
+pub async fn concurrent_calls_agree<S: ProviderSetup>(setup: S) {
     let [east, _] = setup.clusters();
     setup.connect(&east).await;
     let mut first = pin!(setup.provider().connection(&east));
     let mut second = pin!(setup.provider().connection(&east));
     let early = [poll_once(first.as_mut()).await, poll_once(second.as_mut()).await];
     let [early_first, early_second] = early;
-    // The second first: a call must not depend on another one that nobody polls.
+    // The second call first: it must not depend on another call that is not polled.
     let second = if let Some(answer) = early_second { answer } else { second.await };
     let first = if let Some(answer) = early_first { answer } else { first.await };
     let [first, second] = [first, second].map(|answer| expect_connection(answer, &east).revision);
@@ -235,14 +233,14 @@ async fn connected<S: ProviderSetup>(setup: &S, cluster: &KeyOf<S>) -> Connectio
 fn expect_connection<C, R>(answer: Result<Connection<C, R>, ProviderError>, cluster: &impl Debug) -> Connection<C, R> {
     match answer {
         Ok(connection) => connection,
-        Err(error) => panic!("cluster {cluster:?} is connected, yet the provider has no client: {error:?}"),
+        Err(error) => panic!("cluster {cluster:?} is connected, but the provider has no client: {error:?}"),
     }
 }
 
 #[track_caller]
 fn expect_error<C, R: Debug>(answer: Result<Connection<C, R>, ProviderError>, cluster: &impl Debug) -> ProviderError {
     match answer {
-        Ok(connection) => panic!("cluster {cluster:?} fails, yet it has a client of {:?}", connection.revision),
+        Ok(connection) => panic!("cluster {cluster:?} fails, but it has a client of {:?}", connection.revision),
         Err(error) => error,
     }
 }

@@ -1,20 +1,18 @@
-//! [`EmptyKeyError`]: the one thing a test can get wrong when it steers the fake.
+//! [`EmptyKeyError`]: a cluster key without a name.
 
 use clientmgr_core::NamespacedName;
 
-/// A client or an error was to be served under a key that has no name, so nobody could ever ask for it.
-///
-/// A namespace alone does not help: no object is without a name.
+/// A cluster key has no name. No cluster object has such a key, so its client could not be requested.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a cluster key needs a name, and {key:?} has none: name the cluster as its object is named")]
+#[error("the cluster key {key:?} has no name: use the name of the cluster object")]
 #[non_exhaustive]
 pub struct EmptyKeyError {
-    /// The key that was given.
+    /// The key.
     pub key: NamespacedName,
 }
 
 impl EmptyKeyError {
-    /// Refuses a key without a name.
+    /// Returns an error for a key without a name.
     pub(super) fn check(key: &NamespacedName) -> Result<(), Self> {
         if key.name().is_empty() { Err(Self { key: key.clone() }) } else { Ok(()) }
     }

@@ -1,4 +1,4 @@
-//! [`FakeClientProvider`]: the handle that a test and the code under test share.
+//! [`FakeClientProvider`]: the provider that a test and the code under test share.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -6,15 +6,21 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clientmgr_core::{
-    ClientProvider, ConnectedAt, Connection, DynProvider, NamespacedName, ProviderError, async_trait,
+    ClientProvider, ConnectedAt, Connection, DynProvider, NamespacedName, ObservedCluster, ProviderError, async_trait,
 };
 
-use super::{EmptyKeyError, FakeCluster, Gate, Hold};
+use super::error::EmptyKeyError;
+use super::gate::{Gate, Hold};
 
-/// A provider that serves what a test tells it to.
+/// A cluster object, as [`FakeClientProvider::cluster`] returns it.
+///
+/// One that was taken before a change stands for a stale cache, one taken after it for a current one.
+pub type FakeCluster = ObservedCluster;
+
+/// A provider that serves what a test sets.
 ///
 /// Clones share everything: the test keeps one and gives another to the code under test. Revisions are
-/// [`ConnectedAt::now`], so every client that is set has a strictly later one, across all fakes of the process.
+/// [`ConnectedAt::now`], so each client that is set has a later one, across all fakes of the process.
 ///
 /// # Example
 ///
@@ -38,38 +44,38 @@ pub struct FakeClientProvider<C> {
 }
 
 struct Shared<C> {
-    /// What is served. Never locked across an await, nor while the caller's code runs: a client that is cloned or
-    /// dropped, an error that is dropped or shown. That code may use the fake.
+    /// What is served. Never locked across an await, nor while code of the caller runs (the clone or drop of a client, the
+    /// drop or display of an error), since that code may use the fake.
     served: Mutex<BTreeMap<NamespacedName, Served<C>>>,
     gate: Gate,
 }
 
-/// What is served under a key. The client is shared, so that it can be taken from under the lock without cloning it.
+/// What is served under a key. The client is shared, so that it is not cloned under the lock.
 type Served<C> = Answer<Arc<C>>;
 
 /// What a provider answers.
 type Answer<C> = Result<Connection<C, ConnectedAt>, ProviderError>;
 
 impl<C> FakeClientProvider<C> {
-    /// A provider that serves `default_client` under the [default key](Self::default_key), and nothing else yet.
+    /// Returns a provider that serves `default_client` under the [default key](Self::default_key).
     pub fn new(default_client: C) -> Self {
         let provider = Self::empty();
         provider.connect(&Self::default_key(), default_client);
         provider
     }
 
-    /// A provider that serves nothing yet.
+    /// Returns a provider that serves nothing.
     pub fn empty() -> Self {
         Self { shared: Arc::new(Shared { served: Mutex::new(BTreeMap::new()), gate: Gate::new() }) }
     }
 
-    /// The key under which [`new`](Self::new) serves its client: `default`, in no namespace.
+    /// Returns the key under which [`new`](Self::new) serves its client: `default`, cluster-scoped.
     pub fn default_key() -> NamespacedName {
         NamespacedName::cluster_scoped("default")
     }
 
-    /// Serves `client` under `key` if neither a client nor an error is served there, and tells its revision. Otherwise
-    /// changes nothing and tells none.
+    /// Serves `client` under `key` and returns its revision, unless a client or an error is served there: then returns
+    /// `None` and changes nothing.
     ///
     /// # Errors
     ///
@@ -77,7 +83,7 @@ impl<C> FakeClientProvider<C> {
     pub fn add_client(&self, key: &NamespacedName, client: C) -> Result<Option<ConnectedAt>, EmptyKeyError> {
         EmptyKeyError::check(key)?;
         let mut served = self.served();
-        // The drop of a client is the caller's code: never under the lock.
+        // The client is dropped after the lock: its drop may use the fake.
         match served.entry(key.clone()) {
             Entry::Occupied(_) => {
                 drop(served);
@@ -92,8 +98,7 @@ impl<C> FakeClientProvider<C> {
         }
     }
 
-    /// Serves `client` under `key` in place of whatever was served there, and tells its revision: strictly later than
-    /// every one before.
+    /// Serves `client` under `key`, in place of what was served there. Returns its revision, which is later than all before.
     ///
     /// # Errors
     ///
@@ -103,8 +108,7 @@ impl<C> FakeClientProvider<C> {
         Ok(self.connect(key, client))
     }
 
-    /// Serves `error` under `key` in place of whatever was served there: the cluster is
-    /// [unavailable](ProviderError::Unavailable), and the error with its type is the source.
+    /// Makes `key` [unavailable](ProviderError::Unavailable) with `error` as the source, in place of what was served there.
     ///
     /// # Errors
     ///
@@ -140,9 +144,8 @@ impl<C> FakeClientProvider<C> {
         self.set_error(key, ProviderError::unavailable(error))
     }
 
-    /// Serves `error` under `key` in place of whatever was served there: for the errors that
-    /// [`set_cluster_error`](Self::set_cluster_error) does not make, such as [`ProviderError::incompatible`] for a
-    /// connection of another type, or one with a [hint when to retry](ProviderError::with_retry_after).
+    /// Serves `error` under `key`, in place of what was served there: for example [`ProviderError::incompatible`], or an
+    /// error with a [retry hint](ProviderError::with_retry_after).
     ///
     /// # Errors
     ///
@@ -154,16 +157,16 @@ impl<C> FakeClientProvider<C> {
         Ok(())
     }
 
-    /// Serves nothing under `key` any more: the cluster is [not found](ProviderError::NotFound). Holds stay.
+    /// Removes what is served under `key`: the cluster is [not found](ProviderError::NotFound). Holds stay.
     pub fn remove(&self, key: &NamespacedName) {
         let removed = self.served().remove(key);
         drop(removed);
     }
 
-    /// The cluster object of `key` as it stands now: it tells the revision of the client that is served, or none where
-    /// an error or nothing is.
+    /// Returns the cluster object of `key`, with the revision of the client that is served. `None` where an error or nothing
+    /// is served.
     ///
-    /// Keep it over a change to play a stale cache.
+    /// To simulate a stale cache, use it after a change.
     ///
     /// # Example
     ///
@@ -192,11 +195,10 @@ impl<C> FakeClientProvider<C> {
         FakeCluster { key: key.clone(), revision }
     }
 
-    /// Holds back the answers to the calls for `key` that are asked from now on, until the hold is released or dropped.
+    /// Holds back later calls for `key`, until the hold is released or dropped.
     ///
-    /// A call that was held answers what is served when it completes, not when it was asked. It waits for the holds
-    /// that it met and for none that are taken later, so after a release it completes even where the test holds the
-    /// next calls at once.
+    /// A held call returns what is served when it completes, not when it began. It waits for the holds that existed when
+    /// it began, so it completes after a release even if the test holds the next calls at once.
     ///
     /// # Example
     ///
@@ -221,27 +223,26 @@ impl<C> FakeClientProvider<C> {
         self.shared.gate.hold(key)
     }
 
-    /// Never answers the calls for `key` that are asked from now on: a cluster that hangs. Their futures can only be
-    /// dropped. To let them go later, [`hold`](Self::hold) them instead.
+    /// Answers no later call for `key`, like a cluster that hangs. To release the calls later, use [`hold`](Self::hold).
     pub fn never_answer(&self, key: &NamespacedName) {
         self.shared.gate.never_answer(key);
     }
 
-    /// How many calls for `key` there were. A call counts once its future was polled.
+    /// Returns how many calls for `key` there were. A call counts when it is first polled.
     pub fn calls(&self, key: &NamespacedName) -> usize {
         self.shared.gate.calls(key)
     }
 
-    /// How many calls for `key` wait at this moment: held, and their futures not dropped.
+    /// Returns how many calls for `key` wait: held, and not dropped.
     pub fn waiting(&self, key: &NamespacedName) -> usize {
         self.shared.gate.waiting(key)
     }
 
-    /// Completes when at least `calls` calls for `key` wait at the same time.
+    /// Waits until at least `calls` calls for `key` wait at the same time.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost by dropping it.
+    /// Dropping the future loses nothing.
     pub async fn wait_until_waiting(&self, key: &NamespacedName, calls: usize) {
         self.shared.gate.wait_until_waiting(key, calls).await;
     }
@@ -250,7 +251,7 @@ impl<C> FakeClientProvider<C> {
         let client = Arc::new(client);
         let (revision, replaced) = {
             let mut served = self.served();
-            // Taken under the lock, so that of two clients set at once the one that stays has the later revision.
+            // Under the lock, so that of two clients set at once the one that stays has the later revision.
             let revision = ConnectedAt::now();
             (revision, served.insert(key.clone(), Ok(Connection { client, revision })))
         };
@@ -258,7 +259,7 @@ impl<C> FakeClientProvider<C> {
         revision
     }
 
-    /// A panic cannot leave the map half-written, so a poisoned lock is as good as any.
+    /// A panic cannot leave the map half-written, so a poisoned lock is usable.
     fn served(&self) -> MutexGuard<'_, BTreeMap<NamespacedName, Served<C>>> {
         self.shared.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -291,7 +292,7 @@ impl<C> Clone for FakeClientProvider<C> {
 }
 
 impl<C> fmt::Debug for FakeClientProvider<C> {
-    /// Shows what is served, without the clients themselves.
+    /// Writes what is served, without the clients.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let served = self.served().clone();
         let served = served.iter().map(|(key, answer)| (key, answer.as_ref().map(|connection| connection.revision)));

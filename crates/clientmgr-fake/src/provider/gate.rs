@@ -1,4 +1,4 @@
-//! [`Gate`]: counts the calls of a provider and holds them back, so that a test can play a race step by step.
+//! [`Gate`]: counts the calls of a provider and holds them back, so that a test can run a race step by step.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use event_listener::{Event, listener};
 
 use super::traffic::{HeldUntil, Traffic};
 
-/// Stands before a provider's answers. Clones are handles to the same gate.
+/// Counts the calls of a provider and holds their answers back. Clones are handles to the same gate.
 ///
 /// Every [`FakeClientProvider`](crate::FakeClientProvider) has one built in; [`Gated`](crate::Gated) puts one before any
 /// other provider.
@@ -19,21 +19,21 @@ pub struct Gate<K = NamespacedName> {
 struct Shared<K> {
     /// Never held across an await.
     traffic: Mutex<Traffic<K>>,
-    /// Told of everything that somebody may wait for: a hold released, a call that starts to wait.
+    /// Notified when a hold is released and when a call starts to wait.
     changed: Event,
 }
 
 impl<K: Key> Gate<K> {
-    /// A gate that stands open.
+    /// Returns an open gate.
     pub fn new() -> Self {
         Self { shared: Arc::new(Shared { traffic: Mutex::new(Traffic::new()), changed: Event::new() }) }
     }
 
-    /// Counts a call for `cluster`, and completes when no hold keeps it back.
+    /// Counts a call for `cluster`, and completes when no hold applies to it.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped was counted and waits no longer.
+    /// A dropped call stays counted and no longer waits.
     pub async fn pass(&self, cluster: &K) {
         let until = self.traffic().ask(cluster);
         if let Some(until) = until {
@@ -43,43 +43,43 @@ impl<K: Key> Gate<K> {
         }
     }
 
-    /// Holds back the calls for `cluster` that are asked from now on, until the hold is released or dropped.
+    /// Holds back later calls for `cluster`, until the hold is released or dropped.
     ///
-    /// A call waits for the holds that it met and for none that are taken later. So after a release it goes on, even
-    /// where the test holds the next calls at once.
+    /// A call waits for the holds that existed when it began, not for later ones. So it continues after a release, even
+    /// if the test holds the next calls at once.
     pub fn hold(&self, cluster: &K) -> Hold<K> {
         let number = self.traffic().hold(cluster);
         Hold { gate: self.clone(), cluster: cluster.clone(), number }
     }
 
-    /// Never lets through the calls for `cluster` that are asked from now on: a cluster that hangs. Their futures can
-    /// only be dropped. To let them go later, [`hold`](Self::hold) them instead.
+    /// Lets no later call for `cluster` complete, like a cluster that hangs. To release the calls later, use
+    /// [`hold`](Self::hold).
     pub fn never_answer(&self, cluster: &K) {
         self.traffic().hold(cluster);
     }
 
-    /// How many calls for `cluster` there were. A call counts once its future was polled.
+    /// Returns how many calls for `cluster` there were. A call counts when it is first polled.
     pub fn calls(&self, cluster: &K) -> usize {
         self.traffic().asked(cluster)
     }
 
-    /// How many calls for `cluster` wait at this moment: held, and their futures not dropped.
+    /// Returns how many calls for `cluster` wait: held, and not dropped.
     pub fn waiting(&self, cluster: &K) -> usize {
         self.traffic().waiting(cluster)
     }
 
-    /// Completes when at least `calls` calls for `cluster` wait at the same time.
+    /// Waits until at least `calls` calls for `cluster` wait at the same time.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost by dropping it.
+    /// Dropping the future loses nothing.
     pub async fn wait_until_waiting(&self, cluster: &K, calls: usize) {
         self.wait_for(|traffic| traffic.waiting(cluster) >= calls).await;
     }
 
     async fn wait_for(&self, holds: impl Fn(&Traffic<K>) -> bool) {
         loop {
-            // Listens before it looks, so that no change can fall between the two.
+            // Listening starts before looking, so that no change is missed in between.
             listener!(self.shared.changed => changed);
             if holds(&self.traffic()) {
                 return;
@@ -88,13 +88,13 @@ impl<K: Key> Gate<K> {
         }
     }
 
-    /// A panic cannot leave the counts half-written, so a poisoned lock is as good as any.
+    /// A panic cannot leave the counts half-written, so a poisoned lock is usable.
     fn traffic(&self) -> MutexGuard<'_, Traffic<K>> {
         self.shared.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A call that waits. Counted off when it is let through, and when its future is dropped.
+/// A call that waits, until it continues or its future is dropped.
 struct WaitingCall<'a, K: Key> {
     gate: &'a Gate<K>,
     cluster: &'a K,
@@ -107,7 +107,7 @@ impl<K: Key> Drop for WaitingCall<'_, K> {
     }
 }
 
-/// Holds back the calls for one cluster while it lives; taken by [`Gate::hold`].
+/// Holds back the calls for one cluster until it is released or dropped. Returned by [`Gate::hold`].
 #[must_use = "dropping it lets the calls through at once"]
 pub struct Hold<K: Key = NamespacedName> {
     gate: Gate<K>,
@@ -116,7 +116,7 @@ pub struct Hold<K: Key = NamespacedName> {
 }
 
 impl<K: Key> Hold<K> {
-    /// Lets the calls through, as dropping does: every call that waited for this hold alone goes on.
+    /// Releases the hold, as dropping does: every call that waited for this hold alone continues.
     pub fn release(self) {
         drop(self);
     }

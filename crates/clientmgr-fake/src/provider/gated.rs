@@ -4,7 +4,7 @@ use std::fmt;
 
 use clientmgr_core::{ClientProvider, Connection, ProviderError, async_trait};
 
-use super::Gate;
+use super::gate::Gate;
 
 /// A provider whose answers a test can count and hold back, whatever provider is inside.
 ///
@@ -36,17 +36,17 @@ pub struct Gated<P: ClientProvider> {
 }
 
 impl<P: ClientProvider> Gated<P> {
-    /// `provider` behind a gate that stands open.
+    /// Puts `provider` behind an open gate.
     pub fn new(provider: P) -> Self {
         Self { provider, gate: Gate::new() }
     }
 
-    /// The gate. Clone it to keep a handle where the provider itself is given away.
+    /// Returns the gate. Clone it to keep a handle after the provider is moved away.
     pub fn gate(&self) -> &Gate<P::Key> {
         &self.gate
     }
 
-    /// The provider behind the gate.
+    /// Returns the provider behind the gate.
     pub fn provider(&self) -> &P {
         &self.provider
     }

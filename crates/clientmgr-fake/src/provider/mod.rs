@@ -1,4 +1,4 @@
-//! The fake provider: serves what a test told it to, and holds its answers back when a test wants a race.
+//! The fake provider: serves what a test sets, and holds its answers back to run a race step by step.
 //!
 //! What must not live here: Kubernetes, a runtime, a clock. The fake works under any executor.
 
@@ -9,11 +9,6 @@ mod gated;
 mod traffic;
 
 pub use self::error::EmptyKeyError;
-pub use self::fake::FakeClientProvider;
+pub use self::fake::{FakeClientProvider, FakeCluster};
 pub use self::gate::{Gate, Hold};
 pub use self::gated::Gated;
-
-/// A cluster object as a cache has it, taken from the fake by [`FakeClientProvider::cluster`].
-///
-/// One that was taken before a change is the stale cache; one taken after it is the fresh one.
-pub type FakeCluster = clientmgr_core::ObservedCluster;

@@ -1,79 +1,79 @@
-//! The calls for each cluster, and what holds them. Plain data: no locks, no awaits.
+//! The calls for each cluster, and the holds on them. Plain data: no locks, no awaits.
 
 use std::collections::HashMap;
 
 use clientmgr_core::Key;
 
 pub(super) struct Traffic<K> {
-    lanes: HashMap<K, Lane>,
-    /// How many holds there have been on all clusters: the number of the next one.
+    clusters: HashMap<K, Calls>,
+    /// The number of the next hold.
     holds: u64,
 }
 
 /// The calls for one cluster.
 #[derive(Default)]
-struct Lane {
+struct Calls {
     asked: usize,
     waiting: usize,
     /// The numbers of the holds in force.
     holds: Vec<u64>,
 }
 
-/// What a call waits for: the holds that were in force when it was asked, and none that came later.
+/// What a call waits for: the holds that existed when it began, not later ones.
 #[derive(Clone, Copy)]
 pub(super) struct HeldUntil {
-    /// The number of the first hold that does not concern the call.
+    /// The number of the first hold that came after the call.
     before: u64,
 }
 
 impl<K: Key> Traffic<K> {
     pub(super) fn new() -> Self {
-        Self { lanes: HashMap::new(), holds: 0 }
+        Self { clusters: HashMap::new(), holds: 0 }
     }
 
-    /// Counts a call. Tells what it has to wait for, where it has to.
+    /// Counts a call. Returns what it must wait for, if anything.
     pub(super) fn ask(&mut self, cluster: &K) -> Option<HeldUntil> {
         let before = self.holds;
-        let lane = self.lane(cluster);
-        lane.asked += 1;
-        if lane.holds.is_empty() {
+        let calls = self.calls(cluster);
+        calls.asked += 1;
+        if calls.holds.is_empty() {
             return None;
         }
-        lane.waiting += 1;
+        calls.waiting += 1;
         Some(HeldUntil { before })
     }
 
-    /// Whether a call that had to wait still has to.
+    /// Returns whether a call that waits must still wait.
     pub(super) fn is_held(&self, cluster: &K, until: HeldUntil) -> bool {
-        self.lanes.get(cluster).is_some_and(|lane| lane.holds.iter().any(|hold| *hold < until.before))
+        self.clusters.get(cluster).is_some_and(|calls| calls.holds.iter().any(|hold| *hold < until.before))
     }
 
-    /// Counts off a call that had to wait: it was let through or dropped.
+    /// Removes a call that waited: it continues or was dropped.
     pub(super) fn stop_waiting(&mut self, cluster: &K) {
-        self.lane(cluster).waiting -= 1;
+        self.calls(cluster).waiting -= 1;
     }
 
-    /// Holds the calls that are asked from now on. Tells the hold's number.
+    /// Holds later calls. Returns the number of the hold.
     pub(super) fn hold(&mut self, cluster: &K) -> u64 {
         let hold = self.holds;
         self.holds += 1;
-        self.lane(cluster).holds.push(hold);
+        self.calls(cluster).holds.push(hold);
         hold
     }
 
     pub(super) fn release(&mut self, cluster: &K, hold: u64) {
-        self.lane(cluster).holds.retain(|other| *other != hold);
+        self.calls(cluster).holds.retain(|other| *other != hold);
     }
 
     pub(super) fn asked(&self, cluster: &K) -> usize {
-        self.lanes.get(cluster).map_or(0, |lane| lane.asked)
+        self.clusters.get(cluster).map_or(0, |calls| calls.asked)
     }
 
     pub(super) fn waiting(&self, cluster: &K) -> usize {
-        self.lanes.get(cluster).map_or(0, |lane| lane.waiting)
+        self.clusters.get(cluster).map_or(0, |calls| calls.waiting)
     }
 
-    fn lane(&mut self, cluster: &K) -> &mut Lane {
-        self.lanes.entry(cluster.clone()).or_default()
+    fn calls(&mut self, cluster: &K) -> &mut Calls {
+        self.clusters.entry(cluster.clone()).or_default()
     }
 }

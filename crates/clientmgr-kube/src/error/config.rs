@@ -257,6 +257,7 @@ pub(crate) enum ConfigError {
 
     /// The client key belongs to another certificate. Found with the feature `rustls-tls`.
     #[error("the client key does not belong to the client certificate")]
+    #[cfg_attr(not(feature = "rustls-tls"), expect(dead_code, reason = "only rustls reports it"))]
     KeyMismatch,
 
     /// The client key is protected by a passphrase, which a program cannot be asked for.
@@ -266,6 +267,7 @@ pub(crate) enum ConfigError {
     /// The client certificate can be read, and is of a kind that is not supported: version 1 of X.509, say. Found
     /// with the feature `rustls-tls`.
     #[error("the client certificate is not an X.509 certificate of a supported kind: it takes version 3")]
+    #[cfg_attr(not(feature = "rustls-tls"), expect(dead_code, reason = "only rustls reports it"))]
     CertificateKind,
 
     /// The user has a name and no credential. It must not be anonymous instead.
@@ -304,6 +306,7 @@ pub(crate) enum ConfigError {
 
     /// The operating system's trust store cannot be used, and the kubeconfig names no certificate authority.
     #[error("the kubeconfig names no certificate authority and the system has none that can be used")]
+    #[cfg_attr(not(feature = "rustls-tls"), expect(dead_code, reason = "only rustls reports it"))]
     NoTrust,
 
     /// An impersonated user, group, UID or extra cannot be sent in a header.

@@ -23,6 +23,7 @@ pub(crate) enum Failure {
     NoRuntime,
 
     #[error("no cryptography for TLS: enable the feature ring or aws-lc-rs, or install a process-wide CryptoProvider")]
+    #[cfg_attr(not(feature = "rustls-tls"), expect(dead_code, reason = "only rustls reports it"))]
     NoCryptoProvider,
 
     #[error("no TLS: enable the feature rustls-tls or openssl-tls")]

@@ -29,6 +29,7 @@ pub(crate) enum Unreachable {
     ///
     /// Told with the feature `rustls-tls`. With `openssl-tls` alone it is [`Other`](Self::Other), since the errors of
     /// that one are not known by type.
+    #[cfg_attr(not(feature = "rustls-tls"), expect(dead_code, reason = "only rustls reports it"))]
     Tls,
     /// No answer came in time.
     TimedOut,

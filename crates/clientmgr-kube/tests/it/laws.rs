@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::{Replacement, TestServer};
-use clientmgr_fake::laws::{Bound, Managed, ProviderSetup};
+use clientmgr_fake::laws::ProviderSetup;
 use clientmgr_kube::k8s_openapi::api::core::v1::Namespace;
 use clientmgr_kube::kube::{Api, Client};
 use clientmgr_kube::{Fleet, NamespacedName};
@@ -86,11 +86,11 @@ mod of_a_provider {
 }
 
 mod of_a_manager {
-    use super::{FleetSetup, Managed, run};
-    clientmgr_fake::manager_laws!(Managed::new(FleetSetup::new().await), run);
+    use super::{FleetSetup, run};
+    clientmgr_fake::manager_laws!(FleetSetup::new().await, run);
 }
 
 mod of_bound_states {
-    use super::{Bound, FleetSetup, run};
-    clientmgr_fake::bound_laws!(Bound::new(FleetSetup::new().await), run);
+    use super::{FleetSetup, run};
+    clientmgr_fake::bound_laws!(FleetSetup::new().await, run);
 }

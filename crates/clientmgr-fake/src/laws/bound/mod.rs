@@ -1,12 +1,10 @@
-//! The laws of [`States`](super::States): state that is bound to a client, built and torn down in time.
+//! The laws of bound states: state on a client, built and torn down in time.
 
 mod build;
+mod current;
 mod forget;
-mod probe;
-mod stage;
-mod standing;
+mod harness;
 
 pub use self::build::*;
+pub use self::current::*;
 pub use self::forget::*;
-pub use self::probe::Probe;
-pub use self::standing::*;

@@ -1,13 +1,13 @@
-//! The laws of a [`Manager`](super::Manager): the staleness rules, as a controller meets them.
+//! The laws of a manager: the staleness rules as a controller sees them.
 //!
 //! An object on a cluster is in one of three states: it never asked (*absent*), it *holds* a client of one revision, or
-//! a *reset is due*. The laws bring it there by calls alone and tell the state by what is answered next.
+//! a *reset is due*. The laws bring it there by calls and see the state in the next result.
 
 mod client;
 mod forget;
+mod harness;
 mod refresh;
 mod schedule;
-mod stage;
 
 pub use self::client::*;
 pub use self::forget::*;

@@ -1,9 +1,10 @@
-//! What holds over a whole schedule of calls and changes, as far as calls one after another can say it.
+//! What holds over a schedule of calls and changes.
 
 use clientmgr_core::ClientError;
 
-use super::stage::{Stage, expect_client};
-use crate::laws::setup::{ManagerSetup, ProviderSetup};
+use super::harness::{Harness, expect_client};
+use crate::laws::setup::ProviderSetup;
+use crate::laws::subject::ManagerSetup;
 
 /// A change of the provider between two reconciles.
 #[derive(Clone, Copy, Debug)]
@@ -33,32 +34,31 @@ const SCHEDULE: [Change; 14] = [
 ];
 
 impl Change {
-    async fn make<M: ManagerSetup>(self, stage: &Stage<M>) {
+    async fn make<M: ManagerSetup>(self, harness: &Harness<M>) {
         match self {
             Self::Nothing => {}
-            Self::Replace => stage.steering().replace(&stage.east).await,
-            Self::Fail => stage.steering().fail(&stage.east).await,
-            Self::Recover => stage.steering().recover(&stage.east).await,
+            Self::Replace => harness.provider_setup().replace(&harness.east).await,
+            Self::Fail => harness.provider_setup().fail(&harness.east).await,
+            Self::Recover => harness.provider_setup().recover(&harness.east).await,
         }
     }
 }
 
-/// Between two resets, every client that an object obtains is of one revision; and clients of two revisions have a
-/// reset between them. Also for a caller that reconciles with a cluster object that trails the connection.
+/// Between two Resets, an object obtains clients of one revision only, also if its cluster objects lag behind.
 pub async fn between_two_resets_all_clients_are_of_one_revision<M: ManagerSetup>(setup: M) {
-    let stage = Stage::new(setup).await;
+    let harness = Harness::new(setup).await;
     let mut obtained = None;
-    let mut last_good = stage.observe(&stage.east).await;
+    let mut last_good = harness.observe(&harness.east).await;
     for change in SCHEDULE {
-        change.make(&stage).await;
-        let current = stage.observe(&stage.east).await;
+        change.make(&harness).await;
+        let current = harness.observe(&harness.east).await;
         for cluster in [&last_good, &current, &current] {
-            if stage.refresh(cluster).is_reset() {
+            if harness.refresh(cluster).is_reset() {
                 obtained = None;
             }
-            match stage.client(cluster).await {
+            match harness.client(cluster).await {
                 Ok(client) => {
-                    stage.assert_current(&client, &stage.east).await;
+                    harness.assert_current(&client, &harness.east).await;
                     let of = obtained.get_or_insert_with(|| cluster.revision.clone());
                     assert_eq!(*of, cluster.revision, "after {change:?}: two revisions, and no reset between them");
                 }
@@ -74,19 +74,19 @@ pub async fn between_two_resets_all_clients_are_of_one_revision<M: ManagerSetup>
     }
 }
 
-/// Once the cluster object tells of the current connection, `refresh` and then `client` succeeds, whatever came before.
+/// Once the cluster object names the current connection, `refresh` and then `client` succeeds, whatever came before.
 pub async fn a_refresh_makes_the_next_client_succeed<M: ManagerSetup>(setup: M) {
-    let stage = Stage::new(setup).await;
+    let harness = Harness::new(setup).await;
     for change in SCHEDULE {
-        change.make(&stage).await;
-        let cluster = stage.observe(&stage.east).await;
-        let _ = stage.refresh(&cluster);
-        let answer = stage.client(&cluster).await;
+        change.make(&harness).await;
+        let cluster = harness.observe(&harness.east).await;
+        let _ = harness.refresh(&cluster);
+        let answer = harness.client(&cluster).await;
         if cluster.revision.is_some() {
             expect_client(answer, "the object refreshed on the current connection");
-            stage.assert_unchanged(&cluster, "the client of this connection is held");
+            harness.assert_unchanged(&cluster, "the client of this connection is held");
         } else {
-            assert!(answer.is_err(), "after {change:?}: the cluster fails, and a client was handed out");
+            assert!(answer.is_err(), "after {change:?}: the cluster fails, and a client was returned");
         }
     }
 }

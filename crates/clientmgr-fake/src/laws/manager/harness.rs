@@ -1,13 +1,14 @@
-//! What every law of a manager starts with: a connected cluster, two objects, and the calls with their expectations.
+//! [`Harness`]: a connected cluster, two objects and calls with expectations, for every law of a manager.
 
 use std::future::Future;
 
 use clientmgr_core::{ClientError, ClientProvider, ObservedCluster, Refresh};
 
 use crate::Gate;
-use crate::laws::setup::{ClientOf, KeyOf, Manager, ManagerSetup, ProviderSetup, RevisionOf};
+use crate::laws::setup::{ClientOf, KeyOf, ProviderSetup, RevisionOf};
+use crate::laws::subject::{Manager, ManagerSetup};
 
-/// A cluster object of a set-up.
+/// A cluster object of a setup.
 pub(super) type Cluster<M> =
     ObservedCluster<KeyOf<<M as ManagerSetup>::Provider>, RevisionOf<<M as ManagerSetup>::Provider>>;
 pub(super) type Object<M> = <<M as ManagerSetup>::Manager as Manager>::Object;
@@ -15,7 +16,7 @@ pub(super) type Key<M> = KeyOf<<M as ManagerSetup>::Provider>;
 pub(super) type Client<M> = ClientOf<<M as ManagerSetup>::Provider>;
 pub(super) type Answer<M> = Result<Client<M>, ClientError<Key<M>, RevisionOf<<M as ManagerSetup>::Provider>>>;
 
-pub(super) struct Stage<M: ManagerSetup> {
+pub(super) struct Harness<M: ManagerSetup> {
     setup: M,
     pub(super) object: Object<M>,
     pub(super) other_object: Object<M>,
@@ -25,16 +26,16 @@ pub(super) struct Stage<M: ManagerSetup> {
     pub(super) west: Key<M>,
 }
 
-impl<M: ManagerSetup> Stage<M> {
+impl<M: ManagerSetup> Harness<M> {
     pub(super) async fn new(setup: M) -> Self {
         let [object, other_object] = setup.objects();
-        let [east, west] = setup.steering().clusters();
-        setup.steering().connect(&east).await;
+        let [east, west] = setup.provider_setup().clusters();
+        setup.provider_setup().connect(&east).await;
         Self { setup, object, other_object, east, west }
     }
 
-    pub(super) fn steering(&self) -> &M::Provider {
-        self.setup.steering()
+    pub(super) fn provider_setup(&self) -> &M::Provider {
+        self.setup.provider_setup()
     }
 
     pub(super) fn gate(&self) -> &Gate<Key<M>> {
@@ -45,20 +46,20 @@ impl<M: ManagerSetup> Stage<M> {
         self.setup.manager()
     }
 
-    /// The cluster object of `cluster` as it should be now: with the current revision, if there is one.
+    /// Returns the cluster object of `cluster` with the current revision, if there is one.
     pub(super) async fn observe(&self, cluster: &Key<M>) -> Cluster<M> {
-        let answer = self.steering().provider().connection(cluster).await;
+        let answer = self.provider_setup().provider().connection(cluster).await;
         ObservedCluster { key: cluster.clone(), revision: answer.ok().map(|connection| connection.revision) }
     }
 
-    /// The cluster object of `cluster` when it tells of no connection.
+    /// Returns the cluster object of `cluster` without a revision.
     pub(super) fn without_revision(cluster: &Key<M>) -> Cluster<M> {
         ObservedCluster { key: cluster.clone(), revision: None }
     }
 
-    /// Puts another connection in the place of the one of east. The cluster object as it is then.
+    /// Replaces the connection of east. Returns the new cluster object.
     pub(super) async fn replace_east(&self) -> Cluster<M> {
-        self.steering().replace(&self.east).await;
+        self.provider_setup().replace(&self.east).await;
         self.observe(&self.east).await
     }
 
@@ -70,26 +71,26 @@ impl<M: ManagerSetup> Stage<M> {
         self.manager().client(&self.object, cluster)
     }
 
-    /// Has the object hold a client of what `cluster` tells.
+    /// Obtains a client of the connection that `cluster` names.
     pub(super) async fn obtain(&self, cluster: &Cluster<M>) -> Client<M> {
-        expect_client(self.client(cluster).await, "the cluster object tells of the current connection")
+        expect_client(self.client(cluster).await, "the cluster object names the current connection")
     }
 
     pub(super) async fn obtain_for(&self, object: &Object<M>, cluster: &Cluster<M>) -> Client<M> {
         let answer = self.manager().client(object, cluster).await;
-        expect_client(answer, "the cluster object tells of the current connection")
+        expect_client(answer, "the cluster object names the current connection")
     }
 
-    /// That `client` is one of the connection that is current for `cluster`.
+    /// Asserts that `client` uses the current connection of `cluster`.
     pub(super) async fn assert_current(&self, client: &Client<M>, cluster: &Key<M>) {
-        let Ok(current) = self.steering().provider().connection(cluster).await else {
-            panic!("cluster {cluster:?} has no connection, yet a client was handed out");
+        let Ok(current) = self.provider_setup().provider().connection(cluster).await else {
+            panic!("cluster {cluster:?} has no connection, yet a client was returned");
         };
         let [handed_out, of_current] =
-            [self.steering().identify(client).await, self.steering().identify(&current.client).await];
+            [self.provider_setup().identify(client).await, self.provider_setup().identify(&current.client).await];
         assert_eq!(
             handed_out, of_current,
-            "the client handed out is not the one of the current connection of cluster {cluster:?}"
+            "the returned client does not use the current connection of cluster {cluster:?}"
         );
     }
 
@@ -108,11 +109,11 @@ impl<M: ManagerSetup> Stage<M> {
 pub(super) fn expect_client<C, E: std::fmt::Debug>(answer: Result<C, E>, because: &str) -> C {
     match answer {
         Ok(client) => client,
-        Err(error) => panic!("{because}, yet no client was handed out: {error:?}"),
+        Err(error) => panic!("{because}, but no client was returned: {error:?}"),
     }
 }
 
-/// That a call with `cluster` was refused because the cluster object is outdated.
+/// Asserts that a call with `cluster` failed because the cluster object is outdated.
 #[track_caller]
 pub(super) fn assert_outdated<M: ManagerSetup>(answer: Answer<M>, cluster: &Cluster<M>) {
     match answer {
@@ -120,6 +121,6 @@ pub(super) fn assert_outdated<M: ManagerSetup>(answer: Answer<M>, cluster: &Clus
             assert_eq!((&key, &observed), (&cluster.key, &cluster.revision), "the error is about another cluster");
         }
         Err(error) => panic!("{cluster:?} is outdated, and the error is {error:?}"),
-        Ok(_) => panic!("{cluster:?} is outdated, and a client was handed out"),
+        Ok(_) => panic!("{cluster:?} is outdated, and a client was returned"),
     }
 }

@@ -1,4 +1,4 @@
-//! What every law of bound states starts with: a connected cluster, two objects, and the calls.
+//! [`Harness`]: a connected cluster, two objects and calls with expectations, for every law of bound states.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use clientmgr_core::{BoundError, ClientProvider, ObservedCluster};
 
-use super::probe::{Counts, Probe};
 use crate::Gate;
-use crate::laws::setup::{BoundSetup, ClientOf, KeyOf, ProviderSetup, RevisionOf, States};
+use crate::laws::probe::{Counts, Probe};
+use crate::laws::setup::{ClientOf, KeyOf, ProviderSetup, RevisionOf};
+use crate::laws::subject::{BoundSetup, States};
 
 pub(super) type Cluster<B> =
     ObservedCluster<KeyOf<<B as BoundSetup>::Provider>, RevisionOf<<B as BoundSetup>::Provider>>;
@@ -18,7 +19,7 @@ pub(super) type Client<B> = ClientOf<<B as BoundSetup>::Provider>;
 pub(super) type Built<B, E = Infallible> =
     Result<Arc<Probe>, BoundError<E, Key<B>, RevisionOf<<B as BoundSetup>::Provider>>>;
 
-pub(super) struct Stage<B: BoundSetup> {
+pub(super) struct Harness<B: BoundSetup> {
     setup: B,
     pub(super) counts: Arc<Counts>,
     pub(super) object: Object<B>,
@@ -29,16 +30,16 @@ pub(super) struct Stage<B: BoundSetup> {
     pub(super) west: Key<B>,
 }
 
-impl<B: BoundSetup> Stage<B> {
+impl<B: BoundSetup> Harness<B> {
     pub(super) async fn new(setup: B) -> Self {
         let [object, other_object] = setup.objects();
-        let [east, west] = setup.steering().clusters();
-        setup.steering().connect(&east).await;
+        let [east, west] = setup.provider_setup().clusters();
+        setup.provider_setup().connect(&east).await;
         Self { setup, counts: Arc::default(), object, other_object, east, west }
     }
 
-    pub(super) fn steering(&self) -> &B::Provider {
-        self.setup.steering()
+    pub(super) fn provider_setup(&self) -> &B::Provider {
+        self.setup.provider_setup()
     }
 
     pub(super) fn gate(&self) -> &Gate<Key<B>> {
@@ -49,24 +50,24 @@ impl<B: BoundSetup> Stage<B> {
         self.setup.states()
     }
 
-    /// The cluster object of `cluster` as it should be now: with the current revision, if there is one.
+    /// Returns the cluster object of `cluster` with the current revision, if there is one.
     pub(super) async fn observe(&self, cluster: &Key<B>) -> Cluster<B> {
-        let answer = self.steering().provider().connection(cluster).await;
+        let answer = self.provider_setup().provider().connection(cluster).await;
         ObservedCluster { key: cluster.clone(), revision: answer.ok().map(|connection| connection.revision) }
     }
 
-    /// The cluster object of `cluster` when it tells of no connection.
+    /// Returns the cluster object of `cluster` without a revision.
     pub(super) fn without_revision(cluster: &Key<B>) -> Cluster<B> {
         ObservedCluster { key: cluster.clone(), revision: None }
     }
 
-    /// Puts another connection in the place of the one of east. The cluster object as it is then.
+    /// Replaces the connection of east. Returns the new cluster object.
     pub(super) async fn replace_east(&self) -> Cluster<B> {
-        self.steering().replace(&self.east).await;
+        self.provider_setup().replace(&self.east).await;
         self.observe(&self.east).await
     }
 
-    /// A build that has its probe at once.
+    /// Returns a build that completes at once.
     pub(super) fn build(&self) -> impl FnOnce(Client<B>) -> std::future::Ready<Result<Probe, Infallible>> + use<B> {
         let counts = Arc::clone(&self.counts);
         move |_| std::future::ready(Ok(counts.build()))
@@ -89,7 +90,7 @@ impl<B: BoundSetup> Stage<B> {
         self.states().get_or_build(object, cluster, |_| pending())
     }
 
-    /// The state of the object on `cluster`, where there must be one.
+    /// Returns the state of the object on `cluster`, where there must be one.
     pub(super) async fn state(&self, cluster: &Cluster<B>) -> Arc<Probe> {
         self.state_of(&self.object, cluster).await
     }
@@ -97,16 +98,16 @@ impl<B: BoundSetup> Stage<B> {
     pub(super) async fn state_of(&self, object: &Object<B>, cluster: &Cluster<B>) -> Arc<Probe> {
         match self.get_or_build(object, cluster).await {
             Ok(state) => state,
-            Err(error) => panic!("{cluster:?} tells of the current connection, yet nothing was built: {error:?}"),
+            Err(error) => panic!("{cluster:?} names the current connection, but nothing was built: {error:?}"),
         }
     }
 
     #[track_caller]
-    pub(super) fn assert_counts(&self, built: usize, standing: usize, because: &str) {
+    pub(super) fn assert_counts(&self, built: usize, current: usize, because: &str) {
         assert_eq!(
-            (self.counts.built(), self.counts.standing()),
-            (built, standing),
-            "states built and standing: {because}"
+            (self.counts.built(), self.counts.current()),
+            (built, current),
+            "states built and current: {because}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! [`Probe`]: the state that the laws have built, which counts how many of its kind stand.
+//! [`Probe`]: the state that the laws build, which counts the states that were built and torn down.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use clientmgr_core::BoundState;
 use event_listener::Event;
 
-/// A state that tells a law what becomes of it.
+/// A state that counts its builds and teardowns.
 #[derive(Debug)]
 pub struct Probe {
     counts: Arc<Counts>,
     torn_down: AtomicUsize,
 }
 
-/// What became of the probes of one law.
+/// The counts of the probes of one law.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(in crate::laws) struct Counts {
     built: AtomicUsize,
     torn_down: AtomicUsize,
     /// Whether states that were torn down do not end yet.
@@ -24,30 +24,30 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn build(self: &Arc<Self>) -> Probe {
+    pub(in crate::laws) fn build(self: &Arc<Self>) -> Probe {
         self.built.fetch_add(1, Ordering::SeqCst);
         Probe { counts: Arc::clone(self), torn_down: AtomicUsize::new(0) }
     }
 
-    /// How many were built so far.
-    pub(super) fn built(&self) -> usize {
+    /// Returns how many were built.
+    pub(in crate::laws) fn built(&self) -> usize {
         self.built.load(Ordering::SeqCst)
     }
 
-    /// How many were built and not torn down.
-    pub(super) fn standing(&self) -> usize {
+    /// Returns how many were built and not torn down.
+    pub(in crate::laws) fn current(&self) -> usize {
         self.built() - self.torn_down.load(Ordering::SeqCst)
     }
 }
 
 impl Counts {
     /// Keeps the states that are torn down from ending.
-    pub(super) fn hold_ends(&self) {
+    pub(in crate::laws) fn hold_ends(&self) {
         self.held.store(true, Ordering::SeqCst);
     }
 
     /// Lets all states that were torn down end.
-    pub(super) fn release_ends(&self) {
+    pub(in crate::laws) fn release_ends(&self) {
         self.held.store(false, Ordering::SeqCst);
         self.released.notify(usize::MAX);
     }

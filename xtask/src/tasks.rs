@@ -1,0 +1,107 @@
+//! The tasks that run cargo with our arguments.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::process::{Failure, cargo, exec, flags, no_arguments, root, run, succeeds};
+
+/// The whole workspace, with what its tests need beyond the default features. Every task uses the same, so that they
+/// share what was built.
+///
+/// Not `--all-features`: `openssl-tls` needs a system library, and `aws-lc-rs` a long C build. `cargo xtask hack` checks
+/// both.
+const WORKSPACE: &[&str] = &[
+    "--workspace",
+    "--features",
+    "clientmgr-fake/apiserver,clientmgr-fake/ring,clientmgr-kube/runtime,clientmgr-kube/schemars",
+];
+
+const BENCHES: &[(&str, &str)] = &[
+    ("clientmgr-kube", "manager"),
+    ("clientmgr-kube", "memory"),
+    ("clientmgr-kube", "fleet"),
+    ("kube-testserver", "apiserver"),
+    ("kube-testserver", "apiserver_memory"),
+];
+
+/// Runs all tests, with nextest where it is installed. The conformance suite runs in a process of its own, because its
+/// tests share one server; `.config/nextest.toml` excludes it from nextest.
+///
+/// `KUBEBUILDER_ASSETS` names a directory with `etcd` and `kube-apiserver` for it; `PROPTEST_CASES` is the number of random
+/// cases; `NEXTEST_PROFILE` a profile of `.config/nextest.toml`.
+pub(crate) fn test(arguments: &[OsString]) -> Result<(), Failure> {
+    no_arguments(arguments)?;
+    if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS") {
+        check_assets(Path::new(&assets), Path::is_file)?;
+    }
+    if !succeeds(cargo().args(["nextest", "--version"])) {
+        return run(cargo().arg("test").args(WORKSPACE).arg("--no-fail-fast"));
+    }
+    let tests = run(cargo().args(["nextest", "run"]).args(WORKSPACE).arg("--no-fail-fast"));
+    let conformance = run(cargo().arg("test").args(WORKSPACE).args(["--test", "conformance"]));
+    let examples = run(cargo().args(["test", "--doc"]).args(WORKSPACE).arg("--no-fail-fast"));
+    tests.and(conformance).and(examples)
+}
+
+fn check_assets(assets: &Path, is_file: impl Fn(&Path) -> bool) -> Result<(), Failure> {
+    for binary in ["etcd", "kube-apiserver"] {
+        if !is_file(&assets.join(binary).with_extension(std::env::consts::EXE_EXTENSION)) {
+            let message = format!("KUBEBUILDER_ASSETS is {}, which has no {binary}", assets.display());
+            return Err(Failure::Usage(message));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn demo(arguments: &[OsString]) -> Result<(), Failure> {
+    exec(cargo().args(["run", "--package", "clientmgr-kube", "--example", "demo", "--"]).args(arguments))
+}
+
+pub(crate) fn bench(arguments: &[OsString]) -> Result<(), Failure> {
+    for (package, bench) in BENCHES {
+        run(cargo().args(["bench", "--package", package, "--bench", bench, "--"]).args(arguments))?;
+    }
+    Ok(())
+}
+
+/// Runs the core's tests on shuttle's locks. The cfg rebuilds everything, so the build has a target directory of its own.
+pub(crate) fn shuttle(arguments: &[OsString]) -> Result<(), Failure> {
+    let test = ["test", "--package", "clientmgr-core", "--test", "shuttle", "--"];
+    let flags = flags("RUSTFLAGS", "--cfg clientmgr_shuttle");
+    let target = root().join("target").join("shuttle");
+    run(cargo().args(test).args(arguments).env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", target))
+}
+
+pub(crate) fn fmt(arguments: &[OsString]) -> Result<(), Failure> {
+    no_arguments(arguments)?;
+    run(cargo().args(["fmt", "--all", "--check"]))
+}
+
+pub(crate) fn clippy(arguments: &[OsString]) -> Result<(), Failure> {
+    no_arguments(arguments)?;
+    run(cargo().arg("clippy").args(WORKSPACE).args(["--all-targets", "--", "--deny", "warnings"]))
+}
+
+/// Documents the examples too: they bring the version of Kubernetes, which the libraries leave to their users.
+pub(crate) fn doc(arguments: &[OsString]) -> Result<(), Failure> {
+    no_arguments(arguments)?;
+    let flags = flags("RUSTDOCFLAGS", "--deny warnings");
+    run(cargo().arg("doc").args(WORKSPACE).args(["--no-deps", "--lib", "--examples"]).env("RUSTDOCFLAGS", flags))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::check_assets;
+
+    #[test]
+    fn a_directory_of_assets_has_both_binaries() {
+        let check = |present: &[&str]| {
+            let is_file = |path: &Path| present.iter().any(|name| path.file_stem().is_some_and(|stem| stem == *name));
+            check_assets(Path::new("assets"), is_file).map_err(|failure| failure.to_string())
+        };
+        assert_eq!(check(&["etcd", "kube-apiserver"]), Ok(()));
+        assert!(check(&["etcd"]).unwrap_err().ends_with("has no kube-apiserver"));
+    }
+}
