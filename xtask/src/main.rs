@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool writes to its terminal")]
 
+mod bench;
 mod ci;
 mod process;
 mod tasks;
@@ -17,7 +18,7 @@ const TASKS: &[Task] = &[
     Task { name: "ci", about: "all that CI checks on this machine, with a table at the end", run: ci::run },
     Task { name: "test", about: "all tests, and the examples of the documentation", run: tasks::test },
     Task { name: "demo", about: "a controller on several clusters; arguments go to it", run: tasks::demo },
-    Task { name: "bench", about: "the benches of the budgets; arguments go to criterion", run: tasks::bench },
+    Task { name: "bench", about: "the benches of the budgets; arguments go to criterion", run: bench::bench },
     Task { name: "shuttle", about: "the core's races under many schedules", run: tasks::shuttle },
     Task { name: "tidy", about: "the architecture's invariants, checked on the sources", run: tidy::run },
     Task { name: "fmt", about: "rustfmt, as a check", run: tasks::fmt },

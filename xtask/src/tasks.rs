@@ -16,14 +16,6 @@ const WORKSPACE: &[&str] = &[
     "clientmgr-fake/apiserver,clientmgr-fake/ring,clientmgr-kube/runtime,clientmgr-kube/schemars",
 ];
 
-const BENCHES: &[(&str, &str)] = &[
-    ("clientmgr-kube", "manager"),
-    ("clientmgr-kube", "memory"),
-    ("clientmgr-kube", "fleet"),
-    ("kube-testserver", "apiserver"),
-    ("kube-testserver", "apiserver_memory"),
-];
-
 /// Runs all tests, with nextest where it is installed. The conformance suite runs in a process of its own, because its
 /// tests share one server; `.config/nextest.toml` excludes it from nextest.
 ///
@@ -55,13 +47,6 @@ fn check_assets(assets: &Path, is_file: impl Fn(&Path) -> bool) -> Result<(), Fa
 
 pub(crate) fn demo(arguments: &[OsString]) -> Result<(), Failure> {
     exec(cargo().args(["run", "--package", "clientmgr-kube", "--example", "demo", "--"]).args(arguments))
-}
-
-pub(crate) fn bench(arguments: &[OsString]) -> Result<(), Failure> {
-    for (package, bench) in BENCHES {
-        run(cargo().args(["bench", "--package", package, "--bench", bench, "--"]).args(arguments))?;
-    }
-    Ok(())
 }
 
 /// Runs the core's tests on shuttle's locks. The cfg rebuilds everything, so the build has a target directory of its own.

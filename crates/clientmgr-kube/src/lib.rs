@@ -24,6 +24,9 @@ pub use self::config::{
     read_kubeconfig_from,
 };
 pub use self::error::{ConnectError, ConnectErrorKind};
+#[cfg(feature = "simulated")]
+#[doc(hidden)]
+pub use self::fleet::simulated;
 pub use self::fleet::{ClusterChanges, ClusterSnapshot, ConnectionState, Events, Fleet, FleetBuilder};
 #[cfg(feature = "runtime")]
 pub use self::manager::ErrorAction;

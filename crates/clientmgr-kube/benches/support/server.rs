@@ -2,7 +2,7 @@
 
 #![expect(unreachable_pub, reason = "a module of a bench, which has no public interface")]
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 
 use clientmgr_fake::apiserver::TestServer;
@@ -44,6 +44,12 @@ impl Server {
         let kubeconfig = self.kubeconfig(user);
         ClusterConfig::from_kubeconfig(kubeconfig, kubeconfig.current_context.as_deref().unwrap_or_default())
     }
+
+    /// Closes all connections, as a server does with those that are idle.
+    pub fn close_connections(&mut self) {
+        let input = self.process.stdin.as_mut().expect("the input is a pipe");
+        input.write_all(b"close\n").expect("the server reads");
+    }
 }
 
 impl Drop for Server {
@@ -65,8 +71,16 @@ pub fn serve_if_child() -> bool {
         let server = TestServer::start_default().await.expect("the server starts");
         let kubeconfigs = USERS.map(|user| server.kubeconfig_for(&server.issue_token(user)));
         println!("{}", serde_json::to_string(&kubeconfigs).expect("a kubeconfig is JSON"));
-        let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
-        ended.await.expect("reading does not panic").expect("the input ends");
+        let (lines, mut read) = tokio::sync::mpsc::unbounded_channel();
+        let reading = tokio::task::spawn_blocking(move || {
+            for line in std::io::stdin().lines() {
+                lines.send(line.expect("text")).expect("somebody reads");
+            }
+        });
+        while read.recv().await.is_some() {
+            server.cut_connections();
+        }
+        reading.await.expect("reading does not panic");
         server.shutdown().await;
     });
     true

@@ -68,8 +68,12 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     if once {
         let clusters = fleet.clusters();
-        // What failed is in the snapshots.
-        join_all(clusters.iter().map(|cluster| fleet.wait_connected(cluster))).await;
+        // What failed is in the snapshots. The probe brings the user and the version.
+        join_all(clusters.iter().map(async |cluster| {
+            fleet.wait_connected(cluster).await?;
+            fleet.probe(cluster).await
+        }))
+        .await;
         let snapshots = fleet.snapshots();
         print(&table::render(&snapshots));
         let all_connected = snapshots.iter().all(ClusterSnapshot::is_connected);

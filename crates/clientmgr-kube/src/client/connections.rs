@@ -76,7 +76,7 @@ impl Connections {
         self.0.closed.is_cancelled()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulated"))]
     pub(crate) fn closed(&self) -> CancellationToken {
         self.0.closed.clone()
     }

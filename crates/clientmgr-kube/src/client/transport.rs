@@ -14,7 +14,7 @@ use kube::client::{Body, ConfigExt};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt};
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulated"))]
 use super::body::cut_by;
 use super::body::{BoxError, ResponseBody};
 use super::connections::Connections;
@@ -97,7 +97,7 @@ impl Transport {
     }
 
     /// A transport that hands requests to `service`, which stands in for a server.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulated"))]
     pub(crate) fn from_service<S, B>(service: S) -> Result<Self, Failure>
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,

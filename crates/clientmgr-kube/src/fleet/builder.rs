@@ -128,15 +128,13 @@ impl FleetBuilder {
 
     /// A fleet without clusters.
     pub fn build(self) -> Fleet {
-        let clock = Clock::new(Arc::clone(&self.wall));
-        let settings = self.settings();
         let connector = KubeConnector {
-            settings: settings.clone(),
+            settings: self.settings(),
             admission: Admission::new(self.concurrent_starts),
             deadline: self.deadline,
             request_deadline: self.request_deadline,
         };
-        self.build_with(Box::new(connector), clock, settings)
+        self.build_on(Box::new(connector))
     }
 
     fn settings(&self) -> Settings {
@@ -150,10 +148,11 @@ impl FleetBuilder {
         }
     }
 
-    pub(super) fn build_with(self, connector: Box<dyn Connector>, clock: Clock, settings: Settings) -> Fleet {
+    pub(super) fn build_on(self, connector: Box<dyn Connector>) -> Fleet {
+        let settings = self.settings();
         Fleet::with_context(Context {
             connector,
-            clock,
+            clock: Clock::new(Arc::clone(&self.wall)),
             events: EventHub::default(),
             handles: Handles::default(),
             timing: self.timing,

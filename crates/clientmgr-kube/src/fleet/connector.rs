@@ -13,7 +13,7 @@ use crate::auth::{self, Stamp};
 use crate::client::{Settings, Transport};
 use crate::config::{ClusterConfig, ClusterIdentity, Credentials, Loaded, load};
 use crate::error::Failure;
-use crate::probe::{self, Evidence, Verified};
+use crate::probe::{self, Evidence, Extent, Verified};
 use crate::work::{Admission, BlockingWorker, Deadline, Record};
 
 /// After a plugin ran it is left alone for so long, whatever refuses its tokens.
@@ -67,6 +67,7 @@ pub(crate) trait Connector: Send + Sync + 'static {
         transport: &Transport,
         address: &ClusterIdentity,
         expected: &Evidence,
+        extent: Extent,
     ) -> Result<Verified, Failure>;
 }
 
@@ -96,6 +97,9 @@ impl Connector for KubeConnector {
             _ if !loaded.files.is_empty() => Some(FILE_PAUSE),
             _ => None,
         };
+        // New credentials may be another user's, which the snapshot is to say at once. The first connection is served as
+        // soon as it is proven, and the first probe asks for the details.
+        let extent = if previous.is_some() { Extent::Details } else { Extent::Proof };
         let address = ClusterIdentity::by_address(&loaded.config.cluster_url, loaded.config.root_cert.as_deref());
         let files = loaded.files.clone();
         let settings = self.settings.clone();
@@ -106,7 +110,7 @@ impl Connector for KubeConnector {
         });
         let building = building.boxed();
         let transport = self.admission.run(&record, building).await??;
-        let verified = probe::prove(&transport, &address, self.request_deadline).await?;
+        let verified = probe::prove(&transport, &address, extent, self.request_deadline).await?;
         let validity = transport.validity().filter(|_| renewal_pause.is_some());
         let expiry = validity.map(|validity| Expiry::new(since_1970(validity.since()), since_1970(validity.until())));
         Ok(Established { transport, verified, address, expiry, renewal_pause, files, stamp })
@@ -117,8 +121,9 @@ impl Connector for KubeConnector {
         transport: &Transport,
         address: &ClusterIdentity,
         expected: &Evidence,
+        extent: Extent,
     ) -> Result<Verified, Failure> {
-        probe::probe(transport, address, expected, self.request_deadline).await
+        probe::probe(transport, address, expected, extent, self.request_deadline).await
     }
 }
 

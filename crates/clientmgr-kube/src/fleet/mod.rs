@@ -9,6 +9,8 @@ mod handles;
 mod member;
 mod registry;
 mod shared;
+#[cfg(any(test, feature = "simulated"))]
+pub mod simulated;
 mod snapshot;
 
 pub use self::builder::FleetBuilder;

@@ -21,7 +21,8 @@ pub(super) enum Question {
     Version,
     /// Is the API server ready?
     Ready,
-    /// Which cluster is this?
+    /// Which cluster is this? Where it is answered it proves all there is to prove: only a Kubernetes API has this
+    /// namespace, and credentials that are wrong are refused before anything is looked up.
     Identity,
 }
 
@@ -84,6 +85,12 @@ impl Answer {
         self.body.as_ref().is_some_and(|body| body["kind"] == "Status")
     }
 
+    /// The UID of the namespace `kube-system`, where this is that namespace.
+    fn kube_system_uid(&self) -> Option<ClusterIdentity> {
+        let is_it = self.text("/kind") == Some("Namespace") && self.text("/metadata/name") == Some("kube-system");
+        self.text("/metadata/uid").filter(|_| is_it).and_then(ClusterIdentity::by_uid)
+    }
+
     fn text(&self, pointer: &str) -> Option<&str> {
         self.body.as_ref()?.pointer(pointer)?.as_str()
     }
@@ -112,7 +119,7 @@ pub(super) fn judge(question: Question, answer: &Answer) -> Verdict {
         (Question::Version, 403) if answer.is_of_kubernetes() => Verdict::Version(None),
         // Old servers and some proxies have no /readyz; the other questions show that the API answers.
         (Question::Ready, 200..=299 | 403..=405) => Verdict::Fine,
-        (Question::Identity, 200..=299) => match answer.text("/metadata/uid").and_then(ClusterIdentity::by_uid) {
+        (Question::Identity, 200..=299) => match answer.kube_system_uid() {
             Some(identity) => Verdict::Identity(identity),
             None => Verdict::Failed(Problem::NotKubernetes),
         },
@@ -155,7 +162,8 @@ mod tests {
         let version = || Some(json!({ "gitVersion": "v1.36.0" }));
         let status = || Some(json!({ "kind": "Status" }));
         let login = || Some(json!({ "login": "please" }));
-        let namespace = || Some(json!({ "metadata": { "uid": "u-1" } }));
+        let named = |name| Some(json!({ "kind": "Namespace", "metadata": { "name": name, "uid": "u-1" } }));
+        let namespace = || named("kube-system");
         let stranger = || Verdict::Failed(Problem::NotKubernetes);
         let failed = || Verdict::Failed(Problem::Status);
         let refused = || Verdict::Failed(Problem::Unauthorized);
@@ -187,6 +195,15 @@ mod tests {
             (Question::Ready, 503, None, failed()),
             (Question::Identity, 200, namespace(), Verdict::Identity(ClusterIdentity::by_uid("u-1").unwrap())),
             (Question::Identity, 200, login(), stranger()),
+            (Question::Identity, 200, named("default"), stranger()),
+            (Question::Identity, 200, Some(json!({ "metadata": { "name": "kube-system", "uid": "u-1" } })), stranger()),
+            (
+                Question::Identity,
+                200,
+                Some(json!({ "kind": "Namespace", "metadata": { "name": "kube-system" } })),
+                stranger(),
+            ),
+            (Question::Identity, 200, None, stranger()),
             (Question::Identity, 403, status(), Verdict::Untold),
             (Question::Identity, 404, status(), Verdict::Untold),
             (Question::Identity, 401, status(), refused()),

@@ -27,33 +27,48 @@ const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSub
 #[derive(Clone, Debug)]
 pub(crate) struct Verified {
     pub(crate) evidence: Evidence,
-    /// The user's name, as the server knows it; none where the server does not say.
-    pub(crate) user: Option<String>,
-    /// The server's version; none where this was not asked.
-    pub(crate) version: Option<String>,
+    /// None where they were not asked.
+    pub(crate) details: Option<Details>,
     /// How long the first answer took.
     pub(crate) latency: Duration,
 }
 
+/// What a server says of itself and of us, beyond what proves a connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Details {
+    /// The user's name, as the server knows it; none where the server does not say.
+    pub(crate) user: Option<String>,
+    /// The server's version; none where the server does not say.
+    pub(crate) version: Option<String>,
+}
+
+/// How much is asked of a server that says which cluster it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What proves the connection.
+    Proof,
+    /// The details as well.
+    Details,
+}
+
 /// Proves a new transport: it reaches a Kubernetes API, which takes the credentials; and of which cluster. Each request
 /// has the deadline. `address` stands in where the cluster does not say who it is.
+///
+/// The namespace `kube-system` proves all three with one request. A server that keeps it from this user is asked more.
 pub(crate) async fn prove(
     transport: &Transport,
     address: &ClusterIdentity,
+    extent: Extent,
     deadline: Duration,
 ) -> Result<Verified, Failure> {
     let began = Instant::now();
-    let user = user(transport, deadline).await?;
+    let uid = uid(transport, deadline).await?;
     let latency = began.elapsed();
-    // Where the server did not say who asks, its version shows that it is an API server.
-    let version = match ask(transport, Question::Version, deadline).await {
-        Ok(Verdict::Version(version)) => version,
-        Ok(_) => None,
-        Err(_) if user.is_some() => None,
-        Err(failure) => return Err(failure),
+    let details = match (&uid, extent) {
+        (Some(_), Extent::Proof) => None,
+        _ => Some(details(transport, deadline).await?),
     };
-    let evidence = evidence(transport, address, deadline).await?;
-    Ok(Verified { evidence, user, version, latency })
+    Ok(Verified { evidence: Evidence::new(uid, address.clone()), details, latency })
 }
 
 /// Probes a transport that was proven: the API server is ready, takes the credentials, and is of which cluster.
@@ -61,19 +76,43 @@ pub(crate) async fn probe(
     transport: &Transport,
     address: &ClusterIdentity,
     expected: &Evidence,
+    extent: Extent,
     deadline: Duration,
 ) -> Result<Verified, Failure> {
     let began = Instant::now();
     // First, so that no other answer of a replaced cluster counts for the old one.
-    let evidence = evidence(transport, address, deadline).await?;
+    let uid = uid(transport, deadline).await?;
     let latency = began.elapsed();
+    let says_who_it_is = uid.is_some();
+    let evidence = Evidence::new(uid, address.clone());
     if !evidence.same(expected) {
         // Another cluster, ready or not, and whatever it makes of the credentials.
-        return Ok(Verified { evidence, user: None, version: None, latency });
+        return Ok(Verified { evidence, details: None, latency });
     }
     ask(transport, Question::Ready, deadline).await?;
+    let details = match extent {
+        Extent::Details => Some(details(transport, deadline).await?),
+        Extent::Proof => {
+            if !says_who_it_is {
+                // Nothing has shown yet that the credentials are taken.
+                user(transport, deadline).await?;
+            }
+            None
+        }
+    };
+    Ok(Verified { evidence, details, latency })
+}
+
+async fn details(transport: &Transport, deadline: Duration) -> Result<Details, Failure> {
     let user = user(transport, deadline).await?;
-    Ok(Verified { evidence, user, version: None, latency })
+    let version = match ask(transport, Question::Version, deadline).await {
+        Ok(Verdict::Version(version)) => version,
+        Ok(_) => None,
+        Err(_) if user.is_some() => None,
+        // Where the server did not say who asks, its version shows that it is an API server.
+        Err(failure) => return Err(failure),
+    };
+    Ok(Details { user, version })
 }
 
 async fn user(transport: &Transport, deadline: Duration) -> Result<Option<String>, Failure> {
@@ -83,10 +122,10 @@ async fn user(transport: &Transport, deadline: Duration) -> Result<Option<String
     }
 }
 
-async fn evidence(transport: &Transport, address: &ClusterIdentity, deadline: Duration) -> Result<Evidence, Failure> {
+async fn uid(transport: &Transport, deadline: Duration) -> Result<Option<ClusterIdentity>, Failure> {
     match ask(transport, Question::Identity, deadline).await? {
-        Verdict::Identity(uid) => Ok(Evidence::new(Some(uid), address.clone())),
-        _ => Ok(Evidence::new(None, address.clone())),
+        Verdict::Identity(uid) => Ok(Some(uid)),
+        _ => Ok(None),
     }
 }
 

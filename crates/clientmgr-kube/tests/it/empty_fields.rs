@@ -12,6 +12,7 @@ use crate::support::{assert_refused, fleet_with, kubeconfig, kubeconfig_of, serv
 async fn user_of(kubeconfig: &Kubeconfig) -> String {
     let (fleet, key) = fleet_with(kubeconfig);
     fleet.wait_connected(&key).await.unwrap();
+    fleet.probe(&key).await.unwrap();
     snapshot(&fleet, &key).user.expect("the server says who asks")
 }
 

@@ -11,7 +11,7 @@ use clientmgr_kube::kube::runtime::{WatchStreamExt, watcher};
 use clientmgr_kube::{ConnectErrorKind, Fleet, FleetBuilder};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
-use crate::support::{SOON, add, builder, config, key, served, server, snapshot, unavailable, until, within};
+use crate::support::{SOON, add, builder, config, key, proofs, served, server, snapshot, unavailable, until, within};
 use crate::traffic::{assert_goes_on, list, watch};
 
 /// A fleet that notices an outage soon.
@@ -106,7 +106,7 @@ fn hang(server: &TestServer, way: usize) {
     match way % 4 {
         0 => drop(server.inject_on_connect(ConnectionFault::Silent).unwrap()),
         1 => drop(server.inject(Fault::NeverAnswer)),
-        2 => drop(server.inject(Fault::NeverAnswer.on(clientmgr_fake::apiserver::Requests::under("/version")))),
+        2 => drop(server.inject(Fault::NeverAnswer.on(proofs()))),
         _ => drop(server.inject(Fault::Delay(Duration::from_secs(3600)))),
     }
 }

@@ -157,6 +157,18 @@ pub(crate) async fn logged(server: &TestServer, requests: impl Into<Requests<Log
     within(server.wait_for(requests)).await
 }
 
+/// What every attempt and every probe asks first.
+pub(crate) fn proofs() -> Requests {
+    Requests::under("/api/v1/namespaces/kube-system")
+}
+
+/// How many attempts succeeded so far. Probes once, so that no other probe is half done.
+pub(crate) async fn attempts(fleet: &Fleet, server: &TestServer) -> usize {
+    within(fleet.probe(&key(server.name()))).await.unwrap();
+    let count = |requests: Requests| server.requests_matching(requests.status(200)).len();
+    count(proofs()) - count(Requests::under("/readyz"))
+}
+
 /// Awaits what is expected to happen.
 pub(crate) async fn within<T>(expected: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, expected).await.expect("in time")

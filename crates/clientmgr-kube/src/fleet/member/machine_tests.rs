@@ -28,7 +28,9 @@ fn opened(identity: u8) -> Opened<Id> {
 impl Script {
     fn new() -> Self {
         let now = Now { mono: Duration::from_secs(100), wall: Duration::from_secs(1_000), jitter: 0 };
-        let mut script = Self { machine: Machine::new(Timing::default()), now };
+        // The first probe is one like the others, so that each rule has its test to itself.
+        let timing = Timing { first_probe: Timing::default().probe_interval, ..Timing::default() };
+        let mut script = Self { machine: Machine::new(timing), now };
         let effects = script.tell(Event::Configured { pin: None, known: None });
         assert_eq!(effects, [Effect::Open { attempt: 1 }]);
         script
@@ -147,6 +149,16 @@ fn a_broken_connection_is_probed_at_once_and_many_are_probed_once() {
         "it broke during the first"
     );
     assert_eq!(script.tell(Event::Broken { generation: 7 }), [], "not of this transport");
+}
+
+#[test]
+fn the_first_probe_follows_a_connection_soon() {
+    let mut script = Script { machine: Machine::new(Timing::default()), ..Script::new() };
+    script.tell(Event::Configured { pin: None, known: None });
+    script.tell(Event::Opened { attempt: 1, opened: opened(1) });
+    assert_eq!(script.wake(), (Duration::from_secs(1), vec![Effect::Probe { probe: 1, fresh: false }]));
+    script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+    assert_eq!(script.wake(), (Duration::from_secs(15), vec![Effect::Probe { probe: 2, fresh: false }]));
 }
 
 #[test]

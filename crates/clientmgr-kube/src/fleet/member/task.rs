@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clientmgr_core::{ConnectedAt, Connection, NamespacedName};
 use futures::FutureExt;
@@ -22,7 +23,7 @@ use crate::error::{ConnectError, ConnectErrorKind, Failure};
 use crate::fleet::connector::{Established, Opening};
 use crate::fleet::handle::Context;
 use crate::fleet::snapshot::{ClusterSnapshot, ConnectionState};
-use crate::probe::{Evidence, Verified};
+use crate::probe::{Details, Evidence, Extent, Verified};
 use crate::work::{BlockingWorker, Record};
 
 impl SameCluster for Evidence {
@@ -77,8 +78,12 @@ pub(crate) struct Task {
     files: Option<(Vec<PathBuf>, FileWatch)>,
     requests: HashMap<u64, oneshot::Sender<Answer>>,
     next_request: u64,
-    /// What the last probe said.
-    verified: Option<Verified>,
+    /// How long the first answer of the last proof or probe took.
+    latency: Option<Duration>,
+    /// What the server said last of itself and of us.
+    details: Details,
+    /// Whether that may have changed: the next probe asks.
+    details_due: bool,
     /// Whether it ended in order.
     is_finished: bool,
 }
@@ -117,7 +122,9 @@ impl Task {
             files: None,
             requests: HashMap::new(),
             next_request: 0,
-            verified: None,
+            latency: None,
+            details: Details::default(),
+            details_due: true,
             is_finished: false,
         }
     }
@@ -184,7 +191,11 @@ impl Task {
                 self.step(Event::Asked { request, what });
             }
             Message::FilesChanged => self.step(Event::FilesChanged),
-            Message::Broken(generation) => self.step(Event::Broken { generation }),
+            Message::Broken(generation) => {
+                // A server that comes back may have another version.
+                self.details_due = true;
+                self.step(Event::Broken { generation });
+            }
             Message::ClockJumped => self.step(Event::ClockJumped),
             Message::Removed | Message::ShutDown => {}
         }
@@ -217,11 +228,11 @@ impl Task {
         match result {
             Ok(verified) => {
                 let identity = verified.evidence.clone();
-                let version = verified.version.clone().or_else(|| self.verified.take()?.version);
-                self.verified = Some(Verified { version, ..verified });
+                self.learn(verified);
                 self.step(Event::Probed { probe, identity: Some(identity) });
             }
             Err(failure) => {
+                self.details_due = true;
                 let error = ConnectError::new(self.key.clone(), failure);
                 self.step(Event::ProbeFailed { probe, error });
             }
@@ -289,15 +300,25 @@ impl Task {
         let address = current.address.clone();
         let Some(expected) = self.machine.link().map(|link| link.identity.clone()) else { return };
         let context = Arc::clone(&self.context);
-        let probing = async move { context.connector.probe(&transport, &address, &expected).await };
+        let extent = if std::mem::take(&mut self.details_due) { Extent::Details } else { Extent::Proof };
+        let probing = async move { context.connector.probe(&transport, &address, &expected, extent).await };
         self.probing = Some((probe, probing.boxed()));
     }
 
     fn install(&mut self) {
         let Some(established) = self.established.take() else { return };
         self.watch_files(&established);
-        self.verified = Some(established.verified.clone());
+        self.details_due = established.verified.details.is_none();
+        self.learn(established.verified.clone());
         self.current = Some(established);
+    }
+
+    /// Keeps what a proof or a probe was told.
+    fn learn(&mut self, verified: Verified) {
+        self.latency = Some(verified.latency);
+        if let Some(details) = verified.details {
+            self.details = details;
+        }
     }
 
     /// Watches the files that `established` was loaded from.
@@ -367,7 +388,6 @@ impl Task {
             Err(_) => ConnectionState::Unavailable,
         };
         let link = self.machine.link();
-        let verified = self.verified.as_ref().filter(|_| link.is_some());
         let error = match state {
             ConnectionState::Connected => self.machine.attempt_error().map(|error| error.of_cluster(&self.key)),
             _ => unavailable,
@@ -377,9 +397,9 @@ impl Task {
             state,
             connected_at: link.map(|link| link.revision),
             identity: link.and_then(|link| link.identity.identity()).cloned(),
-            user: verified.and_then(|verified| verified.user.clone()),
-            version: verified.and_then(|verified| verified.version.clone()),
-            latency: verified.map(|verified| verified.latency),
+            user: link.and_then(|_| self.details.user.clone()),
+            version: link.and_then(|_| self.details.version.clone()),
+            latency: link.and(self.latency),
             credentials_expire_at: link.and_then(|_| self.current.as_ref()?.transport.expires()),
             error,
         };

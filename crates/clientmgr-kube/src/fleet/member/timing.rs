@@ -9,6 +9,8 @@ use super::event::Now;
 pub(crate) struct Timing {
     /// Between two probes of a healthy connection.
     pub(crate) probe_interval: Duration,
+    /// Between a proof and the first probe, which asks for the details; up to twice as long, to spread them.
+    pub(crate) first_probe: Duration,
     /// Between two probes of a connection whose last probe failed.
     pub(crate) probe_retry: Duration,
     /// Between two probes that broken connections call for.
@@ -23,6 +25,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             probe_interval: Duration::from_secs(15),
+            first_probe: Duration::from_secs(1),
             probe_retry: Duration::from_secs(1),
             probe_spacing: Duration::from_millis(100),
             failure_threshold: 3,
@@ -36,6 +39,12 @@ impl Timing {
     pub(super) fn next_probe(&self, now: Now) -> Duration {
         let earlier = self.probe_interval / 10 * now.jitter / 1_000;
         now.mono + self.probe_interval.saturating_sub(earlier)
+    }
+
+    /// After a proof: soon, but not while many clusters connect together.
+    pub(super) fn first_probe(&self, now: Now) -> Duration {
+        let later = self.first_probe / 1_000 * now.jitter;
+        now.mono + (self.first_probe + later).min(self.probe_interval)
     }
 
     pub(super) fn next_probe_after_failure(&self, now: Now) -> Duration {
@@ -138,5 +147,10 @@ mod tests {
         let next = |jitter| timing.next_probe(Now { jitter, ..at(0) });
         assert_eq!(next(0), secs(22));
         assert!(next(999) < next(500) && next(999) > secs(20));
+        let first = |jitter| timing.first_probe(Now { jitter, ..at(0) });
+        assert_eq!(first(0), secs(8));
+        assert!(first(0) < first(500) && first(500) < first(999) && first(999) < secs(9));
+        let eager = Timing { probe_interval: Duration::from_millis(50), ..timing };
+        assert_eq!(eager.first_probe(at(0)), secs(7) + Duration::from_millis(50));
     }
 }

@@ -77,7 +77,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         // The transport was just proven.
         self.health = Health::Healthy;
         self.end_probe(effects);
-        self.probe_at = Some(self.timing.next_probe(now));
+        self.probe_at = Some(self.timing.first_probe(now));
         self.requests.answer_attempt(attempt, &Outcome::Served(revision), effects);
         self.requests.answer_probes(u64::MAX, &Outcome::Served(revision), effects);
         if pending.again {
