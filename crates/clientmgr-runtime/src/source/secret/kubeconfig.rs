@@ -192,7 +192,7 @@ mod tests {
         let table = [
             (kubeconfig(exec), ConnectErrorKind::DeniedByPolicy, "users[0].user.exec: "),
             (kubeconfig("tokenFile: /sesame"), ConnectErrorKind::DeniedByPolicy, "users[0].user.tokenFile: "),
-            (kubeconfig("token: 'ses\u{1}ame'"), ConnectErrorKind::NoCredentials, "users[0].user.token: "),
+            (kubeconfig(r#"token: "sesame\u0001""#), ConnectErrorKind::NoCredentials, "users[0].user.token: "),
             ("sesame: [".to_owned(), ConnectErrorKind::InvalidConfig, "the kubeconfig is not valid"),
         ];
         for (kubeconfig, kind, expected) in table {

@@ -15,7 +15,7 @@ fn fed(hub: &Hub) -> Fed {
     Fed::by(|sources| sources.source("cluster-api", source.watch()))
 }
 
-fn cluster(version: &str, name: &str, more: Value) -> Value {
+fn cluster(version: &str, name: &str, more: &Value) -> Value {
     let mut cluster = json!({
         "apiVersion": format!("cluster.x-k8s.io/{version}"), "kind": "Cluster", "metadata": {"name": name},
     });
@@ -35,25 +35,25 @@ fn labels(name: &str) -> Value {
 async fn a_cluster_connects_once_it_is_initialized_and_stays_until_it_is_gone() {
     let (hub, (_member, kubeconfig)) = (Hub::start().await, member().await);
     let clusters = install(&hub, "v1beta2").await;
-    put(&clusters, cluster("v1beta2", "east", json!({}))).await;
+    put(&clusters, cluster("v1beta2", "east", &json!({}))).await;
     hub.secret("east-kubeconfig", labels("east"), json!({"value": kubeconfig})).await;
     hub.secret("east-ca", labels("east"), json!({"tls.crt": "not read"})).await;
     let mut fed = fed(&hub);
     fed.sources.wait_synced().await;
     assert!(fed.fleet.clusters().is_empty(), "the control plane is not initialized");
-    put(&clusters, cluster("v1beta2", "east", initialized())).await;
+    put(&clusters, cluster("v1beta2", "east", &initialized())).await;
     let revision = fed.connected(&key("east")).await;
 
     // A pause and the beginning of a deletion take nothing away; a second cluster shows that both were seen.
-    put(&clusters, cluster("v1beta2", "east", json!({"spec": {"paused": true}}))).await;
+    put(&clusters, cluster("v1beta2", "east", &json!({"spec": {"paused": true}}))).await;
     let finalizers = json!({"metadata": {"name": "east", "finalizers": ["example.com/cleanup"]}});
-    put(&clusters, cluster("v1beta2", "east", finalizers)).await;
+    put(&clusters, cluster("v1beta2", "east", &finalizers)).await;
     clusters.delete("east", &DeleteParams::default()).await.unwrap();
-    put(&clusters, cluster("v1beta2", "west", initialized())).await;
+    put(&clusters, cluster("v1beta2", "west", &initialized())).await;
     hub.secret("west-kubeconfig", labels("west"), json!({"value": kubeconfig})).await;
     fed.connected(&key("west")).await;
     assert_eq!(fed.revision(&key("east")), revision);
-    put(&clusters, cluster("v1beta2", "east", json!({"metadata": {"name": "east", "finalizers": null}}))).await;
+    put(&clusters, cluster("v1beta2", "east", &json!({"metadata": {"name": "east", "finalizers": null}}))).await;
     fed.gone(&key("east")).await;
     assert_eq!(fed.fleet.clusters(), [key("west")]);
 }
@@ -62,7 +62,7 @@ async fn a_cluster_connects_once_it_is_initialized_and_stays_until_it_is_gone() 
 async fn a_secret_that_is_deleted_and_made_again_is_a_rotation() {
     let (hub, (_member, kubeconfig)) = (Hub::start().await, member().await);
     let clusters = install(&hub, "v1beta1").await;
-    put(&clusters, cluster("v1beta1", "east", json!({"status": {"controlPlaneReady": true}}))).await;
+    put(&clusters, cluster("v1beta1", "east", &json!({"status": {"controlPlaneReady": true}}))).await;
     hub.secret("east-kubeconfig", labels("east"), json!({"value": kubeconfig})).await;
     let mut fed = fed(&hub);
     let revision = fed.connected(&key("east")).await;
@@ -86,7 +86,7 @@ async fn a_hub_without_cluster_api_says_so_until_it_is_installed() {
     })
     .await;
     let clusters = install(&hub, "v1beta2").await;
-    put(&clusters, cluster("v1beta2", "east", initialized())).await;
+    put(&clusters, cluster("v1beta2", "east", &initialized())).await;
     hub.secret("east-kubeconfig", labels("east"), json!({"value": kubeconfig})).await;
     fed.connected(&key("east")).await;
     fed.source("the source works", |source| source.error.is_none()).await;

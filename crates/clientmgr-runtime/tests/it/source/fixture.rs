@@ -18,7 +18,8 @@ pub(super) const NAMESPACE: &str = "fleet";
 
 /// A hub with one namespace, in process or real.
 pub(super) struct Hub {
-    pub(super) server: AnyServer,
+    /// It ends with this.
+    _server: AnyServer,
     pub(super) client: Client,
 }
 
@@ -26,7 +27,7 @@ impl Hub {
     pub(super) async fn start() -> Self {
         let server = TestServer::from_env().await.unwrap();
         let client = server.client().await.unwrap();
-        let hub = Self { server, client };
+        let hub = Self { _server: server, client };
         hub.namespace(NAMESPACE).await;
         hub
     }
@@ -101,12 +102,11 @@ impl Hub {
 
 /// Creates or changes an object of a kind that takes anything.
 pub(super) async fn put(api: &Api<DynamicObject>, object: Value) {
-    let object: DynamicObject = serde_json::from_value(object).unwrap();
-    let name = object.metadata.name.clone().unwrap();
-    if api.get_opt(&name).await.unwrap().is_none() {
-        api.create(&PostParams::default(), &object).await.unwrap();
+    let name = object["metadata"]["name"].as_str().unwrap();
+    if api.get_opt(name).await.unwrap().is_none() {
+        api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
     } else {
-        api.patch(&name, &PatchParams::default(), &Patch::Merge(&object)).await.unwrap();
+        api.patch(name, &PatchParams::default(), &Patch::Merge(&object)).await.unwrap();
     }
 }
 
@@ -146,9 +146,8 @@ impl Fed {
                 }
             }
         };
-        if tokio::time::timeout(Duration::from_secs(30), holds).await.is_err() {
-            panic!("{what}: {:?} {:?}", self.sources.status(), self.fleet.snapshots());
-        }
+        let held = tokio::time::timeout(Duration::from_secs(30), holds).await.is_ok();
+        assert!(held, "{what}: {:?} {:?}", self.sources.status(), self.fleet.snapshots());
     }
 
     /// Waits until `cluster` is connected without an error, and returns its revision.

@@ -4,22 +4,18 @@ use std::time::Duration;
 
 use clientmgr_fake::apiserver::{Fault, Requests, TestServer, of};
 use clientmgr_runtime::source::{KubeconfigSecrets, SourceError};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Client;
 use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
-use super::fixture::{Fed, member};
-
-const NAMESPACE: &str = "fleet";
-
-fn key(name: &str) -> clientmgr_kube::NamespacedName {
-    super::fixture::key(name)
-}
+use super::fixture::{Fed, NAMESPACE, key, member};
 
 async fn hub() -> (TestServer, Api<Secret>, Client) {
     let server = TestServer::start_default().await.unwrap();
     let client = server.client().await.unwrap();
+    let namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}})).unwrap();
+    Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
     (server, Api::namespaced(client.clone(), NAMESPACE), client)
 }
 
