@@ -15,7 +15,7 @@ use super::selection::Selection;
 use super::service_account;
 use super::source::Source;
 use super::validate;
-use crate::error::{ConfigError, ConnectError};
+use crate::error::{ConfigError, ConnectError, ConnectErrorKind};
 
 /// How to reach a cluster and as whom. Cheap to clone.
 ///
@@ -119,6 +119,27 @@ impl ClusterConfig {
     pub fn in_cluster() -> Result<Self, ConnectError> {
         let server = service_account::server(|name| std::env::var(name).ok()).map_err(ConnectError::without_cluster)?;
         Ok(Self::of_service_account(server, Path::new(service_account::DIRECTORY)))
+    }
+
+    /// Returns a configuration that stands for one that cannot be made: a Secret without the expected key, say.
+    ///
+    /// Its connections fail with a [`ConnectError`] of the kind `kind`, whose [`field`](ConnectError::field) is `field`
+    /// and whose text is `text`. So a [fleet](crate::Fleet) shows in the cluster's snapshot what is wrong with the
+    /// cluster's declaration, and keeps a connection that it has.
+    ///
+    /// `text` is shown in errors, so it must not hold a secret.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use clientmgr_kube::{ClusterConfig, ConnectErrorKind};
+    ///
+    /// let config = ClusterConfig::unusable(ConnectErrorKind::InvalidConfig, Some("data.kubeconfig"), "is missing");
+    /// assert_eq!(config.validate().unwrap_err().to_string(), "data.kubeconfig: is missing");
+    /// ```
+    pub fn unusable(kind: ConnectErrorKind, field: Option<&str>, text: impl fmt::Display) -> Self {
+        let error = ConfigError::Unusable { kind, field: field.map(Into::into), text: text.to_string().into() };
+        Self::new(Source::Selection(Box::new(Selection::unusable(error))), Policy::trusted())
     }
 
     pub(super) fn of_service_account(server: String, directory: &Path) -> Self {
@@ -235,4 +256,22 @@ impl fmt::Debug for ClusterConfig {
 /// Returns the names of the contexts in `kubeconfig`, in its order.
 pub fn contexts(kubeconfig: &Kubeconfig) -> impl Iterator<Item = &str> {
     kubeconfig.contexts.iter().map(|named| named.name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ClusterConfig;
+    use crate::ConnectErrorKind;
+
+    #[test]
+    fn an_unusable_configuration_says_why_and_differs_by_that() {
+        let missing = |field| ClusterConfig::unusable(ConnectErrorKind::InvalidConfig, field, "is missing");
+        let error = missing(Some("data.kubeconfig")).validate().unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ConnectErrorKind::InvalidConfig, Some("data.kubeconfig")));
+        assert!(error.needs_other_config());
+        let denied = ClusterConfig::unusable(ConnectErrorKind::DeniedByPolicy, None, "is missing");
+        assert_eq!(denied.validate().unwrap_err().kind(), ConnectErrorKind::DeniedByPolicy);
+        assert_eq!(missing(None), missing(None));
+        assert!(missing(None) != denied && missing(None) != missing(Some("data.kubeconfig")));
+    }
 }

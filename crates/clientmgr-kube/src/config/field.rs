@@ -45,7 +45,7 @@ impl Places {
             Some(About::CredentialFile(material)) => self.of_credential_file(material),
             None => None,
         };
-        match field.and_then(|field| self.path(field)) {
+        match field.and_then(|field| self.path(field)).or_else(|| error.path().map(str::to_owned)) {
             Some(path) => FieldError::new(path, error).into(),
             None => error.into(),
         }

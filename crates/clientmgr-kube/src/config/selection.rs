@@ -78,6 +78,11 @@ impl Selection {
         }
     }
 
+    /// Returns the selection of a declaration that `error` makes unusable.
+    pub(crate) fn unusable(error: ConfigError) -> Self {
+        Self { header: Err(error), ..Self::normalized(None, None, None, None, Places::default()) }
+    }
+
     fn normalized(
         name: Option<String>,
         context: Option<Context>,
@@ -99,7 +104,7 @@ impl Selection {
 
     /// Returns what is wrong with the kubeconfig, as a text that differs for each problem.
     pub(crate) fn header_problem(&self) -> Option<String> {
-        self.header.as_ref().err().map(ToString::to_string)
+        self.header.as_ref().err().map(|error| format!("{:?} {:?} {error}", error.kind(), error.path()))
     }
 
     /// Returns the parts of the context, if it has all and each only once.

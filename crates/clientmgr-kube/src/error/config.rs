@@ -327,6 +327,17 @@ pub(crate) enum ConfigError {
     #[error("the authentication provider has no id-token: log in, or use a credential plugin (exec)")]
     NoIdToken,
 
+    /// What declares the cluster cannot be made a configuration.
+    #[error("{text}")]
+    Unusable {
+        /// What kind of failure it is.
+        kind: ConnectErrorKind,
+        /// The path of the field, in the words of what declares the cluster.
+        field: Option<Box<str>>,
+        /// What is wrong.
+        text: Box<str>,
+    },
+
     /// The authentication provider is not supported: it was removed from Kubernetes, or needs a feature of this crate.
     #[error("the authentication provider {name:?} is not supported: use a credential plugin (exec)")]
     AuthProvider {
@@ -336,11 +347,12 @@ pub(crate) enum ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn kind(&self) -> ConnectErrorKind {
+    pub(crate) fn kind(&self) -> ConnectErrorKind {
         match self {
             // It may be there in a moment: a Secret that is being mounted, say.
             Self::File { .. } | Self::NoFile { .. } | Self::Token { .. } => ConnectErrorKind::NoCredentials,
             Self::Denied { .. } => ConnectErrorKind::DeniedByPolicy,
+            Self::Unusable { kind, .. } => *kind,
             _ => ConnectErrorKind::InvalidConfig,
         }
     }
@@ -391,9 +403,18 @@ impl ConfigError {
             | Self::Unmergeable
             | Self::ProxyVariable { .. }
             | Self::NotInCluster { .. }
+            | Self::Unusable { .. }
             | Self::NoTrust => return None,
         };
         Some(About::Field(field))
+    }
+
+    /// Returns the path of the field, where it is not a field of a kubeconfig.
+    pub(crate) fn path(&self) -> Option<&str> {
+        match self {
+            Self::Unusable { field, .. } => field.as_deref(),
+            _ => None,
+        }
     }
 
     /// Whether trying again without a change fails again.

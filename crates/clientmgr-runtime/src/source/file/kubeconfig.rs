@@ -1,0 +1,201 @@
+//! [`KubeconfigFiles`]: the contexts of kubeconfig files.
+
+use std::io;
+use std::path::PathBuf;
+
+use clientmgr_kube::kube::config::Kubeconfig;
+use clientmgr_kube::{ClusterConfig, ConnectErrorKind, NamespacedName, contexts, read_kubeconfig_from};
+use futures::Stream;
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::reread::{Clusters, Files, not_empty, reread};
+use crate::source::{SourceError, SourceEvent};
+
+/// Why a pattern of contexts cannot be used.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{pattern:?} is not a pattern of contexts: write * for any text and ? for any character")]
+pub struct InvalidPattern {
+    pattern: String,
+    source: globset::Error,
+}
+
+/// A source of the contexts of kubeconfig files, merged as kubectl merges them. The cluster's key is the context's name,
+/// without a namespace.
+///
+/// The files are watched. A context that is gone is a cluster that is gone. What is wrong with a context is an error of that
+/// cluster, which keeps the connection that it has. A file that cannot be read, or is empty, is an error of the source: all
+/// clusters stay. A file that is missing counts as one without contexts, unless all are missing.
+///
+/// # Examples
+///
+/// ```no_run
+/// use clientmgr_runtime::source::KubeconfigFiles;
+///
+/// let every_context = KubeconfigFiles::from_env()?.watch();
+/// let some = KubeconfigFiles::new(["/etc/clusters/config"]).contexts("prod-*")?.contexts("staging")?.watch();
+/// # drop((every_context, some));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "call `watch`"]
+pub struct KubeconfigFiles {
+    paths: Vec<PathBuf>,
+    /// None for every context.
+    patterns: Vec<GlobMatcher>,
+}
+
+impl KubeconfigFiles {
+    /// Returns the source of every context of the files that kubectl would read: those that `KUBECONFIG` names, or else
+    /// `~/.kube/config`.
+    ///
+    /// # Errors
+    ///
+    /// `KUBECONFIG` names no file, and there is no home directory.
+    pub fn from_env() -> Result<Self, SourceError> {
+        let named = std::env::var_os("KUBECONFIG").unwrap_or_default();
+        let mut paths: Vec<_> = std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty()).collect();
+        if paths.is_empty() {
+            let home = std::env::home_dir().ok_or_else(|| SourceError::Missing { field: "KUBECONFIG".to_owned() })?;
+            paths.push(home.join(".kube").join("config"));
+        }
+        Ok(Self::new(paths))
+    }
+
+    /// Returns the source of every context of these files. Of what several files name, the first counts.
+    pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        Self { paths: paths.into_iter().map(Into::into).collect(), patterns: Vec::new() }
+    }
+
+    /// Reads only the contexts of this name or pattern (`*`, `?`, `[a-z]`, `{a,b}`), besides those of earlier calls.
+    ///
+    /// # Errors
+    ///
+    /// The pattern is not valid.
+    pub fn contexts(mut self, pattern: &str) -> Result<Self, InvalidPattern> {
+        // A context's name may have slashes, which mean nothing.
+        let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
+        let invalid = |source| InvalidPattern { pattern: pattern.to_owned(), source };
+        self.patterns.push(glob.map_err(invalid)?.compile_matcher());
+        Ok(self)
+    }
+
+    /// Returns the source, which reads the files while it is polled.
+    pub fn watch(self) -> impl Stream<Item = SourceEvent> + Send + 'static {
+        reread(self)
+    }
+
+    fn includes(&self, context: &str) -> bool {
+        self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.is_match(context))
+    }
+
+    fn merged(&self) -> Result<Kubeconfig, SourceError> {
+        let mut merged: Option<Kubeconfig> = None;
+        let mut missing = None;
+        for path in &self.paths {
+            match not_empty(path) {
+                Err(SourceError::File { path, source }) if source.kind() == io::ErrorKind::NotFound => {
+                    missing.get_or_insert(SourceError::File { path, source });
+                    continue;
+                }
+                checked => checked?,
+            }
+            let part = read_kubeconfig_from(path)?;
+            merged = Some(match merged {
+                None => part,
+                Some(merged) => merged.merge(part).map_err(|_| SourceError::Config {
+                    field: None,
+                    kind: ConnectErrorKind::InvalidConfig,
+                    message: format!("{} differs from the files before in kind or apiVersion", path.display()),
+                })?,
+            });
+        }
+        merged.ok_or_else(|| missing.unwrap_or_else(|| SourceError::Missing { field: "KUBECONFIG".to_owned() }))
+    }
+}
+
+impl Files for KubeconfigFiles {
+    fn paths(&self) -> Vec<PathBuf> {
+        self.paths.clone()
+    }
+
+    fn read(&self) -> Result<Clusters, SourceError> {
+        let kubeconfig = self.merged()?;
+        let declared = contexts(&kubeconfig).filter(|context| self.includes(context)).map(|context| {
+            let config = ClusterConfig::from_kubeconfig(&kubeconfig, context);
+            let checked = config.validate().map_err(SourceError::from).map(|()| config);
+            (NamespacedName::cluster_scoped(context), checked)
+        });
+        Ok(declared.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::{Files, KubeconfigFiles};
+
+    fn kubeconfig(contexts: &[&str]) -> String {
+        let contexts: Vec<_> =
+            contexts.iter().map(|name| format!("{{name: {name:?}, context: {{cluster: c, user: u}}}}")).collect();
+        format!(
+            "contexts: [{}]\nclusters: [{{name: c, cluster: {{server: 'https://c'}}}}]\nusers: [{{name: u, user: {{token: t}}}}]",
+            contexts.join(", ")
+        )
+    }
+
+    fn names(files: &KubeconfigFiles) -> Result<Vec<String>, String> {
+        let read = files.read().map_err(|error| error.to_string())?;
+        Ok(read
+            .into_iter()
+            .map(|(cluster, config)| format!("{cluster}{}", if config.is_ok() { "" } else { "!" }))
+            .collect())
+    }
+
+    fn write(directory: &Path, name: &str, text: &str) -> std::path::PathBuf {
+        let path = directory.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    #[test]
+    fn contexts_are_selected_by_name_or_pattern() {
+        let directory = tempfile::tempdir().unwrap();
+        let arn = "arn:aws:eks:eu-west-1:1:cluster/prod";
+        let path = write(directory.path(), "a", &kubeconfig(&["prod-1", "prod-2", "staging", arn]));
+        let all = || KubeconfigFiles::new([&path]);
+        assert_eq!(names(&all()).unwrap(), ["prod-1", "prod-2", "staging", arn]);
+        let some = all().contexts("prod-?").unwrap().contexts("staging").unwrap();
+        assert_eq!(names(&some).unwrap(), ["prod-1", "prod-2", "staging"]);
+        assert_eq!(names(&all().contexts("arn:*prod").unwrap()).unwrap(), [arn]);
+        assert_eq!(names(&all().contexts("nothing").unwrap()).unwrap(), [""; 0]);
+        assert!(all().contexts("[").is_err());
+    }
+
+    #[test]
+    fn several_files_are_merged_and_missing_ones_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let (a, b) = (write(directory.path(), "a", &kubeconfig(&["one"])), directory.path().join("b"));
+        let files = KubeconfigFiles::new([&b, &a]);
+        assert_eq!(names(&files).unwrap(), ["one"]);
+        write(directory.path(), "b", &kubeconfig(&["two"]));
+        assert_eq!(names(&files).unwrap(), ["two", "one"]);
+        let error = names(&KubeconfigFiles::new([directory.path().join("c")])).unwrap_err();
+        assert!(error.ends_with("/c\" cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_or_broken_file_is_an_error_of_the_source_and_a_broken_context_of_its_cluster() {
+        let directory = tempfile::tempdir().unwrap();
+        let a = write(directory.path(), "a", "");
+        let files = KubeconfigFiles::new([&a]);
+        assert!(names(&files).unwrap_err().ends_with("/a\" is empty"));
+        write(directory.path(), "a", "contexts: [");
+        assert!(names(&files).unwrap_err().contains("is not valid"));
+        write(directory.path(), "a", &kubeconfig(&["one"]).replace("cluster: c,", "cluster: d,"));
+        assert_eq!(names(&files).unwrap(), ["one!"]);
+        write(directory.path(), "a", "contexts: []");
+        assert_eq!(names(&files).unwrap(), [""; 0], "no contexts are no error");
+    }
+}

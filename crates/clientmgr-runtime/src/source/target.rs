@@ -1,0 +1,107 @@
+//! Where on the hub objects are watched: in which namespaces, and in which served version of their kind.
+
+use clientmgr_kube::kube::api::{ApiResource, DynamicObject};
+use clientmgr_kube::kube::{self, Api, Client};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, StreamExt};
+
+use clientmgr_kube::k8s_openapi::api::core::v1::Secret;
+use clientmgr_kube::kube::runtime::watcher;
+
+use super::SourceError;
+use super::error::reason;
+use super::watch::{Observed, objects};
+
+/// The namespaces that a source reads; none for all of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Namespaces(Vec<String>);
+
+impl Namespaces {
+    pub(super) fn of(namespaces: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self(namespaces.into_iter().map(Into::into).collect())
+    }
+
+    fn scopes(&self) -> Vec<Option<String>> {
+        if self.0.is_empty() { vec![None] } else { self.0.iter().cloned().map(Some).collect() }
+    }
+
+    /// Watches the Secrets that `config` selects, in each of these namespaces.
+    pub(super) fn secrets(
+        &self,
+        client: &Client,
+        config: &watcher::Config,
+    ) -> Vec<BoxStream<'static, Observed<Secret>>> {
+        let watched = |scope: Option<String>| {
+            let client = client.clone();
+            let target = move || {
+                let api = match &scope {
+                    Some(namespace) => Api::namespaced(client.clone(), namespace),
+                    None => Api::all(client.clone()),
+                };
+                async move { Ok(api) }.boxed()
+            };
+            objects(target, config.clone()).boxed()
+        };
+        self.scopes().into_iter().map(watched).collect()
+    }
+
+    /// Watches the objects of `kind`, in each of these namespaces.
+    pub(super) fn dynamic(
+        &self,
+        client: &Client,
+        kind: &'static Kind,
+    ) -> Vec<BoxStream<'static, Observed<DynamicObject>>> {
+        let watched = |scope: Option<String>| {
+            let client = client.clone();
+            let target = move || served(client.clone(), kind, scope.clone());
+            objects(target, watcher::Config::default()).boxed()
+        };
+        self.scopes().into_iter().map(watched).collect()
+    }
+}
+
+/// A kind of the hub that a source reads in several versions.
+#[derive(Debug)]
+pub(super) struct Kind {
+    pub(super) group: &'static str,
+    pub(super) name: &'static str,
+    pub(super) plural: &'static str,
+    /// The versions that can be read, the preferred one first.
+    pub(super) versions: &'static [&'static str],
+}
+
+/// Returns the objects of `kind` in the first of its versions that the hub serves.
+fn served(
+    client: Client,
+    kind: &'static Kind,
+    scope: Option<String>,
+) -> BoxFuture<'static, Result<Api<DynamicObject>, SourceError>> {
+    let Kind { group, name, plural, versions } = kind;
+    async move {
+        for version in *versions {
+            let api_version = format!("{group}/{version}");
+            let resources = match client.list_api_group_resources(&api_version).await {
+                Ok(list) => list.resources,
+                Err(kube::Error::Api(status)) if status.code == 404 => continue,
+                Err(error) => return Err(SourceError::Hub { request: "discovery", reason: reason(&error) }),
+            };
+            if !resources.iter().any(|resource| resource.name == *plural) {
+                continue;
+            }
+            let resource = ApiResource {
+                group: (*group).to_owned(),
+                version: (*version).to_owned(),
+                api_version,
+                kind: (*name).to_owned(),
+                plural: (*plural).to_owned(),
+            };
+            return Ok(match &scope {
+                Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+                None => Api::all_with(client.clone(), &resource),
+            });
+        }
+        Err(SourceError::NotServed { kind: name, versions })
+    }
+    .boxed()
+}

@@ -1,0 +1,9 @@
+//! Sources, from the hub or a file to a connected cluster.
+
+mod cluster_api;
+mod cluster_profile;
+mod files;
+mod fixture;
+mod hub;
+mod secrets;
+mod several;
