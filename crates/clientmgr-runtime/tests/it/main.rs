@@ -1,1 +1,2 @@
 //! clientmgr-runtime on in-process API servers, and on real ones where `KUBEBUILDER_ASSETS` is set.
+mod requeue;
