@@ -1,2 +1,3 @@
 //! clientmgr-runtime on in-process API servers, and on real ones where `KUBEBUILDER_ASSETS` is set.
 mod requeue;
+mod watch;

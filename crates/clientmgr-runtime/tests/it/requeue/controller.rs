@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clientmgr_fake::apiserver::{Replacement, TestServer};
 use clientmgr_kube::{ClusterConfig, ConnectedAt, Fleet, NamespacedName};
@@ -17,34 +16,9 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::support::{config, connected, member, within};
+
 const CLUSTER: &str = "example.com/cluster";
-
-async fn within<T>(expected: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, expected).await.expect("in time")
-}
-
-async fn member(name: &str) -> TestServer {
-    TestServer::builder().name(name).start().await.unwrap()
-}
-
-fn config(server: &TestServer) -> ClusterConfig {
-    ClusterConfig::from_kubeconfig(&server.kubeconfig(), server.name())
-}
-
-/// A fleet that finds an outage soon.
-fn fleet() -> Fleet {
-    Fleet::builder().probe_interval(Duration::from_millis(50)).failure_threshold(1).build()
-}
-
-async fn connected(members: &[&TestServer]) -> Fleet {
-    let fleet = fleet();
-    for member in members {
-        fleet.upsert(member.name(), config(member));
-        within(fleet.wait_connected(&member.name().into())).await.unwrap();
-    }
-    fleet
-}
 
 fn dependants() -> Dependants<ConfigMap> {
     Dependants::new(|object: &ConfigMap| object.labels().get(CLUSTER).map(|name| NamespacedName::from(name.as_str())))

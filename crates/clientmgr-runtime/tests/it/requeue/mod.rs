@@ -2,3 +2,4 @@
 
 mod controller;
 mod streams;
+pub(crate) mod support;
