@@ -1,0 +1,156 @@
+//! [`connection_changes`]: of a fleet's events, those that concern the objects that use a cluster.
+
+use std::collections::HashMap;
+
+use clientmgr_kube::{ClusterChanges, ClusterSnapshot, ConnectErrorKind, Events, Fleet, NamespacedName};
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+
+use super::Changes;
+
+/// Returns the clusters of `fleet` that appear, are replaced, reset, lost, recover or are removed. The first item names
+/// every cluster.
+///
+/// Rotated credentials, another version of the server and further errors of a cluster that is down are no such changes:
+/// the objects have nothing to do then. [`Fleet::events`] reports those too.
+///
+/// Changes are coalesced, as those of [`Fleet::events`] are. A cluster that was lost and recovered between two polls is
+/// reported.
+///
+/// The stream holds the fleet. It ends after the fleet was [shut down](Fleet::shutdown), with the clusters that were lost by
+/// that. (The shutdown of a fleet without clusters changes none, and ends no stream.)
+///
+/// # Cancel safety
+///
+/// A poll takes an item or nothing.
+pub fn connection_changes(fleet: &Fleet) -> impl Stream<Item = Changes> + Send + Unpin + use<> {
+    let watching = Watching { events: fleet.events(), fleet: fleet.clone(), seen: Seen::default(), has_ended: false };
+    stream::unfold(watching, async |mut watching| Some((watching.next().await?, watching))).boxed()
+}
+
+struct Watching {
+    fleet: Fleet,
+    events: Events,
+    seen: Seen,
+    has_ended: bool,
+}
+
+impl Watching {
+    async fn next(&mut self) -> Option<Changes> {
+        while !self.has_ended {
+            let mut changed = match self.events.next().await? {
+                ClusterChanges::Changed(clusters) => clusters,
+                _ => self.seen.all(self.fleet.clusters()),
+            };
+            changed.retain(|cluster| self.seen.observe(cluster, self.fleet.snapshot(cluster)));
+            self.has_ended = is_shut_down(&self.fleet);
+            if !changed.is_empty() {
+                return Some(Changes::Of(changed));
+            }
+        }
+        None
+    }
+}
+
+/// Returns whether the fleet was shut down: then it has no clusters, and its error says why.
+fn is_shut_down(fleet: &Fleet) -> bool {
+    let missing = NamespacedName::cluster_scoped("");
+    let error = || fleet.wait_connected(&missing).now_or_never()?.err();
+    fleet.snapshot(&missing).is_none() && error().is_some_and(|error| error.kind() == ConnectErrorKind::Environment)
+}
+
+/// The clusters as their dependants know them.
+#[derive(Debug, Default)]
+struct Seen(HashMap<NamespacedName, ClusterSnapshot>);
+
+impl Seen {
+    /// Takes the state of a cluster after an event. Returns whether it concerns the dependants.
+    fn observe(&mut self, cluster: &NamespacedName, now: Option<ClusterSnapshot>) -> bool {
+        let Some(now) = now else { return self.0.remove(cluster).is_some() };
+        let before = self.0.insert(cluster.clone(), now.clone());
+        before.is_none_or(|before| connection_differs(&before, &now) || !rest_differs(&before, &now))
+    }
+
+    /// Returns the clusters that are or were there.
+    fn all(&self, mut now: Vec<NamespacedName>) -> Vec<NamespacedName> {
+        now.extend(self.0.keys().cloned());
+        now.sort_unstable();
+        now.dedup();
+        now
+    }
+}
+
+/// Whether the client that readers get, or that they get none, is another.
+fn connection_differs(before: &ClusterSnapshot, now: &ClusterSnapshot) -> bool {
+    (before.state, before.connected_at) != (now.state, now.connected_at)
+}
+
+/// Whether what else a snapshot says explains an event. If nothing does, the cluster was lost and recovered meanwhile.
+fn rest_differs(before: &ClusterSnapshot, now: &ClusterSnapshot) -> bool {
+    let rest = |snapshot: &ClusterSnapshot| {
+        let ClusterSnapshot { identity, user, version, credentials_expire_at, error, .. } = snapshot.clone();
+        (identity, user, version, credentials_expire_at, error.map(|error| error.to_string()))
+    };
+    rest(before) != rest(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use clientmgr_kube::{ClusterConfig, ClusterSnapshot, ConnectedAt, ConnectionState, Fleet, NamespacedName};
+
+    use super::Seen;
+
+    /// A snapshot of a cluster that never connects.
+    fn connecting() -> ClusterSnapshot {
+        let fleet = Fleet::new();
+        let east = NamespacedName::from("east");
+        fleet.upsert(east.clone(), ClusterConfig::from_kubeconfig(&kube::config::Kubeconfig::default(), "east"));
+        let mut snapshot = fleet.snapshot(&east).unwrap();
+        (snapshot.state, snapshot.error) = (ConnectionState::Connecting, None);
+        snapshot
+    }
+
+    #[test]
+    fn what_concerns_dependants_is_reported_and_nothing_else() {
+        let connecting = connecting();
+        let at = |micros| ConnectedAt::from_unix_micros(micros);
+        let connected = |change: fn(&mut ClusterSnapshot)| {
+            let mut snapshot = connecting.clone();
+            (snapshot.state, snapshot.connected_at) = (ConnectionState::Connected, at(1));
+            change(&mut snapshot);
+            Some(snapshot)
+        };
+        let unavailable = |user: Option<&str>| {
+            let mut snapshot = connecting.clone();
+            (snapshot.state, snapshot.connected_at) = (ConnectionState::Unavailable, at(1));
+            snapshot.user = user.map(str::to_owned);
+            Some(snapshot)
+        };
+        // (what happened, the snapshot then, whether it is reported)
+        let steps = [
+            ("there is no such cluster", None, false),
+            ("it appears", Some(connecting.clone()), true),
+            ("it connects", connected(|_| ()), true),
+            ("its version changes", connected(|now| now.version = Some("v1.36".into())), false),
+            ("its credentials rotate", connected(|now| now.user = Some("admin".into())), false),
+            ("it was lost and recovered meanwhile", connected(|now| now.user = Some("admin".into())), true),
+            ("it is lost", unavailable(None), true),
+            ("its error changes", unavailable(Some("admin")), false),
+            ("it recovers", connected(|_| ()), true),
+            ("it is replaced", connected(|now| now.connected_at = ConnectedAt::from_unix_micros(2)), true),
+            ("it is removed", None, true),
+            ("it is still gone", None, false),
+        ];
+        let (mut seen, east) = (Seen::default(), connecting.cluster.clone());
+        for (what, snapshot, reported) in steps {
+            assert_eq!(seen.observe(&east, snapshot), reported, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_look_at_all_includes_clusters_that_are_gone() {
+        let mut seen = Seen::default();
+        seen.observe(&"east".into(), Some(connecting()));
+        let all = seen.all(vec!["west".into()]);
+        assert_eq!(all, ["east", "west"].map(NamespacedName::from));
+    }
+}

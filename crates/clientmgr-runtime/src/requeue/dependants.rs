@@ -1,0 +1,269 @@
+//! [`Dependants`]: the index behind a lock, the watch events that keep it current, and the streams that read it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use clientmgr_kube::{NamespacedName, ResourceName as _};
+use futures::stream::{BoxStream, Fuse};
+use futures::{Stream, StreamExt as _, stream};
+use kube::Resource;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::Event;
+
+use super::index::Index;
+use super::{Changes, Pending};
+
+/// So many items of a source are taken in one poll, so that a source that is always ready starves no other task.
+const BATCH: usize = 64;
+
+/// Which objects of a kind depend on which clusters: an index that [`observe`](Self::observe) keeps current. Cheap to
+/// clone; all clones are one index.
+///
+/// [`requeue`](Self::requeue) turns changes of clusters into the objects to reconcile. A change costs what the dependants
+/// of that cluster cost, however many objects there are.
+///
+/// # Examples
+///
+/// A controller whose objects name a cluster in a label. `for_stream` and `reconcile_on` of kube-runtime need kube's
+/// feature `unstable-runtime`; with stable features see [`requeue_all`].
+///
+/// ```no_run
+/// use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
+/// use clientmgr_kube::{Fleet, NamespacedName, kube};
+/// use clientmgr_runtime::requeue::{Dependants, connection_changes};
+/// use kube::runtime::{Controller, WatchStreamExt as _, reflector, watcher};
+/// use kube::{Api, Client, ResourceExt as _};
+///
+/// fn controller(hub: Client, fleet: &Fleet) -> Controller<ConfigMap> {
+///     let dependants = Dependants::new(|object: &ConfigMap| {
+///         object.labels().get("example.com/cluster").map(|name| NamespacedName::from(name.as_str()))
+///     });
+///     let (store, writer) = reflector::store();
+///     let events = watcher(Api::all(hub), watcher::Config::default()).default_backoff();
+///     let objects = dependants.observe(events).reflect(writer).applied_objects();
+///     Controller::for_stream(objects, store).reconcile_on(dependants.requeue(connection_changes(fleet)))
+/// }
+/// ```
+pub struct Dependants<K: Resource> {
+    shared: Arc<Shared<K>>,
+}
+
+struct Shared<K: Resource> {
+    index: Mutex<Index>,
+    clusters: Box<ClustersOf<K>>,
+    dyntype: K::DynamicType,
+}
+
+/// Returns the clusters of an object.
+type ClustersOf<K> = dyn Fn(&K) -> Vec<NamespacedName> + Send + Sync;
+
+impl<K: Resource + 'static> Dependants<K>
+where
+    K::DynamicType: Clone + Send + Sync,
+{
+    /// Returns an index without objects. `clusters` returns the keys of the clusters that an object depends on: none, one
+    /// or several.
+    pub fn new<I>(clusters: impl Fn(&K) -> I + Send + Sync + 'static) -> Self
+    where
+        I: IntoIterator<Item = NamespacedName>,
+        K::DynamicType: Default,
+    {
+        Self::new_with(K::DynamicType::default(), clusters)
+    }
+
+    /// Returns an index without objects, of a kind that is known only at run time.
+    pub fn new_with<I>(dyntype: K::DynamicType, clusters: impl Fn(&K) -> I + Send + Sync + 'static) -> Self
+    where
+        I: IntoIterator<Item = NamespacedName>,
+    {
+        let clusters = Box::new(move |object: &K| clusters(object).into_iter().collect());
+        Self { shared: Arc::new(Shared { index: Mutex::default(), clusters, dyntype }) }
+    }
+
+    /// Keeps the index current by the events of a watcher, and passes all events and errors through.
+    ///
+    /// An index follows one watcher, as a reflector's store does. Put it before the store and the controller, so that an
+    /// object is in the index before it is reconciled: then no change of its cluster goes unseen.
+    pub fn observe<S, E>(&self, events: S) -> impl Stream<Item = Result<Event<K>, E>> + use<K, S, E>
+    where
+        S: Stream<Item = Result<Event<K>, E>>,
+    {
+        let dependants = self.clone();
+        events.inspect(move |event| {
+            if let Ok(event) = event {
+                dependants.apply(event);
+            }
+        })
+    }
+
+    fn apply(&self, event: &Event<K>) {
+        // Foreign code runs before the lock is taken.
+        let clusters = match event {
+            Event::Apply(object) | Event::InitApply(object) => (self.shared.clusters)(object),
+            Event::Delete(_) | Event::Init | Event::InitDone => Vec::new(),
+        };
+        let mut index = self.index();
+        match event {
+            Event::Apply(object) => index.apply(object.namespaced_name(), clusters),
+            Event::Delete(object) => index.delete(&object.namespaced_name()),
+            Event::Init => index.begin_list(),
+            Event::InitApply(object) => index.list(object.namespaced_name(), clusters),
+            Event::InitDone => index.end_list(),
+        }
+    }
+
+    /// Returns the objects that depend on `cluster` now. It is the mapper for `Controller::watches` of a `Cluster`
+    /// resource.
+    pub fn of(&self, cluster: &NamespacedName) -> Vec<ObjectRef<K>> {
+        self.index().of(cluster).map(|object| self.object_ref(object)).collect()
+    }
+
+    /// Returns the objects to reconcile when clusters change, for kube-runtime's `Controller::reconcile_on`.
+    ///
+    /// `changes` is a source of changed clusters: [`connection_changes`](super::connection_changes) where reconciles read a
+    /// fleet's snapshots, the keys of the cluster objects where they read those from a cache. Each source is told of a
+    /// change once it is visible to the reconcile.
+    ///
+    /// An object is pending at most once, however often its clusters change before it is read. An object that was deleted
+    /// meanwhile is left out. An object that comes to depend on a cluster after a change needs no requeue: its own event
+    /// brings a reconcile, which finds the cluster as it is.
+    ///
+    /// The stream never fails. It does work only when it is polled, so a slow reader delays nothing else and keeps at most
+    /// one entry for each object. It ends when `changes` has ended and all is read.
+    ///
+    /// # Cancel safety
+    ///
+    /// A poll takes an item or nothing.
+    pub fn requeue<S>(&self, changes: S) -> impl Stream<Item = ObjectRef<K>> + Send + Unpin + use<K, S>
+    where
+        S: Stream<Item: Into<Changes>> + Send + 'static,
+    {
+        let mut requeue = Requeue { dependants: self.clone(), changes: source(changes), pending: Pending::default() };
+        stream::poll_fn(move |context| requeue.poll(context))
+    }
+
+    fn object_ref(&self, object: &NamespacedName) -> ObjectRef<K> {
+        let found = ObjectRef::new_with(object.name(), self.shared.dyntype.clone());
+        if object.namespace().is_empty() { found } else { found.within(object.namespace()) }
+    }
+}
+
+impl<K: Resource> Dependants<K> {
+    /// A panic leaves an index that is whole: each step inserts or removes.
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.shared.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns `()` when clusters change, for kube-runtime's `Controller::reconcile_all_on`, which reconciles every object.
+///
+/// It needs no index and no unstable feature, and costs a reconcile of all objects for each burst of changes. With many
+/// objects use [`Dependants::requeue`]. With a `Cluster` resource, [`Dependants::of`] is a mapper for `Controller::watches`,
+/// which is stable too.
+///
+/// All changes that have not been read give one item. The stream never fails, and ends when `changes` ends.
+///
+/// # Cancel safety
+///
+/// A poll takes an item or nothing.
+///
+/// # Examples
+///
+/// ```no_run
+/// # use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
+/// # use clientmgr_kube::{Fleet, kube};
+/// # use clientmgr_runtime::requeue::{connection_changes, requeue_all};
+/// # use kube::runtime::Controller;
+/// fn trigger(controller: Controller<ConfigMap>, fleet: &Fleet) -> Controller<ConfigMap> {
+///     controller.reconcile_all_on(requeue_all(connection_changes(fleet)))
+/// }
+/// ```
+pub fn requeue_all<S>(changes: S) -> impl Stream<Item = ()> + Send + Unpin + use<S>
+where
+    S: Stream<Item: Into<Changes>> + Send + 'static,
+{
+    let mut changes = source(changes);
+    stream::poll_fn(move |context| {
+        let mut changed = false;
+        let ended = take(&mut changes, context, |_| changed = true);
+        match (changed, ended) {
+            (true, _) => Poll::Ready(Some(())),
+            (false, true) => Poll::Ready(None),
+            (false, false) => Poll::Pending,
+        }
+    })
+}
+
+type Source = Fuse<BoxStream<'static, Changes>>;
+
+fn source<S: Stream<Item: Into<Changes>> + Send + 'static>(changes: S) -> Source {
+    changes.map(Into::into).boxed().fuse()
+}
+
+/// Takes the items that are ready. Returns whether the source has ended; otherwise the task will be woken.
+fn take(source: &mut Source, context: &mut Context<'_>, mut each: impl FnMut(Changes)) -> bool {
+    for _ in 0..BATCH {
+        match source.poll_next_unpin(context) {
+            Poll::Ready(Some(changes)) => each(changes),
+            Poll::Ready(None) => return true,
+            Poll::Pending => return false,
+        }
+    }
+    context.waker().wake_by_ref();
+    false
+}
+
+/// The state of a [`Dependants::requeue`] stream.
+struct Requeue<K: Resource> {
+    dependants: Dependants<K>,
+    changes: Source,
+    pending: Pending,
+}
+
+impl<K: Resource + 'static> Requeue<K>
+where
+    K::DynamicType: Clone + Send + Sync,
+{
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<ObjectRef<K>>> {
+        let Self { dependants, changes, pending } = self;
+        let ended = take(changes, context, |changes| dependants.mark(&changes, pending));
+        let index = dependants.index();
+        while let Some(object) = pending.pop() {
+            if index.contains(&object) {
+                return Poll::Ready(Some(dependants.object_ref(&object)));
+            }
+        }
+        if ended { Poll::Ready(None) } else { Poll::Pending }
+    }
+}
+
+impl<K: Resource> Dependants<K> {
+    /// Marks the dependants of what changed as pending.
+    fn mark(&self, changes: &Changes, pending: &mut Pending) {
+        let index = self.index();
+        match changes {
+            Changes::Of(clusters) => {
+                let dependants = clusters.iter().flat_map(|cluster| index.of(cluster));
+                dependants.for_each(|object| pending.push(object));
+            }
+            Changes::All => index.all().for_each(|object| pending.push(object)),
+        }
+        if pending.len() > index.all().len() {
+            // Objects that are gone.
+            pending.retain(|object| index.contains(object));
+        }
+    }
+}
+
+impl<K: Resource> Clone for Dependants<K> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<K: Resource> fmt::Debug for Dependants<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dependants").field("objects", &self.index().all().len()).finish_non_exhaustive()
+    }
+}

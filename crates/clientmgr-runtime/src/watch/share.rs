@@ -1,0 +1,148 @@
+//! [`Share`]: the part of one object in a watch, as a state that is bound to the object's client; [`Running`]: the watches
+//! that are open, by cluster and revision.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use clientmgr_kube::{BoundState, BoundTask, ConnectedAt, NamespacedName};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use tokio::sync::watch;
+
+use super::kind::WatchKind;
+use super::progress::Progress;
+use super::remote::RemoteWatch;
+use super::task::{Mapper, Report, run};
+use super::triggers::Hub;
+use super::users::Users;
+
+/// How a watch is opened on a client.
+pub(super) struct Kind<K> {
+    pub(super) api: Box<dyn Fn(Client) -> Api<K> + Send + Sync>,
+    pub(super) config: watcher::Config,
+    pub(super) mapper: Arc<Mapper<K>>,
+    pub(super) hub: Hub,
+}
+
+/// The open watches. Each is kept open by the shares in it.
+pub(super) struct Running<K: WatchKind> {
+    kind: Kind<K>,
+    watches: Mutex<Watches<K>>,
+}
+
+type Watches<K> = HashMap<(NamespacedName, ConnectedAt), Weak<Open<K>>>;
+
+/// A watch with its task.
+struct Open<K: WatchKind> {
+    task: BoundTask,
+    watch: RemoteWatch<K>,
+    users: Arc<Mutex<Users>>,
+}
+
+/// The part of one object in a watch. The last one to be torn down ends the watch.
+pub(super) struct Share<K: WatchKind> {
+    running: Arc<Running<K>>,
+    object: NamespacedName,
+    watch: RemoteWatch<K>,
+    open: Mutex<Option<Arc<Open<K>>>>,
+    /// The watch that was ended by the teardown of this share.
+    ending: OnceLock<Open<K>>,
+}
+
+impl<K: WatchKind> Running<K> {
+    pub(super) fn new(kind: Kind<K>) -> Self {
+        Self { kind, watches: Mutex::default() }
+    }
+
+    /// Makes `object` a user of the watch on this incarnation of `cluster`, which is opened if there is none.
+    pub(super) fn join(
+        self: &Arc<Self>,
+        object: NamespacedName,
+        cluster: NamespacedName,
+        revision: ConnectedAt,
+        client: Client,
+    ) -> Share<K> {
+        let key = (cluster, revision);
+        let mut watches = self.lock();
+        let found = watches.get(&key).and_then(Weak::upgrade);
+        let open = match &found {
+            Some(open) if !open.watch.has_ended() => Arc::clone(open),
+            _ => {
+                let open = Arc::new(self.open(key.0.clone(), revision, client));
+                watches.insert(key, Arc::downgrade(&open));
+                open
+            }
+        };
+        drop(watches);
+        lock(&open.users).add(&object);
+        self.kind.hub.join(&object);
+        let watch = open.watch.clone();
+        Share { running: Arc::clone(self), object, watch, open: Mutex::new(Some(open)), ending: OnceLock::new() }
+    }
+
+    fn open(&self, cluster: NamespacedName, revision: ConnectedAt, client: Client) -> Open<K> {
+        let Kind { api, config, mapper, hub } = &self.kind;
+        let (writer, (progress, seen)) = (Writer::new(K::DynamicType::default()), watch::channel(Progress::default()));
+        let watch = RemoteWatch { cluster: cluster.clone(), revision, store: writer.as_reader(), progress: seen };
+        let users = Arc::new(Mutex::new(Users::default()));
+        let report = Report { progress, users: Arc::clone(&users), hub: hub.clone() };
+        let task = run(api(client), config.clone(), cluster, writer, report, Arc::clone(mapper));
+        Open { task: BoundTask::spawn(task), watch, users }
+    }
+
+    /// Returns how many watches have a share.
+    pub(super) fn count(&self) -> usize {
+        self.lock().values().filter(|open| open.strong_count() > 0).count()
+    }
+
+    /// Removes a watch that is no longer open.
+    fn remove(&self, watch: &RemoteWatch<K>) {
+        let key = (watch.cluster.clone(), watch.revision);
+        let mut watches = self.lock();
+        if watches.get(&key).is_some_and(|open| open.strong_count() == 0) {
+            watches.remove(&key);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watches<K>> {
+        lock(&self.watches)
+    }
+}
+
+/// Each lock guards what is whole between two steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K: WatchKind> Share<K> {
+    pub(super) fn watch(&self) -> &RemoteWatch<K> {
+        &self.watch
+    }
+}
+
+impl<K: WatchKind> BoundState for Share<K> {
+    fn teardown(&self) {
+        let Some(open) = lock(&self.open).take() else { return };
+        lock(&open.users).remove(&self.object);
+        self.running.kind.hub.leave(&self.object);
+        if let Some(last) = Arc::into_inner(open) {
+            last.task.teardown();
+            self.running.remove(&self.watch);
+            // Set here only, once.
+            _ = self.ending.set(last);
+        }
+    }
+
+    async fn ended(&self) {
+        if let Some(ending) = self.ending.get() {
+            ending.task.ended().await;
+        }
+    }
+}
+
+impl<K: WatchKind> Drop for Share<K> {
+    fn drop(&mut self) {
+        self.teardown();
+    }
+}

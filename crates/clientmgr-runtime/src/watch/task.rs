@@ -1,0 +1,108 @@
+//! The task of one watch: it feeds events into the store, then triggers the objects that use it.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clientmgr_kube::NamespacedName;
+use futures::StreamExt as _;
+use kube::Api;
+use kube::runtime::reflector::{ObjectRef, store::Writer};
+use kube::runtime::watcher::{Config, Error, Event};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use tokio::sync::watch;
+
+use super::kind::WatchKind;
+use super::progress::{Progress, Wake};
+use super::triggers::Hub;
+use super::users::Users;
+
+/// The objects that an object on a cluster concerns.
+pub(super) type Mapper<K> = dyn Fn(&K, &NamespacedName) -> Vec<NamespacedName> + Send + Sync;
+
+/// What reports on a watch. Dropping it ends the watch for all who look at it, also if the task panics or is aborted.
+pub(super) struct Report {
+    pub(super) progress: watch::Sender<Progress>,
+    pub(super) users: Arc<Mutex<Users>>,
+    pub(super) hub: Hub,
+}
+
+impl Report {
+    /// Follows an event that is in the store. `mapped` returns the objects that it concerns.
+    fn event<K>(&self, event: &Event<K>, mapped: impl FnOnce() -> Vec<NamespacedName>) {
+        let mut wake = Wake::Nothing;
+        self.progress.send_if_modified(|progress| {
+            wake = progress.event(event);
+            wake == Wake::All
+        });
+        self.wake(wake, mapped);
+    }
+
+    /// Follows an error. Returns whether the watch is over.
+    fn fail(&self, error: Error) -> bool {
+        let mut wake = Wake::Nothing;
+        self.progress.send_modify(|progress| wake = progress.fail(error));
+        self.wake(wake, Vec::new);
+        self.progress.borrow().end.is_some()
+    }
+
+    fn wake(&self, wake: Wake, mapped: impl FnOnce() -> Vec<NamespacedName>) {
+        let users = || self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let objects: Vec<_> = match wake {
+            Wake::Nothing => return,
+            Wake::All => users().iter().cloned().collect(),
+            Wake::Mapped => {
+                let (mut objects, users) = (mapped(), users());
+                objects.retain(|object| users.contains(object));
+                objects
+            }
+        };
+        self.hub.trigger(&objects);
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let mut wake = Wake::Nothing;
+        self.progress.send_modify(|progress| wake = progress.stop());
+        self.wake(wake, Vec::new);
+    }
+}
+
+/// Watches until the client is revoked, or the task is aborted.
+pub(super) async fn run<K: WatchKind>(
+    api: Api<K>,
+    config: Config,
+    cluster: NamespacedName,
+    mut writer: Writer<K>,
+    report: Report,
+    mapper: Arc<Mapper<K>>,
+) {
+    let store = writer.as_reader();
+    let mut events = pin!(watcher(api, config).default_backoff());
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                // An object that concerned another one before concerns that one too.
+                let before = match &event {
+                    Event::Apply(object) => store.get(&ObjectRef::from_obj(object)),
+                    _ => None,
+                };
+                writer.apply_watcher_event(&event);
+                let mapped = || match &event {
+                    Event::Apply(now) | Event::Delete(now) => {
+                        let objects = before.as_deref().into_iter().chain([now]);
+                        objects.flat_map(|object| mapper(object, &cluster)).collect()
+                    }
+                    _ => Vec::new(),
+                };
+                report.event(&event, mapped);
+            }
+            Err(error) => {
+                tracing::debug!(%cluster, %error, "a remote watch failed");
+                if report.fail(error) {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Remote watches on members in this process, whose log shows what was asked.
+
+mod controller;
+mod failures;
+mod lifetime;
+mod rules;
+mod support;
+mod triggers;
