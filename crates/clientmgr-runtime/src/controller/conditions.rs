@@ -58,7 +58,9 @@ pub(super) fn status(
     // The text of an outage may differ from one attempt to the next: the first one stays.
     let keep_text = failure.as_ref().is_some_and(is_stable);
     let error = match find_condition(&before.conditions, ConditionType::Ready) {
-        Some(ready) if keep_text && before.error.is_some() && Some(&ready.reason) == failure.as_ref().map(|it| &it.reason) => {
+        Some(ready)
+            if keep_text && before.error.is_some() && Some(&ready.reason) == failure.as_ref().map(|it| &it.reason) =>
+        {
             before.error.clone()
         }
         _ => failure.as_ref().map(|failure| failure.message.clone()),
@@ -86,11 +88,9 @@ pub(super) fn status(
 /// What is wrong, if anything is: first what this controller knows of the spec, then what the fleet says.
 fn failure(desired: &Desired, observed: Option<&Observed>) -> Option<Failure> {
     match desired {
-        Desired::Broken(problem) => Some(Failure {
-            reason: problem.reason(),
-            message: problem.to_string(),
-            about: About::Credentials,
-        }),
+        Desired::Broken(problem) => {
+            Some(Failure { reason: problem.reason(), message: problem.to_string(), about: About::Credentials })
+        }
         Desired::Docker(_) => None,
         Desired::Connect(_) | Desired::Pending(_) => observed.and_then(|observed| observed.failure.clone()),
     }
@@ -112,9 +112,7 @@ fn connected_value(connected: bool, failure: Option<&Failure>, observed: Option<
 fn ready_value(connected: bool, failure: Option<&Failure>) -> Value {
     match (connected, failure) {
         (true, None) => Value::new("True", "Ready", "the cluster is connected as the spec says"),
-        (true, Some(failure)) => {
-            Value { message: format!("{}{STAYS}", failure.message), ..Value::failed(failure) }
-        }
+        (true, Some(failure)) => Value { message: format!("{}{STAYS}", failure.message), ..Value::failed(failure) },
         (false, Some(failure)) => Value::failed(failure),
         (false, None) => connecting(),
     }

@@ -22,7 +22,7 @@ pub(super) struct Allowed {
 }
 
 /// What is known of a Secret. It has no `Debug`: the data is secret.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) enum SecretState {
     #[default]
     Unread,
@@ -59,9 +59,7 @@ pub(super) fn desired(namespace: &str, spec: &ClusterSpec, secret: &SecretState,
         Some(ConnectionKind::Docker(docker)) => return Desired::Docker(docker.host.as_str().into()),
         Some(ConnectionKind::Kubeconfig(kubeconfig)) => from_secret(namespace, kubeconfig, spec, secret, allowed),
         Some(ConnectionKind::Context(context)) => match &allowed.contexts {
-            Some(file) => {
-                from_context(file, &context.name, spec).map_err(|error| ConfigProblem::Context { error })
-            }
+            Some(file) => from_context(file, &context.name, spec).map_err(|error| ConfigProblem::Context { error }),
             None => Err(ConfigProblem::ContextsNotAllowed),
         },
         Some(ConnectionKind::InCluster) if !allowed.in_cluster => Err(ConfigProblem::InClusterNotAllowed),
@@ -98,8 +96,11 @@ fn from_secret(
         return Err(ConfigProblem::SecretKeyNotFound { secret, key: key.clone() });
     };
     let context = connection.context.as_deref();
-    from_text(text, context, spec.impersonate.as_ref(), allowed.secrets)
-        .map_err(|error| ConfigProblem::Kubeconfig { secret, key: key.clone(), error })
+    from_text(text, context, spec.impersonate.as_ref(), allowed.secrets).map_err(|error| ConfigProblem::Kubeconfig {
+        secret,
+        key: key.clone(),
+        error,
+    })
 }
 
 fn from_text(

@@ -1,6 +1,6 @@
 //! The decision about one `Cluster`: what the fleet should do, and what the status should say. Pure.
 
-use clientmgr_kube::{ClusterConfig, ConnectedAt, ConnectionState};
+use clientmgr_kube::{ClusterConfig, ConnectErrorKind, ConnectedAt, ConnectionState, Naming};
 use jiff::Timestamp;
 
 use super::conditions;
@@ -29,7 +29,7 @@ pub(super) struct Input<'a> {
 pub(super) enum Role {
     /// Writes it.
     Writer,
-    /// Follows it: serves only the incarnation that it names.
+    /// Follows it, and serves only the incarnation that it names.
     Reader,
 }
 
@@ -78,15 +78,11 @@ fn fleet_step(input: &Input<'_>) -> FleetStep {
     if may_name && needs_reset(input, named, serves) {
         return FleetStep::Reset;
     }
-    let incarnation = status.and_then(ClusterStatus::incarnation);
-    let config = match (incarnation, may_name) {
-        (Some(incarnation), true) => base.clone().with_incarnation(incarnation),
-        // Only the cluster that the status names.
-        (Some(incarnation), false) => {
-            base.clone().with_identity(incarnation.identity.clone()).with_incarnation(incarnation)
-        }
-        (None, true) => base.clone(),
-        (None, false) => return FleetStep::Disconnect,
+    let naming = if may_name { Naming::Mint } else { Naming::AdoptOnly };
+    let config = base.clone().with_naming(naming);
+    let config = match status.and_then(ClusterStatus::incarnation) {
+        Some(incarnation) => config.with_incarnation(incarnation),
+        None => config,
     };
     FleetStep::Connect { base: base.clone(), config }
 }
@@ -108,6 +104,11 @@ fn status(input: &Input<'_>) -> Option<ClusterStatus> {
     let serves = input.observed.and_then(|observed| observed.connected_at);
     if needs_reset(input, named, serves) || (serves.is_some() && serves < named) {
         // The fleet is about to serve another revision.
+        return None;
+    }
+    let is_unnamed = |observed: &Observed| observed.failed_with(ConnectErrorKind::UnknownIncarnation);
+    if input.observed.is_some_and(is_unnamed) {
+        // This process has just become the writer: the fleet is about to name what answers.
         return None;
     }
     let is_connecting = input.observed.is_none_or(|observed| observed.state == ConnectionState::Connecting);

@@ -3,7 +3,7 @@
 use clientmgr_kube::{ClusterSnapshot, ConnectError, ConnectErrorKind, ConnectedAt, ConnectionState};
 use jiff::Timestamp;
 
-use super::problem::reason_of;
+use super::problem::{reason_of, reason_of_kind};
 
 /// What the fleet says of a cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,10 @@ impl Observed {
             credentials_expire_at: snapshot.credentials_expire_at,
             failure: snapshot.error.as_ref().map(Failure::of),
         }
+    }
+
+    pub(super) fn failed_with(&self, kind: ConnectErrorKind) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.reason == reason_of_kind(kind))
     }
 }
 

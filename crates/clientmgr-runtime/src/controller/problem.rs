@@ -1,6 +1,6 @@
 //! [`ConfigProblem`]: why the spec of a `Cluster` gives no configuration. Each text begins with the field that is wrong.
 
-use clientmgr_kube::{ConnectError, NamespacedName};
+use clientmgr_kube::{ConnectError, ConnectErrorKind, NamespacedName};
 
 /// Why the spec of a `Cluster` gives no configuration to connect with.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -102,5 +102,9 @@ impl ConfigProblem {
 
 /// Returns the reason of an error of the fleet: the name of its kind.
 pub(super) fn reason_of(error: &ConnectError) -> String {
-    format!("{:?}", error.kind())
+    reason_of_kind(error.kind())
+}
+
+pub(super) fn reason_of_kind(kind: ConnectErrorKind) -> String {
+    format!("{kind:?}")
 }

@@ -67,14 +67,12 @@ impl ClusterProvider {
         match self.others.read().unwrap_or_else(PoisonError::into_inner).get(cluster) {
             None => ProviderError::NotFound,
             Some(WithoutClient::Broken(problem)) => ProviderError::unavailable(ConfigProblem::clone(problem)),
-            Some(WithoutClient::Docker(host)) => {
-                ProviderError::incompatible(DockerCluster { host: Arc::clone(host) })
-            }
+            Some(WithoutClient::Docker(host)) => ProviderError::incompatible(DockerCluster { host: Arc::clone(host) }),
         }
     }
 }
 
-#[clientmgr_kube::async_trait]
+#[async_trait::async_trait]
 impl ClientProvider for ClusterProvider {
     type Client = Client;
     type Key = NamespacedName;
