@@ -1,1 +1,5 @@
 //! clientmgr-runtime on in-process API servers, and on real ones where `KUBEBUILDER_ASSETS` is set.
+
+mod cluster_definition;
+mod controller;
+mod lease;
