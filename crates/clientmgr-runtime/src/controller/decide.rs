@@ -38,12 +38,10 @@ pub(super) enum Role {
 pub(super) enum FleetStep {
     /// Nothing.
     Keep,
-    /// Have the cluster with this configuration. An equal one changes nothing.
-    Connect { base: ClusterConfig, config: ClusterConfig },
+    /// Have the cluster with this configuration. An equal one changes nothing. With `reset`, give it another revision then.
+    Connect { base: ClusterConfig, config: ClusterConfig, reset: bool },
     /// Not have the cluster.
     Disconnect,
-    /// Give the cluster another revision.
-    Reset,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -75,16 +73,14 @@ fn fleet_step(input: &Input<'_>) -> FleetStep {
         // This process named it, and was then no longer the one to do so. It joins again under what the status names.
         return FleetStep::Disconnect;
     }
-    if may_name && needs_reset(input, named, serves) {
-        return FleetStep::Reset;
-    }
     let naming = if may_name { Naming::Mint } else { Naming::AdoptOnly };
     let config = base.clone().with_naming(naming);
     let config = match status.and_then(ClusterStatus::incarnation) {
         Some(incarnation) => config.with_incarnation(incarnation),
         None => config,
     };
-    FleetStep::Connect { base: base.clone(), config }
+    let reset = may_name && needs_reset(input, named, serves);
+    FleetStep::Connect { base: base.clone(), config, reset }
 }
 
 /// Whether `spec.epoch` was raised, and the fleet still serves the incarnation of before.

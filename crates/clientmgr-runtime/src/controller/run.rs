@@ -230,20 +230,19 @@ impl Loop {
         let mut again = false;
         match step {
             FleetStep::Keep => {}
-            FleetStep::Connect { base, config } => {
+            FleetStep::Connect { base, config, reset } => {
                 fleet.upsert(key.clone(), config);
                 entry.applied = Some(base);
+                if reset && !entry.is_resetting {
+                    entry.is_resetting = true;
+                    let (fleet, key) = (fleet.clone(), key.clone());
+                    self.resets.push(async move { (key.clone(), fleet.reset(&key).await) }.boxed());
+                }
             }
             FleetStep::Disconnect => {
                 // What is to be connected joins anew.
                 again = fleet.remove(key) && matches!(entry.desired, Desired::Connect(_));
                 entry.applied = entry.applied.take().filter(|_| entry.cluster.spec.paused);
-            }
-            FleetStep::Reset if entry.is_resetting => {}
-            FleetStep::Reset => {
-                entry.is_resetting = true;
-                let (fleet, key) = (fleet.clone(), key.clone());
-                self.resets.push(async move { (key.clone(), fleet.reset(&key).await) }.boxed());
             }
         }
         let entry_is_free = !entry.is_writing && entry.write_at.is_none();
@@ -261,10 +260,13 @@ impl Loop {
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.is_resetting = false;
         match result {
-            Ok(revision) => entry.reset_to = Some(revision),
+            Ok(revision) => {
+                entry.reset_to = Some(revision);
+                self.reconcile(key);
+            }
+            // It is tried again when the fleet says that something has changed.
             Err(error) => tracing::warn!(cluster = %key, %error, "the reset failed"),
         }
-        self.reconcile(key);
     }
 
     /// Writes the statuses whose time has come, as they are now.
@@ -293,14 +295,18 @@ impl Loop {
         match written.outcome {
             Outcome::Stored(stored) if stored.metadata.uid == entry.cluster.metadata.uid => {
                 entry.failures = 0;
+                self.writes.publish(written.before.status.as_ref(), &stored);
                 if !entry.is_newer_than(&stored) {
-                    let before = std::mem::replace(&mut entry.cluster, Arc::new(*stored));
-                    self.writes.publish(&before, &entry.cluster);
+                    entry.cluster = Arc::new(*stored);
                 }
             }
             Outcome::Stored(_) => {}
             // The watch brings what changed, if it has not yet.
-            Outcome::Outdated if entry.cluster.metadata.resource_version == written.based_on => return,
+            Outcome::Outdated
+                if entry.cluster.metadata.resource_version == written.before.metadata.resource_version =>
+            {
+                return;
+            }
             Outcome::Outdated => {}
             Outcome::Failed(error) => {
                 tracing::warn!(cluster = %key, %error, "writing the status failed");

@@ -21,8 +21,8 @@ pub(super) const MANAGER: &str = "clientmgr-cluster-controller";
 /// How a write ended.
 pub(super) struct Written {
     pub(super) cluster: NamespacedName,
-    /// The resource version that it was based on.
-    pub(super) based_on: Option<String>,
+    /// The object that it was based on.
+    pub(super) before: Arc<Cluster>,
     pub(super) outcome: Outcome,
 }
 
@@ -57,14 +57,14 @@ impl Writes {
     }
 
     /// Applies a status to this very version of `cluster`: where it has changed meanwhile, the server refuses it.
-    pub(super) fn apply(&mut self, cluster: &Cluster, status: &ClusterStatus) {
+    pub(super) fn apply(&mut self, cluster: &Arc<Cluster>, status: &ClusterStatus) {
         let key = cluster.namespaced_name();
         let api: Api<Cluster> = Api::namespaced(self.client.clone(), key.namespace());
-        let version = cluster.metadata.resource_version.clone();
+        let before = Arc::clone(cluster);
         let patch = json!({
             "apiVersion": Cluster::api_version(&()),
             "kind": Cluster::kind(&()),
-            "metadata": { "name": key.name(), "namespace": key.namespace(), "resourceVersion": version },
+            "metadata": { "name": key.name(), "namespace": key.namespace(), "resourceVersion": cluster.metadata.resource_version },
             "status": status,
         });
         let write = async move {
@@ -74,15 +74,15 @@ impl Writes {
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Outcome::Outdated,
                 Err(error) => Outcome::Failed(error),
             };
-            Written { cluster: key, based_on: version, outcome }
+            Written { cluster: key, before, outcome }
         };
         self.statuses.push(write.boxed());
     }
 
     /// Publishes the Events of a step from one status to the next.
-    pub(super) fn publish(&mut self, before: &Arc<Cluster>, after: &Cluster) {
+    pub(super) fn publish(&mut self, before: Option<&ClusterStatus>, after: &Cluster) {
         let Some(status) = &after.status else { return };
-        let events = transitions(before.status.as_ref(), status);
+        let events = transitions(before, status);
         if events.is_empty() {
             return;
         }

@@ -60,13 +60,12 @@ async fn another_cluster_is_another_revision_and_one_reset() {
     assert!(running.clients.refresh(&object, &after).is_reset());
     running.clients.client(&object, &after).await.unwrap();
     assert!(!running.clients.refresh(&object, &after).is_reset());
-    holds("an event", || !hub.server.requests_matching(Requests::to("events").verb("create")).is_empty()).await;
-    assert!(
-        hub.events("east").await.contains(&"Replaced".to_owned()) || {
-            hub.until_events("east", &["Connected", "Replaced"]).await;
-            true
+    let events = async {
+        while !hub.events("east").await.contains(&"Replaced".to_owned()) {
+            tokio::task::yield_now().await;
         }
-    );
+    };
+    super::fixture::within(events).await;
 }
 
 #[tokio::test]
