@@ -7,6 +7,7 @@
 
 mod bench;
 mod ci;
+mod crds;
 mod demo;
 mod external;
 mod features;
@@ -39,6 +40,7 @@ const HABITS: &[Habit] = &[
         run: demo::run,
     },
     Habit { name: "bench", summary: "the benches of the budgets; arguments go to criterion", run: bench::run },
+    Habit { name: "crds", summary: "writes the definitions of the custom resources to deploy/crds", run: crds::run },
     Habit { name: "tidy", summary: "the architecture and the house rules, checked on the sources", run: tidy::run },
     Habit { name: "fmt", summary: "is everything formatted?", run: lint::fmt },
     Habit { name: "clippy", summary: "all targets, warnings denied", run: lint::clippy },

@@ -18,6 +18,11 @@ mod secrets;
 mod transitions;
 mod writes;
 
+#[cfg(test)]
+mod decide_tests;
+#[cfg(test)]
+mod status_tests;
+
 pub use self::builder::{ClusterController, ClusterControllerBuilder};
 pub use self::problem::ConfigProblem;
 pub use self::provider::{ClusterProvider, DockerCluster};

@@ -125,3 +125,10 @@ async fn the_epoch_only_grows() {
     }
     server.shutdown().await;
 }
+
+#[test]
+fn the_definition_in_the_repository_is_current() {
+    let text = include_str!("../../../../deploy/crds/clusters.clientmgr.dev.yaml");
+    let written: Value = serde_saphyr::from_str(text).unwrap();
+    assert_eq!(written, serde_json::to_value(Cluster::crd()).unwrap(), "run `cargo xtask crds`");
+}
