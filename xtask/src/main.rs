@@ -4,6 +4,7 @@
 
 mod bench;
 mod ci;
+mod crds;
 mod process;
 mod tasks;
 mod tidy;
@@ -19,6 +20,7 @@ const TASKS: &[Task] = &[
     Task { name: "test", about: "all tests, and the examples of the documentation", run: tasks::test },
     Task { name: "demo", about: "a controller on several clusters; arguments go to it", run: tasks::demo },
     Task { name: "bench", about: "the benches of the budgets; arguments go to criterion", run: bench::bench },
+    Task { name: "crds", about: "writes the definitions of the custom resources", run: crds::crds },
     Task { name: "shuttle", about: "the core's races under many schedules", run: tasks::shuttle },
     Task { name: "tidy", about: "the architecture's invariants, checked on the sources", run: tidy::run },
     Task { name: "fmt", about: "rustfmt, as a check", run: tasks::fmt },

@@ -20,7 +20,7 @@ mod work;
 
 pub use self::client::{Revoked, RevokedReason};
 pub use self::config::{
-    ClusterConfig, ClusterIdentity, Incarnation, InvalidIdentity, Policy, contexts, read_kubeconfig,
+    ClusterConfig, ClusterIdentity, Incarnation, InvalidIdentity, Naming, Policy, contexts, read_kubeconfig,
     read_kubeconfig_from,
 };
 pub use self::error::{ConnectError, ConnectErrorKind};

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub use clientmgr_kube::{k8s_openapi, kube};
+
 pub mod cluster;
 pub mod controller;
 pub mod lease;

@@ -8,7 +8,7 @@ use kube::Config;
 use kube::config::{AuthInfo, Cluster, Kubeconfig};
 
 use super::fingerprint::{self, Fingerprint};
-use super::identity::{ClusterIdentity, Incarnation};
+use super::identity::{ClusterIdentity, Incarnation, Naming};
 use super::kubeconfig;
 use super::policy::Policy;
 use super::selection::Selection;
@@ -48,6 +48,7 @@ pub struct ClusterConfig {
     default_namespace: Option<Arc<str>>,
     pin: Option<ClusterIdentity>,
     incarnation: Option<Incarnation>,
+    naming: Naming,
 }
 
 struct Inner {
@@ -152,7 +153,7 @@ impl ClusterConfig {
 
     fn new(source: Source, policy: Policy) -> Self {
         let inner = Arc::new(Inner { source, fingerprint: OnceLock::new() });
-        Self { inner, policy, default_namespace: None, pin: None, incarnation: None }
+        Self { inner, policy, default_namespace: None, pin: None, incarnation: None, naming: Naming::Mint }
     }
 
     /// Sets what the configuration may do.
@@ -169,10 +170,19 @@ impl ClusterConfig {
     }
 
     /// Names the incarnation under which the cluster is known, as a status keeps it. If the cluster that answers has its
-    /// identity, it is served under its revision. Where another cluster answers, that one gets a later revision.
+    /// identity, it is served under its revision. Where another cluster answers, that one gets a later revision, or none
+    /// where the process [only adopts](Naming::AdoptOnly).
     #[must_use = "returns the changed configuration"]
     pub fn with_incarnation(self, incarnation: Incarnation) -> Self {
         Self { incarnation: Some(incarnation), ..self }
+    }
+
+    /// Sets whether this process names new incarnations of the cluster; [`Mint`](Naming::Mint) by default.
+    ///
+    /// A change does not concern a cluster that is served: its client and revision stay.
+    #[must_use = "returns the changed configuration"]
+    pub fn with_naming(self, naming: Naming) -> Self {
+        Self { naming, ..self }
     }
 
     /// Sets the default namespace of the cluster's client, in place of the context's.
@@ -190,7 +200,7 @@ impl ClusterConfig {
         validate::check(self.source(), self.policy).map(drop).map_err(ConnectError::without_cluster)
     }
 
-    /// Returns a hash of everything but the incarnation: the same for configurations that describe the same.
+    /// Returns a hash of everything but the incarnation and its naming: the same for configurations that describe the same.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let source = self.inner.fingerprint.get_or_init(|| fingerprint::of(&self.inner.source));
         let namespace = self.default_namespace.as_deref();
@@ -205,6 +215,11 @@ impl ClusterConfig {
     /// Returns the incarnation under which the cluster is known.
     pub(crate) fn incarnation(&self) -> Option<&Incarnation> {
         self.incarnation.as_ref()
+    }
+
+    /// Returns whether new incarnations get a revision.
+    pub(crate) fn naming(&self) -> Naming {
+        self.naming
     }
 
     pub(crate) fn source(&self) -> &Source {
@@ -228,7 +243,9 @@ impl From<Config> for ClusterConfig {
 
 impl PartialEq for ClusterConfig {
     fn eq(&self, other: &Self) -> bool {
-        self.incarnation == other.incarnation && self.fingerprint() == other.fingerprint()
+        self.incarnation == other.incarnation
+            && self.naming == other.naming
+            && self.fingerprint() == other.fingerprint()
     }
 }
 
@@ -248,6 +265,9 @@ impl fmt::Debug for ClusterConfig {
         }
         if let Some(incarnation) = &self.incarnation {
             config.field("incarnation", incarnation);
+        }
+        if self.naming != Naming::default() {
+            config.field("naming", &self.naming);
         }
         config.finish_non_exhaustive()
     }

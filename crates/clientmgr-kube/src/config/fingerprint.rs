@@ -138,7 +138,7 @@ mod tests {
     use kube::Config;
     use kube::config::Kubeconfig;
 
-    use crate::{ClusterConfig, ClusterIdentity, Incarnation, Policy};
+    use crate::{ClusterConfig, ClusterIdentity, Incarnation, Naming, Policy};
 
     const BASE: &str = "contexts: [{name: c, context: {cluster: c, user: u}}]
 clusters: [{name: c, cluster: {server: 'https://east'}}]
@@ -191,6 +191,9 @@ contexts: [{name: c, context: {user: u, cluster: c}}]";
         let adopted = base.clone().with_incarnation(incarnation(1));
         assert_eq!(adopted.fingerprint(), base.fingerprint(), "an incarnation is no part of the fingerprint");
         assert_ne!(adopted, base);
+        let adopting = base.clone().with_naming(Naming::AdoptOnly);
+        assert_eq!(adopting.fingerprint(), base.fingerprint(), "nor is who names it");
+        assert_ne!(adopting, base);
         assert_ne!(adopted, base.with_incarnation(incarnation(2)));
     }
 

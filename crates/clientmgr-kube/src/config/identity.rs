@@ -110,6 +110,22 @@ pub struct Incarnation {
     pub revision: ConnectedAt,
 }
 
+/// Whether a process gives new incarnations of a cluster their revisions, or only adopts them.
+///
+/// Where several processes work on a cluster, only the one that writes the cluster object's status names its
+/// incarnations. The others adopt what the status says: so no two of them serve one cluster under two revisions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Naming {
+    /// A cluster that is not the [known incarnation](crate::ClusterConfig::with_incarnation) gets a new revision.
+    #[default]
+    Mint,
+    /// A cluster that is not the known incarnation is connected and not served. Readers get an error of the kind
+    /// [`UnknownIncarnation`](crate::ConnectErrorKind::UnknownIncarnation), and the [snapshot](crate::ClusterSnapshot)
+    /// shows which cluster answers. Once that one is given as the known incarnation, it is served at once.
+    AdoptOnly,
+}
+
 #[cfg(test)]
 mod tests {
     use http::Uri;

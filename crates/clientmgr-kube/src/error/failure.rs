@@ -72,6 +72,12 @@ pub(crate) enum Failure {
 
     #[error("another cluster answers: expected {expected}, found {found}")]
     OtherCluster { expected: String, found: String },
+
+    #[error("the status does not name this incarnation of the cluster yet: {found} answers")]
+    UnknownIncarnation { found: String },
+
+    #[error("this process only adopts revisions: reset the cluster in the process that writes its status")]
+    MayNotReset,
 }
 
 impl Failure {
@@ -102,6 +108,7 @@ impl Failure {
             Self::Status { .. } => Kind::Unhealthy,
             Self::NotKubernetes { .. } => Kind::NotKubernetes,
             Self::OtherCluster { .. } => Kind::OtherCluster,
+            Self::UnknownIncarnation { .. } | Self::MayNotReset => Kind::UnknownIncarnation,
         }
     }
 

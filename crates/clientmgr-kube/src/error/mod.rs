@@ -87,6 +87,9 @@ pub enum ConnectErrorKind {
     NotKubernetes,
     /// Another cluster answers than the one that the configuration names by its identity.
     OtherCluster,
+    /// The configuration [only adopts](crate::Naming::AdoptOnly) incarnations, and does not name the one that answers:
+    /// the status does not name it yet. Wait. The writer of the status names it.
+    UnknownIncarnation,
     /// The program lacks what a connection needs: a Tokio runtime, a TLS feature, a thread.
     Environment,
 }

@@ -4,6 +4,7 @@ mod support;
 mod traffic;
 
 mod addresses;
+mod adoption;
 mod bad_rotation;
 mod clock;
 mod controller;

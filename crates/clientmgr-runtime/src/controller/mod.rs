@@ -1,1 +1,31 @@
 //! The controller of the `Cluster` resource: it connects what the resources declare, and writes their status.
+//!
+//! `decide` is the pure decision about one Cluster, `run` the loop that carries it out.
+
+mod backoff;
+mod builder;
+mod conditions;
+mod connection;
+mod decide;
+mod entry;
+mod observed;
+mod problem;
+mod provider;
+mod registered;
+mod role;
+mod run;
+mod secrets;
+mod transitions;
+mod writes;
+
+#[cfg(test)]
+mod decide_tests;
+#[cfg(test)]
+mod status_tests;
+
+pub use self::builder::{ClusterController, ClusterControllerBuilder};
+pub use self::problem::ConfigProblem;
+pub use self::provider::{ClusterProvider, DockerCluster};
+pub use self::registered::ForgetCluster;
+pub use self::role::StatusWriter;
+pub use self::secrets::SecretWatch;

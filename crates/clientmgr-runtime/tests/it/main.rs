@@ -1,5 +1,8 @@
 //! clientmgr-runtime on in-process API servers, and on real ones where `KUBEBUILDER_ASSETS` is set.
 
-mod source;
+mod cluster_definition;
+mod controller;
+mod lease;
 mod requeue;
+mod source;
 mod watch;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clientmgr_core::ConnectedAt;
 
 use super::timing::Expiry;
+use crate::config::Naming;
 
 /// The time of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,12 @@ pub(crate) trait Fault<I>: Clone {
 
     /// The failure of a configuration that demands `expected`, where `found` answers.
     fn other_cluster(expected: &I, found: &I) -> Self;
+
+    /// The failure of a configuration that only adopts, where the unknown incarnation `found` answers.
+    fn unknown_incarnation(found: &I) -> Self;
+
+    /// The failure of a reset where the configuration only adopts.
+    fn may_not_reset() -> Self;
 }
 
 /// Failures by what to do about them.
@@ -55,6 +62,22 @@ pub(crate) enum Class {
 pub(crate) struct Known<I> {
     pub(crate) identity: I,
     pub(crate) revision: ConnectedAt,
+}
+
+/// What a configuration says of the cluster's identity and revisions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Expected<I> {
+    /// The identity that it demands.
+    pub(crate) pin: Option<I>,
+    /// The incarnation that it names.
+    pub(crate) known: Option<Known<I>>,
+    pub(crate) naming: Naming,
+}
+
+impl<I> Default for Expected<I> {
+    fn default() -> Self {
+        Self { pin: None, known: None, naming: Naming::Mint }
+    }
 }
 
 /// A transport that was built and proven.
@@ -87,15 +110,9 @@ pub(crate) enum Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event<I, E> {
     /// There is another configuration.
-    Configured {
-        pin: Option<I>,
-        known: Option<Known<I>>,
-    },
-    /// The same configuration names another incarnation.
-    Adopted {
-        pin: Option<I>,
-        known: Option<Known<I>>,
-    },
+    Configured(Expected<I>),
+    /// The same configuration names another incarnation, or says otherwise who names incarnations.
+    Adopted(Expected<I>),
     Asked {
         request: u64,
         what: Request,

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use clientmgr_core::ConnectedAt;
 
-use super::event::{Class, Effect, Event, Fault, Known, Now, Opened, Request, SameCluster};
+use super::event::{Class, Effect, Event, Expected, Fault, Known, Now, Opened, Request, SameCluster};
 use super::machine::Machine;
 use super::timing::Timing;
+use crate::config::Naming;
 
 /// A cluster's identity; failures are classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +33,14 @@ impl Fault<Id> for Class {
     fn other_cluster(_: &Id, _: &Id) -> Self {
         Class::Config
     }
+
+    fn unknown_incarnation(_: &Id) -> Self {
+        Class::Other
+    }
+
+    fn may_not_reset() -> Self {
+        Class::Other
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +58,9 @@ struct World {
     handles: BTreeMap<i64, bool>,
     open_requests: BTreeSet<u64>,
     answering: Id,
+    expected: Expected<Id>,
+    /// The revisions that the status named.
+    named: BTreeSet<i64>,
     budget: Budget,
 }
 
@@ -73,10 +85,15 @@ enum Action {
     Jump,
     Wake,
     Remove,
+    /// The status names the cluster that answers, or another one.
+    Name(Id),
+    /// The status is read as it was before anything was named.
+    Lag,
+    Switch,
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(naming: Naming) -> Self {
         let mut world = Self {
             machine: Machine::new(Timing { failure_threshold: 2, ..Timing::default() }),
             mono: Duration::from_secs(1),
@@ -88,9 +105,11 @@ impl World {
             handles: BTreeMap::new(),
             open_requests: BTreeSet::new(),
             answering: Id(0),
+            expected: Expected { naming, ..Expected::default() },
+            named: BTreeSet::new(),
             budget: Budget { faults: 2, requests: 2, changes: 2, removals: 1 },
         };
-        world.tell(Event::Configured { pin: None, known: None });
+        world.tell(Event::Configured(world.expected.clone()));
         world
     }
 
@@ -116,7 +135,12 @@ impl World {
             Effect::Install { attempt } => self.current = Some(attempt),
             Effect::Serve { revision, generation } => {
                 assert_eq!(self.current, Some(generation), "served over a transport that is not the current one");
-                self.handles.insert(revision.as_unix_micros(), false);
+                let micros = revision.as_unix_micros();
+                let before = self.handles.insert(micros, false);
+                assert_ne!(before, Some(true), "a fence is lifted");
+                let may_serve =
+                    self.expected.naming == Naming::Mint || before.is_some() || self.named.contains(&micros);
+                assert!(may_serve, "a process that only adopts named revision {micros}");
             }
             Effect::Fence { revision, .. } => {
                 assert_eq!(self.handles.insert(revision.as_unix_micros(), true), Some(false), "fenced, not served");
@@ -135,10 +159,11 @@ impl World {
     fn check(&self) {
         let open: Vec<_> = self.handles.iter().filter(|(_, fenced)| !**fenced).map(|(revision, _)| *revision).collect();
         assert!(open.len() <= 1, "two handles are open: {open:?}");
-        let linked = self.machine.link().map(|link| link.revision.as_unix_micros());
+        let linked = self.machine.link().and_then(|link| link.revision).map(ConnectedAt::as_unix_micros);
         assert_eq!(open.first().copied(), linked, "the open handle is the one of the link");
         if let Some(served) = self.machine.served() {
-            assert!(!self.handles[&served.revision.as_unix_micros()], "a fenced handle is served");
+            let revision = served.revision.expect("what is served has a revision");
+            assert!(!self.handles[&revision.as_unix_micros()], "a fenced handle is served");
             assert_eq!(self.current, Some(served.generation));
         }
     }
@@ -175,6 +200,7 @@ impl World {
         }
         if self.budget.changes > 0 {
             actions.extend([Action::Configure, Action::Replace, Action::Break, Action::Files, Action::Jump]);
+            actions.extend([Action::Name(self.answering), Action::Name(Id(99)), Action::Lag, Action::Switch]);
         }
         if self.budget.removals > 0 {
             actions.push(Action::Remove);
@@ -234,7 +260,7 @@ impl World {
                 self.open_requests.insert(request);
                 self.tell(Event::Asked { request, what });
             }
-            Action::Configure => self.change(Event::Configured { pin: None, known: None }),
+            Action::Configure => self.change(Event::Configured(self.expected.clone())),
             Action::Replace => {
                 self.answering = Id(self.answering.0 + 1);
                 self.change(Event::ClockJumped);
@@ -251,7 +277,39 @@ impl World {
                 self.budget.removals -= 1;
                 self.tell(Event::Removed);
             }
+            Action::Name(identity) => {
+                self.budget.changes -= 1;
+                self.name(identity);
+            }
+            Action::Lag => {
+                self.expected.known = None;
+                self.change(Event::Adopted(self.expected.clone()));
+            }
+            Action::Switch => {
+                let before = self.machine.link().cloned();
+                self.expected.naming = match self.expected.naming {
+                    Naming::Mint => Naming::AdoptOnly,
+                    _ => Naming::Mint,
+                };
+                self.change(Event::Adopted(self.expected.clone()));
+                let known = self.expected.known.as_ref();
+                // Where the status names another cluster, a process that only adopts believes the status.
+                let before = before.filter(|link| known.is_none_or(|known| known.identity == link.identity));
+                if let Some(revision) = before.and_then(|link| link.revision) {
+                    let after = self.machine.link().and_then(|link| link.revision);
+                    assert_eq!(after, Some(revision), "the switch changed what is served");
+                }
+            }
         }
+    }
+
+    /// The writer of the status finds `identity`, and names it by a clock of its own.
+    fn name(&mut self, identity: Id) {
+        let micros = self.handles.keys().chain(&self.named).max().map_or(1_000, |latest| latest + 500);
+        self.named.insert(micros);
+        let revision = ConnectedAt::from_unix_micros(micros).expect("a revision");
+        self.expected.known = Some(Known { identity, revision });
+        self.tell(Event::Adopted(self.expected.clone()));
     }
 
     fn change(&mut self, event: Event<Id, Class>) {
@@ -265,7 +323,10 @@ impl World {
             if self.budget.removals == 0 {
                 break;
             }
-            if let Some(attempt) = self.live_attempt {
+            if let Some(unnamed) = self.machine.link().filter(|link| link.revision.is_none()) {
+                self.name(unnamed.identity);
+                assert!(self.machine.link().is_some_and(|link| link.revision.is_some()), "named, and not served");
+            } else if let Some(attempt) = self.live_attempt {
                 self.act(Action::Open(attempt, Ok(())));
             } else if let Some(probe) = self.live_probe {
                 self.act(Action::Probe(probe, Ok(())));
@@ -285,7 +346,7 @@ impl World {
 fn in_every_order_of_events_one_handle_is_open_and_the_member_ends_connected() {
     let depth = if std::env::var("NEXTEST_PROFILE").as_deref() == Ok("nightly") { 8 } else { 6 };
     let mut seen = HashSet::new();
-    let mut queue = VecDeque::from([(World::new(), 0)]);
+    let mut queue = VecDeque::from([(World::new(Naming::Mint), 0), (World::new(Naming::AdoptOnly), 0)]);
     while let Some((world, steps)) = queue.pop_front() {
         world.clone().ends_well();
         if steps == depth {
@@ -305,13 +366,13 @@ fn in_every_order_of_events_one_handle_is_open_and_the_member_ends_connected() {
 #[test]
 fn an_adopted_incarnation_keeps_its_revision_and_another_one_gets_a_later() {
     for (identity, expected) in [(Id(0), 5_000), (Id(1), 5_001)] {
-        let mut world = World::new();
+        let mut world = World::new(Naming::Mint);
         let known = Known { identity: Id(0), revision: ConnectedAt::from_unix_micros(5_000).unwrap() };
-        world.tell(Event::Configured { pin: None, known: Some(known) });
+        world.tell(Event::Configured(Expected { known: Some(known), ..Expected::default() }));
         world.answering = identity;
         let attempt = world.live_attempt.expect("under way");
         world.act(Action::Open(attempt, Ok(())));
         let served = world.machine.served().expect("connected");
-        assert_eq!(served.revision.as_unix_micros(), expected, "the clock says 1,000");
+        assert_eq!(served.revision.map(ConnectedAt::as_unix_micros), Some(expected), "the clock says 1,000");
     }
 }

@@ -5,6 +5,7 @@
 //! attempt or probe it belongs to, so that a late answer changes nothing.
 
 mod attempts;
+mod incarnations;
 mod probes;
 
 use std::time::Duration;
@@ -12,9 +13,10 @@ use std::time::Duration;
 use clientmgr_core::ConnectedAt;
 
 use super::backoff::Backoff;
-use super::event::{Effect, Event, Fault, FenceReason, Known, Now, Outcome, Request, SameCluster};
+use super::event::{Effect, Event, Expected, Fault, FenceReason, Now, Outcome, Request, SameCluster};
 use super::requests::Requests;
 use super::timing::{Expiry, Timing};
+use crate::config::Naming;
 
 /// A transport that was proven, and the incarnation it reaches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +24,10 @@ pub(crate) struct Link<I> {
     /// Counts the transports of this member.
     pub(crate) generation: u64,
     pub(crate) identity: I,
-    pub(crate) revision: ConnectedAt,
+    /// None where the incarnation is unknown and this process only adopts. Nothing is served then.
+    pub(crate) revision: Option<ConnectedAt>,
+    /// The revision, should this process name the incarnation.
+    candidate: ConnectedAt,
 }
 
 /// What the probes say of the link.
@@ -48,12 +53,11 @@ struct Pending {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Machine<I, E> {
     timing: Timing,
-    /// The identity that the configuration demands.
-    pin: Option<I>,
-    /// The incarnation that was adopted.
-    known: Option<Known<I>>,
+    expected: Expected<I>,
     /// The latest revision that is known of this cluster; a new one is later.
     latest: Option<ConnectedAt>,
+    /// The latest revision that was fenced while its cluster stayed: it is not served again.
+    fenced: Option<ConnectedAt>,
     link: Option<Link<I>>,
     health: Health<E>,
     /// Why the last attempt failed; none since one succeeded.
@@ -87,9 +91,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(crate) fn new(timing: Timing) -> Self {
         Self {
             timing,
-            pin: None,
-            known: None,
+            expected: Expected::default(),
             latest: None,
+            fenced: None,
             link: None,
             health: Health::Healthy,
             error: None,
@@ -115,7 +119,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
 
     /// The link that readers are served.
     pub(crate) fn served(&self) -> Option<&Link<I>> {
-        self.link.as_ref().filter(|_| !matches!(self.health, Health::Down { .. }))
+        self.link.as_ref().filter(|link| link.revision.is_some() && !matches!(self.health, Health::Down { .. }))
     }
 
     pub(crate) fn link(&self) -> Option<&Link<I>> {
@@ -128,10 +132,11 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     }
 
     /// Why nothing is served; none while the first attempt runs.
-    pub(crate) fn unavailable(&self) -> Option<&E> {
-        match &self.health {
-            Health::Down { error } if self.link.is_some() => Some(error),
-            _ => self.error.as_ref(),
+    pub(crate) fn unavailable(&self) -> Option<E> {
+        match (&self.link, &self.health) {
+            (Some(_), Health::Down { error }) => Some(error.clone()),
+            (Some(link), _) if link.revision.is_none() => Some(E::unknown_incarnation(&link.identity)),
+            _ => self.error.clone(),
         }
     }
 
@@ -166,8 +171,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return effects;
         }
         match event {
-            Event::Configured { pin, known } => self.configured(pin, known, &mut effects),
-            Event::Adopted { pin, known } => self.adopted(pin, known, &mut effects),
+            Event::Configured(expected) => self.configured(now, expected, &mut effects),
+            Event::Adopted(expected) => self.adopted(now, expected, &mut effects),
             Event::Asked { request, what } => self.asked(now, request, what, &mut effects),
             Event::Opened { attempt, opened } => self.opened(now, attempt, opened, &mut effects),
             Event::OpenFailed { attempt, error } => self.open_failed(now, attempt, error, &mut effects),
@@ -206,8 +211,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
     }
 
-    fn configured(&mut self, pin: Option<I>, known: Option<Known<I>>, effects: &mut Vec<Effect<E>>) {
-        self.adopted(pin, known, effects);
+    fn configured(&mut self, now: Now, expected: Expected<I>, effects: &mut Vec<Effect<E>>) {
+        self.adopted(now, expected, effects);
         // What an attempt under way reads is no longer the configuration.
         if let Some(pending) = self.attempt.take() {
             effects.push(Effect::Abort { attempt: pending.number });
@@ -216,44 +221,15 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.open(effects);
     }
 
-    fn adopted(&mut self, pin: Option<I>, known: Option<Known<I>>, effects: &mut Vec<Effect<E>>) {
-        self.latest = self.latest.max(known.as_ref().map(|known| known.revision));
-        self.pin = pin;
-        self.known = known;
-        let Some(link) = self.link.clone() else {
-            // A process that may not name incarnations waits for just this.
-            if self.error.is_some() && self.attempt.is_none() {
-                self.open(effects);
-            }
-            return;
-        };
-        if self.pin.as_ref().is_some_and(|pin| !pin.same(&link.identity)) {
-            self.drop_link(FenceReason::Replaced, effects);
-            self.open_now(effects);
-        } else if let Some(revision) = self.adopted_revision(&link.identity).filter(|it| *it > link.revision) {
-            self.rename(revision, effects);
-        }
-    }
-
-    /// Gives the incarnation of the link another revision: the state that was built on the old one is dropped.
-    fn rename(&mut self, revision: ConnectedAt, effects: &mut Vec<Effect<E>>) {
-        if let Some(link) = &mut self.link {
-            effects.push(Effect::Fence { revision: link.revision, reason: FenceReason::Reset });
-            link.revision = revision;
-            self.latest = self.latest.max(Some(revision));
-            effects.push(Effect::Serve { revision, generation: link.generation });
-        }
-    }
-
     fn asked(&mut self, now: Now, request: u64, what: Request, effects: &mut Vec<Effect<E>>) {
         match what {
-            Request::Connected => match self.served() {
-                Some(link) => effects.push(Effect::Answer { request, outcome: Outcome::Served(link.revision) }),
-                None if self.link.is_some() => {
+            Request::Connected => match (&self.link, &self.health) {
+                (Some(link), Health::Down { .. }) if link.revision.is_some() => {
                     self.requests.for_probe(request, self.probes + 1);
                     self.probe_now(now, effects);
                 }
-                None => self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number)),
+                (Some(link), _) => effects.push(Effect::Answer { request, outcome: link.outcome() }),
+                (None, _) => self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number)),
             },
             Request::Reconnect => {
                 self.requests.for_attempt(request, self.attempts + 1);
@@ -262,6 +238,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             Request::Probe if self.link.is_some() => {
                 self.requests.for_probe(request, self.probes + 1);
                 self.probe_now(now, effects);
+            }
+            Request::Reset { .. } if self.expected.naming == Naming::AdoptOnly => {
+                effects.push(Effect::Answer { request, outcome: Outcome::Failed(E::may_not_reset()) });
             }
             Request::Reset { candidate } if self.link.is_some() => {
                 let revision = self.mint(candidate);
@@ -276,11 +255,6 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
     }
 
-    /// The revision under which the cluster of `identity` was adopted.
-    fn adopted_revision(&self, identity: &I) -> Option<ConnectedAt> {
-        self.known.as_ref().filter(|known| known.identity.same(identity)).map(|known| known.revision)
-    }
-
     fn remove(&mut self, effects: &mut Vec<Effect<E>>) {
         if let Some(pending) = self.attempt.take() {
             effects.push(Effect::Abort { attempt: pending.number });
@@ -293,8 +267,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// The link reaches another cluster, or none any more. Its handle is fenced.
     fn drop_link(&mut self, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
         self.end_probe(effects);
-        if let Some(link) = self.link.take() {
-            effects.push(Effect::Fence { revision: link.revision, reason });
+        if let Some(revision) = self.link.take().and_then(|link| link.revision) {
+            self.fence(revision, reason, effects);
         }
         self.expiry = None;
         self.probe_at = None;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use clientmgr_core::ConnectedAt;
 
-use super::event::{Class, Effect, Event, FenceReason, Known, Now, Opened, Outcome, Request};
+use super::event::{Class, Effect, Event, Expected, FenceReason, Known, Now, Opened, Outcome, Request};
 use super::exploration::Id;
 use super::machine::{Health, Machine};
 use super::timing::{Expiry, Timing};
+use crate::config::Naming;
 
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -31,7 +32,7 @@ impl Script {
         // The first probe is one like the others, so that each rule has its test to itself.
         let timing = Timing { first_probe: Timing::default().probe_interval, ..Timing::default() };
         let mut script = Self { machine: Machine::new(timing), now };
-        let effects = script.tell(Event::Configured { pin: None, known: None });
+        let effects = script.tell(Event::Configured(Expected::default()));
         assert_eq!(effects, [Effect::Open { attempt: 1 }]);
         script
     }
@@ -60,7 +61,7 @@ impl Script {
     }
 
     fn served(&self) -> Option<i64> {
-        self.machine.served().map(|link| link.revision.as_unix_micros())
+        self.machine.served().and_then(|link| link.revision).map(ConnectedAt::as_unix_micros)
     }
 
     /// Fails a probe, with its repeat on a fresh connection.
@@ -83,7 +84,7 @@ fn the_first_connection_is_served_under_a_new_revision() {
 #[test]
 fn another_configuration_of_the_same_cluster_keeps_the_revision() {
     let mut script = Script::connected();
-    assert_eq!(script.tell(Event::Configured { pin: None, known: None }), [Effect::Open { attempt: 2 }]);
+    assert_eq!(script.tell(Event::Configured(Expected::default())), [Effect::Open { attempt: 2 }]);
     assert_eq!(script.served(), Some(1_000), "the old connection is in use meanwhile");
     let effects = script.tell(Event::Opened { attempt: 2, opened: opened(1) });
     let revision = revision(1_000);
@@ -93,7 +94,7 @@ fn another_configuration_of_the_same_cluster_keeps_the_revision() {
 #[test]
 fn a_configuration_that_proves_to_be_another_cluster_fences_and_gets_a_later_revision() {
     let mut script = Script::connected();
-    script.tell(Event::Configured { pin: None, known: None });
+    script.tell(Event::Configured(Expected::default()));
     let effects = script.tell(Event::Opened { attempt: 2, opened: opened(2) });
     let fence = Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced };
     let serve = Effect::Serve { revision: revision(1_001), generation: 2 };
@@ -104,11 +105,11 @@ fn a_configuration_that_proves_to_be_another_cluster_fences_and_gets_a_later_rev
 fn a_configuration_that_fails_leaves_the_old_connection_in_use_and_shows() {
     for error in [Class::Config, Class::Unauthorized, Class::Transport] {
         let mut script = Script::connected();
-        script.tell(Event::Configured { pin: None, known: None });
+        script.tell(Event::Configured(Expected::default()));
         let effects = script.tell(Event::OpenFailed { attempt: 2, error });
         assert_eq!(effects, [Effect::Probe { probe: 1, fresh: false }], "the old one may be broken as well");
         assert_eq!((script.served(), script.machine.attempt_error()), (Some(1_000), Some(&error)));
-        assert_eq!(script.tell(Event::Configured { pin: None, known: None }), [Effect::Open { attempt: 3 }]);
+        assert_eq!(script.tell(Event::Configured(Expected::default())), [Effect::Open { attempt: 3 }]);
         script.tell(Event::Opened { attempt: 3, opened: opened(1) });
         assert_eq!((script.served(), script.machine.attempt_error()), (Some(1_000), None));
     }
@@ -117,7 +118,7 @@ fn a_configuration_that_fails_leaves_the_old_connection_in_use_and_shows() {
 #[test]
 fn a_pinned_identity_makes_another_cluster_an_error_and_the_old_stays() {
     let mut script = Script::connected();
-    script.tell(Event::Configured { pin: Some(Id(1)), known: None });
+    script.tell(Event::Configured(Expected { pin: Some(Id(1)), ..Expected::default() }));
     let effects = script.tell(Event::Opened { attempt: 2, opened: opened(2) });
     assert_eq!(effects[0], Effect::Discard { attempt: 2 });
     assert_eq!((script.served(), script.machine.attempt_error()), (Some(1_000), Some(&Class::Config)));
@@ -154,7 +155,7 @@ fn a_broken_connection_is_probed_at_once_and_many_are_probed_once() {
 #[test]
 fn the_first_probe_follows_a_connection_soon() {
     let mut script = Script { machine: Machine::new(Timing::default()), ..Script::new() };
-    script.tell(Event::Configured { pin: None, known: None });
+    script.tell(Event::Configured(Expected::default()));
     script.tell(Event::Opened { attempt: 1, opened: opened(1) });
     assert_eq!(script.wake(), (Duration::from_secs(1), vec![Effect::Probe { probe: 1, fresh: false }]));
     script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
@@ -171,8 +172,8 @@ fn three_failed_probes_take_a_cluster_out_of_service_and_one_success_brings_it_b
         script.fail_probe(probe);
     }
     assert_eq!(script.served(), None);
-    assert_eq!(script.machine.unavailable(), Some(&Class::Transport));
-    assert_eq!(script.machine.link().map(|link| link.revision), Some(revision(1_000)), "handle and revision stay");
+    assert_eq!(script.machine.unavailable(), Some(Class::Transport));
+    assert_eq!(script.machine.link().and_then(|link| link.revision), Some(revision(1_000)), "handle and revision stay");
     script.wake();
     assert_eq!(script.tell(Event::Probed { probe: 4, identity: Some(Id(1)) }), []);
     assert_eq!(script.served(), Some(1_000));
@@ -277,8 +278,12 @@ fn a_reset_fences_the_handle_and_serves_the_same_connection_under_a_later_revisi
 fn the_status_may_name_a_later_revision_of_the_same_incarnation() {
     let mut script = Script::connected();
     let known = |micros| Some(Known { identity: Id(1), revision: revision(micros) });
-    assert_eq!(script.tell(Event::Adopted { pin: None, known: known(900) }), [], "a lagging read");
-    let effects = script.tell(Event::Adopted { pin: None, known: known(2_000) });
+    assert_eq!(
+        script.tell(Event::Adopted(Expected { known: known(900), ..Expected::default() })),
+        [],
+        "a lagging read"
+    );
+    let effects = script.tell(Event::Adopted(Expected { known: known(2_000), ..Expected::default() }));
     assert_eq!(effects[1], Effect::Serve { revision: revision(2_000), generation: 1 });
     assert_eq!(script.served(), Some(2_000));
 }
@@ -369,4 +374,132 @@ fn a_jump_of_the_clock_and_a_reset_skip_the_backoff_of_a_cluster_without_a_conne
         script.tell(Event::OpenFailed { attempt: 1, error: Class::Config });
         assert_eq!(script.tell(event), [Effect::Open { attempt: 2 }]);
     }
+}
+
+/// What a configuration says that only adopts, where the status names `identity` under a revision.
+fn adopt_only(known: Option<(u8, i64)>) -> Expected<Id> {
+    let known = known.map(|(identity, micros)| Known { identity: Id(identity), revision: revision(micros) });
+    Expected { pin: None, known, naming: Naming::AdoptOnly }
+}
+
+/// A machine that only adopts, connected to cluster 1.
+fn adopting(known: Option<(u8, i64)>) -> (Script, Vec<Effect<Class>>) {
+    let mut script = Script::new();
+    script.tell(Event::Adopted(adopt_only(known)));
+    let effects = script.tell(Event::Opened { attempt: 1, opened: opened(1) });
+    (script, effects)
+}
+
+const UNKNOWN: Outcome<Class> = Outcome::Failed(Class::Other);
+
+#[test]
+fn who_only_adopts_serves_the_incarnation_that_the_status_names() {
+    let (script, effects) = adopting(Some((1, 700)));
+    let serve = Effect::Serve { revision: revision(700), generation: 1 };
+    assert_eq!(effects, [Effect::Install { attempt: 1 }, serve]);
+    assert_eq!(script.served(), Some(700));
+}
+
+#[test]
+fn who_only_adopts_keeps_an_unknown_incarnation_ready_and_serves_it_once_it_is_named() {
+    for known in [None, Some((2, 700))] {
+        let (mut script, effects) = adopting(known);
+        assert_eq!(effects, [Effect::Install { attempt: 1 }]);
+        assert_eq!((script.served(), script.machine.unavailable()), (None, Some(Class::Other)));
+        assert_eq!(script.machine.link().map(|link| link.identity), Some(Id(1)), "the snapshot shows it");
+
+        let waiting = script.tell(Event::Asked { request: 1, what: Request::Connected });
+        assert_eq!(waiting, [Effect::Answer { request: 1, outcome: UNKNOWN }], "at once");
+        script.tell(Event::Asked { request: 2, what: Request::Probe });
+        let effects = script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+        assert_eq!(effects, [Effect::Answer { request: 2, outcome: UNKNOWN }]);
+
+        let effects = script.tell(Event::Adopted(adopt_only(Some((1, 900)))));
+        assert_eq!(effects, [Effect::Serve { revision: revision(900), generation: 1 }], "without an attempt");
+        assert_eq!((script.served(), script.machine.unavailable()), (Some(900), None));
+    }
+}
+
+#[test]
+fn who_only_adopts_fences_a_replaced_cluster_and_serves_nothing_until_the_other_one_is_named() {
+    let (mut script, _) = adopting(Some((1, 700)));
+    script.tell(Event::ClockJumped);
+    let effects = script.tell(Event::Probed { probe: 1, identity: Some(Id(2)) });
+    assert_eq!(effects[0], Effect::Fence { revision: revision(700), reason: FenceReason::Replaced });
+    assert_eq!(script.tell(Event::Opened { attempt: 2, opened: opened(2) }), [Effect::Install { attempt: 2 }]);
+    assert_eq!(script.tell(Event::Adopted(adopt_only(Some((1, 700))))), [], "a lagging read");
+    script.tell(Event::Adopted(adopt_only(Some((2, 800)))));
+    assert_eq!(script.served(), Some(800));
+}
+
+#[test]
+fn who_only_adopts_fences_what_it_serves_when_the_status_names_another_cluster() {
+    let (mut script, _) = adopting(Some((1, 700)));
+    assert_eq!(script.tell(Event::Adopted(adopt_only(Some((2, 600))))), [], "a lagging read");
+    let effects = script.tell(Event::Adopted(adopt_only(Some((2, 800)))));
+    let fence = Effect::Fence { revision: revision(700), reason: FenceReason::Replaced };
+    assert_eq!(effects, [fence, Effect::Probe { probe: 1, fresh: false }]);
+    assert_eq!(script.served(), None);
+}
+
+#[test]
+fn a_revision_that_was_fenced_is_not_served_again() {
+    let (mut script, _) = adopting(Some((1, 700)));
+    script.tell(Event::ClockJumped);
+    script.tell(Event::Probed { probe: 1, identity: Some(Id(2)) });
+    // The cluster of before is back.
+    script.tell(Event::Opened { attempt: 2, opened: opened(1) });
+    assert_eq!(script.served(), None, "state on its fenced handle would pass for current");
+    script.tell(Event::Adopted(adopt_only(Some((1, 701)))));
+    assert_eq!(script.served(), Some(701));
+}
+
+#[test]
+fn who_only_adopts_follows_a_reset_and_makes_none() {
+    let (mut script, _) = adopting(Some((1, 700)));
+    let effects = script.tell(Event::Asked { request: 1, what: Request::Reset { candidate: revision(5_000) } });
+    assert_eq!(effects, [Effect::Answer { request: 1, outcome: UNKNOWN }]);
+    let effects = script.tell(Event::Adopted(adopt_only(Some((1, 800)))));
+    let fence = Effect::Fence { revision: revision(700), reason: FenceReason::Reset };
+    assert_eq!(effects, [fence, Effect::Serve { revision: revision(800), generation: 1 }]);
+}
+
+#[test]
+fn to_adopt_only_or_not_changes_nothing_of_what_is_served() {
+    let mut script = Script::connected();
+    for expected in [adopt_only(None), Expected::default(), adopt_only(Some((1, 1_000))), Expected::default()] {
+        assert_eq!(script.tell(Event::Adopted(expected)), []);
+        assert_eq!(script.served(), Some(1_000));
+    }
+}
+
+#[test]
+fn who_may_name_incarnations_again_names_the_one_that_is_ready() {
+    let (mut script, _) = adopting(Some((2, 5_000)));
+    let effects = script.tell(Event::Adopted(Expected::default()));
+    assert_eq!(effects, [Effect::Serve { revision: revision(5_001), generation: 1 }], "later than all that are known");
+}
+
+#[test]
+fn an_unknown_incarnation_that_does_not_answer_shows_its_failure() {
+    let (mut script, _) = adopting(None);
+    for probe in 1..=3 {
+        script.wake();
+        script.fail_probe(probe);
+    }
+    assert_eq!(script.machine.unavailable(), Some(Class::Transport));
+    script.tell(Event::Adopted(adopt_only(Some((1, 900)))));
+    assert_eq!(script.served(), None);
+    script.wake();
+    script.tell(Event::Probed { probe: 4, identity: Some(Id(1)) });
+    assert_eq!(script.served(), Some(900));
+}
+
+#[test]
+fn refused_requests_are_answered_also_where_an_unknown_incarnation_answers() {
+    let (mut script, _) = adopting(Some((1, 700)));
+    script.tell(Event::Configured(adopt_only(Some((1, 700)))));
+    script.tell(Event::Asked { request: 1, what: Request::NewerThan { generation: 1 } });
+    let effects = script.tell(Event::Opened { attempt: 2, opened: opened(2) });
+    assert!(effects.contains(&Effect::Answer { request: 1, outcome: UNKNOWN }), "{effects:?}");
 }

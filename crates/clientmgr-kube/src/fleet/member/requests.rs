@@ -41,13 +41,14 @@ impl Requests {
     }
 
     pub(super) fn answer_attempt<E: Clone>(&mut self, ended: u64, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
-        let succeeded = matches!(outcome, Outcome::Served(_));
-        let is_answered = |awaited| match awaited {
-            Awaited::Attempt(first) => first <= ended,
-            Awaited::Newer(first) => succeeded || first <= ended,
-            Awaited::Probe(_) => false,
-        };
+        let is_answered =
+            |awaited| matches!(awaited, Awaited::Attempt(first) | Awaited::Newer(first) if first <= ended);
         self.answer(is_answered, outcome, effects);
+    }
+
+    /// There are newer credentials.
+    pub(super) fn answer_newer<E: Clone>(&mut self, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
+        self.answer(|awaited| matches!(awaited, Awaited::Newer(_)), outcome, effects);
     }
 
     pub(super) fn answer_probes<E: Clone>(&mut self, ended: u64, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {

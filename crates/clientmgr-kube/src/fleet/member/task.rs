@@ -12,8 +12,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use super::event::{Class, Effect, Event, Fault, FenceReason, Known, Opened, Outcome, SameCluster};
-use super::machine::Machine;
+use super::event::{Class, Effect, Event, Expected, Fault, FenceReason, Known, Opened, Outcome, SameCluster};
+use super::machine::{Link, Machine};
 use super::mailbox::{Answer, BackLink, Message};
 use super::published::Published;
 use crate::auth::FileWatch;
@@ -48,9 +48,20 @@ impl Fault<Evidence> for ConnectError {
     }
 
     fn other_cluster(expected: &Evidence, found: &Evidence) -> Self {
-        let text = |evidence: &Evidence| evidence.identity().map(ToString::to_string).unwrap_or_default();
         Self::without_cluster(Failure::OtherCluster { expected: text(expected), found: text(found) })
     }
+
+    fn unknown_incarnation(found: &Evidence) -> Self {
+        Self::without_cluster(Failure::UnknownIncarnation { found: text(found) })
+    }
+
+    fn may_not_reset() -> Self {
+        Self::without_cluster(Failure::MayNotReset)
+    }
+}
+
+fn text(evidence: &Evidence) -> String {
+    evidence.identity().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Work under way, with the number by which its answer is known.
@@ -71,6 +82,8 @@ pub(crate) struct Task {
     /// What an attempt established, until the machine says what becomes of it.
     established: Option<Established>,
     current: Option<Established>,
+    /// The attempt that established it.
+    generation: u64,
     /// The transport of a probe on a fresh connection.
     fresh: Option<Transport>,
     /// The handle that is served, and its client.
@@ -117,6 +130,7 @@ impl Task {
             probing: None,
             established: None,
             current: None,
+            generation: 0,
             fresh: None,
             handle: None,
             files: None,
@@ -131,8 +145,8 @@ impl Task {
 
     /// Runs until the cluster is removed, the fleet is dropped, or it shuts down.
     pub(crate) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
-        let (pin, known) = demands(&self.config);
-        self.step(Event::Configured { pin, known });
+        let expected = expected(&self.config);
+        self.step(Event::Configured(expected));
         loop {
             let wake = self.wait(&mut messages).await;
             match wake {
@@ -179,10 +193,10 @@ impl Task {
     fn receive(&mut self, message: Message) {
         match message {
             Message::Config(config) => {
-                let (pin, known) = demands(&config);
+                let expected = expected(&config);
                 let is_same = config.fingerprint() == self.config.fingerprint();
                 self.config = config;
-                self.step(if is_same { Event::Adopted { pin, known } } else { Event::Configured { pin, known } });
+                self.step(if is_same { Event::Adopted(expected) } else { Event::Configured(expected) });
             }
             Message::Ask(what, reply) => {
                 let request = self.next_request;
@@ -261,10 +275,10 @@ impl Task {
             Effect::Abort { .. } => self.opening = None,
             // Not closed: it may share its connections with the transport of now.
             Effect::Discard { .. } => self.established = None,
-            Effect::Install { .. } => self.install(),
+            Effect::Install { attempt } => self.install(attempt),
             Effect::InstallFresh => {
-                if let (Some(current), Some(fresh)) = (&mut self.current, self.fresh.take()) {
-                    current.transport = fresh;
+                if let Some(fresh) = self.fresh.take() {
+                    self.exchange(fresh);
                 }
             }
             Effect::Serve { revision, generation } => self.serve(revision, generation),
@@ -305,12 +319,24 @@ impl Task {
         self.probing = Some((probe, probing.boxed()));
     }
 
-    fn install(&mut self) {
+    fn install(&mut self, attempt: u64) {
         let Some(established) = self.established.take() else { return };
         self.watch_files(&established);
         self.details_due = established.verified.details.is_none();
         self.learn(established.verified.clone());
+        let transport = established.transport.clone();
+        self.generation = attempt;
         self.current = Some(established);
+        self.exchange(transport);
+    }
+
+    /// `transport` is the current one, and its connections are watched.
+    fn exchange(&mut self, transport: Transport) {
+        let (back_link, generation) = (self.back_link.clone(), self.generation);
+        transport.on_broken(move || _ = back_link.send(Message::Broken(generation)));
+        if let Some(current) = &mut self.current {
+            current.transport = transport;
+        }
     }
 
     /// Keeps what a proof or a probe was told.
@@ -336,18 +362,17 @@ impl Task {
     }
 
     fn serve(&mut self, revision: ConnectedAt, generation: u64) {
-        let Some(current) = &mut self.current else { return };
-        if current.transport.connections().is_closed() {
+        let closed = self.current.as_ref().filter(|current| current.transport.connections().is_closed());
+        if let Some(current) = closed {
             // They went with the fence of the handle before.
-            current.transport = current.transport.fresh();
+            self.exchange(current.transport.fresh());
         }
+        let Some(current) = &self.current else { return };
         let credentials = || self.back_link.clone().into_credential_requests();
         let (switch, client) = match self.handle.take() {
             Some((switch, client)) if switch.revision() == revision => (switch, Some(client)),
             _ => (self.context.handle(&self.key, revision, credentials), None),
         };
-        let back_link = self.back_link.clone();
-        current.transport.on_broken(move || _ = back_link.send(Message::Broken(generation)));
         switch.turn(current.transport.clone(), generation);
         let valid_until = current.transport.expires().filter(|_| current.renewal_pause.is_none());
         let client = client.filter(|client| client.default_namespace() == current.transport.default_namespace());
@@ -379,7 +404,9 @@ impl Task {
     fn publish(&self) {
         let unavailable = self.machine.unavailable().map(|error| error.of_cluster(&self.key));
         let serving = match (self.machine.served(), &self.handle) {
-            (Some(link), Some((_, client))) => Ok(Connection { client: client.clone(), revision: link.revision }),
+            (Some(Link { revision: Some(revision), .. }), Some((_, client))) => {
+                Ok(Connection { client: client.clone(), revision: *revision })
+            }
             _ => Err(unavailable.clone().unwrap_or_else(|| ConnectError::new(self.key.clone(), Failure::Connecting))),
         };
         let state = match &serving {
@@ -395,7 +422,7 @@ impl Task {
         let snapshot = ClusterSnapshot {
             cluster: self.key.clone(),
             state,
-            connected_at: link.map(|link| link.revision),
+            connected_at: link.and_then(|link| link.revision),
             identity: link.and_then(|link| link.identity.identity()).cloned(),
             user: link.and_then(|_| self.details.user.clone()),
             version: link.and_then(|_| self.details.version.clone()),
@@ -431,13 +458,13 @@ impl Drop for Task {
     }
 }
 
-/// What a configuration demands and knows of the identity.
-fn demands(config: &ClusterConfig) -> (Option<Evidence>, Option<Known<Evidence>>) {
+/// What a configuration says of the cluster's identity and revisions.
+fn expected(config: &ClusterConfig) -> Expected<Evidence> {
     let known = |incarnation: &Incarnation| Known {
         identity: Evidence::of(&incarnation.identity),
         revision: incarnation.revision,
     };
-    (config.pin().map(Evidence::of), config.incarnation().map(known))
+    Expected { pin: config.pin().map(Evidence::of), known: config.incarnation().map(known), naming: config.naming() }
 }
 
 /// Waits for work under way, if there is any.

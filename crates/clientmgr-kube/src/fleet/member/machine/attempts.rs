@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use clientmgr_core::ConnectedAt;
-
 use super::{Health, Link, Machine, Pending};
 use crate::fleet::member::event::{Effect, Fault, FenceReason, Now, Opened, Outcome, SameCluster};
 
@@ -18,7 +16,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     ) {
         match (&self.link, self.renewal_pause) {
             (Some(link), _) if link.generation > generation => {
-                effects.push(Effect::Answer { request, outcome: Outcome::Served(link.revision) });
+                effects.push(Effect::Answer { request, outcome: link.outcome() });
             }
             (Some(_), Some(pause)) => {
                 // An attempt under way may have loaded the very credentials that were refused: its failure is no answer.
@@ -44,7 +42,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             effects.push(Effect::Discard { attempt });
             return;
         };
-        if let Some(pin) = self.pin.clone().filter(|pin| !pin.same(&opened.identity)) {
+        if let Some(pin) = self.expected.pin.clone().filter(|pin| !pin.same(&opened.identity)) {
             effects.push(Effect::Discard { attempt });
             let error = E::other_cluster(&pin, &opened.identity);
             self.attempt_failed(now, pending, error, effects);
@@ -58,52 +56,32 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         let retry = self.timing.renewal_retry;
         self.expiry = opened.expiry.map(|expiry| expiry.with_jitter(now.jitter).loaded(now, pause, retry));
         self.renewal_pause = opened.renewal_pause;
-        let revision = match &self.link {
-            Some(link) if link.identity.same(&opened.identity) => link.revision,
-            Some(link) => {
-                effects.push(Effect::Fence { revision: link.revision, reason: FenceReason::Replaced });
-                self.incarnation_of(&opened)
+        let (identity, revision) = match self.link.take() {
+            Some(link) if link.identity.same(&opened.identity) => {
+                (link.identity.merged(opened.identity), link.revision)
             }
-            None => self.incarnation_of(&opened),
+            Some(Link { revision: Some(revision), .. }) => {
+                self.fence(revision, FenceReason::Replaced, effects);
+                (opened.identity, None)
+            }
+            _ => (opened.identity, None),
         };
-        let generation = attempt;
+        let revision = revision.or_else(|| self.name(&identity, opened.candidate));
+        let link = Link { generation: attempt, identity, revision, candidate: opened.candidate };
         effects.push(Effect::Install { attempt });
-        effects.push(Effect::Serve { revision, generation });
-        let identity = match self.link.take() {
-            Some(link) if link.identity.same(&opened.identity) => link.identity.merged(opened.identity),
-            _ => opened.identity,
-        };
-        self.link = Some(Link { generation, identity, revision });
+        link.serve(effects);
+        let outcome = link.outcome();
+        self.link = Some(link);
         // The transport was just proven.
         self.health = Health::Healthy;
         self.end_probe(effects);
         self.probe_at = Some(self.timing.first_probe(now));
-        self.requests.answer_attempt(attempt, &Outcome::Served(revision), effects);
-        self.requests.answer_probes(u64::MAX, &Outcome::Served(revision), effects);
+        self.requests.answer_attempt(attempt, &outcome, effects);
+        self.requests.answer_newer(&outcome, effects);
+        self.requests.answer_probes(u64::MAX, &outcome, effects);
         if pending.again {
             self.open(effects);
         }
-    }
-
-    /// The revision of an incarnation that is not linked: an adopted one keeps its own, another one gets a later one.
-    pub(super) fn incarnation_of(&mut self, opened: &Opened<I>) -> ConnectedAt {
-        match self.adopted_revision(&opened.identity) {
-            Some(revision) if self.latest <= Some(revision) => {
-                self.latest = Some(revision);
-                revision
-            }
-            _ => self.mint(opened.candidate),
-        }
-    }
-
-    /// A revision later than every one that is known, whatever the clocks of the processes say.
-    pub(super) fn mint(&mut self, candidate: ConnectedAt) -> ConnectedAt {
-        let revision = match self.latest {
-            Some(latest) if latest >= candidate => after(latest),
-            _ => candidate,
-        };
-        self.latest = Some(revision);
-        revision
     }
 
     pub(super) fn open_failed(&mut self, now: Now, attempt: u64, error: E, effects: &mut Vec<Effect<E>>) {
@@ -150,14 +128,4 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.attempt = Some(Pending { number: self.attempts, again: false });
         effects.push(Effect::Open { attempt: self.attempts });
     }
-}
-
-/// The revision that follows `latest`.
-fn after(latest: ConnectedAt) -> ConnectedAt {
-    let micros = latest.as_unix_micros();
-    // Zero is no revision. The last one of the calendar has no successor, and no cluster was connected then.
-    [micros.saturating_add(1), micros.saturating_add(2)]
-        .into_iter()
-        .find_map(ConnectedAt::from_unix_micros)
-        .unwrap_or(latest)
 }

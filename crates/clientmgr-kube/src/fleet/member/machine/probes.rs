@@ -15,14 +15,14 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             }
             link.identity = link.identity.clone().merged(identity);
         }
-        let (revision, generation) = (link.revision, link.generation);
         if self.probe_is_fresh {
             effects.push(Effect::InstallFresh);
-            effects.push(Effect::Serve { revision, generation });
+            link.serve(effects);
         }
+        let outcome = link.outcome();
         self.health = Health::Healthy;
         self.probe_at = Some(self.timing.next_probe(now));
-        self.requests.answer_probes(probe, &Outcome::Served(revision), effects);
+        self.requests.answer_probes(probe, &outcome, effects);
         if pending.again {
             self.begin_probe(now, false, effects);
         } else if std::mem::take(&mut self.broke_during_probe) {

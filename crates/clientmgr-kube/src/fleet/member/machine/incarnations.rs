@@ -1,0 +1,125 @@
+//! Incarnations: under which revision the cluster of a link is served, or that it is not.
+
+use clientmgr_core::ConnectedAt;
+
+use super::{Link, Machine};
+use crate::config::Naming;
+use crate::fleet::member::event::{Effect, Expected, Fault, FenceReason, Now, Outcome, SameCluster};
+
+impl<I> Link<I> {
+    /// What a request for a connection is answered.
+    pub(super) fn outcome<E: Fault<I>>(&self) -> Outcome<E> {
+        match self.revision {
+            Some(revision) => Outcome::Served(revision),
+            None => Outcome::Failed(E::unknown_incarnation(&self.identity)),
+        }
+    }
+
+    pub(super) fn serve<E>(&self, effects: &mut Vec<Effect<E>>) {
+        if let Some(revision) = self.revision {
+            effects.push(Effect::Serve { revision, generation: self.generation });
+        }
+    }
+}
+
+impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
+    pub(super) fn adopted(&mut self, now: Now, expected: Expected<I>, effects: &mut Vec<Effect<E>>) {
+        self.expected = expected;
+        self.latest = self.latest.max(self.expected.known.as_ref().map(|known| known.revision));
+        let Some(link) = self.link.clone() else {
+            // A process that may not name incarnations waits for just this.
+            if self.error.is_some() && self.attempt.is_none() {
+                self.open(effects);
+            }
+            return;
+        };
+        if self.expected.pin.as_ref().is_some_and(|pin| !pin.same(&link.identity)) {
+            self.drop_link(FenceReason::Replaced, effects);
+            self.open_now(effects);
+            return;
+        }
+        match link.revision {
+            None => {
+                let named = self.name(&link.identity, link.candidate);
+                self.serve_as(named, effects);
+            }
+            Some(revision) if self.is_superseded(&link) => {
+                self.fence(revision, FenceReason::Replaced, effects);
+                self.serve_as(None, effects);
+                self.probe_now(now, effects);
+            }
+            Some(revision) => {
+                if let Some(later) = self.adopted_revision(&link.identity).filter(|it| *it > revision) {
+                    self.rename(later, effects);
+                }
+            }
+        }
+    }
+
+    /// Whether the status names a later incarnation than that of `link`, and of another cluster. A process that names
+    /// incarnations itself believes what it sees.
+    fn is_superseded(&self, link: &Link<I>) -> bool {
+        self.expected.naming == Naming::AdoptOnly
+            && (self.expected.known.as_ref())
+                .is_some_and(|known| Some(known.revision) > link.revision && !known.identity.same(&link.identity))
+    }
+
+    /// Gives the incarnation of the link another revision: the state that was built on the old one is dropped.
+    pub(super) fn rename(&mut self, revision: ConnectedAt, effects: &mut Vec<Effect<E>>) {
+        if let Some(before) = self.link.as_ref().and_then(|link| link.revision) {
+            self.fence(before, FenceReason::Reset, effects);
+        }
+        self.latest = self.latest.max(Some(revision));
+        self.serve_as(Some(revision), effects);
+    }
+
+    fn serve_as(&mut self, revision: Option<ConnectedAt>, effects: &mut Vec<Effect<E>>) {
+        if let Some(link) = &mut self.link {
+            link.revision = revision;
+            link.serve(effects);
+        }
+    }
+
+    pub(super) fn fence(&mut self, revision: ConnectedAt, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
+        if reason != FenceReason::Removed {
+            self.fenced = self.fenced.max(Some(revision));
+        }
+        effects.push(Effect::Fence { revision, reason });
+    }
+
+    /// The revision of an incarnation that has none here: an adopted one keeps its own, another one gets a later one, or
+    /// none where this process only adopts.
+    pub(super) fn name(&mut self, identity: &I, candidate: ConnectedAt) -> Option<ConnectedAt> {
+        match (self.adopted_revision(identity), self.expected.naming) {
+            // An earlier one is a lagging read.
+            (Some(revision), _) if self.latest <= Some(revision) && self.fenced < Some(revision) => Some(revision),
+            (_, Naming::AdoptOnly) => None,
+            (_, Naming::Mint) => Some(self.mint(candidate)),
+        }
+    }
+
+    /// The revision under which the cluster of `identity` is known.
+    fn adopted_revision(&self, identity: &I) -> Option<ConnectedAt> {
+        self.expected.known.as_ref().filter(|known| known.identity.same(identity)).map(|known| known.revision)
+    }
+
+    /// A revision later than every one that is known, whatever the clocks of the processes say.
+    pub(super) fn mint(&mut self, candidate: ConnectedAt) -> ConnectedAt {
+        let revision = match self.latest {
+            Some(latest) if latest >= candidate => after(latest),
+            _ => candidate,
+        };
+        self.latest = Some(revision);
+        revision
+    }
+}
+
+/// The revision that follows `latest`.
+fn after(latest: ConnectedAt) -> ConnectedAt {
+    let micros = latest.as_unix_micros();
+    // Zero is no revision. The last one of the calendar has no successor, and no cluster was connected then.
+    [micros.saturating_add(1), micros.saturating_add(2)]
+        .into_iter()
+        .find_map(ConnectedAt::from_unix_micros)
+        .unwrap_or(latest)
+}

@@ -1,0 +1,201 @@
+//! [`ClusterController`] and its settings.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use clientmgr_kube::{Fleet, Policy};
+use futures::stream::FuturesUnordered;
+use kube::Client;
+use kube::config::Kubeconfig;
+use kube::runtime::reflector::{self, Store};
+
+use super::connection::Allowed;
+use super::provider::ClusterProvider;
+use super::registered::{ForgetCluster, Registered};
+use super::role::StatusWriter;
+use super::run::Loop;
+use super::secrets::{SecretWatch, Secrets};
+use super::writes::Writes;
+use crate::cluster::Cluster;
+
+/// How long changes are collected before a status is written.
+const STATUS_DELAY: Duration = Duration::from_millis(50);
+
+/// The controller of the `Cluster` resource: it connects what the objects declare, and writes their status.
+///
+/// Every process that uses the clusters runs one; [`StatusWriter`] says which of them writes the status. A process that
+/// does not write serves the incarnations that the status names, and no others.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use clientmgr_runtime::controller::ClusterController;
+/// use clientmgr_runtime::kube::Client;
+///
+/// # async fn run(hub: Client) {
+/// let controller = ClusterController::builder(hub).build();
+/// let clients = Arc::new(clientmgr_kube::ClientManager::new(controller.provider()));
+/// controller.register(&clients);
+/// let clusters = controller.clusters();
+/// tokio::spawn(controller.run(std::future::pending()));
+/// // In a reconcile: get the Cluster from `clusters`, then `clients.refresh` and `clients.client`.
+/// # drop((clusters, clients));
+/// # }
+/// ```
+#[must_use = "call `run`"]
+pub struct ClusterController {
+    settings: ClusterControllerBuilder,
+    provider: ClusterProvider,
+    registered: Registered,
+    store: Store<Cluster>,
+    writer: reflector::store::Writer<Cluster>,
+}
+
+/// The settings of a [`ClusterController`].
+#[must_use = "call `build`"]
+pub struct ClusterControllerBuilder {
+    client: Client,
+    fleet: Option<Fleet>,
+    namespace: Option<String>,
+    role: StatusWriter,
+    allowed: Allowed,
+    watch: SecretWatch,
+    instance: Option<String>,
+}
+
+impl ClusterController {
+    /// Returns the settings of a controller of the Clusters that `hub` has, in all namespaces.
+    pub fn builder(hub: Client) -> ClusterControllerBuilder {
+        ClusterControllerBuilder {
+            client: hub,
+            fleet: None,
+            namespace: None,
+            role: StatusWriter::default(),
+            allowed: Allowed { secrets: Policy::for_secrets(), contexts: None, in_cluster: true },
+            watch: SecretWatch::default(),
+            instance: None,
+        }
+    }
+
+    /// Returns the clients of the clusters.
+    pub fn provider(&self) -> ClusterProvider {
+        self.provider.clone()
+    }
+
+    /// Returns the Clusters, as the controller's watch has them.
+    pub fn clusters(&self) -> Store<Cluster> {
+        self.store.clone()
+    }
+
+    /// Has `state` forget each cluster whose object is deleted, for as long as somebody holds `state`.
+    pub fn register<T: ForgetCluster + 'static>(&self, state: &Arc<T>) {
+        let state: Weak<T> = Arc::downgrade(state);
+        self.registered.add(state);
+    }
+
+    /// Runs until `shutdown` completes. The fleet goes on: [shut it down](Fleet::shutdown) when nothing uses it.
+    ///
+    /// Run the [election](crate::lease::LeaderElection) longer than the controller, so that the lease is released after
+    /// the last write.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is as good as `shutdown`. A status that is being written may or may not be stored.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { settings, provider, registered, store: _, writer } = self;
+        let ClusterControllerBuilder { client, namespace, role, allowed, watch, instance, .. } = settings;
+        let running = Loop {
+            provider,
+            registered,
+            allowed,
+            role,
+            secrets: Secrets::new(client.clone(), watch),
+            writes: Writes::new(client.clone(), instance),
+            entries: HashMap::new(),
+            users: HashMap::new(),
+            resets: FuturesUnordered::new(),
+            due: BTreeSet::new(),
+            delay: STATUS_DELAY,
+            listed: None,
+        };
+        running.run(client, namespace.as_deref(), writer, shutdown).await;
+    }
+}
+
+impl ClusterControllerBuilder {
+    /// Sets the fleet that holds the connections; by default a new one with the usual settings.
+    pub fn fleet(mut self, fleet: Fleet) -> Self {
+        self.fleet = Some(fleet);
+        self
+    }
+
+    /// Sets the only namespace whose Clusters are connected.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Sets whether this process writes the status. By default it always does: set it where there are several replicas.
+    pub fn status_writer(mut self, writer: StatusWriter) -> Self {
+        self.role = writer;
+        self
+    }
+
+    /// Sets what kubeconfigs in Secrets may do; by default [`Policy::for_secrets`].
+    pub fn secret_policy(mut self, policy: Policy) -> Self {
+        self.allowed.secrets = policy;
+        self
+    }
+
+    /// Allows Clusters to name contexts of this kubeconfig, with the rights of this process. By default none may.
+    pub fn allow_contexts(mut self, kubeconfig: Kubeconfig) -> Self {
+        self.allowed.contexts = Some(Arc::new(kubeconfig));
+        self
+    }
+
+    /// Allows or denies Clusters that are the controller's own cluster, with the rights of its Pod. Allowed by default.
+    pub fn allow_in_cluster(mut self, allow: bool) -> Self {
+        self.allowed.in_cluster = allow;
+        self
+    }
+
+    /// Sets which Secrets one watch covers.
+    pub fn secret_watch(mut self, watch: SecretWatch) -> Self {
+        self.watch = watch;
+        self
+    }
+
+    /// Sets the name of this replica in Events; its Pod's name, say.
+    pub fn instance(mut self, instance: impl Into<String>) -> Self {
+        self.instance = Some(instance.into());
+        self
+    }
+
+    /// Returns the controller.
+    pub fn build(self) -> ClusterController {
+        let (store, writer) = reflector::store();
+        let provider = ClusterProvider::new(self.fleet.clone().unwrap_or_default());
+        ClusterController { settings: self, provider, registered: Registered::default(), store, writer }
+    }
+}
+
+impl fmt::Debug for ClusterController {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterController").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClusterControllerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterControllerBuilder")
+            .field("namespace", &self.namespace)
+            .field("status_writer", &self.role)
+            .field("allow_contexts", &self.allowed.contexts.is_some())
+            .field("allow_in_cluster", &self.allowed.in_cluster)
+            .field("secret_watch", &self.watch)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! The decision about one `Cluster`: what the fleet should do, and what the status should say. Pure.
+
+use clientmgr_kube::{ClusterConfig, ConnectErrorKind, ConnectedAt, ConnectionState, Naming};
+use jiff::Timestamp;
+
+use super::conditions;
+use super::connection::Desired;
+use super::observed::Observed;
+use crate::cluster::{Cluster, ClusterStatus};
+
+/// What the decision depends on.
+pub(super) struct Input<'a> {
+    pub(super) cluster: &'a Cluster,
+    /// What the spec asks for.
+    pub(super) desired: &'a Desired,
+    /// The configuration that this process gave the fleet last, without an incarnation.
+    pub(super) applied: Option<&'a ClusterConfig>,
+    /// What the fleet says; none where it does not have the cluster.
+    pub(super) observed: Option<&'a Observed>,
+    /// The revision of the last reset that this process made.
+    pub(super) reset_to: Option<ConnectedAt>,
+    /// Whether this process writes the status, and so may name incarnations.
+    pub(super) role: Role,
+    pub(super) now: Timestamp,
+}
+
+/// What this process does for the status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Writes it.
+    Writer,
+    /// Follows it, and serves only the incarnation that it names.
+    Reader,
+}
+
+/// What the fleet should do.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum FleetStep {
+    /// Nothing.
+    Keep,
+    /// Have the cluster with this configuration. An equal one changes nothing. With `reset`, give it another revision then.
+    Connect { base: ClusterConfig, config: ClusterConfig, reset: bool },
+    /// Not have the cluster.
+    Disconnect,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Decision {
+    pub(super) fleet: FleetStep,
+    /// The status to write, where it differs and this process writes it.
+    pub(super) status: Option<ClusterStatus>,
+}
+
+pub(super) fn decide(input: &Input<'_>) -> Decision {
+    Decision { fleet: fleet_step(input), status: status(input) }
+}
+
+fn fleet_step(input: &Input<'_>) -> FleetStep {
+    let spec = &input.cluster.spec;
+    let status = input.cluster.status.as_ref();
+    let base = match (input.desired, input.applied) {
+        // Paused: what is there stays as it is.
+        (_, Some(applied)) if spec.paused => applied,
+        (Desired::Docker(_), _) => return FleetStep::Disconnect,
+        (Desired::Connect(config), _) => config,
+        (Desired::Pending(_) | Desired::Broken(_), Some(applied)) => applied,
+        (Desired::Pending(_) | Desired::Broken(_), None) => return FleetStep::Keep,
+    };
+    let named = status.and_then(|status| status.connected_at);
+    let serves = input.observed.and_then(|observed| observed.connected_at);
+    let may_name = input.role == Role::Writer && !spec.paused;
+    if !may_name && serves > named {
+        // This process named it, and was then no longer the one to do so. It joins again under what the status names.
+        return FleetStep::Disconnect;
+    }
+    let naming = if may_name { Naming::Mint } else { Naming::AdoptOnly };
+    let config = base.clone().with_naming(naming);
+    let config = match status.and_then(ClusterStatus::incarnation) {
+        Some(incarnation) => config.with_incarnation(incarnation),
+        None => config,
+    };
+    let reset = may_name && needs_reset(input, named, serves);
+    FleetStep::Connect { base: base.clone(), config, reset }
+}
+
+/// Whether `spec.epoch` was raised, and the fleet still serves the incarnation of before.
+fn needs_reset(input: &Input<'_>, named: Option<ConnectedAt>, serves: Option<ConnectedAt>) -> bool {
+    let observed_epoch = input.cluster.status.as_ref().and_then(|status| status.observed_epoch);
+    let is_raised = observed_epoch.is_some_and(|observed| input.cluster.spec.epoch > observed);
+    is_raised && named.is_some() && serves == named && input.reset_to <= named
+}
+
+/// The status to write, if this process writes one and it differs.
+fn status(input: &Input<'_>) -> Option<ClusterStatus> {
+    let before = input.cluster.status.as_ref();
+    if input.role != Role::Writer || input.cluster.spec.paused || matches!(input.desired, Desired::Pending(_)) {
+        return None;
+    }
+    let named = before.and_then(|status| status.connected_at);
+    let serves = input.observed.and_then(|observed| observed.connected_at);
+    if needs_reset(input, named, serves) || (serves.is_some() && serves < named) {
+        // The fleet is about to serve another revision.
+        return None;
+    }
+    let is_unnamed = |observed: &Observed| observed.failed_with(ConnectErrorKind::UnknownIncarnation);
+    if input.observed.is_some_and(is_unnamed) {
+        // This process has just become the writer: the fleet is about to name what answers.
+        return None;
+    }
+    let is_connecting = input.observed.is_none_or(|observed| observed.state == ConnectionState::Connecting);
+    if is_connecting && matches!(input.desired, Desired::Connect(_)) {
+        // The outcome says more, and follows soon.
+        return None;
+    }
+    let status = conditions::status(input.cluster, input.desired, input.observed, input.now);
+    (before != Some(&status)).then_some(status)
+}

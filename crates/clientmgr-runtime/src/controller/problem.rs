@@ -1,0 +1,110 @@
+//! [`ConfigProblem`]: why the spec of a `Cluster` gives no configuration. Each text begins with the field that is wrong.
+
+use clientmgr_kube::{ConnectError, ConnectErrorKind, NamespacedName};
+
+/// Why the spec of a `Cluster` gives no configuration to connect with.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigProblem {
+    /// The Secret was not read yet.
+    #[error("spec.connection.kubeconfig.secretRef.name: secret {secret} is being read")]
+    SecretPending {
+        /// The Secret.
+        secret: NamespacedName,
+    },
+
+    /// The Secret does not exist.
+    #[error("spec.connection.kubeconfig.secretRef.name: secret {secret} does not exist: create it")]
+    SecretNotFound {
+        /// The Secret.
+        secret: NamespacedName,
+    },
+
+    /// The Secret lacks the key.
+    #[error("spec.connection.kubeconfig.secretRef.key: secret {secret} has no key {key:?}")]
+    SecretKeyNotFound {
+        /// The Secret.
+        secret: NamespacedName,
+        /// The key.
+        key: String,
+    },
+
+    /// The controller may not read the Secret.
+    #[error(
+        "spec.connection.kubeconfig.secretRef.name: secret {secret} is forbidden: allow the controller to get, list and \
+         watch it"
+    )]
+    SecretForbidden {
+        /// The Secret.
+        secret: NamespacedName,
+    },
+
+    /// The hub's API server did not give the Secret.
+    #[error("spec.connection.kubeconfig.secretRef.name: secret {secret} cannot be read: the hub's API server failed")]
+    SecretUnavailable {
+        /// The Secret.
+        secret: NamespacedName,
+    },
+
+    /// The kubeconfig in the Secret is broken, or the policy denies something in it.
+    #[error("spec.connection.kubeconfig.secretRef: key {key:?} of secret {secret}: {error}")]
+    Kubeconfig {
+        /// The Secret.
+        secret: NamespacedName,
+        /// The key.
+        key: String,
+        /// What is wrong; it names the field of the kubeconfig.
+        error: ConnectError,
+    },
+
+    /// The context of the controller's kubeconfig is missing or broken.
+    #[error("spec.connection.context.name: {error}")]
+    Context {
+        /// What is wrong.
+        error: ConnectError,
+    },
+
+    /// The controller was started without contexts.
+    #[error("spec.connection.context: contexts are not allowed: start the controller with allow_contexts")]
+    ContextsNotAllowed,
+
+    /// The controller does not run in a cluster.
+    #[error("spec.connection.inCluster: {error}")]
+    InCluster {
+        /// What is wrong.
+        error: ConnectError,
+    },
+
+    /// The controller was started without its own cluster.
+    #[error("spec.connection.inCluster: the controller's own cluster is not allowed: start it with allow_in_cluster")]
+    InClusterNotAllowed,
+
+    /// The connection is of a kind that this version does not know.
+    #[error("spec.connection: this version of the controller does not know the kind of connection: update it")]
+    UnknownConnection,
+}
+
+impl ConfigProblem {
+    /// Returns the reason, as the conditions of the `Cluster` have it.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::SecretPending { .. } => "SecretPending".to_owned(),
+            Self::SecretNotFound { .. } => "SecretNotFound".to_owned(),
+            Self::SecretKeyNotFound { .. } => "SecretKeyNotFound".to_owned(),
+            Self::SecretForbidden { .. } => "SecretForbidden".to_owned(),
+            Self::SecretUnavailable { .. } => "SecretUnavailable".to_owned(),
+            Self::Kubeconfig { error, .. } | Self::Context { error } | Self::InCluster { error } => reason_of(error),
+            Self::ContextsNotAllowed | Self::InClusterNotAllowed => "NotAllowed".to_owned(),
+            Self::UnknownConnection => "UnknownConnection".to_owned(),
+        }
+    }
+}
+
+/// Returns the reason of an error of the fleet: the name of its kind.
+pub(super) fn reason_of(error: &ConnectError) -> String {
+    reason_of_kind(error.kind())
+}
+
+pub(super) fn reason_of_kind(kind: ConnectErrorKind) -> String {
+    format!("{kind:?}")
+}

@@ -1,0 +1,321 @@
+//! The loop of the controller: what happened goes in, the decision is carried out. One task for all Clusters.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clientmgr_kube::{ClusterChanges, ConnectError, ConnectedAt, NamespacedName, ResourceName as _};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::runtime::reflector::store::Writer as StoreWriter;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
+use tokio::time::Instant;
+
+use super::backoff::backoff;
+use super::connection::{Allowed, Desired, desired, secret_of};
+use super::decide::{Decision, FleetStep, Input, Role, decide};
+use super::entry::Entry;
+use super::observed::Observed;
+use super::provider::ClusterProvider;
+use super::registered::Registered;
+use super::role::StatusWriter;
+use super::secrets::Secrets;
+use super::writes::{Outcome, Writes, Written};
+use crate::cluster::Cluster;
+
+/// So many statuses are written at a time.
+const WRITES: usize = 16;
+
+/// The controller while it runs.
+pub(super) struct Loop {
+    pub(super) provider: ClusterProvider,
+    pub(super) registered: Registered,
+    pub(super) allowed: Allowed,
+    pub(super) role: StatusWriter,
+    pub(super) secrets: Secrets,
+    pub(super) writes: Writes,
+    pub(super) entries: HashMap<NamespacedName, Entry>,
+    /// The Clusters that refer to a Secret.
+    pub(super) users: HashMap<NamespacedName, BTreeSet<NamespacedName>>,
+    pub(super) resets: FuturesUnordered<BoxFuture<'static, (NamespacedName, Result<ConnectedAt, ConnectError>)>>,
+    /// When to write which status.
+    pub(super) due: BTreeSet<(Instant, NamespacedName)>,
+    /// How long changes are collected before a status is written.
+    pub(super) delay: Duration,
+    /// What a relist has listed so far.
+    pub(super) listed: Option<HashSet<NamespacedName>>,
+}
+
+impl Loop {
+    pub(super) async fn run(
+        mut self,
+        client: Client,
+        namespace: Option<&str>,
+        mut store: StoreWriter<Cluster>,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        let api: Api<Cluster> = match namespace {
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
+        };
+        let mut shutdown = pin!(shutdown);
+        let mut clusters = watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let mut fleet = self.provider.fleet().events();
+        loop {
+            let next_write = self.due.first().map(|(at, _)| *at).filter(|_| self.writes.under_way() < WRITES);
+            let write = async {
+                match next_write {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = &mut shutdown => return,
+                Some(event) = clusters.next() => match event {
+                    Ok(event) => {
+                        store.apply_watcher_event(&event);
+                        self.watched(event);
+                    }
+                    Err(error) => tracing::warn!(%error, "the watch of Clusters failed"),
+                },
+                secret = self.secrets.changed() => self.secret_changed(&secret),
+                Some(changes) = fleet.next() => self.fleet_changed(changes),
+                written = self.writes.written() => self.written(written),
+                Some((cluster, result)) = self.resets.next() => self.was_reset(&cluster, result),
+                () = self.role.changed() => self.reconcile_all(),
+                () = write => self.write_due(),
+            }
+        }
+    }
+
+    fn watched(&mut self, event: watcher::Event<Cluster>) {
+        match event {
+            watcher::Event::Init => self.listed = Some(HashSet::new()),
+            watcher::Event::InitApply(cluster) => {
+                if let Some(listed) = &mut self.listed {
+                    listed.insert(cluster.namespaced_name());
+                }
+                // A list is the truth, whatever its versions are.
+                self.upsert(cluster, true);
+            }
+            watcher::Event::InitDone => {
+                let listed = self.listed.take().unwrap_or_default();
+                let gone: Vec<_> = self.entries.keys().filter(|key| !listed.contains(key)).cloned().collect();
+                gone.iter().for_each(|key| self.remove(key));
+            }
+            watcher::Event::Apply(cluster) => self.upsert(cluster, false),
+            watcher::Event::Delete(cluster) => self.remove(&cluster.namespaced_name()),
+        }
+    }
+
+    fn upsert(&mut self, cluster: Cluster, is_listed: bool) {
+        let key = cluster.namespaced_name();
+        if let Some(entry) = self.entries.get(&key) {
+            if entry.cluster.metadata.uid != cluster.metadata.uid {
+                // Deleted and made again, and the deletion was not seen.
+                self.remove(&key);
+            } else if !is_listed && entry.is_newer_than(&cluster) {
+                return;
+            }
+        }
+        let cluster = Arc::new(cluster);
+        let secret = secret_of(key.namespace(), &cluster.spec);
+        let before = self.entries.get(&key).map(|entry| (entry.secret.clone(), entry.cluster.spec.clone()));
+        let secret_before = before.as_ref().and_then(|(secret, _)| secret.clone());
+        if secret != secret_before {
+            if let Some(secret) = &secret {
+                self.secrets.refer(secret);
+                self.users.entry(secret.clone()).or_default().insert(key.clone());
+            }
+            self.release(&key, secret_before.as_ref());
+        }
+        let is_same_spec = before.is_some_and(|(_, spec)| spec == cluster.spec);
+        match self.entries.get_mut(&key) {
+            Some(entry) => {
+                entry.cluster = cluster;
+                entry.secret = secret;
+            }
+            None => {
+                let desired = self.desired(&cluster, secret.as_ref());
+                self.entries.insert(key.clone(), Entry::new(cluster, secret, desired));
+            }
+        }
+        if is_same_spec {
+            self.reconcile(&key);
+        } else {
+            self.configure(&key);
+        }
+    }
+
+    fn desired(&self, cluster: &Cluster, secret: Option<&NamespacedName>) -> Desired {
+        let state = secret.map(|secret| self.secrets.state(secret)).unwrap_or_default();
+        desired(&cluster.namespace().unwrap_or_default(), &cluster.spec, &state, &self.allowed)
+    }
+
+    /// The spec or its Secret has changed.
+    fn configure(&mut self, key: &NamespacedName) {
+        let Some(entry) = self.entries.get(key) else { return };
+        let desired = self.desired(&entry.cluster, entry.secret.as_ref());
+        self.provider.note(key, &desired);
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.desired = desired;
+        }
+        self.reconcile(key);
+    }
+
+    fn release(&mut self, key: &NamespacedName, secret: Option<&NamespacedName>) {
+        let Some(secret) = secret else { return };
+        if let Some(users) = self.users.get_mut(secret) {
+            users.remove(key);
+            if users.is_empty() {
+                self.users.remove(secret);
+            }
+        }
+        self.secrets.release(secret);
+    }
+
+    fn remove(&mut self, key: &NamespacedName) {
+        let Some(entry) = self.entries.remove(key) else { return };
+        if let Some(at) = entry.write_at {
+            self.due.remove(&(at, key.clone()));
+        }
+        self.release(key, entry.secret.as_ref());
+        self.provider.forget(key);
+        // First the fence, so that no manager hands out a client of the cluster after it has forgotten it.
+        self.provider.fleet().remove(key);
+        self.registered.forget(key);
+    }
+
+    fn secret_changed(&mut self, secret: &NamespacedName) {
+        let users = self.users.get(secret).cloned().unwrap_or_default();
+        users.iter().for_each(|key| self.configure(key));
+    }
+
+    fn fleet_changed(&mut self, changes: ClusterChanges) {
+        match changes {
+            ClusterChanges::Changed(clusters) => clusters.iter().for_each(|key| self.reconcile(key)),
+            // And whatever a later version may say.
+            _ => self.reconcile_all(),
+        }
+    }
+
+    fn reconcile_all(&mut self) {
+        let keys: Vec<_> = self.entries.keys().cloned().collect();
+        keys.iter().for_each(|key| self.reconcile(key));
+    }
+
+    fn decide(&self, key: &NamespacedName, entry: &Entry) -> Decision {
+        let observed = self.provider.fleet().snapshot(key).map(|snapshot| Observed::of(&snapshot));
+        decide(&Input {
+            cluster: &entry.cluster,
+            desired: &entry.desired,
+            applied: entry.applied.as_ref(),
+            observed: observed.as_ref(),
+            reset_to: entry.reset_to,
+            role: if self.role.may_write() { Role::Writer } else { Role::Reader },
+            now: Timestamp::now(),
+        })
+    }
+
+    fn reconcile(&mut self, key: &NamespacedName) {
+        let Some(entry) = self.entries.get(key) else { return };
+        let Decision { fleet: step, status } = self.decide(key, entry);
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let fleet = self.provider.fleet();
+        let mut again = false;
+        match step {
+            FleetStep::Keep => {}
+            FleetStep::Connect { base, config, reset } => {
+                fleet.upsert(key.clone(), config);
+                entry.applied = Some(base);
+                if reset && !entry.is_resetting {
+                    entry.is_resetting = true;
+                    let (fleet, key) = (fleet.clone(), key.clone());
+                    self.resets.push(async move { (key.clone(), fleet.reset(&key).await) }.boxed());
+                }
+            }
+            FleetStep::Disconnect => {
+                // What is to be connected joins anew.
+                again = fleet.remove(key) && matches!(entry.desired, Desired::Connect(_));
+                entry.applied = entry.applied.take().filter(|_| entry.cluster.spec.paused);
+            }
+        }
+        let entry_is_free = !entry.is_writing && entry.write_at.is_none();
+        if status.is_some() && entry_is_free {
+            let at = Instant::now() + self.delay;
+            entry.write_at = Some(at);
+            self.due.insert((at, key.clone()));
+        }
+        if again {
+            self.reconcile(key);
+        }
+    }
+
+    fn was_reset(&mut self, key: &NamespacedName, result: Result<ConnectedAt, ConnectError>) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.is_resetting = false;
+        match result {
+            Ok(revision) => {
+                entry.reset_to = Some(revision);
+                self.reconcile(key);
+            }
+            // It is tried again when the fleet says that something has changed.
+            Err(error) => tracing::warn!(cluster = %key, %error, "the reset failed"),
+        }
+    }
+
+    /// Writes the statuses whose time has come, as they are now.
+    fn write_due(&mut self) {
+        let now = Instant::now();
+        while self.writes.under_way() < WRITES
+            && self.due.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, key)) = self.due.pop_first()
+        {
+            let Some(entry) = self.entries.get(&key) else { continue };
+            let status = self.decide(&key, entry).status;
+            let may_write = self.role.may_write();
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            entry.write_at = None;
+            if let Some(status) = status.filter(|_| may_write) {
+                entry.is_writing = true;
+                self.writes.apply(&entry.cluster, &status);
+            }
+        }
+    }
+
+    fn written(&mut self, written: Written) {
+        let key = written.cluster;
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        entry.is_writing = false;
+        match written.outcome {
+            Outcome::Stored(stored) if stored.metadata.uid == entry.cluster.metadata.uid => {
+                entry.failures = 0;
+                self.writes.publish(written.before.status.as_ref(), &stored);
+                if !entry.is_newer_than(&stored) {
+                    entry.cluster = Arc::new(*stored);
+                }
+            }
+            Outcome::Stored(_) => {}
+            // The watch brings what changed, if it has not yet.
+            Outcome::Outdated
+                if entry.cluster.metadata.resource_version == written.before.metadata.resource_version =>
+            {
+                return;
+            }
+            Outcome::Outdated => {}
+            Outcome::Failed(error) => {
+                tracing::warn!(cluster = %key, %error, "writing the status failed");
+                entry.failures += 1;
+                let at = Instant::now() + backoff(entry.failures);
+                entry.write_at = Some(at);
+                self.due.insert((at, key.clone()));
+            }
+        }
+        self.reconcile(&key);
+    }
+}

@@ -1,0 +1,311 @@
+//! [`Secrets`]: the Secrets that Clusters refer to. A watch of metadata says which of them changed; only those are read.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clientmgr_kube::NamespacedName;
+use futures::future::BoxFuture;
+use futures::stream::{AbortHandle, Abortable, BoxStream, FuturesUnordered, SelectAll};
+use futures::{FutureExt as _, StreamExt as _};
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, ResourceExt as _};
+use tokio::time::Instant;
+
+use super::backoff::backoff;
+use super::connection::SecretState;
+
+/// So many Secrets are read at a time.
+const READS: usize = 16;
+
+/// When a Secret that may not be read is tried again: rights that are given raise no event.
+const FORBIDDEN_RETRY: Duration = Duration::from_secs(300);
+
+/// Which Secrets one watch covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SecretWatch {
+    /// One watch for each namespace that has Clusters with Secrets. The controller needs to list and watch all Secrets of
+    /// that namespace. It sees the metadata of all, and reads those that are referred to.
+    #[default]
+    PerNamespace,
+    /// One watch for each Secret. Rights can be given by name, and each watch is a request of its own.
+    PerSecret,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Scope {
+    namespace: String,
+    /// All Secrets of the namespace if there is none.
+    name: Option<String>,
+}
+
+struct Watch {
+    handle: AbortHandle,
+    /// How many of the Secrets are referred to.
+    secrets: usize,
+    /// Whether it has listed what there is.
+    is_synced: bool,
+    /// What it has listed so far.
+    listed: HashSet<NamespacedName>,
+}
+
+#[derive(Default)]
+struct Referred {
+    clusters: usize,
+    state: SecretState,
+    /// The resource version that was read.
+    version: Option<String>,
+    is_reading: bool,
+    /// It changed while it was read.
+    is_stale: bool,
+    failures: u32,
+    retry_at: Option<Instant>,
+}
+
+type WatchEvent = Result<watcher::Event<PartialObjectMeta<Secret>>, watcher::Error>;
+type Read = (NamespacedName, Result<Option<Secret>, kube::Error>);
+
+/// The Secrets that are referred to.
+pub(super) struct Secrets {
+    client: Client,
+    watch: SecretWatch,
+    watches: HashMap<Scope, Watch>,
+    events: SelectAll<BoxStream<'static, (Scope, WatchEvent)>>,
+    referred: HashMap<NamespacedName, Referred>,
+    queue: VecDeque<NamespacedName>,
+    reads: FuturesUnordered<BoxFuture<'static, Read>>,
+    /// Changed, and not yet returned.
+    changed: VecDeque<NamespacedName>,
+}
+
+impl Secrets {
+    pub(super) fn new(client: Client, watch: SecretWatch) -> Self {
+        Self {
+            client,
+            watch,
+            watches: HashMap::new(),
+            events: SelectAll::new(),
+            referred: HashMap::new(),
+            queue: VecDeque::new(),
+            reads: FuturesUnordered::new(),
+            changed: VecDeque::new(),
+        }
+    }
+
+    /// Returns what is known of a Secret.
+    pub(super) fn state(&self, secret: &NamespacedName) -> SecretState {
+        self.referred.get(secret).map(|referred| referred.state.clone()).unwrap_or_default()
+    }
+
+    /// A Cluster refers to `secret`.
+    pub(super) fn refer(&mut self, secret: &NamespacedName) {
+        let referred = self.referred.entry(secret.clone()).or_default();
+        referred.clusters += 1;
+        if referred.clusters > 1 {
+            return;
+        }
+        let scope = self.scope(secret);
+        if let Some(watch) = self.watches.get_mut(&scope) {
+            watch.secrets += 1;
+            if watch.is_synced {
+                self.read(secret);
+            }
+            return;
+        }
+        let config = match &scope.name {
+            Some(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
+            None => watcher::Config::default(),
+        };
+        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(self.client.clone(), &scope.namespace);
+        let (handle, registration) = AbortHandle::new_pair();
+        let stream = Abortable::new(watcher(api, config).default_backoff(), registration);
+        let of_scope = scope.clone();
+        self.events.push(stream.map(move |event| (of_scope.clone(), event)).boxed());
+        self.watches.insert(scope, Watch { handle, secrets: 1, is_synced: false, listed: HashSet::new() });
+    }
+
+    /// A Cluster no longer refers to `secret`.
+    pub(super) fn release(&mut self, secret: &NamespacedName) {
+        let Some(referred) = self.referred.get_mut(secret) else { return };
+        referred.clusters -= 1;
+        if referred.clusters > 0 {
+            return;
+        }
+        self.referred.remove(secret);
+        let scope = self.scope(secret);
+        if let Some(watch) = self.watches.get_mut(&scope) {
+            watch.secrets -= 1;
+            if watch.secrets == 0 {
+                watch.handle.abort();
+                self.watches.remove(&scope);
+            }
+        }
+    }
+
+    fn scope(&self, secret: &NamespacedName) -> Scope {
+        let name = (self.watch == SecretWatch::PerSecret).then(|| secret.name().to_owned());
+        Scope { namespace: secret.namespace().to_owned(), name }
+    }
+
+    /// Waits until what is known of a Secret has changed, and returns its name. Ends never.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future loses nothing.
+    pub(super) async fn changed(&mut self) -> NamespacedName {
+        loop {
+            if let Some(changed) = self.changed.pop_front() {
+                return changed;
+            }
+            let retry_at = self.referred.values().filter_map(|referred| referred.retry_at).min();
+            let retry = async {
+                match retry_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some((scope, event)) = self.events.next() => self.watched(&scope, event),
+                Some((secret, result)) = self.reads.next() => self.has_read(&secret, result),
+                () = retry => self.read_due(),
+            }
+        }
+    }
+
+    fn watched(&mut self, scope: &Scope, event: WatchEvent) {
+        let Some(watch) = self.watches.get_mut(scope) else { return };
+        let key = |object: &PartialObjectMeta<Secret>| NamespacedName::new(&scope.namespace, &object.name_any());
+        match event {
+            Ok(watcher::Event::Init) => watch.listed.clear(),
+            Ok(watcher::Event::InitApply(object)) => {
+                let secret = key(&object);
+                if self.referred.contains_key(&secret) {
+                    watch.listed.insert(secret.clone());
+                    self.seen(&secret, object.resource_version());
+                }
+            }
+            Ok(watcher::Event::InitDone) => {
+                watch.is_synced = true;
+                let listed = std::mem::take(&mut watch.listed);
+                for secret in self.covered(scope).filter(|secret| !listed.contains(secret)).collect::<Vec<_>>() {
+                    self.set(&secret, SecretState::NotFound, None);
+                }
+            }
+            Ok(watcher::Event::Apply(object)) => self.seen(&key(&object), object.resource_version()),
+            Ok(watcher::Event::Delete(object)) => self.set(&key(&object), SecretState::NotFound, None),
+            Err(error) => {
+                tracing::warn!(namespace = scope.namespace, %error, "the watch of Secrets failed");
+                let state = if is_forbidden(&error) { SecretState::Forbidden } else { SecretState::Unavailable };
+                // What was read before stays in use.
+                for secret in self.covered(scope).collect::<Vec<_>>() {
+                    if !matches!(self.state(&secret), SecretState::Read(_)) {
+                        self.set(&secret, state.clone(), None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The Secrets that are referred to and covered by a watch.
+    fn covered<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = NamespacedName> + 'a {
+        let all = self.referred.keys();
+        all.filter(move |secret| self.scope(secret) == *scope).cloned()
+    }
+
+    /// A Secret exists in this version.
+    fn seen(&mut self, secret: &NamespacedName, version: Option<String>) {
+        if self.referred.get(secret).is_some_and(|referred| referred.version.is_none() || referred.version != version) {
+            self.read(secret);
+        }
+    }
+
+    fn read(&mut self, secret: &NamespacedName) {
+        let Some(referred) = self.referred.get_mut(secret) else { return };
+        referred.retry_at = None;
+        if referred.is_reading {
+            referred.is_stale = true;
+            return;
+        }
+        referred.is_reading = true;
+        self.queue.push_back(secret.clone());
+        self.start_reads();
+    }
+
+    fn start_reads(&mut self) {
+        while self.reads.len() < READS
+            && let Some(secret) = self.queue.pop_front()
+        {
+            let api: Api<Secret> = Api::namespaced(self.client.clone(), secret.namespace());
+            self.reads.push(async move { (secret.clone(), api.get_opt(secret.name()).await) }.boxed());
+        }
+    }
+
+    fn read_due(&mut self) {
+        let now = Instant::now();
+        let is_due = |referred: &Referred| referred.retry_at.is_some_and(|at| at <= now);
+        let due: Vec<_> = self.referred.iter().filter(|(_, it)| is_due(it)).map(|(secret, _)| secret.clone()).collect();
+        due.iter().for_each(|secret| self.read(secret));
+    }
+
+    fn has_read(&mut self, secret: &NamespacedName, result: Result<Option<Secret>, kube::Error>) {
+        self.start_reads();
+        let Some(referred) = self.referred.get_mut(secret) else { return };
+        referred.is_reading = false;
+        let again = std::mem::take(&mut referred.is_stale);
+        match result {
+            Ok(Some(found)) => {
+                referred.failures = 0;
+                let version = found.resource_version();
+                self.set(secret, SecretState::Read(Arc::new(found.data.unwrap_or_default())), version);
+            }
+            Ok(None) => {
+                referred.failures = 0;
+                self.set(secret, SecretState::NotFound, None);
+            }
+            Err(error) => {
+                tracing::warn!(%secret, %error, "reading the Secret failed");
+                let is_forbidden = matches!(&error, kube::Error::Api(status) if status.code == 403);
+                referred.failures += 1;
+                let delay = if is_forbidden { FORBIDDEN_RETRY } else { backoff(referred.failures) };
+                referred.retry_at = Some(Instant::now() + delay);
+                match (&referred.state, is_forbidden) {
+                    (_, true) => self.set(secret, SecretState::Forbidden, None),
+                    (SecretState::Read(_), false) => {}
+                    (_, false) => self.set(secret, SecretState::Unavailable, None),
+                }
+            }
+        }
+        if again {
+            self.read(secret);
+        }
+    }
+
+    fn set(&mut self, secret: &NamespacedName, state: SecretState, version: Option<String>) {
+        let Some(referred) = self.referred.get_mut(secret) else { return };
+        referred.version = version;
+        if referred.state != state {
+            referred.state = state;
+            self.changed.push_back(secret.clone());
+        }
+    }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code == 403,
+        _ => false,
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").field("referred", &self.referred.len()).finish_non_exhaustive()
+    }
+}

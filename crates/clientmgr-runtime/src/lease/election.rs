@@ -1,0 +1,273 @@
+//! [`LeaderElection`]: the shell around the machine. Sends its requests, and publishes whether it leads.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::sync::watch;
+
+use super::leadership::{Leadership, Term};
+use super::machine::{Machine, Step};
+use super::record::{Record, Versioned};
+use super::timings::LeaseTimings;
+
+/// A candidate for a `Lease`: of several replicas, at most one is the leader at a time.
+///
+/// [`run`](Self::run) takes part in the election until it is told to stop, and then releases the lease. What asks whether
+/// this replica is the leader holds a [`Leadership`].
+///
+/// The Lease is created where it is missing. The candidate needs the rights `get`, `create` and `update` on it.
+///
+/// # The bound
+///
+/// At no time do two candidates believe to be the leader, as long as the rates of their clocks differ by less than
+/// [`LeaseTimings`] says. Times are measured by monotonic clocks, from the last change that was *seen*: clocks that are
+/// set differently do no harm. A process that was stopped is no longer the leader when it goes on. A request that it sent
+/// before may still arrive: send it with the resource version that was read, so that the server refuses it. Deleting the
+/// Lease by hand breaks the promise for as long as the renew deadline.
+///
+/// # Examples
+///
+/// ```no_run
+/// use clientmgr_runtime::kube::Client;
+/// use clientmgr_runtime::lease::{LeaderElection, LeaseTimings};
+///
+/// # async fn run(client: Client) {
+/// let election = LeaderElection::new(client, "fleet-system", "fleet-controller", "pod-7d9f", LeaseTimings::default());
+/// let leadership = election.leadership();
+/// tokio::spawn(election.run(std::future::pending()));
+/// println!("leader: {}", leadership.is_leader());
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "call `run`"]
+pub struct LeaderElection {
+    transport: Transport,
+    machine: Machine,
+    timings: LeaseTimings,
+    start: Instant,
+    term: watch::Sender<Option<Term>>,
+}
+
+/// Why a request for the lease failed. The election goes on; this goes to the log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ElectionError {
+    /// The API server did not answer, or refused the request.
+    #[error("the lease cannot be read or written: the right to get, create and update it may be missing")]
+    Request(#[source] kube::Error),
+    /// The API server took too long.
+    #[error("no answer within {deadline:?}")]
+    TimedOut {
+        /// How long was waited.
+        deadline: Duration,
+    },
+}
+
+#[derive(Debug)]
+struct Transport {
+    leases: Api<Lease>,
+    name: String,
+    deadline: Duration,
+    /// The lease as it was read last: a write keeps the fields that are not of concern here.
+    last: Option<Lease>,
+}
+
+/// How a write ended.
+enum Written {
+    Stored(Versioned),
+    Conflict,
+}
+
+impl LeaderElection {
+    /// Returns a candidate for the Lease `name` in `namespace`.
+    ///
+    /// `identity` names this replica in the Lease, as its Pod's name does. A random suffix makes it differ from a
+    /// predecessor of the same name.
+    pub fn new(client: Client, namespace: &str, name: &str, identity: &str, timings: LeaseTimings) -> Self {
+        let suffix = RandomState::new().hash_one((identity, std::process::id()));
+        let deadline = timings.renew_deadline / 2;
+        let transport =
+            Transport { leases: Api::namespaced(client, namespace), name: name.to_owned(), deadline, last: None };
+        Self {
+            transport,
+            machine: Machine::new(format!("{identity}_{suffix:016x}"), timings),
+            timings,
+            start: Instant::now(),
+            term: watch::Sender::new(None),
+        }
+    }
+
+    /// Returns a handle that says whether this replica is the leader.
+    pub fn leadership(&self) -> Leadership {
+        Leadership::new(self.term.subscribe())
+    }
+
+    /// Takes part in the election until `shutdown` completes, and then releases the lease.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends leadership at once. The lease is not released: the others take it when it has expired.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let step = self.machine.next(self.now());
+            tokio::select! {
+                () = &mut shutdown => break,
+                // Before anything else is awaited: a request that hangs must not prolong the term.
+                () = self.take(step) => {}
+            }
+        }
+        self.release().await;
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Does what the machine asked for. Ends early where the term ends, so that this is published in time.
+    async fn take(&mut self, step: Step) {
+        let held_until = self.machine.held_until(self.now());
+        let term_ends = held_until.map(|until| tokio::time::Instant::from_std(self.start + until));
+        let (start, sent, sent_wall) = (self.start, self.now(), SystemTime::now());
+        let (transport, machine, term) = (&mut self.transport, &mut self.machine, &self.term);
+        let lasts = self.timings.renew_deadline;
+        let work = async {
+            match step {
+                Step::Wait { until } => tokio::time::sleep_until((start + until).into()).await,
+                Step::Read => match transport.read().await {
+                    Ok(found) => {
+                        machine.read(start.elapsed(), found);
+                        if !machine.is_leader(start.elapsed()) {
+                            publish(term, None);
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "reading the lease failed");
+                        machine.read_failed(start.elapsed());
+                    }
+                },
+                Step::Write { record, version } => match transport.write(&record, version.as_deref()).await {
+                    Ok(Written::Stored(written)) => {
+                        machine.written(sent, start.elapsed(), written);
+                        publish(term, Some(Term { sent: start + sent, sent_wall, lasts }));
+                    }
+                    Ok(Written::Conflict) => machine.conflicted(start.elapsed()),
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "writing the lease failed");
+                        machine.write_failed(start.elapsed());
+                    }
+                },
+            }
+        };
+        let ending = async {
+            match term_ends {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+            publish(term, None);
+        };
+        // The term may end while the request is under way; the request goes on.
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            () = &mut work => return,
+            () = ending => {}
+        }
+        work.await;
+    }
+
+    async fn release(mut self) {
+        let now = self.now();
+        let release = self.machine.release(now);
+        publish(&self.term, None);
+        if let Some((record, version)) = release
+            && let Err(error) = self.transport.write(&record, Some(&version)).await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "releasing the lease failed: it expires by itself"
+            );
+        }
+    }
+}
+
+/// Publishes a term, and wakes those who wait only where leadership begins or ends.
+fn publish(sender: &watch::Sender<Option<Term>>, term: Option<Term>) {
+    sender.send_if_modified(|current| {
+        let changed = current.is_some() != term.is_some();
+        *current = term;
+        changed
+    });
+}
+
+impl Transport {
+    async fn read(&mut self) -> Result<Option<Versioned>, ElectionError> {
+        let found = within(self.deadline, self.leases.get_opt(&self.name)).await?;
+        self.last = found;
+        Ok(self.last.as_ref().map(Versioned::read))
+    }
+
+    async fn write(&mut self, record: &Record, version: Option<&str>) -> Result<Written, ElectionError> {
+        let current = self.last.as_ref().filter(|_| version.is_some());
+        let lease = record.to_lease(&self.name, version, current, Timestamp::now());
+        let parameters = PostParams::default();
+        let result = match version {
+            None => within(self.deadline, self.leases.create(&parameters, &lease)).await,
+            Some(_) => within(self.deadline, self.leases.replace(&self.name, &parameters, &lease)).await,
+        };
+        match result {
+            Ok(stored) => {
+                let written = Versioned::read(&stored);
+                self.last = Some(stored);
+                Ok(Written::Stored(written))
+            }
+            // Another one wrote it (409), or it was deleted (404).
+            Err(ElectionError::Request(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
+                Ok(Written::Conflict)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ElectionError> {
+    match tokio::time::timeout(deadline, request).await {
+        Ok(answer) => answer.map_err(ElectionError::Request),
+        Err(_elapsed) => Err(ElectionError::TimedOut { deadline }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant, SystemTime};
+
+    use tokio::sync::watch;
+
+    use super::{Leadership, Term, publish};
+
+    #[tokio::test]
+    async fn only_the_begin_and_the_end_of_leadership_wake() {
+        let sender = watch::Sender::new(None);
+        let mut leadership = Leadership::new(sender.subscribe());
+        let term = || Some(Term { sent: Instant::now(), sent_wall: SystemTime::now(), lasts: Duration::from_secs(60) });
+        publish(&sender, term());
+        assert!(leadership.is_leader());
+        assert!(leadership.changed().await);
+        {
+            let mut changed = std::pin::pin!(leadership.changed());
+            publish(&sender, term());
+            assert!(futures::poll!(&mut changed).is_pending());
+            publish(&sender, None);
+            assert!(changed.await);
+        }
+        assert!(!leadership.is_leader());
+        drop(sender);
+        assert!(!leadership.changed().await);
+    }
+}

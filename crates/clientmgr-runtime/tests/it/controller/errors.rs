@@ -1,0 +1,144 @@
+//! What is wrong with a Cluster shows in its conditions, names the field, and heals by a change.
+
+use clientmgr_fake::apiserver::Requests;
+use clientmgr_kube::{ClientProvider as _, ProviderError};
+use clientmgr_runtime::cluster::ConditionType;
+use clientmgr_runtime::controller::ConfigProblem;
+use serde_json::json;
+
+use super::fixture::{Hub, by_secret, condition, conditions, key, remote};
+
+/// Waits until the Cluster `east` is not ready for this reason, with a message that begins so, after one write.
+async fn assert_broken(hub: &Hub, reason: &str, message: &str) {
+    let cluster = hub.until("east", |it| condition(it, ConditionType::Ready).1 == reason).await;
+    let not = |type_| format!("{type_}=False/{reason}");
+    assert_eq!(conditions(&cluster), [not("Connected"), not("Ready"), not("CredentialsValid")]);
+    let found = condition(&cluster, ConditionType::CredentialsValid).2;
+    assert!(found.starts_with(message), "{found}");
+    assert_eq!(cluster.status.unwrap().error, Some(found));
+    assert_eq!(hub.status_writes("east").len(), 1);
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_named_and_connects_once_it_is_created() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let running = hub.run(|settings| settings);
+    hub.create("east", by_secret("east")).await;
+    let message = "spec.connection.kubeconfig.secretRef.name: secret default/east does not exist";
+    assert_broken(&hub, "SecretNotFound", message).await;
+    match running.provider.connection(&key("east")).await {
+        Err(ProviderError::Unavailable { source, .. }) => {
+            let problem = source.downcast_ref::<ConfigProblem>();
+            assert!(matches!(problem, Some(ConfigProblem::SecretNotFound { .. })), "{source:?}");
+        }
+        other => panic!("{:?}", other.map(|it| it.revision)),
+    }
+    hub.kubeconfig("east", &east, &east.admin()).await;
+    hub.until_ready("east").await;
+}
+
+#[tokio::test]
+async fn a_missing_key_is_named_and_connects_once_the_spec_names_another() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let _running = hub.run(|settings| settings);
+    hub.secret("east", "value", &east.kubeconfig_yaml(&east.admin())).await;
+    hub.create("east", by_secret("east")).await;
+    let message = "spec.connection.kubeconfig.secretRef.key: secret default/east has no key \"kubeconfig\"";
+    assert_broken(&hub, "SecretKeyNotFound", message).await;
+    let connection = json!({ "kubeconfig": { "secretRef": { "name": "east", "key": "value" } } });
+    hub.change("east", json!({ "connection": connection })).await;
+    hub.until_ready("east").await;
+}
+
+#[tokio::test]
+async fn a_secret_that_may_not_be_read_is_named_and_read_again_when_it_changes() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let forbidden = hub.server.forbid("controller", "get", "secrets");
+    let client = hub.server.client_for(&hub.server.issue_token("controller")).await.unwrap();
+    let _running = hub.run_as(client, |settings| settings);
+    hub.declare("east", &east).await;
+    let message = "spec.connection.kubeconfig.secretRef.name: secret default/east is forbidden";
+    assert_broken(&hub, "SecretForbidden", message).await;
+    // It was tried once.
+    assert_eq!(hub.server.requests_matching(Requests::get("secrets").user("controller")).len(), 1);
+    forbidden.lift();
+    hub.kubeconfig("east", &east, &east.issue_token("alice")).await;
+    hub.until_ready("east").await;
+}
+
+#[tokio::test]
+async fn secrets_that_may_not_be_watched_are_named() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    hub.server.forbid("controller", "list", "secrets");
+    let client = hub.server.client_for(&hub.server.issue_token("controller")).await.unwrap();
+    let _running = hub.run_as(client, |settings| settings);
+    hub.declare("east", &east).await;
+    let message = "spec.connection.kubeconfig.secretRef.name: secret default/east is forbidden";
+    assert_broken(&hub, "SecretForbidden", message).await;
+}
+
+#[tokio::test]
+async fn a_broken_kubeconfig_names_the_field_and_quotes_nothing() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let _running = hub.run(|settings| settings);
+    let text = "
+        current-context: c
+        contexts: [{ name: c, context: { cluster: c, user: u } }]
+        clusters: [{ name: c, cluster: { server: 'https://127.0.0.1:1' } }]
+        users: [{ name: u, user: { token: hunter2, client-certificate-data: hunter3 } }]
+    ";
+    hub.secret("east", "kubeconfig", text).await;
+    hub.create("east", by_secret("east")).await;
+    let message =
+        "spec.connection.kubeconfig.secretRef: key \"kubeconfig\" of secret default/east: users[0].user.client-";
+    assert_broken(&hub, "InvalidConfig", message).await;
+    let cluster = serde_json::to_string(&hub.clusters().get("east").await.unwrap()).unwrap();
+    assert!(!cluster.contains("hunter"), "{cluster}");
+    hub.kubeconfig("east", &east, &east.admin()).await;
+    hub.until_ready("east").await;
+}
+
+#[tokio::test]
+async fn what_the_policy_denies_is_named() {
+    let hub = Hub::start().await;
+    let _running = hub.run(|settings| settings);
+    let text = "
+        current-context: c
+        contexts: [{ name: c, context: { cluster: c, user: u } }]
+        clusters: [{ name: c, cluster: { server: 'https://127.0.0.1:1' } }]
+        users: [{ name: u, user: { exec: { apiVersion: client.authentication.k8s.io/v1, command: rm } } }]
+    ";
+    hub.secret("east", "kubeconfig", text).await;
+    hub.create("east", by_secret("east")).await;
+    let message = "spec.connection.kubeconfig.secretRef: key \"kubeconfig\" of secret default/east: users[0].user.exec";
+    assert_broken(&hub, "DeniedByPolicy", message).await;
+}
+
+#[tokio::test]
+async fn a_deleted_secret_leaves_the_connection_and_shows() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let running = hub.run(|settings| settings);
+    hub.declare("east", &east).await;
+    hub.until_ready("east").await;
+    hub.secrets().delete("east", &Default::default()).await.unwrap();
+    let cluster = hub.until("east", |it| condition(it, ConditionType::Ready).0 == "False").await;
+    assert_eq!(
+        conditions(&cluster),
+        ["Connected=True/Connected", "Ready=False/SecretNotFound", "CredentialsValid=False/SecretNotFound"]
+    );
+    running.provider.connection(&key("east")).await.unwrap();
+    hub.kubeconfig("east", &east, &east.admin()).await;
+    hub.until_ready("east").await;
+    assert_eq!(hub.status_writes("east").len(), 3);
+}
+
+#[tokio::test]
+async fn a_status_that_cannot_be_written_is_written_later() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let fault = clientmgr_fake::apiserver::Fault::Unavailable.on(Requests::patch("clusters/status")).times(1);
+    let fault = hub.server.inject(fault);
+    let _running = hub.run(|settings| settings);
+    hub.declare("east", &east).await;
+    hub.until_ready("east").await;
+    assert_eq!(fault.hits(), 1);
+}

@@ -1,0 +1,139 @@
+//! Restarts, failover and several replicas: whoever serves a cluster serves the revision that the status names.
+
+use std::time::Duration;
+
+use clientmgr_fake::apiserver::{Replacement, Requests};
+use clientmgr_kube::{ClientProvider as _, ConnectErrorKind, ConnectedAt};
+use clientmgr_runtime::controller::StatusWriter;
+use clientmgr_runtime::lease::{LeaderElection, Leadership, LeaseTimings};
+use k8s_openapi::api::core::v1::ConfigMap;
+use tokio::task::JoinHandle;
+
+use super::fixture::{Hub, NAMESPACE, Running, holds, key, remote};
+
+fn candidate(hub: &Hub, name: &str) -> (Leadership, JoinHandle<()>) {
+    let milliseconds = Duration::from_millis;
+    let timings = LeaseTimings::new(milliseconds(1_000), milliseconds(700), milliseconds(100)).unwrap();
+    let election = LeaderElection::new(hub.client.clone(), NAMESPACE, "clusters", name, timings);
+    (election.leadership(), tokio::spawn(election.run(std::future::pending())))
+}
+
+/// Waits until a replica serves the cluster, and returns its revision.
+async fn served(running: &Running) -> ConnectedAt {
+    holds("connected", || {
+        running.provider.fleet().snapshot(&key("east")).is_some_and(|snapshot| snapshot.is_connected())
+    })
+    .await;
+    running.provider.connection(&key("east")).await.unwrap().revision
+}
+
+#[tokio::test]
+async fn a_restart_adopts_and_writes_nothing() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let first = hub.run(|settings| settings);
+    hub.declare("east", &east).await;
+    let cluster = hub.until_ready("east").await;
+    let revision = served(&first).await;
+    first.kill().await;
+
+    let second = hub.run(|settings| settings);
+    assert_eq!(served(&second).await, revision);
+    let object = ConfigMap::default();
+    second.clients.client(&object, &cluster).await.unwrap();
+    assert_eq!(hub.status_writes("east").len(), 1);
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_down_at_a_restart_keeps_its_revision() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let first = hub.run(|settings| settings);
+    hub.declare("east", &east).await;
+    let before = hub.until_ready("east").await.status.unwrap();
+    first.kill().await;
+    east.stop().await;
+
+    let second = hub.run(|settings| settings);
+    let down = hub.until("east", |it| it.status.as_ref().is_some_and(|status| status.error.is_some())).await;
+    let status = down.status.unwrap();
+    assert_eq!((status.connected_at, status.identity), (before.connected_at, before.identity));
+    east.start().await.unwrap();
+    let after = hub.until_ready("east").await;
+    assert_eq!(after.status.unwrap().connected_at, before.connected_at);
+    assert_eq!(Some(served(&second).await), before.connected_at);
+}
+
+#[tokio::test]
+async fn a_second_process_serves_what_the_status_names_and_writes_nothing() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    // Before the status names an incarnation, the reader connects and serves nothing.
+    let reader = hub.run(|settings| settings.status_writer(StatusWriter::Never));
+    hub.declare("east", &east).await;
+    holds("connected, and not served", || {
+        let snapshot = reader.provider.fleet().snapshot(&key("east"));
+        let error = snapshot.and_then(|snapshot| snapshot.error);
+        error.is_some_and(|error| error.kind() == ConnectErrorKind::UnknownIncarnation)
+    })
+    .await;
+    reader.provider.connection(&key("east")).await.err().expect("nothing is served");
+    assert!(hub.status_writes("east").is_empty());
+
+    let writer = hub.run(|settings| settings);
+    let cluster = hub.until_ready("east").await;
+    assert_eq!(Some(served(&reader).await), cluster.status.unwrap().connected_at);
+    assert_eq!(served(&reader).await, served(&writer).await);
+    assert_eq!(hub.status_writes("east").len(), 1);
+}
+
+#[tokio::test]
+async fn a_replaced_cluster_has_one_revision_in_all_processes() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let writer = hub.run(|settings| settings);
+    let reader = hub.run(|settings| settings.status_writer(StatusWriter::Never));
+    hub.declare("east", &east).await;
+    let before = hub.until_ready("east").await.status.unwrap();
+    assert_eq!(Some(served(&reader).await), before.connected_at);
+    east.replace(Replacement::SameCa).unwrap();
+    let after = hub.until("east", |it| it.status.as_ref().unwrap().connected_at > before.connected_at).await;
+    let named = after.status.unwrap().connected_at.unwrap();
+    for running in [&writer, &reader] {
+        holds("the new revision", || {
+            let snapshot = running.provider.fleet().snapshot(&key("east")).unwrap();
+            snapshot.is_connected() && snapshot.connected_at == Some(named)
+        })
+        .await;
+    }
+    assert_eq!(hub.status_writes("east").len(), 2);
+}
+
+#[tokio::test]
+async fn when_the_leader_is_killed_the_other_replica_writes_and_nothing_is_reset() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let (first_leads, first_election) = candidate(&hub, "first");
+    holds("the first leads", || first_leads.is_leader()).await;
+    let (second_leads, _second_election) = candidate(&hub, "second");
+    let first = hub.run(|settings| settings.status_writer(StatusWriter::Elected(first_leads.clone())));
+    let second = hub.run(|settings| settings.status_writer(StatusWriter::Elected(second_leads.clone())));
+    hub.declare("east", &east).await;
+    let before = hub.until_ready("east").await;
+    let object = ConfigMap::default();
+    let revision = served(&second).await;
+    assert_eq!((served(&first).await, second_leads.is_leader()), (revision, false));
+    second.clients.client(&object, &before).await.unwrap();
+
+    // A crash: the lease is not released.
+    first_election.abort();
+    first.kill().await;
+    holds("the second leads", || second_leads.is_leader()).await;
+    assert!(!first_leads.is_leader());
+    assert_eq!(served(&second).await, revision);
+    assert!(!second.clients.refresh(&object, &before).is_reset());
+    assert_eq!(hub.status_writes("east").len(), 1);
+
+    // The new leader writes: another cluster is named by it.
+    east.replace(Replacement::SameCa).unwrap();
+    let named = before.status.unwrap().connected_at;
+    let after = hub.until("east", |it| it.status.as_ref().unwrap().connected_at > named).await;
+    assert!(second.clients.refresh(&object, &after).is_reset());
+    second.clients.client(&object, &after).await.unwrap();
+    hub.logged(Requests::patch("clusters/status").name("east")).await;
+}
