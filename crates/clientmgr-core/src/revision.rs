@@ -1,4 +1,4 @@
-//! Revisions: the identity of a connection, and whether one is known to be older than another.
+//! Revisions: the identity of a connection, and whether one is older than another.
 
 use std::fmt;
 
@@ -7,13 +7,12 @@ use std::fmt;
 /// # Contract
 ///
 /// - A connection that replaces another has a revision that no connection of that cluster had before.
-/// - Where revisions are ordered ([`is_older_than`](Self::is_older_than) can be true), a later connection never
-///   has the older revision. A provider that cannot promise this has unordered revisions.
+/// - Where revisions are ordered ([`is_older_than`](Self::is_older_than) can return true), a later connection never has the
+///   older revision. A provider that cannot promise this has unordered revisions.
 ///
-/// Order is opt-in, because it is dangerous to assume: text and numbers compare, but a hash that happens to be
-/// smaller is not older, and taking it for older hides a replaced connection. Implement the trait for a type of your
-/// own, or wrap a standard one: [`Unordered`] for hashes, [`Ordered`] for counters and times. Times have a ready
-/// type in [`ConnectedAt`](crate::ConnectedAt).
+/// Order is opt-in. Text and numbers compare, but a smaller hash is not an older one, and treating it as older would hide a
+/// replaced connection. Implement the trait for your own type, or wrap a standard one: [`Unordered`] for hashes, [`Ordered`]
+/// for counters. For times there is [`ConnectedAt`](crate::ConnectedAt).
 ///
 /// # Example
 ///
@@ -24,22 +23,22 @@ use std::fmt;
 /// assert!(!Unordered("0a1b").is_older_than(&Unordered("9f2c")));
 /// ```
 pub trait Revision: Clone + fmt::Debug + Eq + Send + Sync + 'static {
-    /// Whether this revision is known to be of an earlier connection than `other`.
+    /// Returns whether this revision is known to belong to an earlier connection than `other`.
     ///
-    /// False where that cannot be told, which is always right.
-    #[expect(unused_variables, reason = "the usual answer does not look; the name is for the documentation")]
+    /// Returns false by default, which is correct for every type.
+    #[expect(unused_variables, reason = "the default ignores it; the name is for the documentation")]
     fn is_older_than(&self, other: &Self) -> bool {
         false
     }
 }
 
-/// A revision of which only equality means anything, such as a hash of a configuration.
+/// A revision without an order, such as a hash of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Unordered<T>(pub T);
 
 impl<T: Clone + fmt::Debug + Eq + Send + Sync + 'static> Revision for Unordered<T> {}
 
-/// A revision that only ever grows, such as a counter.
+/// A revision that only increases, such as a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ordered<T>(pub T);
 

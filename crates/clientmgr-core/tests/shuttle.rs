@@ -152,7 +152,7 @@ fn two_threads_on_one_object_and_a_forgotten_cluster_deadlock_nowhere_and_leave_
     );
 }
 
-/// Nobody refreshes here, so S1 leaves the object one revision, whoever asks for it.
+/// No thread refreshes here, so by S1 the object has one revision, whichever thread requests it.
 #[test]
 fn threads_that_share_an_object_obtain_one_revision_between_two_resets() {
     shuttle::check_random(
@@ -220,13 +220,13 @@ fn no_two_states_live_at_once_whoever_discards_and_forgets() {
     shuttle::check_random(
         || {
             let (states, living) = nothing_built();
-            let standing = get(&states, &living).unwrap();
+            let current = get(&states, &living).unwrap();
             let workers: Vec<_> = (0..3)
                 .map(|worker| {
-                    let (states, living, standing) = (Arc::clone(&states), Arc::clone(&living), Arc::clone(&standing));
+                    let (states, living, current) = (Arc::clone(&states), Arc::clone(&living), Arc::clone(&current));
                     thread::spawn(move || match worker {
                         0 => drop(get(&states, &living)),
-                        1 => _ = states.discard(&0, &0, &standing),
+                        1 => _ = states.discard(&0, &0, &current),
                         _ => states.forget_cluster(&0),
                     })
                 })

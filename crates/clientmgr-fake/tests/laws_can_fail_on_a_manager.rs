@@ -398,7 +398,7 @@ mod broken_otherwise {
         a_source_made_into_text is a_provider_error_is_passed_on by MakesTextOfTheSource says "was not handed on";
         a_dropped_retry_hint is a_provider_error_is_passed_on by DropsTheRetryHint says "the retry hint is another";
         a_retain_of_nothing is retaining_clusters_forgets_the_others by RetainsNothing says "retained one cluster";
-        // The heart of the rules, broken as the plainest manager would: it hands out what is current and remembers it.
+        // The core of the rules, broken as the simplest manager would: it returns the current client and remembers it.
         a_refresh_neither_said_nor_needed is between_two_resets_all_clients_are_of_one_revision by NeverResets says "two revisions, and no reset between them";
         a_retain_for_all_objects is retaining_clusters_forgets_the_others by RetainsForAllObjects says "the other object all it has";
     }

@@ -26,7 +26,7 @@ use serde_json::json;
 
 // The reconcile, over a fake provider and servers without a socket.
 
-/// A cluster object as a cache may have it: fresh or stale, by the revision it tells.
+/// A cluster object as a cache may have it, current or stale by its revision.
 fn cluster(connected_at: Option<ConnectedAt>) -> Cluster {
     let mut cluster = Cluster::new("production", ClusterSpec { context: "admin@prod".to_owned() });
     cluster.status = Some(ClusterStatus { connected_at, error: None });
@@ -68,7 +68,7 @@ async fn a_greeting_moves_to_the_new_connection_once_the_cluster_object_tells_of
     assert_eq!(text(&old).await.as_deref(), Some("hi"));
     soon(old.wait_for(Requests::watch("configmaps"))).await;
 
-    // The cache lags: what stands, stands.
+    // The cache lags: the state stays.
     let second = provider.set_client(&prod, new.client())?;
     reconcile(&greeting("ho"), Some(&cluster(Some(first))), &context).await?;
     assert_eq!(text(&old).await.as_deref(), Some("ho"));
@@ -226,7 +226,7 @@ async fn an_object_whose_kind_is_known_at_run_time_is_known_by_its_uid() -> Resu
 
 // All of it, over a fleet and servers with sockets.
 
-async fn said(server: &TestServer, words: &str) -> Result<(), Box<dyn Error>> {
+async fn greeted(server: &TestServer, words: &str) -> Result<(), Box<dyn Error>> {
     let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
     let says =
         |map: Option<&ConfigMap>| map.and_then(|map| map.data.as_ref()?.get("text")).is_some_and(|text| text == words);
@@ -234,7 +234,7 @@ async fn said(server: &TestServer, words: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn told(
+async fn published(
     clusters: &Api<Cluster>,
     what: impl Fn(Option<ConnectedAt>) -> bool,
 ) -> Result<Option<ConnectedAt>, Box<dyn Error>> {
@@ -266,8 +266,8 @@ async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
     let mut first_greeting = greeting("hi");
     first_greeting.metadata.uid = None;
     greetings.create(&PostParams::default(), &first_greeting).await?;
-    said(&prod, "hi").await?;
-    let first = told(&clusters, |connected_at| connected_at.is_some()).await?;
+    greeted(&prod, "hi").await?;
+    let first = published(&clusters, |connected_at| connected_at.is_some()).await?;
     let watch = || Requests::watch("configmaps");
     soon(prod.wait_for(watch().with(old.fingerprint()).answered())).await;
 
@@ -277,30 +277,30 @@ async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
     assert_eq!(Some(fleet.reconnect(&key).await?), first);
     prod.revoke(old.fingerprint());
     let rotated = prod.marker();
-    say(&greetings, "ho").await?;
-    said(&prod, "ho").await?;
+    write(&greetings, "ho").await?;
+    greeted(&prod, "ho").await?;
     assert!(prod.requests_matching(Requests::any().since(rotated).with(old.fingerprint())).is_empty());
 
     // Another cluster answers: a later revision, and everything is built again.
     prod.replace(Replacement::SameCa)?;
     let replaced = prod.marker();
-    let second = told(&clusters, |connected_at| connected_at > first).await?;
-    said(&prod, "ho").await?;
+    let second = published(&clusters, |connected_at| connected_at > first).await?;
+    greeted(&prod, "ho").await?;
     soon(prod.wait_for(watch().since(replaced).answered())).await;
 
     // The watch is alive: what others do to the map is undone.
     let maps: Api<ConfigMap> = Api::default_namespaced(prod.client().await?);
     maps.delete("hello", &DeleteParams::default()).await?;
-    said(&prod, "ho").await?;
+    greeted(&prod, "ho").await?;
 
     // The member stops, and comes back under the same revision.
     prod.stop().await;
-    say(&greetings, "ha").await?;
+    write(&greetings, "ha").await?;
     let back = prod.marker();
     prod.start().await?;
-    said(&prod, "ha").await?;
+    greeted(&prod, "ha").await?;
     soon(prod.wait_for(watch().since(back).with(new.fingerprint()).answered())).await;
-    assert_eq!(told(&clusters, |connected_at| connected_at.is_some()).await?, second);
+    assert_eq!(published(&clusters, |connected_at| connected_at.is_some()).await?, second);
 
     // What is deleted on the hub is gone on the member, and so is the watch.
     let last = prod.marker();
@@ -317,7 +317,7 @@ async fn a_greeting_follows_its_cluster() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn say(greetings: &Api<Greeting>, text: &str) -> Result<(), kube::Error> {
+async fn write(greetings: &Api<Greeting>, text: &str) -> Result<(), kube::Error> {
     let patch = Patch::Merge(json!({ "spec": { "text": text } }));
     greetings.patch("hello", &PatchParams::default(), &patch).await.map(drop)
 }
@@ -352,6 +352,6 @@ fn the_binary_runs_on_a_kubeconfig() -> Result<(), Box<dyn Error>> {
             .env("KUBECONFIG", std::env::join_paths(files.map(|(file, _)| file))?)
             .kill_on_drop(true)
             .spawn()?;
-        said(&prod, "hi").await
+        greeted(&prod, "hi").await
     })
 }

@@ -6,7 +6,7 @@ use super::source::Violation;
 /// The crates, with their default features.
 pub(super) const CRATES: [&str; 2] = ["clientmgr-core", "clientmgr-fake"];
 
-/// Each stands for the crates that begin with it too: `kube` for `kube-client`.
+/// Crates, with all whose name starts with theirs and a dash: `kube` and `kube-client`.
 const FORBIDDEN: [&str; 14] = [
     "async-global-executor",
     "async-io",

@@ -1,8 +1,8 @@
 //! Imports between the modules of a crate form no cycle, at any level of its folders.
 //!
-//! In each folder, a file counts as one and so does a sub-folder with all that is in it, and the folder's own `mod.rs`.
-//! Their imports must leave an order in which each imports only from those below. So a folder can be read, and taken out,
-//! without what is above it. Tests may import what they like.
+//! The entries of a folder are its files, its sub-folders with all their content, and its own `mod.rs`. There must be an order
+//! of the entries in which each imports only from those below it. So a folder can be read, and moved, without what is above
+//! it. Tests are not checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::source::{Source, Violation};
 /// The crates that still have cycles.
 const NOT_YET: [&str; 1] = ["crates/clientmgr-kube"];
 
-/// A module's place in its crate: no segment for the root.
+/// The path of a module in its crate, empty for the root.
 type Module<'a> = Vec<&'a str>;
 
 pub(super) fn check(sources: &[Source<'_>]) -> Vec<Violation> {
@@ -34,7 +34,7 @@ fn check_crate(sources: &[&Source<'_>]) -> Vec<Violation> {
     folders.into_iter().flat_map(|folder| check_folder(folder, &imports)).collect()
 }
 
-/// The module that a file is, unless it is a binary's beside a library, or a test's.
+/// Returns the module of a file. `None` for tests, and for a binary beside a library.
 fn module_of(path: &str) -> Option<Module<'_>> {
     let (_, inside) = path.split_once("/src/")?;
     let mut module: Module<'_> = inside.strip_suffix(".rs")?.split('/').collect();
@@ -69,7 +69,7 @@ fn imports<'a>(
     known.collect()
 }
 
-/// The cycles among the entries of one folder. Its own module is the entry without a name.
+/// Finds the cycles among the entries of a folder. Its own module is the entry without a name.
 fn check_folder(folder: &[&str], imports: &[Import<'_>]) -> Vec<Violation> {
     let entry =
         |module: &Module<'_>| module.strip_prefix(folder).map(|rest| rest.first().map_or("", |name| *name).to_owned());
@@ -97,24 +97,24 @@ fn name(module: &Module<'_>) -> String {
     if module.is_empty() { "the crate's root".to_owned() } else { module.join("::") }
 }
 
-/// The imports of a shortest way from `start` back to itself.
+/// Returns the imports of a shortest cycle through `start`.
 fn shortest_cycle<'a>(
     start: &str,
     edges: &BTreeMap<String, BTreeMap<String, &'a Import<'a>>>,
 ) -> Option<Vec<&'a Import<'a>>> {
-    let mut ways = vec![(start.to_owned(), Vec::new())];
+    let mut routes = vec![(start.to_owned(), Vec::new())];
     let mut seen = BTreeSet::new();
     let mut at = 0;
-    while let Some((entry, way)) = ways.get(at).cloned() {
+    while let Some((entry, route)) = routes.get(at).cloned() {
         at += 1;
         for (to, import) in edges.get(&entry).into_iter().flatten() {
-            let mut way: Vec<&Import<'_>> = way.clone();
-            way.push(import);
+            let mut route: Vec<&Import<'_>> = route.clone();
+            route.push(import);
             if to == start {
-                return Some(way);
+                return Some(route);
             }
             if seen.insert(to.clone()) {
-                ways.push((to.clone(), way));
+                routes.push((to.clone(), route));
             }
         }
     }
@@ -175,7 +175,7 @@ impl<'a> Scanner<'a> {
         self.found
     }
 
-    /// Passes over an item: to the semicolon or the closing brace at its end.
+    /// Skips an item, to the semicolon or the closing brace at its end.
     fn skip_item(&mut self) {
         let mut depth = 0_usize;
         while self.at < self.tokens.len() {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn two_files_that_import_each_other_are_found_wherever_the_paths_stand() {
+    fn two_files_that_import_each_other_are_found_wherever_the_paths_are() {
         let lib = ("lib.rs", "mod a;\nmod b;");
         for there in ["use crate::b::B;", "use super::{c, b::{B as Other, C}};", "fn f() { super::b::f::<u8>() }"] {
             for back in [
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_and_texts_import_what_they_like() {
+    fn tests_comments_and_strings_are_not_checked() {
         let a = "use crate::b::B;";
         for b in [
             "#[cfg(test)]\nmod tests {\n    use crate::a::A;\n    fn f() {}\n}",

@@ -257,7 +257,7 @@ mod tests {
     const ONE: Ordered<u8> = Ordered(1);
 
     /// A slot with a state that was built on the first connection, and the count of its teardowns.
-    fn standing() -> (Slot<Ordered<u8>, Counting>, Arc<Counting>, Arc<AtomicUsize>) {
+    fn slot_with_a_state() -> (Slot<Ordered<u8>, Counting>, Arc<Counting>, Arc<AtomicUsize>) {
         let (slot, teardowns) = (Slot::new(Vec::new()), Arc::new(AtomicUsize::new(0)));
         slot.decide(|entry| admit(entry, Some(&ONE), &ONE)).unwrap();
         let state = slot.install(Counting(Arc::clone(&teardowns))).unwrap();
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_state_that_is_discarded_in_the_turn_of_another_call_is_torn_down_before_anything_is_built() {
-        let (slot, state, teardowns) = standing();
+        let (slot, state, teardowns) = slot_with_a_state();
         let turn = block_on(slot.turn()).unwrap();
         assert!(slot.discard(&state));
         assert_eq!(teardowns.load(SeqCst), 0, "the other call may be using it");
@@ -282,13 +282,13 @@ mod tests {
 
     #[test]
     fn a_forgotten_slot_decides_nothing_and_keeps_nothing() {
-        let (slot, _, teardowns) = standing();
+        let (slot, _, teardowns) = slot_with_a_state();
         assert!(!slot.is_over() && slot.is_touched());
         slot.forget();
         assert!(slot.is_over());
         assert_eq!(slot.decide(|_| (None, ())), None);
         assert!(matches!(slot.refresh(Some(&ONE)), Current::Forgotten));
         assert!(slot.install(Counting(Arc::clone(&teardowns))).is_none());
-        assert_eq!(teardowns.load(SeqCst), 2, "what stood, and what came too late");
+        assert_eq!(teardowns.load(SeqCst), 2, "the current state, and the late one");
     }
 }

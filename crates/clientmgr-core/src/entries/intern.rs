@@ -56,7 +56,7 @@ impl<K: Key> Table<K> {
 impl<K: Key> Drop for Node<K> {
     fn drop(&mut self) {
         let mut nodes = self.table.lock();
-        // Between the last use and this lock another thread may have interned the key anew. That node stays.
+        // Between the last use and this lock another thread may have interned the key again. That node stays.
         let removed = match nodes.get(&self.key) {
             Some(node) if std::ptr::eq(node.as_ptr(), self) => nodes.remove_entry(&self.key),
             _ => None,

@@ -1,4 +1,4 @@
-//! The promises of bound states, one test each: how they are built, shared and replaced. How they end stands in
+//! The contract of bound states, one test a promise: how they are built, shared and replaced. How they end is in
 //! `bound_endings.rs`.
 
 use std::convert::Infallible;

@@ -83,7 +83,7 @@ fn a_discarded_state_is_built_again_on_the_same_connection() {
     let broken = block_on(states.get_or_build(&OBJECT, &east, build(&journal))).unwrap();
     assert!(!states.discard(&OBJECT, &WEST, &broken) && !states.discard(&8, &EAST, &broken));
     assert!(states.discard(&OBJECT, &EAST, &broken));
-    assert!(!states.discard(&OBJECT, &EAST, &broken), "it no longer stands");
+    assert!(!states.discard(&OBJECT, &EAST, &broken), "it is no longer current");
     block_on(states.get_or_build(&OBJECT, &east, build(&journal))).unwrap();
     assert_eq!(journal.take(), ["build Time(1)", "teardown Time(1)", "build Time(1)"]);
 }
@@ -169,7 +169,7 @@ fn a_call_that_waits_for_a_build_is_told_at_once_that_it_was_forgotten() {
 /// How long a thread waits for another one, so that a test that fails does not hang.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A state whose teardown takes until it is told to end.
+/// A state whose teardown takes until the test ends it.
 struct Lingering {
     begun: mpsc::Sender<()>,
     end: Mutex<mpsc::Receiver<()>>,
@@ -177,7 +177,7 @@ struct Lingering {
 
 impl BoundState for Lingering {
     fn teardown(&self) {
-        // Where nobody listens or sends, the test does not care.
+        // The other side may be gone.
         let _ = self.begun.send(());
         let _ = self.end.lock().unwrap().recv_timeout(PATIENCE);
     }
@@ -187,7 +187,7 @@ impl BoundState for Lingering {
 fn a_teardown_under_way_keeps_the_next_build_waiting() {
     type Way = fn(&BoundStates<Arc<Provider>, u8, Lingering>, &Arc<Lingering>);
     let ways: [Way; 4] = [
-        |states, standing| assert!(states.discard(&OBJECT, &EAST, standing)),
+        |states, current| assert!(states.discard(&OBJECT, &EAST, current)),
         |states, _| states.forget(&OBJECT),
         |states, _| states.forget_cluster(&EAST),
         |states, _| states.retain(&OBJECT, |_| false),
@@ -199,9 +199,9 @@ fn a_teardown_under_way_keeps_the_next_build_waiting() {
         let (end, ended) = mpsc::channel();
         let lingering = Lingering { begun: begun.clone(), end: Mutex::new(ended) };
         let build = |lingering| move |_| std::future::ready(Ok::<_, Infallible>(lingering));
-        let standing = block_on(states.get_or_build(&OBJECT, &east, build(lingering))).unwrap();
+        let current = block_on(states.get_or_build(&OBJECT, &east, build(lingering))).unwrap();
         std::thread::scope(|scope| {
-            scope.spawn(|| end_it(&states, &standing));
+            scope.spawn(|| end_it(&states, &current));
             begins.recv_timeout(PATIENCE).expect("the teardown begins");
             let next = Lingering { begun, end: Mutex::new(mpsc::channel().1) };
             let mut building = Box::pin(states.get_or_build(&OBJECT, &east, build(next)));

@@ -248,7 +248,7 @@ impl World {
                 let before = self.census.living((object, cluster));
                 assert!(before <= 1);
                 self.start((object, cluster), 0, 0, 0, false);
-                assert_eq!(self.census.living((object, cluster)), 1, "the state stands");
+                assert_eq!(self.census.living((object, cluster)), 1, "the state is current");
             }
         }
         for object in 0..OBJECTS {

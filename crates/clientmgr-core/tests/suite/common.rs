@@ -25,7 +25,7 @@ impl Revision for Rev {
     }
 }
 
-/// A client tells what it is a client of, so that a test sees what it was handed.
+/// A client knows its connection, so that a test sees which one it got.
 pub(crate) type Client = (Cluster, Rev);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl From<Fault> for ProviderError {
     }
 }
 
-/// Answers what it is told to answer, after as many polls as it is told to wait.
+/// Returns the answer that a test sets, after the number of polls that the test sets.
 #[derive(Debug, Default)]
 pub(crate) struct Provider {
     current: Mutex<HashMap<Cluster, Result<Rev, Fault>>>,
@@ -76,7 +76,7 @@ impl Provider {
         self.asked.load(SeqCst)
     }
 
-    /// The cluster object as it stands now.
+    /// Returns the current cluster object.
     pub(crate) fn cluster(&self, cluster: Cluster) -> ObservedCluster<Cluster, Rev> {
         observed(cluster, self.current(cluster).ok())
     }

@@ -1,4 +1,4 @@
-//! Forgetting in the worst moment: while the provider is told of a request, while others end, while a teardown panics.
+//! Forgetting at bad moments: while the provider gets a request, while others end, while a teardown panics.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,12 +16,12 @@ use crate::common::{Provider, Rev, observed, pend, poll_now};
 
 const OBJECT: u8 = 7;
 
-/// A cluster's key that tells how many of it are kept.
+/// A cluster's key that counts its copies.
 type CountedKey = Arc<u8>;
 type Clients = ClientManager<Meanwhile, u8>;
 type Act = Box<dyn FnOnce(&CountedKey) + Send>;
 
-/// Does something while it is told of a request, before it answers or waits.
+/// Does something when it gets a request, before it answers or waits.
 #[derive(Default)]
 struct Meanwhile {
     act: Mutex<Option<Act>>,
@@ -56,10 +56,10 @@ fn a_forget_while_the_provider_is_told_of_a_request_leaves_no_trace_of_it() {
         |clients, _| clients.retain(&OBJECT, |_| false),
     ];
     for forget in forgets {
-        for (waits, stands) in [(0, false), (0, true), (1, false), (1, true)] {
+        for (waits, held) in [(0, false), (0, true), (1, false), (1, true)] {
             let cluster = Arc::new(1);
             let clients = Arc::new(Clients::new(Meanwhile { waits, ..Meanwhile::default() }));
-            if stands {
+            if held {
                 block_on(clients.client(&OBJECT, &seen(&cluster))).unwrap();
             }
             let act = {
@@ -69,10 +69,10 @@ fn a_forget_while_the_provider_is_told_of_a_request_leaves_no_trace_of_it() {
             *clients.provider().act.lock().unwrap() = Some(Box::new(act));
 
             let asked = block_on(clients.client(&OBJECT, &seen(&cluster)));
-            assert!(matches!(asked, Err(ClientError::Forgotten { .. })), "{asked:?}, {waits} {stands}");
-            assert_eq!(clients.objects(), 0, "{waits} {stands}");
+            assert!(matches!(asked, Err(ClientError::Forgotten { .. })), "{asked:?}, {waits} {held}");
+            assert_eq!(clients.objects(), 0, "{waits} {held}");
             drop(asked);
-            assert_eq!(Arc::strong_count(&cluster), 1, "no key is kept: {waits} {stands}");
+            assert_eq!(Arc::strong_count(&cluster), 1, "no key is kept: {waits} {held}");
         }
     }
 }
@@ -86,7 +86,7 @@ fn a_request_that_waits_is_forgotten_though_another_put_the_entry_back() {
     let mut waiting = Box::pin(clients.client(&OBJECT, &observed));
     assert!(poll_now(&mut waiting).is_pending());
     clients.forget(&OBJECT);
-    block_on(clients.client(&OBJECT, &observed)).expect("a later request stands for itself");
+    block_on(clients.client(&OBJECT, &observed)).expect("a later request is independent");
     assert!(matches!(block_on(waiting), Err(ClientError::Forgotten { .. })));
     assert_eq!(clients.objects(), 1);
 }

@@ -210,7 +210,7 @@ impl World {
                 self.history.entry(at).or_default().reset_must_be_said |= !known;
             }
             (Ok(current), Err(ClientError::ClusterOutdated { .. })) => {
-                assert_ne!(request.observed, Some(current), "{at:?} was told outdated, and was not");
+                assert_ne!(request.observed, Some(current), "{at:?} got ClusterOutdated, and was current");
                 memory.reset_due |= !known;
                 self.history.entry(at).or_default().reset_must_be_said |= !known;
             }
@@ -249,14 +249,14 @@ impl World {
         }
     }
 
-    /// S3: with a cluster object that tells of the current connection, refresh and then client succeeds.
+    /// S3: with a cluster object that names the current connection, refresh and then client succeeds.
     fn reconcile(&mut self, object: Object, cluster: Cluster) {
         let seen = self.see(cluster, View(0));
         let _ = self.refresh(object, &seen);
         let current = self.clients.provider().current(cluster);
         let before = self.requests.len();
         self.start(object, cluster, View(0), 0);
-        assert_eq!(self.requests.len(), before, "a provider that answers at once keeps nobody waiting");
+        assert_eq!(self.requests.len(), before, "no request waits for a provider that answers at once");
         let held = self.memory.get(&(object, cluster)).and_then(|memory| memory.held);
         assert!(current.is_err() || held == current.ok(), "S3: {object} on {cluster} did not get its client");
     }

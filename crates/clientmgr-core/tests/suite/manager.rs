@@ -289,7 +289,7 @@ fn debug_tells_how_many_objects_and_no_keys() {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Counted(Arc<u8>);
 
-/// Is connected, and takes as many polls to say so as it is told.
+/// Is connected, and answers after a number of polls.
 struct Slow(AtomicUsize);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Every state and input, held against the tables of `docs/staleness.md`: what stands there is what the code does.
+//! Every state and input, compared with the tables of `docs/staleness.md`.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ struct Cell {
 /// The cells of the table that follows `heading`.
 fn table(heading: &str) -> Vec<Cell> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/staleness.md");
-    let page = std::fs::read_to_string(path).expect("the page of the rules stands in docs");
+    let page = std::fs::read_to_string(path).expect("the page is in docs");
     let (_, below) = page.split_once(&format!("\n### {heading}\n")).expect("the heading is on the page");
     let rows: Vec<Vec<&str>> = below
         .lines()
@@ -55,8 +55,8 @@ fn clients_in(state: &str, of: fn(u32) -> Rev) -> Clients {
     clients
 }
 
-/// The state as it shows from outside. Asks for a client of a revision that nobody holds: an object that holds another
-/// is refused and tells which, an object that is due for a reset is not refused; then the state is gone.
+/// Returns the state as it shows from outside. Requests a client of a revision that no object holds: an object that holds
+/// another one gets an error with the held revision, one with a Reset due gets the client. Changes the state.
 fn state_of(clients: &Clients, of: fn(u32) -> Rev) -> String {
     if clients.objects() == 0 {
         return "Absent".to_owned();

@@ -14,7 +14,7 @@ use super::gate::{Gate, Hold};
 
 /// A cluster object, as [`FakeClientProvider::cluster`] returns it.
 ///
-/// One that was taken before a change stands for a stale cache, one taken after it for a current one.
+/// One that was taken before a change represents a stale cache, one taken after it for a current one.
 pub type FakeCluster = ObservedCluster;
 
 /// A provider that serves what a test sets.
