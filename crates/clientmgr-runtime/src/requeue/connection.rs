@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use clientmgr_kube::{ClusterChanges, ClusterSnapshot, ConnectErrorKind, Events, Fleet, NamespacedName};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 
-use super::Changes;
+use super::changes::Changes;
 
 /// Returns the clusters of `fleet` that appear, are replaced, reset, lost, recover or are removed. The first item names
 /// every cluster.

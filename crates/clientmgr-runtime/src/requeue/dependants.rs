@@ -11,8 +11,9 @@ use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::Event;
 
+use super::changes::Changes;
 use super::index::Index;
-use super::{Changes, Pending};
+use super::pending::Pending;
 
 /// So many items of a source are taken in one poll, so that a source that is always ready starves no other task.
 const BATCH: usize = 64;
