@@ -1,5 +1,6 @@
 //! The spec of a [`Cluster`]: how to connect it. The rules that the API server checks stand beside the fields.
 #![expect(unreachable_pub, reason = "the derive of the schema repeats each type inside a function")]
+#![expect(clippy::duplicated_attributes, reason = "columns of one type, each in its own list")]
 
 use std::collections::BTreeMap;
 

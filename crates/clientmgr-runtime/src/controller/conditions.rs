@@ -38,16 +38,13 @@ pub(super) fn status(
     let before = cluster.status.clone().unwrap_or_default();
     let connected = observed.is_some_and(|observed| observed.state == ConnectionState::Connected);
     let failure = failure(desired, observed);
-    let (is, ready, credentials) = match desired {
-        Desired::Docker(_) => {
-            let unknown = || Value::new("Unknown", "Incompatible", "a docker cluster has no Kubernetes client");
-            (unknown(), unknown(), unknown())
-        }
-        _ => {
-            let is = connected_value(connected, failure.as_ref(), observed);
-            let ready = ready_value(connected, failure.as_ref());
-            (is, ready, credentials_value(connected, failure.as_ref(), &before))
-        }
+    let (is, ready, credentials) = if let Desired::Docker(_) = desired {
+        let unknown = || Value::new("Unknown", "Incompatible", "a docker cluster has no Kubernetes client");
+        (unknown(), unknown(), unknown())
+    } else {
+        let is = connected_value(connected, failure.as_ref(), observed);
+        let ready = ready_value(connected, failure.as_ref());
+        (is, ready, credentials_value(connected, failure.as_ref(), &before))
     };
     let generation = cluster.metadata.generation;
     let observed_revision = observed.and_then(|observed| observed.connected_at);

@@ -49,7 +49,9 @@ impl Registered {
             let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
             all.iter().filter_map(Weak::upgrade).collect()
         };
-        all.iter().for_each(|state| state.forget_cluster(cluster));
+        for state in all {
+            state.forget_cluster(cluster);
+        }
     }
 }
 

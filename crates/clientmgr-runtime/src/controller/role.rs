@@ -33,6 +33,6 @@ impl StatusWriter {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -106,7 +106,9 @@ impl Loop {
             watcher::Event::InitDone => {
                 let listed = self.listed.take().unwrap_or_default();
                 let gone: Vec<_> = self.entries.keys().filter(|key| !listed.contains(key)).cloned().collect();
-                gone.iter().for_each(|key| self.remove(key));
+                for key in &gone {
+                    self.remove(key);
+                }
             }
             watcher::Event::Apply(cluster) => self.upsert(cluster, false),
             watcher::Event::Delete(cluster) => self.remove(&cluster.namespaced_name()),
@@ -135,15 +137,12 @@ impl Loop {
             self.release(&key, secret_before.as_ref());
         }
         let is_same_spec = before.is_some_and(|(_, spec)| spec == cluster.spec);
-        match self.entries.get_mut(&key) {
-            Some(entry) => {
-                entry.cluster = cluster;
-                entry.secret = secret;
-            }
-            None => {
-                let desired = self.desired(&cluster, secret.as_ref());
-                self.entries.insert(key.clone(), Entry::new(cluster, secret, desired));
-            }
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.cluster = cluster;
+            entry.secret = secret;
+        } else {
+            let desired = self.desired(&cluster, secret.as_ref());
+            self.entries.insert(key.clone(), Entry::new(cluster, secret, desired));
         }
         if is_same_spec {
             self.reconcile(&key);
@@ -193,12 +192,18 @@ impl Loop {
 
     fn secret_changed(&mut self, secret: &NamespacedName) {
         let users = self.users.get(secret).cloned().unwrap_or_default();
-        users.iter().for_each(|key| self.configure(key));
+        for key in &users {
+            self.configure(key);
+        }
     }
 
     fn fleet_changed(&mut self, changes: ClusterChanges) {
         match changes {
-            ClusterChanges::Changed(clusters) => clusters.iter().for_each(|key| self.reconcile(key)),
+            ClusterChanges::Changed(clusters) => {
+                for key in &clusters {
+                    self.reconcile(key);
+                }
+            }
             // And whatever a later version may say.
             _ => self.reconcile_all(),
         }
@@ -206,7 +211,9 @@ impl Loop {
 
     fn reconcile_all(&mut self) {
         let keys: Vec<_> = self.entries.keys().cloned().collect();
-        keys.iter().for_each(|key| self.reconcile(key));
+        for key in &keys {
+            self.reconcile(key);
+        }
     }
 
     fn decide(&self, key: &NamespacedName, entry: &Entry) -> Decision {
@@ -300,14 +307,14 @@ impl Loop {
                     entry.cluster = Arc::new(*stored);
                 }
             }
-            Outcome::Stored(_) => {}
             // The watch brings what changed, if it has not yet.
             Outcome::Outdated
                 if entry.cluster.metadata.resource_version == written.before.metadata.resource_version =>
             {
                 return;
             }
-            Outcome::Outdated => {}
+            // Made again, or changed meanwhile.
+            Outcome::Stored(_) | Outcome::Outdated => {}
             Outcome::Failed(error) => {
                 tracing::warn!(cluster = %key, %error, "writing the status failed");
                 entry.failures += 1;

@@ -151,7 +151,7 @@ impl Secrets {
         Scope { namespace: secret.namespace().to_owned(), name }
     }
 
-    /// Waits until what is known of a Secret has changed, and returns its name. Ends never.
+    /// Waits until what is known of a Secret has changed, and returns its name. It never ends otherwise.
     ///
     /// # Cancel safety
     ///
@@ -185,7 +185,7 @@ impl Secrets {
                 let secret = key(&object);
                 if self.referred.contains_key(&secret) {
                     watch.listed.insert(secret.clone());
-                    self.seen(&secret, object.resource_version());
+                    self.seen(&secret, &object);
                 }
             }
             Ok(watcher::Event::InitDone) => {
@@ -195,7 +195,7 @@ impl Secrets {
                     self.set(&secret, SecretState::NotFound, None);
                 }
             }
-            Ok(watcher::Event::Apply(object)) => self.seen(&key(&object), object.resource_version()),
+            Ok(watcher::Event::Apply(object)) => self.seen(&key(&object), &object),
             Ok(watcher::Event::Delete(object)) => self.set(&key(&object), SecretState::NotFound, None),
             Err(error) => {
                 tracing::warn!(namespace = scope.namespace, %error, "the watch of Secrets failed");
@@ -217,7 +217,8 @@ impl Secrets {
     }
 
     /// A Secret exists in this version.
-    fn seen(&mut self, secret: &NamespacedName, version: Option<String>) {
+    fn seen(&mut self, secret: &NamespacedName, object: &PartialObjectMeta<Secret>) {
+        let version = object.resource_version();
         if self.referred.get(secret).is_some_and(|referred| referred.version.is_none() || referred.version != version) {
             self.read(secret);
         }
@@ -248,7 +249,9 @@ impl Secrets {
         let now = Instant::now();
         let is_due = |referred: &Referred| referred.retry_at.is_some_and(|at| at <= now);
         let due: Vec<_> = self.referred.iter().filter(|(_, it)| is_due(it)).map(|(secret, _)| secret.clone()).collect();
-        due.iter().for_each(|secret| self.read(secret));
+        for secret in &due {
+            self.read(secret);
+        }
     }
 
     fn has_read(&mut self, secret: &NamespacedName, result: Result<Option<Secret>, kube::Error>) {

@@ -18,6 +18,9 @@ use crate::cluster::{Cluster, ClusterStatus};
 /// The field manager of the status, and the reporter of the Events.
 pub(super) const MANAGER: &str = "clientmgr-cluster-controller";
 
+/// So many bytes does the note of an Event have at most.
+const NOTE: usize = 1_024;
+
 /// How a write ended.
 pub(super) struct Written {
     pub(super) cluster: NamespacedName,
@@ -100,7 +103,7 @@ impl Writes {
         self.events.push(publish.boxed());
     }
 
-    /// Waits until a status write has ended. Ends never where there is none.
+    /// Waits until a status write has ended. It never ends where there is none.
     ///
     /// # Cancel safety
     ///
@@ -116,10 +119,11 @@ impl Writes {
     }
 }
 
-/// An Event's note has at most 1,024 bytes.
+/// Cuts what an Event cannot hold.
 fn short(mut note: String) -> String {
-    let end = note.floor_char_boundary(1_024);
-    note.truncate(end);
+    while note.len() > NOTE {
+        note.pop();
+    }
     note
 }
 

@@ -26,11 +26,11 @@ fn cluster(name: &str, spec: &Value) -> DynamicObject {
     serde_json::from_value(json).unwrap()
 }
 
-fn secret_ref(reference: Value) -> Value {
+fn secret_ref(reference: &Value) -> Value {
     json!({ "connection": { "kubeconfig": { "secretRef": reference } } })
 }
 
-fn in_cluster(more: Value) -> Value {
+fn in_cluster(more: &Value) -> Value {
     let mut spec = json!({ "connection": { "inCluster": {} } });
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     spec
@@ -41,11 +41,11 @@ async fn every_kind_of_connection_is_accepted_and_defaults_are_filled() {
     let server = TestServer::from_env().await.unwrap();
     let api = install(&server.client().await.unwrap()).await;
     let specs = [
-        secret_ref(json!({ "name": "east" })),
+        secret_ref(&json!({ "name": "east" })),
         json!({ "connection": { "kubeconfig": { "secretRef": { "name": "a.b", "key": "value" }, "context": "c" } } }),
         json!({ "connection": { "context": { "name": "arn:aws:eks:eu-west-1:1:cluster/prod" } } }),
         json!({ "connection": { "docker": { "host": "unix:///var/run/docker.sock" } } }),
-        in_cluster(json!({
+        in_cluster(&json!({
             "defaultNamespace": "shop", "paused": true, "epoch": 7,
             "impersonate": { "user": "alice", "uid": "1", "groups": ["dev"], "extra": { "scopes": ["a", "b"] } },
         })),
@@ -68,7 +68,7 @@ async fn what_is_no_cluster_is_refused_in_words_that_name_the_field() {
     let server = TestServer::from_env().await.unwrap();
     let api = install(&server.client().await.unwrap()).await;
     let one = "set exactly one of kubeconfig, inCluster, context and docker";
-    let docker = |more: Value| {
+    let docker = |more: &Value| {
         let mut spec = in_cluster(more);
         spec["connection"] = json!({ "docker": { "host": "tcp://127.0.0.1:2375" } });
         spec
@@ -79,25 +79,25 @@ async fn what_is_no_cluster_is_refused_in_words_that_name_the_field() {
         (json!({ "connection": {} }), one),
         (json!({ "connection": { "inCluster": {}, "context": { "name": "a" } } }), one),
         (json!({ "connection": { "inCluster": {}, "docker": { "host": "tcp://a" } } }), one),
-        (docker(json!({ "defaultNamespace": "a" })), without_client),
-        (docker(json!({ "impersonate": { "user": "a" } })), without_client),
+        (docker(&json!({ "defaultNamespace": "a" })), without_client),
+        (docker(&json!({ "impersonate": { "user": "a" } })), without_client),
         (json!({ "connection": { "docker": { "host": "somewhere" } } }), "spec.connection.docker.host"),
         (json!({ "connection": { "docker": {} } }), "spec.connection.docker.host"),
         (json!({ "connection": { "context": { "name": "" } } }), "spec.connection.context.name"),
         (json!({ "connection": { "kubeconfig": {} } }), "spec.connection.kubeconfig.secretRef"),
-        (secret_ref(json!({})), "secretRef.name"),
-        (secret_ref(json!({ "name": "" })), "secretRef.name"),
-        (secret_ref(json!({ "name": "East" })), "secretRef.name"),
-        (secret_ref(json!({ "name": "a/b" })), "secretRef.name"),
-        (secret_ref(json!({ "name": "a", "key": "" })), "secretRef.key"),
-        (secret_ref(json!({ "name": "a", "key": "a/b" })), "secretRef.key"),
-        (in_cluster(json!({ "defaultNamespace": "" })), "spec.defaultNamespace"),
-        (in_cluster(json!({ "defaultNamespace": "A" })), "spec.defaultNamespace"),
-        (in_cluster(json!({ "epoch": -1 })), "spec.epoch"),
-        (in_cluster(json!({ "epoch": "1" })), "spec.epoch"),
-        (in_cluster(json!({ "impersonate": {} })), "spec.impersonate.user"),
-        (in_cluster(json!({ "impersonate": { "user": "" } })), "spec.impersonate.user"),
-        (in_cluster(json!({ "impersonate": { "user": "a", "groups": [""] } })), "spec.impersonate.groups[0]"),
+        (secret_ref(&json!({})), "secretRef.name"),
+        (secret_ref(&json!({ "name": "" })), "secretRef.name"),
+        (secret_ref(&json!({ "name": "East" })), "secretRef.name"),
+        (secret_ref(&json!({ "name": "a/b" })), "secretRef.name"),
+        (secret_ref(&json!({ "name": "a", "key": "" })), "secretRef.key"),
+        (secret_ref(&json!({ "name": "a", "key": "a/b" })), "secretRef.key"),
+        (in_cluster(&json!({ "defaultNamespace": "" })), "spec.defaultNamespace"),
+        (in_cluster(&json!({ "defaultNamespace": "A" })), "spec.defaultNamespace"),
+        (in_cluster(&json!({ "epoch": -1 })), "spec.epoch"),
+        (in_cluster(&json!({ "epoch": "1" })), "spec.epoch"),
+        (in_cluster(&json!({ "impersonate": {} })), "spec.impersonate.user"),
+        (in_cluster(&json!({ "impersonate": { "user": "" } })), "spec.impersonate.user"),
+        (in_cluster(&json!({ "impersonate": { "user": "a", "groups": [""] } })), "spec.impersonate.groups[0]"),
     ];
     for (index, (spec, words)) in table.iter().enumerate() {
         let error = api.create(&PostParams::default(), &cluster(&format!("c{index}"), spec)).await;
@@ -112,7 +112,7 @@ async fn what_is_no_cluster_is_refused_in_words_that_name_the_field() {
 async fn the_epoch_only_grows() {
     let server = TestServer::from_env().await.unwrap();
     let api = install(&server.client().await.unwrap()).await;
-    api.create(&PostParams::default(), &cluster("east", &in_cluster(json!({ "epoch": 2 })))).await.unwrap();
+    api.create(&PostParams::default(), &cluster("east", &in_cluster(&json!({ "epoch": 2 })))).await.unwrap();
     let set = |epoch: Value| {
         let (api, patch) = (api.clone(), json!({ "spec": { "epoch": epoch } }));
         async move { api.patch("east", &PatchParams::default(), &Patch::Merge(patch)).await }

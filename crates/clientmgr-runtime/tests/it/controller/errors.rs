@@ -1,12 +1,13 @@
 //! What is wrong with a Cluster shows in its conditions, names the field, and heals by a change.
 
 use clientmgr_fake::apiserver::Requests;
+use clientmgr_kube::kube::api::DeleteParams;
 use clientmgr_kube::{ClientProvider as _, ProviderError};
 use clientmgr_runtime::cluster::ConditionType;
 use clientmgr_runtime::controller::ConfigProblem;
 use serde_json::json;
 
-use super::fixture::{Hub, by_secret, condition, conditions, key, remote};
+use super::fixture::{Hub, Running, by_secret, condition, conditions, key, remote};
 
 /// Waits until the Cluster `east` is not ready for this reason, with a message that begins so, after one write.
 async fn assert_broken(hub: &Hub, reason: &str, message: &str) {
@@ -55,7 +56,7 @@ async fn a_secret_that_may_not_be_read_is_named_and_read_again_when_it_changes()
     let (hub, east) = (Hub::start().await, remote("east").await);
     let forbidden = hub.server.forbid("controller", "get", "secrets");
     let client = hub.server.client_for(&hub.server.issue_token("controller")).await.unwrap();
-    let _running = hub.run_as(client, |settings| settings);
+    let _running = Running::start(client, |settings| settings);
     hub.declare("east", &east).await;
     let message = "spec.connection.kubeconfig.secretRef.name: secret default/east is forbidden";
     assert_broken(&hub, "SecretForbidden", message).await;
@@ -71,7 +72,7 @@ async fn secrets_that_may_not_be_watched_are_named() {
     let (hub, east) = (Hub::start().await, remote("east").await);
     hub.server.forbid("controller", "list", "secrets");
     let client = hub.server.client_for(&hub.server.issue_token("controller")).await.unwrap();
-    let _running = hub.run_as(client, |settings| settings);
+    let _running = Running::start(client, |settings| settings);
     hub.declare("east", &east).await;
     let message = "spec.connection.kubeconfig.secretRef.name: secret default/east is forbidden";
     assert_broken(&hub, "SecretForbidden", message).await;
@@ -120,7 +121,7 @@ async fn a_deleted_secret_leaves_the_connection_and_shows() {
     let running = hub.run(|settings| settings);
     hub.declare("east", &east).await;
     hub.until_ready("east").await;
-    hub.secrets().delete("east", &Default::default()).await.unwrap();
+    hub.secrets().delete("east", &DeleteParams::default()).await.unwrap();
     let cluster = hub.until("east", |it| condition(it, ConditionType::Ready).0 == "False").await;
     assert_eq!(
         conditions(&cluster),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::{Credential, Logged, RequestRecord, Requests, TestServer};
-use clientmgr_kube::kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use clientmgr_kube::kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use clientmgr_kube::kube::runtime::reflector::{ObjectRef, Store};
 use clientmgr_kube::kube::runtime::wait;
 use clientmgr_kube::kube::{Api, Client, CustomResourceExt as _};
@@ -123,10 +123,10 @@ impl Hub {
     pub(crate) async fn until(&self, name: &str, expected: impl Fn(&Cluster) -> bool + Send + Sync) -> Cluster {
         let condition = |cluster: Option<&Cluster>| cluster.is_some_and(&expected);
         let waiting = wait::await_condition(self.clusters(), name, condition);
-        match tokio::time::timeout(PATIENCE, waiting).await {
-            Ok(found) => found.unwrap().unwrap(),
-            Err(_elapsed) => panic!("not as expected: {:#?}", self.clusters().get(name).await.unwrap().status),
-        }
+        let Ok(found) = tokio::time::timeout(PATIENCE, waiting).await else {
+            panic!("not as expected: {:#?}", self.clusters().get(name).await.unwrap().status)
+        };
+        found.unwrap().unwrap()
     }
 
     pub(crate) async fn until_ready(&self, name: &str) -> Cluster {
@@ -135,23 +135,7 @@ impl Hub {
 
     /// Starts a controller with these settings.
     pub(crate) fn run(&self, settings: impl FnOnce(ClusterControllerBuilder) -> ClusterControllerBuilder) -> Running {
-        self.run_as(self.client.clone(), settings)
-    }
-
-    pub(crate) fn run_as(
-        &self,
-        client: Client,
-        settings: impl FnOnce(ClusterControllerBuilder) -> ClusterControllerBuilder,
-    ) -> Running {
-        let controller = settings(ClusterController::builder(client).fleet(fleet())).build();
-        let clients = Arc::new(ClientManager::new(controller.provider()));
-        controller.register(&clients);
-        Running {
-            provider: controller.provider(),
-            clients,
-            clusters: controller.clusters(),
-            task: tokio::spawn(controller.run(std::future::pending())),
-        }
+        Running::start(self.client.clone(), settings)
     }
 
     pub(crate) fn status_writes(&self, name: &str) -> Vec<RequestRecord> {
@@ -161,7 +145,7 @@ impl Hub {
     /// The reasons of the Events about a Cluster, in the order in which they were made.
     pub(crate) async fn events(&self, name: &str) -> Vec<String> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let mut events = events.list(&Default::default()).await.unwrap().items;
+        let mut events = events.list(&ListParams::default()).await.unwrap().items;
         events.retain(|event| event.regarding.as_ref().is_some_and(|it| it.name.as_deref() == Some(name)));
         events.sort_by_key(|event| event.event_time.clone());
         events.into_iter().filter_map(|event| event.reason).collect()
@@ -183,6 +167,22 @@ impl Hub {
 }
 
 impl Running {
+    /// Starts a controller with these settings, which reaches the hub by `client`.
+    pub(crate) fn start(
+        client: Client,
+        settings: impl FnOnce(ClusterControllerBuilder) -> ClusterControllerBuilder,
+    ) -> Self {
+        let controller = settings(ClusterController::builder(client).fleet(fleet())).build();
+        let clients = Arc::new(ClientManager::new(controller.provider()));
+        controller.register(&clients);
+        Self {
+            provider: controller.provider(),
+            clients,
+            clusters: controller.clusters(),
+            task: tokio::spawn(controller.run(std::future::pending())),
+        }
+    }
+
     /// The Cluster, as the controller's store has it.
     pub(crate) fn cluster(&self, name: &str) -> Option<Arc<Cluster>> {
         self.clusters.get(&ObjectRef::new(name).within(NAMESPACE))

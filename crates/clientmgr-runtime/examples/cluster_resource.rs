@@ -1,0 +1,165 @@
+//! A controller that uses the clusters that `Cluster` objects declare: it copies a greeting to each of them.
+//!
+//! - `cargo run -p clientmgr-runtime --example cluster_resource`: a hub and a remote cluster in this process. A Cluster is
+//!   applied and connects, the controller uses it, its credentials are rotated, and nothing breaks.
+//! - `… --example cluster_resource -- --kubeconfig PATH`: your hub, by its current context. Install the definition first,
+//!   with `kubectl apply -f deploy/crds`. It only lists namespaces on your clusters, until Ctrl-C.
+
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clientmgr_fake::apiserver::{Requests, TestServer};
+use clientmgr_kube::{ClientError, ClientManager, ClusterConfig, ErrorAction as _, Fleet, read_kubeconfig_from};
+use clientmgr_runtime::cluster::{Cluster, ClusterSpec, ConditionType, Connection, SecretKeyRef, find_condition};
+use clientmgr_runtime::controller::{ClusterController, ClusterProvider};
+use clientmgr_runtime::k8s_openapi::api::core::v1::{Namespace, Secret};
+use clientmgr_runtime::kube::api::{ListParams, Patch, PatchParams, PostParams};
+use clientmgr_runtime::kube::runtime::controller::Action;
+use clientmgr_runtime::kube::runtime::{Controller, wait, watcher};
+use clientmgr_runtime::kube::{self, Api, Client, CustomResourceExt as _, ResourceExt as _};
+use futures::StreamExt as _;
+use serde_json::json;
+
+/// The whole controller: it uses the client of each Cluster. A controller of your own objects does the same, with the
+/// Cluster that the object names, from `ClusterController::clusters`.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the cluster cannot be listed")]
+    Kube(#[from] kube::Error),
+}
+
+type Clients = ClientManager<ClusterProvider>;
+
+async fn reconcile(cluster: Arc<Cluster>, clients: Arc<Clients>) -> Result<Action, Failure> {
+    if clients.refresh(&*cluster, &*cluster).is_reset() {
+        println!("  {}: another incarnation: all state on it is dropped", cluster.name_any());
+    }
+    let client = clients.client(&*cluster, &*cluster).await?;
+    let namespaces = Api::<Namespace>::all(client).list(&ListParams::default()).await?;
+    println!("  {}: {} namespaces", cluster.name_any(), namespaces.items.len());
+    Ok(Action::requeue(Duration::from_secs(300)))
+}
+
+fn retry(_: Arc<Cluster>, failure: &Failure, _: Arc<Clients>) -> Action {
+    match failure {
+        Failure::Client(error) => error.action(Duration::from_secs(5)),
+        Failure::Kube(_) => Action::requeue(Duration::from_secs(5)),
+    }
+}
+
+/// Runs the controller of Clusters and the one above.
+async fn run(hub: Client, stop: impl Future<Output = ()>) {
+    let clusters = ClusterController::builder(hub.clone()).build();
+    let clients = Arc::new(ClientManager::new(clusters.provider()));
+    clusters.register(&clients);
+    let user = Controller::new(Api::<Cluster>::all(hub), watcher::Config::default()).run(reconcile, retry, clients);
+    tokio::select! {
+        () = clusters.run(stop) => {}
+        () = user.for_each(|_| async {}) => {}
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => story().await,
+        ["--kubeconfig", path] => real(Path::new(path)).await,
+        _ => Err("usage: cargo run -p clientmgr-runtime --example cluster_resource [-- --kubeconfig PATH]".into()),
+    }
+}
+
+/// Real clusters: the hub is a cluster of a fleet as well.
+async fn real(path: &Path) -> Result<(), Box<dyn Error>> {
+    let kubeconfig = read_kubeconfig_from(path)?;
+    let context = kubeconfig.current_context.clone().ok_or("the kubeconfig has no current-context")?;
+    let fleet = Fleet::new();
+    fleet.upsert("hub", ClusterConfig::from_kubeconfig(&kubeconfig, &context));
+    let hub = fleet.client("hub").await?;
+    run(hub, async {
+        // Without signals it runs until it is killed.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    fleet.shutdown().await;
+    Ok(())
+}
+
+/// The same, step by step, on servers in this process.
+async fn story() -> Result<(), Box<dyn Error>> {
+    let hub_server = TestServer::builder().name("hub").install(Cluster::crd()).start().await?;
+    let east = TestServer::builder().name("east").start().await?;
+    let hub = hub_server.client().await?;
+    let running = tokio::spawn(run(hub.clone(), std::future::pending()));
+
+    println!("apply the Cluster east and its Secret");
+    let first = east.issue_token("east-user");
+    let secrets: Api<Secret> = Api::default_namespaced(hub.clone());
+    write_kubeconfig(&secrets, &east.kubeconfig_yaml(&first)).await?;
+    let clusters: Api<Cluster> = Api::default_namespaced(hub);
+    let spec = ClusterSpec::new(Connection::by_secret(SecretKeyRef::new("east-kubeconfig")));
+    clusters.create(&PostParams::default(), &Cluster::new("east", spec)).await?;
+    let cluster = wait::await_condition(clusters.clone(), "east", is_ready).await?.ok_or("the Cluster is gone")?;
+    print_status(&cluster);
+    east.wait_for(Requests::list("namespaces").status(200)).await;
+
+    println!("rotate its Secret: the old credentials are refused from now on");
+    let marker = east.marker();
+    let second = east.issue_token("east-user");
+    write_kubeconfig(&secrets, &east.kubeconfig_yaml(&second)).await?;
+    east.wait_for(Requests::any().since(marker).with(second.fingerprint()).answered()).await;
+    east.revoke(first.fingerprint());
+    // A change of the Cluster has the controller reconcile it once more.
+    let touch = json!({ "metadata": { "annotations": { "example.com/touched": "yes" } } });
+    clusters.patch("east", &PatchParams::default(), &Patch::Merge(touch)).await?;
+    east.wait_for(Requests::list("namespaces").since(marker).with(second.fingerprint()).status(200)).await;
+    let refused = east.requests_matching(Requests::list("namespaces").since(marker).status(401));
+    println!("  requests that failed: {}", refused.len());
+    let after = clusters.get("east").await?;
+    print_status(&after);
+    let connected_at = |cluster: &Cluster| cluster.status.as_ref().and_then(|status| status.connected_at);
+    if connected_at(&cluster) != connected_at(&after) || !refused.is_empty() {
+        return Err("the rotation was noticed".into());
+    }
+    println!("the revision is the same, and nothing was reset");
+
+    running.abort();
+    hub_server.shutdown().await;
+    east.shutdown().await;
+    Ok(())
+}
+
+async fn write_kubeconfig(secrets: &Api<Secret>, kubeconfig: &str) -> Result<(), kube::Error> {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "east-kubeconfig" },
+        "stringData": { "kubeconfig": kubeconfig },
+    });
+    secrets.patch("east-kubeconfig", &PatchParams::apply("example").force(), &Patch::Apply(secret)).await?;
+    Ok(())
+}
+
+fn is_ready(cluster: Option<&Cluster>) -> bool {
+    let status = cluster.and_then(|cluster| cluster.status.as_ref());
+    let ready = status.and_then(|status| find_condition(&status.conditions, ConditionType::Ready));
+    ready.is_some_and(|ready| ready.status == "True")
+}
+
+fn print_status(cluster: &Cluster) {
+    let Some(status) = &cluster.status else { return };
+    let ready = find_condition(&status.conditions, ConditionType::Ready);
+    println!(
+        "  {}: Ready={}, version {}, connected at {}",
+        cluster.name_any(),
+        ready.map_or("Unknown", |ready| &ready.status),
+        status.version.as_deref().unwrap_or("unknown"),
+        status.connected_at.map(|time| time.to_string()).unwrap_or_default(),
+    );
+}
