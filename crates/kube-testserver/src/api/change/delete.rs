@@ -160,7 +160,8 @@ pub(crate) fn delete(store: &mut Store, target: &Target, options: &DeleteOptions
         if target.dry_run {
             return Ok(Deletion::Done(current));
         }
-        let last = if meta::is_deleting(&object) { marked } else { object };
+        // Only pods are given time to end: of other kinds, watchers see the state that was stored.
+        let last = if kind.is("", "pods") && meta::is_deleting(&object) { marked } else { object };
         let stored = store.remove(&kind.collection, &target.key, last);
         after_removal(store, kind, &stored, target.now);
         return Ok(Deletion::Done(stored));

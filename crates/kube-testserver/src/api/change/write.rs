@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use serde_json::Value;
 
 use crate::{
@@ -26,7 +27,7 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
     let kind = &target.view.kind;
     let collection = kind.collection.as_str();
     let typed = is_typed(target, &object);
-    let versioned = !meta::text(&object, "resourceVersion").is_empty();
+    let version = meta::text(&object, "resourceVersion").to_owned();
     if meta::text(&object, "name").is_empty() && !meta::text(&object, "generateName").is_empty() {
         let prefix: String = meta::text(&object, "generateName").chars().take(58).collect();
         let name = loop {
@@ -69,8 +70,9 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
     if !causes.is_empty() {
         return Err(refused(&causes));
     }
-    if versioned && !target.dry_run {
-        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
+    if !target.dry_run && version.parse::<u64>().is_ok_and(|version| version != 0) {
+        let message = "resourceVersion should not be set on objects to be created";
+        return Err(Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message));
     }
     if let Some(there) = store.find(collection, &target.key) {
         let taken = Status::already_exists(&kind.group, &kind.plural, &target.key.name);
@@ -81,6 +83,10 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
         managed_fields::track(None, &mut object, target);
     }
     if target.dry_run {
+        // The storage, which gives the version, does not see the object.
+        if !version.is_empty() {
+            meta::metadata_mut(&mut object).insert("resourceVersion".to_owned(), version.into());
+        }
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), 0, &object)));
     }
     definitions::establish(store, kind, &mut object);
