@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     api::{
         change::{
+            definitions,
             delete::{self, DeleteOptions, Deletion, Propagation},
             write,
         },
@@ -141,6 +142,7 @@ impl Request<'_> {
     pub(super) fn create(&self) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
         let target = self.target(Subresource::Main, "CreateOptions")?;
+        definitions::check_not_terminating(&self.shared.read(), &self.view.kind)?;
         let (object, undeclared) = self.object("CreateOptions")?;
         let stored = write::create(&mut self.shared.write(), &target, object)?;
         self.one(StatusCode::CREATED, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
