@@ -154,13 +154,14 @@ pub(crate) fn delete(store: &mut Store, target: &Target, options: &DeleteOptions
         meta::metadata_mut(&mut marked).insert("finalizers".to_owned(), finalizers.into());
         meta::drop_empty(&mut marked);
     }
-    definitions::hold_for_objects(store, kind, &mut marked);
+    definitions::hold_for_objects(store, kind, &mut marked, target.now);
     mark(&mut marked, grace, target.now);
     if may_go(&marked) {
         if target.dry_run {
             return Ok(Deletion::Done(current));
         }
-        let last = if meta::is_deleting(&object) { marked } else { object };
+        // Only pods are given time to end: of other kinds, watchers see the state that was stored.
+        let last = if kind.is("", "pods") && meta::is_deleting(&object) { marked } else { object };
         let stored = store.remove(&kind.collection, &target.key, last);
         after_removal(store, kind, &stored, target.now);
         return Ok(Deletion::Done(stored));

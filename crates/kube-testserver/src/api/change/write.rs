@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use serde_json::Value;
 
 use crate::{
@@ -26,7 +27,7 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
     let kind = &target.view.kind;
     let collection = kind.collection.as_str();
     let typed = is_typed(target, &object);
-    let versioned = !meta::text(&object, "resourceVersion").is_empty();
+    let version = meta::text(&object, "resourceVersion").to_owned();
     if meta::text(&object, "name").is_empty() && !meta::text(&object, "generateName").is_empty() {
         let prefix: String = meta::text(&object, "generateName").chars().take(58).collect();
         let name = loop {
@@ -69,8 +70,9 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
     if !causes.is_empty() {
         return Err(refused(&causes));
     }
-    if versioned && !target.dry_run {
-        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
+    if !target.dry_run && version.parse::<u64>().is_ok_and(|version| version != 0) {
+        let message = "resourceVersion should not be set on objects to be created";
+        return Err(Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message));
     }
     if let Some(there) = store.find(collection, &target.key) {
         let taken = Status::already_exists(&kind.group, &kind.plural, &target.key.name);
@@ -81,6 +83,10 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
         managed_fields::track(None, &mut object, target);
     }
     if target.dry_run {
+        // The storage, which gives the version, does not see the object.
+        if !version.is_empty() {
+            meta::metadata_mut(&mut object).insert("resourceVersion".to_owned(), version.into());
+        }
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), 0, &object)));
     }
     definitions::establish(store, kind, &mut object);
@@ -98,7 +104,8 @@ pub(crate) fn update(
 ) -> Result<Arc<Stored>, Status> {
     let kind = &target.view.kind;
     let current = store.find(&kind.collection, &target.key).cloned().ok_or_else(|| target.not_found())?;
-    let old = current.value();
+    let mut old = current.value();
+    schema::bring_up_to_date(&target.view, &mut old);
     let mut new = change(&old)?;
     target.place(&mut new)?;
     meta::metadata_mut(&mut new).insert("name".to_owned(), (&*target.key.name).into());
@@ -224,11 +231,13 @@ fn restrict(target: &Target, old: &Value, new: &mut Value) {
                 whole.remove("status");
             }
             let managed = new["metadata"].get("managedFields").cloned();
-            let metadata = if target.view.kind.group.is_empty() && !target.view.kind.custom {
-                new["metadata"].clone()
-            } else {
-                old["metadata"].clone()
-            };
+            let mut metadata = old["metadata"].clone();
+            if let Some(kept) = target.view.kind.kept_by_status() {
+                metadata = new["metadata"].clone();
+                for field in kept {
+                    metadata[*field] = old["metadata"][*field].clone();
+                }
+            }
             whole["metadata"] = metadata;
             if let Some(managed) = managed {
                 whole["metadata"]["managedFields"] = managed;
@@ -263,7 +272,9 @@ fn counts_generation(target: &Target, old: &Value, new: &Value) -> bool {
         content.sort_by(|(left, _), (right, _)| left.cmp(right));
         content
     };
-    content(old) != content(new)
+    // The controller copies annotations to replica sets.
+    let annotated = kind.is("apps", "deployments") && target.subresource == Subresource::Main;
+    content(old) != content(new) || annotated && old["metadata"]["annotations"] != new["metadata"]["annotations"]
 }
 
 /// Five letters that spell no words.

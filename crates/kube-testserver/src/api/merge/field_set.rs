@@ -84,6 +84,21 @@ impl Fields {
         Self { here: self.here && other.here, children: children.collect() }
     }
 
+    /// The same set, with every declared field that holds one of its paths.
+    pub(crate) fn with_declared(mut self, schema: &Schema) -> Self {
+        let children = std::mem::take(&mut self.children).into_iter().map(|(step, child)| {
+            let (declared, below) = match step.strip_prefix("f:") {
+                Some(name) => (schema.declares(name), schema.field(name)),
+                None => (false, schema.item()),
+            };
+            let mut child = child.with_declared(below);
+            child.here |= declared;
+            (step, child)
+        });
+        self.children = children.collect();
+        self
+    }
+
     /// Its paths as people write them, `.spec.list[name="x"].field`.
     pub(crate) fn paths(&self) -> Vec<String> {
         let mut found = Vec::new();

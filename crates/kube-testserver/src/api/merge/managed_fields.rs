@@ -17,28 +17,19 @@ use crate::{
 
 /// The part of an object that can be owned through this subresource.
 pub(crate) fn ownable(mut object: Value, kind: &Kind, has_status: bool, subresource: Subresource) -> Value {
-    const SYSTEM: [&str; 10] = [
-        "name",
-        "namespace",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "selfLink",
-        "uid",
-        "generation",
-        "managedFields",
-        "resourceVersion",
-    ];
+    const SYSTEM: [&str; 8] =
+        ["name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "managedFields", "resourceVersion"];
     let Some(map) = object.as_object_mut() else { return object };
-    let core_metadata = kind.group.is_empty() && !kind.custom;
+    let kept_by_status = kind.kept_by_status();
     map.retain(|field, _| match field.as_str() {
         "apiVersion" | "kind" => false,
         "status" => subresource == Subresource::Status || !has_status,
-        "metadata" => subresource != Subresource::Status || core_metadata,
+        "metadata" => subresource != Subresource::Status || kept_by_status.is_some(),
         _ => subresource != Subresource::Status,
     });
     if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
-        metadata.retain(|field, value| !SYSTEM.contains(&field.as_str()) && !value.is_null());
+        let kept = kept_by_status.filter(|_| subresource == Subresource::Status).unwrap_or_default();
+        metadata.retain(|field, _| !SYSTEM.contains(&field.as_str()) && !kept.contains(&field.as_str()));
         if metadata.is_empty() {
             map.remove("metadata");
         }
@@ -115,19 +106,25 @@ fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
     *entries = others;
 }
 
-/// As [`record`], for a change of the scale. A scale of zero leaves the field out, and so it is nobody's.
+/// As [`record`], for a change of the scale. A `Scale` shows the owners of its replicas only: where there are none, no account
+/// is kept of it. A scale of zero leaves the field out, so that the field has no owner afterwards.
 fn record_scale(entries: &mut Vec<Value>, target: &Target, new: &Value, difference: &Difference) {
     let scale = target.view.kind.versions[target.view.version].scale.as_ref();
     let path = scale.map(|scale| scale.spec_replicas.trim_start_matches('.')).unwrap_or_default();
+    let replicas = path.rsplit('.').fold(json!({}), |below, field| json!({format!("f:{field}"): below}));
+    let replicas = Fields::from_json(&replicas);
+    let owns_replicas = |entry: &Value| !Fields::from_json(&entry["fieldsV1"]).intersection(&replicas).is_empty();
+    let untouched = difference.changed.is_empty() && difference.removed.is_empty();
+    if untouched || !entries.iter().any(owns_replicas) {
+        return;
+    }
     let value = path.split('.').try_fold(new, |value, field| value.get(field));
     if value.and_then(Value::as_i64) != Some(0) {
         return record(entries, target, difference);
     }
-    let lost = path.rsplit('.').fold(json!({}), |below, field| json!({format!("f:{field}"): below}));
-    let lost = Fields::from_json(&lost);
     entries.retain_mut(|entry| {
         let mut fields = Fields::from_json(&entry["fieldsV1"]);
-        fields.subtract(&lost);
+        fields.subtract(&replicas);
         entry["fieldsV1"] = fields.to_json();
         !fields.is_empty()
     });

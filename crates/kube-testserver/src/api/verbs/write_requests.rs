@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     api::{
         change::{
+            definitions,
             delete::{self, DeleteOptions, Deletion, Propagation},
             write,
         },
@@ -28,9 +29,11 @@ use crate::{
     },
 };
 
-/// What is made by an update or an apply may say a version, which means nothing then. A create may not.
-fn unversioned(mut object: Value) -> Value {
-    meta::metadata_mut(&mut object).remove("resourceVersion");
+/// What is made by an update or an apply may say a version, which the storage drops. A create may not.
+fn unversioned(mut object: Value, target: &Target) -> Value {
+    if !target.dry_run {
+        meta::metadata_mut(&mut object).remove("resourceVersion");
+    }
     object
 }
 
@@ -139,6 +142,7 @@ impl Request<'_> {
     pub(super) fn create(&self) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
         let target = self.target(Subresource::Main, "CreateOptions")?;
+        definitions::check_not_terminating(&self.shared.read(), &self.view.kind)?;
         let (object, undeclared) = self.object("CreateOptions")?;
         let stored = write::create(&mut self.shared.write(), &target, object)?;
         self.one(StatusCode::CREATED, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
@@ -153,7 +157,7 @@ impl Request<'_> {
         let missing = store.find(&self.view.kind.collection, &target.key).is_none();
         if missing && self.view.kind.traits.create_on_update && subresource == Subresource::Main {
             target.expects_nothing(&object, Style::Replace)?;
-            let stored = write::create(&mut store, &target, unversioned(object))?;
+            let stored = write::create(&mut store, &target, unversioned(object, &target))?;
             return self.one(StatusCode::CREATED, &stored, format);
         }
         let stored = write::update(&mut store, &target, Style::Replace, |_| Ok(object))?;
@@ -176,7 +180,8 @@ impl Request<'_> {
             let (object, owned) = patch.new_object(&target)?;
             target.expects_nothing(&object, Style::Apply)?;
             let target = target.applying(owned);
-            let stored = write::create(&mut store, &target, unversioned(self.admit(object, &Source::Apply(&target))?))?;
+            let object = self.admit(object, &Source::Apply(&target))?;
+            let stored = write::create(&mut store, &target, unversioned(object, &target))?;
             return self.one(StatusCode::CREATED, &stored, format);
         }
         let style = if matches!(patch, Patch::Apply { .. }) { Style::Apply } else { Style::Derive };

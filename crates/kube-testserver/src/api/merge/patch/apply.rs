@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     api::{
@@ -87,13 +87,13 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
     let mut merged = current.clone();
     merge(&mut merged, &part(target, wanted), schema);
     if let Some((_, before)) = &own {
-        let mut dropped = before.clone();
-        dropped.subtract(&fields);
-        let mut kept = fields.clone();
+        let mut managed = fields.clone();
+        // The name is always applied, though it is in no account.
+        managed.union(&Fields::from_json(&json!({"f:metadata": {"f:name": {}}})));
         for (_, owns) in &others {
-            kept.union(owns);
+            managed.union(owns);
         }
-        prune(&mut merged, &dropped, &kept, schema);
+        merged = prune(&merged, before, managed, schema);
     }
     for field in ["resourceVersion", "uid", "name", "namespace"] {
         if let Some(said) = wanted["metadata"].get(field).filter(|said| !said.is_null()) {
@@ -196,36 +196,50 @@ fn merge(value: &mut Value, wanted: &Value, schema: &Schema) {
     }
 }
 
-/// Removes what is `dropped` and not `kept`. A field of a core type that has nothing left in it becomes null, and is
-/// not written out.
-fn prune(value: &mut Value, dropped: &Fields, kept: &Fields, schema: &Schema) {
-    let nothing = Fields::default();
+/// Removes what the manager owned before and nobody owns now.
+///
+/// A declared field that holds something owned counts as owned itself. So it goes as a whole, with all that nobody owns in
+/// it, once the manager drops the last of what it owned there.
+fn prune(merged: &Value, before: &Fields, managed: Fields, schema: &Schema) -> Value {
+    let last = before.clone().with_declared(schema);
+    let managed = managed.with_declared(schema);
+    let set_of = |value: &Value| Fields::of(value, schema).with_declared(schema);
+    let whole = set_of(merged);
+    let without = |gone: &Fields| {
+        let mut pruned = merged.clone();
+        remove(&mut pruned, gone, schema);
+        pruned
+    };
+    let mut unowned = whole.clone();
+    unowned.subtract(&set_of(&without(&last)));
+    unowned.subtract(&managed);
+    let mut gone = whole.clone();
+    gone.subtract(&set_of(&without(&unowned)));
+    without(&gone.intersection(&last))
+}
+
+/// Removes the fields and items in a set. A map or list that has nothing left in it becomes null, and is not written out.
+fn remove(value: &mut Value, gone: &Fields, schema: &Schema) {
     match value {
-        Value::Object(map) => {
-            for (step, dropped) in &dropped.children {
-                let Some(name) = step.strip_prefix("f:") else { continue };
-                let still = kept.children.get(step);
-                if let Some(inner) = map.get_mut(name) {
-                    let filled = !is_empty(inner);
-                    prune(inner, dropped, still.unwrap_or(&nothing), schema.field(name));
-                    if filled && is_empty(inner) && !schema.has_always(name) {
-                        *inner = Value::Null;
-                    }
-                }
-                if dropped.here && still.is_none() {
-                    map.remove(name);
-                }
+        Value::Object(map) => map.retain(|name, inner| {
+            let Some(gone) = gone.children.get(&format!("f:{name}")) else { return true };
+            if gone.here {
+                return false;
             }
-        }
-        Value::Array(list) => {
-            list.retain_mut(|item| {
-                let found = step_of(item, &schema.shape).and_then(|step| Some((dropped.children.get(&step)?, step)));
-                let Some((dropped, step)) = found else { return true };
-                let still = kept.children.get(&step);
-                prune(item, dropped, still.unwrap_or(&nothing), schema.item());
-                !dropped.here || still.is_some()
-            });
-        }
+            let filled = !is_empty(inner);
+            remove(inner, gone, schema.field(name));
+            if filled && is_empty(inner) && !schema.has_always(name) {
+                *inner = Value::Null;
+            }
+            true
+        }),
+        Value::Array(list) => list.retain_mut(|item| {
+            let Some(gone) = step_of(item, &schema.shape).and_then(|step| gone.children.get(&step)) else {
+                return true;
+            };
+            remove(item, gone, schema.item());
+            !gone.here
+        }),
         _ => {}
     }
 }
