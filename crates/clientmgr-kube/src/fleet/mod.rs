@@ -9,7 +9,7 @@ mod handles;
 mod member;
 mod registry;
 mod shared;
-#[cfg(any(test, feature = "simulated"))]
+#[cfg(feature = "simulated")]
 pub mod simulated;
 mod snapshot;
 
