@@ -8,6 +8,9 @@ use super::source::{Source, Violation};
 const LONGEST_MODULE: usize = 500;
 /// One file of a crate uses each of these, so that its guards are easily seen not to leave the file.
 const GUARDED: [&str; 2] = ["dashmap", "ShardedLock"];
+/// What core must not use: it spawns nothing, does no I/O and has no timer.
+const ABSENT_IN_CORE: [&[&str]; 4] =
+    [&["thread", "::", "spawn"], &["std", "::", "fs"], &["std", "::", "net"], &["Instant", "::", "now"]];
 /// Put together, so that this file does not break its own rule.
 const LEFT_OVER: [&str; 2] = [concat!("TO", "DO"), concat!("FIX", "ME")];
 
@@ -30,6 +33,11 @@ pub(super) fn check(source: &Source<'_>) -> Vec<Violation> {
     }
     for line in sleeps(source) {
         report(line, "wait for an event, or pause the clock (`start_paused = true`): a test does not sleep");
+    }
+    for line in ABSENT_IN_CORE.iter().flat_map(|tokens| source.find(tokens)) {
+        if source.crate_of_src() == Some("crates/clientmgr-core") {
+            report(line, "leave it to the caller: core spawns nothing, does no I/O and has no timer");
+        }
     }
     violations
 }
@@ -100,6 +108,13 @@ mod tests {
         assert_eq!(found("a/src/b.rs", &sleep("#[cfg(test)]")), [3]);
         assert!(found("a/tests/b.rs", &sleep("#[tokio::test(start_paused = true)]")).is_empty());
         assert!(found("a/src/b.rs", &sleep("")).is_empty());
+    }
+
+    #[test]
+    fn core_spawns_nothing_and_does_no_io() {
+        let text = "//! A.\nuse std::fs;\nfn f() { std::thread::spawn(g); }\n";
+        assert_eq!(found("crates/clientmgr-core/src/a.rs", text), [3, 2]);
+        assert!(found("crates/a/src/a.rs", text).is_empty());
     }
 
     #[test]
