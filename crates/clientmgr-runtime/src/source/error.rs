@@ -110,6 +110,13 @@ pub enum SourceError {
         source: Arc<io::Error>,
     },
 
+    /// Reading files does not end. Most likely a file system hangs.
+    #[error("reading the files took longer than {deadline:?}: check the file system they are on")]
+    FilesHang {
+        /// How long it may take.
+        deadline: Duration,
+    },
+
     /// A file is empty. It is most likely being written.
     #[error("{path:?} is empty")]
     EmptyFile {
@@ -162,7 +169,7 @@ impl SourceError {
             Self::Kubeconfig(error) => error.kind(),
             Self::NoSecret { .. } => ConnectErrorKind::NoCredentials,
             Self::Hub { .. } => ConnectErrorKind::Unreachable,
-            Self::TimedOut { .. } => ConnectErrorKind::Timeout,
+            Self::TimedOut { .. } | Self::FilesHang { .. } => ConnectErrorKind::Timeout,
             Self::Panicked => ConnectErrorKind::Environment,
             _ => ConnectErrorKind::InvalidConfig,
         }

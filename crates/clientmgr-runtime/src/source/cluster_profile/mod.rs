@@ -47,7 +47,7 @@ pub fn cluster_profile_config(
 ///
 /// ```no_run
 /// # fn example(hub: clientmgr_kube::kube::Client) -> Result<(), clientmgr_runtime::source::SourceError> {
-/// use clientmgr_runtime::source::{AccessProviders, `ClusterProfile`s};
+/// use clientmgr_runtime::source::{AccessProviders, ClusterProfiles};
 ///
 /// let providers = AccessProviders::read("/etc/clusterprofile/providers.json")?;
 /// let source = ClusterProfiles::new(hub, providers).watch();

@@ -11,7 +11,7 @@ use clientmgr_kube::{ClusterConfig, NamespacedName};
 use futures::stream::{self, Stream};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
 use crate::source::{SourceError, SourceEvent};
@@ -21,6 +21,9 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 
 /// How often they are read without a report.
 const POLL: Duration = Duration::from_secs(60);
+
+/// How long reading them may take until the source says that it hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The clusters that files declare.
 pub(super) type Clusters = Vec<(NamespacedName, Result<ClusterConfig, SourceError>)>;
@@ -41,6 +44,7 @@ pub(super) fn reread(files: impl Files) -> impl Stream<Item = SourceEvent> + Sen
         files: Arc::new(files),
         watches: Some(Watches::new(Arc::clone(&reported))),
         reported,
+        reading: None,
         last: None,
         is_first: true,
         ready: VecDeque::new(),
@@ -48,11 +52,15 @@ pub(super) fn reread(files: impl Files) -> impl Stream<Item = SourceEvent> + Sen
     stream::unfold(rereading, |mut rereading| async move { Some((rereading.next().await, rereading)) })
 }
 
+type Reading = JoinHandle<(Watches, Result<Clusters, SourceError>)>;
+
 struct Rereading<F> {
     files: Arc<F>,
     /// None while they are with the thread that reads.
     watches: Option<Watches>,
     reported: Arc<Notify>,
+    /// A reading that hangs. No other one is begun.
+    reading: Option<Reading>,
     /// What was read last, as far as it could be.
     last: Option<Clusters>,
     is_first: bool,
@@ -65,24 +73,38 @@ impl<F: Files> Rereading<F> {
             if let Some(event) = self.ready.pop_front() {
                 return event;
             }
+            if let Some(reading) = self.reading.take() {
+                let read = reading.await;
+                self.finish(read);
+                continue;
+            }
             if !std::mem::take(&mut self.is_first) && timeout(POLL, self.reported.notified()).await.is_ok() {
                 sleep(DEBOUNCE).await;
             }
             let (files, watches) = (Arc::clone(&self.files), self.watches.take());
             let reported = Arc::clone(&self.reported);
-            let read = spawn_blocking(move || {
+            let mut reading = spawn_blocking(move || {
                 let mut watches = watches.unwrap_or_else(|| Watches::new(reported));
                 // The directories first: what changes after they are watched is reported.
                 watches.watch(&files.paths());
                 (watches, files.read())
             });
-            match read.await {
-                Ok((watches, read)) => {
-                    self.watches = Some(watches);
-                    self.take(read);
-                }
-                Err(_) => self.take(Err(SourceError::Panicked)),
+            if let Ok(read) = timeout(PATIENCE, &mut reading).await {
+                self.finish(read);
+            } else {
+                self.reading = Some(reading);
+                self.take(Err(SourceError::FilesHang { deadline: PATIENCE }));
             }
+        }
+    }
+
+    fn finish(&mut self, read: Result<(Watches, Result<Clusters, SourceError>), JoinError>) {
+        match read {
+            Ok((watches, read)) => {
+                self.watches = Some(watches);
+                self.take(read);
+            }
+            Err(_) => self.take(Err(SourceError::Panicked)),
         }
     }
 
@@ -170,5 +192,44 @@ pub(super) fn not_empty(path: &Path) -> Result<(), SourceError> {
         Err(SourceError::EmptyFile { path: path.to_owned() })
     } else {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::{Mutex, mpsc};
+
+    use futures::{FutureExt, StreamExt};
+
+    use super::{Clusters, Files, PATIENCE, reread};
+    use crate::source::{SourceError, SourceEvent};
+
+    /// Files whose reading waits until it is let go.
+    struct Hanging(Mutex<mpsc::Receiver<()>>);
+
+    impl Files for Hanging {
+        fn paths(&self) -> Vec<PathBuf> {
+            Vec::new()
+        }
+
+        fn read(&self) -> Result<Clusters, SourceError> {
+            // An error, too, is a way to be let go: of the test that failed.
+            let _ = self.0.lock().unwrap().recv();
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_that_hangs_is_an_error_until_it_ends() {
+        let (let_go, hangs) = mpsc::channel();
+        let mut events = Box::pin(reread(Hanging(Mutex::new(hangs))));
+        assert!(events.next().now_or_never().is_none(), "it is being read");
+        tokio::time::advance(PATIENCE).await;
+        assert!(matches!(events.next().await, Some(SourceEvent::Failed(SourceError::FilesHang { .. }))));
+        assert!(events.next().now_or_never().is_none(), "no other reading is begun");
+        let_go.send(()).unwrap();
+        assert!(matches!(events.next().await, Some(SourceEvent::Restarted)));
+        assert!(matches!(events.next().await, Some(SourceEvent::Synced)));
     }
 }
