@@ -9,6 +9,7 @@ const BENCHES: &[(&[&str], &str)] = &[
     (&["clientmgr-kube"], "manager"),
     (&["clientmgr-kube"], "memory"),
     (&["clientmgr-kube"], "fleet"),
+    (&["clientmgr-runtime"], "requeue"),
     (&["kube-testserver"], "apiserver"),
     (&["kube-testserver"], "apiserver_memory"),
 ];
