@@ -21,7 +21,7 @@ fn the_page_moves_a_controller_to_many_clusters_in_under_40_changed_lines() {
     let programs: Vec<Vec<_>> = programs.map(|program| program.lines().collect()).collect();
     let [before, after] = &programs[..] else { panic!("two programs") };
     let (removed, added) = changed(before, after);
-    assert!(removed < added && added < 40, "{removed} lines removed, {added} added");
+    assert!(removed + added < 40, "{removed} lines removed, {added} added");
 }
 
 #[test]
