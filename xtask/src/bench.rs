@@ -14,6 +14,7 @@ const BENCHES: &[(&[&str], Option<&str>)] = &[
     (&["--package", "clientmgr-kube", "--bench", "memory"], Some("memory")),
     (&["--package", "clientmgr-kube", "--bench", "fleet"], Some("fleet")),
     (&["--package", "clientmgr-kube", "--features", "clientmgr-kube/simulated", "--bench", "scale"], Some("scale")),
+    (&["--package", "clientmgr-runtime", "--bench", "requeue"], None),
     (&["--package", "kube-testserver", "--bench", "apiserver"], None),
     (&["--package", "kube-testserver", "--bench", "apiserver_memory"], None),
 ];

@@ -19,3 +19,8 @@ pub use self::kind::WatchKind;
 pub use self::remote::RemoteWatch;
 pub use self::triggers::Triggers;
 pub use self::watches::RemoteWatches;
+
+/// The controllers of the documentation's page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/requeue-and-watches.md")]
+struct Page;

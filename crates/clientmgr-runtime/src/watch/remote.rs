@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use clientmgr_kube::{ConnectedAt, NamespacedName};
+use kube::Client;
 use kube::runtime::reflector::Store;
 use tokio::sync::watch;
 
@@ -18,6 +19,7 @@ use super::progress::{End, Progress};
 pub struct RemoteWatch<K: WatchKind> {
     pub(super) cluster: NamespacedName,
     pub(super) revision: ConnectedAt,
+    pub(super) client: Client,
     pub(super) store: Store<K>,
     pub(super) progress: watch::Receiver<Progress>,
 }
@@ -32,6 +34,12 @@ impl<K: WatchKind> RemoteWatch<K> {
     /// incarnation of the cluster.
     pub fn revision(&self) -> ConnectedAt {
         self.revision
+    }
+
+    /// Returns the client that the watch is on: a client of the revision that the cluster object named when the watch was
+    /// got.
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Returns the store, once the first list is complete. It stays through an outage of the cluster, as it was then.
@@ -99,6 +107,7 @@ impl<K: WatchKind> Clone for RemoteWatch<K> {
         Self {
             cluster: self.cluster.clone(),
             revision: self.revision,
+            client: self.client.clone(),
             store: self.store.clone(),
             progress: self.progress.clone(),
         }

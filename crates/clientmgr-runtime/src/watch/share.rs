@@ -84,10 +84,11 @@ impl<K: WatchKind> Running<K> {
     fn open(&self, cluster: NamespacedName, revision: ConnectedAt, client: Client) -> Open<K> {
         let Kind { api, config, mapper, hub } = &self.kind;
         let (writer, (progress, seen)) = (Writer::new(K::DynamicType::default()), watch::channel(Progress::default()));
-        let watch = RemoteWatch { cluster: cluster.clone(), revision, store: writer.as_reader(), progress: seen };
-        let users = Arc::new(Mutex::new(Users::default()));
+        let (store, users) = (writer.as_reader(), Arc::new(Mutex::new(Users::default())));
         let report = Report { progress, users: Arc::clone(&users), hub: hub.clone() };
-        let task = run(api(client), config.clone(), cluster, writer, report, Arc::clone(mapper));
+        let api = api(client.clone());
+        let task = run(api, config.clone(), cluster.clone(), writer, report, Arc::clone(mapper));
+        let watch = RemoteWatch { cluster, revision, client, store, progress: seen };
         Open { task: BoundTask::spawn(task), watch, users }
     }
 

@@ -3,6 +3,7 @@
 mod controller;
 mod failures;
 mod lifetime;
+mod page;
 mod rules;
 mod support;
 mod triggers;

@@ -1,7 +1,7 @@
 //! What an object gets is what its cluster object names: on a fleet, and for random schedules over a fake provider.
 
 use clientmgr_fake::FakeClientProvider;
-use clientmgr_kube::{ClientError, ConnectedAt, NamespacedName, ObservedCluster};
+use clientmgr_kube::{ClientError, ConnectedAt, NamespacedName, ObservedCluster, Revoked};
 use clientmgr_runtime::watch::RemoteWatches;
 use http::{Request, Response};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -26,6 +26,9 @@ async fn an_object_that_holds_an_old_revision_never_sees_the_store_of_another() 
 
     let second = world.ready(&ahead).await;
     assert!(second.revision() > first.revision());
+    let fenced = first.client().apiserver_version().await.unwrap_err();
+    assert!(Revoked::find(&fenced).is_some(), "{fenced:?}");
+    second.client().apiserver_version().await.unwrap();
     // The cluster object in the hand of the other is still of before.
     for _ in 0..3 {
         let error = within(world.maps.get(&behind, &old)).await.unwrap_err();
