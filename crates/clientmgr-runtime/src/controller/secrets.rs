@@ -194,12 +194,16 @@ impl Secrets {
             Ok(watcher::Event::InitDone) => {
                 watch.is_synced = true;
                 let listed = std::mem::take(&mut watch.listed);
+                // A Secret that is referred to since the list began may exist all the same: the read says so.
                 for secret in self.covered(scope).filter(|secret| !listed.contains(secret)).collect::<Vec<_>>() {
-                    self.set(&secret, SecretState::NotFound, None);
+                    if self.state(&secret) != SecretState::NotFound {
+                        self.read(&secret);
+                    }
                 }
             }
             Ok(watcher::Event::Apply(object)) => self.seen(&key(&object), &object),
-            Ok(watcher::Event::Delete(object)) => self.set(&key(&object), SecretState::NotFound, None),
+            // A read under way may still find it: the next one does not.
+            Ok(watcher::Event::Delete(object)) => self.read(&key(&object)),
             Err(error) => {
                 tracing::warn!(namespace = scope.namespace, %error, "the watch of Secrets failed");
                 let state = if is_forbidden(&error) { SecretState::Forbidden } else { SecretState::Unavailable };
