@@ -13,7 +13,7 @@ use super::fixture::{Hub, NAMESPACE, Running, holds, key, remote};
 
 fn candidate(hub: &Hub, name: &str) -> (Leadership, JoinHandle<()>) {
     let milliseconds = Duration::from_millis;
-    let timings = LeaseTimings::new(milliseconds(1_000), milliseconds(700), milliseconds(100)).unwrap();
+    let timings = LeaseTimings::new(milliseconds(3_000), milliseconds(2_200), milliseconds(100)).unwrap();
     let election = LeaderElection::new(hub.client.clone(), NAMESPACE, "clusters", name, timings);
     (election.leadership(), tokio::spawn(election.run(std::future::pending())))
 }
