@@ -38,7 +38,7 @@ type Clients = ClientManager<ClusterProvider>;
 
 async fn reconcile(cluster: Arc<Cluster>, clients: Arc<Clients>) -> Result<Action, Failure> {
     if clients.refresh(&*cluster, &*cluster).is_reset() {
-        println!("  {}: another incarnation: all state on it is dropped", cluster.name_any());
+        println!("  {}: the state on its client of before, if there is any, is dropped", cluster.name_any());
     }
     let client = clients.client(&*cluster, &*cluster).await?;
     let namespaces = Api::<Namespace>::all(client).list(&ListParams::default()).await?;

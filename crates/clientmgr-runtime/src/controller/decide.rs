@@ -1,6 +1,6 @@
 //! The decision about one `Cluster`: what the fleet should do, and what the status should say. Pure.
 
-use clientmgr_kube::{ClusterConfig, ConnectErrorKind, ConnectedAt, ConnectionState, Naming};
+use clientmgr_kube::{ClusterConfig, ConnectErrorKind, ConnectedAt, ConnectionState, Incarnation, Naming};
 use jiff::Timestamp;
 
 use super::conditions;
@@ -75,12 +75,19 @@ fn fleet_step(input: &Input<'_>) -> FleetStep {
     }
     let naming = if may_name { Naming::Mint } else { Naming::AdoptOnly };
     let config = base.clone().with_naming(naming);
-    let config = match status.and_then(ClusterStatus::incarnation) {
+    let config = match status.and_then(known) {
         Some(incarnation) => config.with_incarnation(incarnation),
         None => config,
     };
     let reset = may_name && needs_reset(input, named, serves);
     FleetStep::Connect { base: base.clone(), config, reset }
+}
+
+/// The incarnation that the status names. A revision without an identity is one of a cluster that never answers: what
+/// answers gets a later one.
+fn known(status: &ClusterStatus) -> Option<Incarnation> {
+    let unknown = || Some(Incarnation { identity: "unknown".parse().ok()?, revision: status.connected_at? });
+    status.incarnation().or_else(unknown)
 }
 
 /// Whether `spec.epoch` was raised, and the fleet still serves the incarnation of before.

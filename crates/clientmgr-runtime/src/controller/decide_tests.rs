@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clientmgr_kube::{ClusterConfig, ConnectErrorKind, ConnectedAt, ConnectionState, Naming};
+use clientmgr_kube::{ClusterConfig, ConnectErrorKind, ConnectedAt, ConnectionState, Incarnation, Naming};
 use jiff::Timestamp;
 use kube::config::Kubeconfig;
 use serde_json::json;
@@ -224,6 +224,18 @@ fn a_status_that_was_written_is_not_written_again() {
         case.cluster.status = Some(status);
         assert_eq!(case.decide().status, None);
     }
+}
+
+#[test]
+fn a_revision_without_an_identity_is_still_exceeded() {
+    let mut cluster = cluster(Some(5), false, 1);
+    cluster.status.as_mut().unwrap().identity = None;
+    let desired = Desired::Connect(config("new"));
+    let (applied, observed, reset_to, role) = (None, None, None, Role::Writer);
+    let case = Case { cluster, desired, applied, observed, reset_to, role };
+    let FleetStep::Connect { config: given, .. } = case.decide().fleet else { panic!("not connected") };
+    let incarnation = Incarnation { identity: "unknown".parse().unwrap(), revision: revision(5) };
+    assert_eq!(given, config("new").with_incarnation(incarnation));
 }
 
 #[test]

@@ -19,6 +19,8 @@ mod transitions;
 mod writes;
 
 #[cfg(test)]
+mod connection_tests;
+#[cfg(test)]
 mod decide_tests;
 #[cfg(test)]
 mod status_tests;

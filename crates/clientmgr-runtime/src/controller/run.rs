@@ -247,9 +247,11 @@ impl Loop {
                 }
             }
             FleetStep::Disconnect => {
+                if matches!(entry.desired, Desired::Docker(_)) && !entry.cluster.spec.paused {
+                    entry.applied = None;
+                }
                 // What is to be connected joins anew.
-                again = fleet.remove(key) && matches!(entry.desired, Desired::Connect(_));
-                entry.applied = entry.applied.take().filter(|_| entry.cluster.spec.paused);
+                again = fleet.remove(key) && entry.applied.is_some();
             }
         }
         let entry_is_free = !entry.is_writing && entry.write_at.is_none();

@@ -78,6 +78,8 @@ pub(super) struct Secrets {
     referred: HashMap<NamespacedName, Referred>,
     queue: VecDeque<NamespacedName>,
     reads: FuturesUnordered<BoxFuture<'static, Read>>,
+    /// When the first of the Secrets that could not be read is tried again, at the earliest.
+    retry_at: Option<Instant>,
     /// Changed, and not yet returned.
     changed: VecDeque<NamespacedName>,
 }
@@ -92,6 +94,7 @@ impl Secrets {
             referred: HashMap::new(),
             queue: VecDeque::new(),
             reads: FuturesUnordered::new(),
+            retry_at: None,
             changed: VecDeque::new(),
         }
     }
@@ -161,7 +164,7 @@ impl Secrets {
             if let Some(changed) = self.changed.pop_front() {
                 return changed;
             }
-            let retry_at = self.referred.values().filter_map(|referred| referred.retry_at).min();
+            let retry_at = self.retry_at;
             let retry = async {
                 match retry_at {
                     Some(at) => tokio::time::sleep_until(at).await,
@@ -191,12 +194,16 @@ impl Secrets {
             Ok(watcher::Event::InitDone) => {
                 watch.is_synced = true;
                 let listed = std::mem::take(&mut watch.listed);
+                // A Secret that is referred to since the list began may exist all the same: the read says so.
                 for secret in self.covered(scope).filter(|secret| !listed.contains(secret)).collect::<Vec<_>>() {
-                    self.set(&secret, SecretState::NotFound, None);
+                    if self.state(&secret) != SecretState::NotFound {
+                        self.read(&secret);
+                    }
                 }
             }
             Ok(watcher::Event::Apply(object)) => self.seen(&key(&object), &object),
-            Ok(watcher::Event::Delete(object)) => self.set(&key(&object), SecretState::NotFound, None),
+            // A read under way may still find it: the next one does not.
+            Ok(watcher::Event::Delete(object)) => self.read(&key(&object)),
             Err(error) => {
                 tracing::warn!(namespace = scope.namespace, %error, "the watch of Secrets failed");
                 let state = if is_forbidden(&error) { SecretState::Forbidden } else { SecretState::Unavailable };
@@ -252,6 +259,7 @@ impl Secrets {
         for secret in &due {
             self.read(secret);
         }
+        self.retry_at = self.referred.values().filter_map(|referred| referred.retry_at).min();
     }
 
     fn has_read(&mut self, secret: &NamespacedName, result: Result<Option<Secret>, kube::Error>) {
@@ -274,7 +282,9 @@ impl Secrets {
                 let is_forbidden = matches!(&error, kube::Error::Api(status) if status.code == 403);
                 referred.failures += 1;
                 let delay = if is_forbidden { FORBIDDEN_RETRY } else { backoff(referred.failures) };
-                referred.retry_at = Some(Instant::now() + delay);
+                let at = Instant::now() + delay;
+                referred.retry_at = Some(at);
+                self.retry_at = Some(self.retry_at.map_or(at, |first| first.min(at)));
                 match (&referred.state, is_forbidden) {
                     (_, true) => self.set(secret, SecretState::Forbidden, None),
                     (SecretState::Read(_), false) => {}

@@ -194,10 +194,12 @@ impl LeaderElection {
     }
 }
 
-/// Publishes a term, and wakes those who wait only where leadership begins or ends.
+/// Publishes a term, and wakes those who wait only where leadership begins or ends. A term that had run out before it was
+/// renewed began anew: readers may have seen it end.
 fn publish(sender: &watch::Sender<Option<Term>>, term: Option<Term>) {
     sender.send_if_modified(|current| {
-        let changed = current.is_some() != term.is_some();
+        let was_leader = current.is_some_and(|current| current.is_valid_now());
+        let changed = was_leader != term.is_some() || current.is_some() != term.is_some();
         *current = term;
         changed
     });
@@ -267,6 +269,12 @@ mod tests {
             assert!(changed.await);
         }
         assert!(!leadership.is_leader());
+
+        // It runs out, which is published late, after the renewal.
+        publish(&sender, Some(Term { lasts: Duration::ZERO, ..term().unwrap() }));
+        assert!(leadership.changed().await && !leadership.is_leader());
+        publish(&sender, term());
+        assert!(leadership.changed().await && leadership.is_leader());
         drop(sender);
         assert!(!leadership.changed().await);
     }

@@ -37,6 +37,10 @@ pub(super) struct Term {
 }
 
 impl Term {
+    pub(super) fn is_valid_now(&self) -> bool {
+        self.is_valid(Instant::now(), SystemTime::now())
+    }
+
     fn is_valid(&self, now: Instant, wall: SystemTime) -> bool {
         let by_wall = wall.duration_since(self.sent_wall).unwrap_or_default();
         now.saturating_duration_since(self.sent).max(by_wall) < self.lasts
@@ -51,7 +55,7 @@ impl Leadership {
     /// Returns whether this replica is the leader at this moment. Ask right before each write: the answer is not valid
     /// later.
     pub fn is_leader(&self) -> bool {
-        self.term.borrow().is_some_and(|term| term.is_valid(Instant::now(), SystemTime::now()))
+        self.term.borrow().is_some_and(|term| term.is_valid_now())
     }
 
     /// Waits until leadership has begun or ended since the last call. Returns false when the election has ended.

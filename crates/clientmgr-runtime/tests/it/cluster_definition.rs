@@ -126,6 +126,26 @@ async fn the_epoch_only_grows() {
     server.shutdown().await;
 }
 
+#[tokio::test]
+async fn a_status_that_is_based_on_an_older_version_is_refused() {
+    let server = TestServer::from_env().await.unwrap();
+    let api = install(&server.client().await.unwrap()).await;
+    let before = api.create(&PostParams::default(), &cluster("east", &in_cluster(&json!({})))).await.unwrap();
+    let apply = |version: Option<String>| {
+        let patch = json!({
+            "apiVersion": "clientmgr.dev/v1alpha1", "kind": "Cluster",
+            "metadata": { "name": "east", "resourceVersion": version }, "status": { "version": version },
+        });
+        let api = api.clone();
+        async move { api.patch_status("east", &PatchParams::apply("test").force(), &Patch::Apply(patch)).await }
+    };
+    let after = apply(before.metadata.resource_version.clone()).await.unwrap();
+    let Err(Error::Api(status)) = apply(before.metadata.resource_version).await else { panic!("not refused") };
+    assert_eq!(status.code, 409, "{status}");
+    apply(after.metadata.resource_version).await.unwrap();
+    server.shutdown().await;
+}
+
 #[test]
 fn the_definition_in_the_repository_is_current() {
     let text = include_str!("../../../../deploy/crds/clusters.clientmgr.dev.yaml");

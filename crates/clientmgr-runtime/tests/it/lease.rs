@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn timings() -> LeaseTimings {
     let milliseconds = Duration::from_millis;
-    LeaseTimings::new(milliseconds(1_000), milliseconds(600), milliseconds(50)).unwrap()
+    LeaseTimings::new(milliseconds(2_000), milliseconds(1_500), milliseconds(50)).unwrap()
 }
 
 struct Candidate {

@@ -3,7 +3,7 @@
 use clientmgr_fake::apiserver::{Requests, of};
 use clientmgr_kube::kube::Api;
 use clientmgr_kube::kube::api::ListParams;
-use clientmgr_kube::{ClientProvider as _, ProviderError};
+use clientmgr_kube::{ClientProvider as _, Fleet, ProviderError};
 use clientmgr_runtime::cluster::Cluster;
 use clientmgr_runtime::controller::DockerCluster;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
@@ -148,4 +148,22 @@ async fn requests_are_made_as_the_user_of_the_spec_in_its_namespace() {
     assert_eq!(snapshot.user.as_deref(), Some("alice"));
     let client = running.provider.connection(&key("east")).await.unwrap().client;
     assert_eq!(client.default_namespace(), "shop");
+}
+
+#[tokio::test]
+async fn a_hundred_clusters_start_with_one_read_and_one_write_each() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let names: Vec<_> = (0..100).map(|index| format!("c{index}")).collect();
+    for name in &names {
+        hub.declare(name, &east).await;
+    }
+    let _running = hub.run(|settings| settings.fleet(Fleet::new()));
+    for name in &names {
+        hub.until_ready(name).await;
+    }
+    for name in &names {
+        assert_eq!(hub.server.requests_matching(Requests::get("secrets").name(name)).len(), 1, "{name}");
+        assert_eq!(hub.status_writes(name).len(), 1, "{name}");
+    }
+    assert_eq!(hub.server.requests_matching(Requests::list("secrets")).len(), 1);
 }

@@ -13,7 +13,7 @@ use super::fixture::{Hub, NAMESPACE, Running, holds, key, remote};
 
 fn candidate(hub: &Hub, name: &str) -> (Leadership, JoinHandle<()>) {
     let milliseconds = Duration::from_millis;
-    let timings = LeaseTimings::new(milliseconds(1_000), milliseconds(700), milliseconds(100)).unwrap();
+    let timings = LeaseTimings::new(milliseconds(3_000), milliseconds(2_200), milliseconds(100)).unwrap();
     let election = LeaderElection::new(hub.client.clone(), NAMESPACE, "clusters", name, timings);
     (election.leadership(), tokio::spawn(election.run(std::future::pending())))
 }
@@ -136,4 +136,31 @@ async fn when_the_leader_is_killed_the_other_replica_writes_and_nothing_is_reset
     assert!(second.clients.refresh(&object, &after).is_reset());
     second.clients.client(&object, &after).await.unwrap();
     hub.logged(Requests::patch("clusters/status").name("east")).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_is_replaced_before_it_wrote_follows_the_next_one() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let (first_leads, first_election) = candidate(&hub, "first");
+    holds("the first leads", || first_leads.is_leader()).await;
+    // Its writes are refused: what it named reaches no status.
+    let user = hub.server.issue_token("first");
+    hub.server.forbid("first", "patch", "clusters/status");
+    let client = hub.server.client_for(&user).await.unwrap();
+    let first = Running::start(client, |settings| settings.status_writer(StatusWriter::Elected(first_leads)));
+    hub.declare("east", &east).await;
+    let unwritten = served(&first).await;
+
+    first_election.abort();
+    let (second_leads, _second_election) = candidate(&hub, "second");
+    let second = hub.run(|settings| settings.status_writer(StatusWriter::Elected(second_leads)));
+    let named = hub.until_ready("east").await.status.unwrap().connected_at.unwrap();
+    assert_ne!(named, unwritten);
+    for running in [&first, &second] {
+        holds("the revision that the status names", || {
+            let snapshot = running.provider.fleet().snapshot(&key("east"));
+            snapshot.is_some_and(|snapshot| snapshot.is_connected() && snapshot.connected_at == Some(named))
+        })
+        .await;
+    }
 }
