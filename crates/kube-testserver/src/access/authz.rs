@@ -47,12 +47,16 @@ pub(crate) fn decide_anonymous(policy: Anonymous, info: &RequestInfo) -> Verdict
 
 /// The 403 of the real server's authorizer.
 pub(crate) fn forbidden(info: &RequestInfo, user: &str) -> Status {
-    let name = info.name.as_deref().unwrap_or_default();
-    Status::forbidden(&info.group, &info.resource, name, &why(info, user))
+    forbidden_as(info, user, info.verb.as_str())
 }
 
-fn why(info: &RequestInfo, user: &str) -> String {
-    let verb = info.verb.as_str();
+/// The same for another verb than the request's own.
+pub(crate) fn forbidden_as(info: &RequestInfo, user: &str, verb: &str) -> Status {
+    let name = info.name.as_deref().unwrap_or_default();
+    Status::forbidden(&info.group, &info.resource, name, &why(info, user, verb))
+}
+
+fn why(info: &RequestInfo, user: &str, verb: &str) -> String {
     if !info.is_resource {
         return format!("User {user:?} cannot {verb} path {:?}", info.path);
     }

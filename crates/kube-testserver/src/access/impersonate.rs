@@ -1,15 +1,17 @@
 //! Impersonation: whom a request is made as when its headers name somebody else, and who may do so. Pure.
 //!
-//! A real server asks RBAC; here it is for the members of `system:masters`, whom RBAC grants everything.
+//! A real server asks RBAC. Here the members of `system:masters` may impersonate, whom RBAC allows everything. Refusals have the
+//! words of kube-apiserver 1.36.
 
-use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use std::collections::BTreeMap;
+
+use http::HeaderMap;
 
 use crate::{
-    access::credential::User,
+    access::{authz, credential::User},
     wire::{
-        route::percent_decode,
-        status::{Status, raw_response},
+        route::{RequestInfo, percent_decode},
+        status::Status,
     },
 };
 
@@ -19,16 +21,8 @@ const MASTERS: &str = "system:masters";
 const ANONYMOUS: &str = "system:anonymous";
 const EVERYONE: [&str; 2] = ["system:authenticated", "system:unauthenticated"];
 
-/// Why nobody is impersonated.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    Forbidden(Status),
-    /// Something was asked for without a user's name.
-    NoUser(Box<Response<Bytes>>),
-}
-
 /// The user a request is to be made as: another one than `actor`, if its headers say so.
-pub(crate) fn acting_as(actor: User, headers: &HeaderMap, target: &str) -> Result<User, Refusal> {
+pub(crate) fn acting_as(actor: User, headers: &HeaderMap, info: &RequestInfo) -> Result<User, Status> {
     if !headers.keys().any(|name| name.as_str().starts_with(PREFIX)) {
         return Ok(actor);
     }
@@ -49,13 +43,16 @@ pub(crate) fn acting_as(actor: User, headers: &HeaderMap, target: &str) -> Resul
         if groups.is_empty() && uid.is_none() && extra.is_empty() {
             return Ok(actor);
         }
-        let words = format!("Internal Server Error: {target:?}: requested impersonation without a user name\n");
-        let code = StatusCode::INTERNAL_SERVER_ERROR;
-        let answer = raw_response(code, "text/plain; charset=utf-8", words.into());
-        return Err(Refusal::NoUser(Box::new(answer)));
+        return Err(without_a_user(&groups, uid.as_deref(), &extra));
     };
     if !actor.groups().iter().any(|group| group == MASTERS) {
-        return Err(Refusal::Forbidden(forbidden(&actor, &name)));
+        let only_the_name = groups.is_empty() && uid.is_none() && extra.is_empty();
+        return Err(match mode(&name, only_the_name) {
+            Some(mode) => {
+                authz::forbidden_as(info, actor.name(), &format!("impersonate-on:{mode}:{}", info.verb.as_str()))
+            }
+            None => forbidden(&actor, &name),
+        });
     }
     let mut user = User::new(&name);
     for group in if groups.is_empty() { groups_of_account(&name) } else { groups } {
@@ -81,6 +78,36 @@ fn groups_of_account(user: &str) -> Vec<String> {
     account(user).map(groups).unwrap_or_default()
 }
 
+/// What kube-apiserver asks RBAC for first, since 1.36: the right to impersonate users of this sort with a verb. A node or a
+/// service account of which more than the name is given has no such right.
+fn mode(user: &str, only_the_name: bool) -> Option<&'static str> {
+    let special = match user {
+        _ if account(user).is_some() => "serviceaccount",
+        _ if user.strip_prefix("system:node:").is_some_and(|node| !node.is_empty()) => "arbitrary-node",
+        _ => return Some("user-info"),
+    };
+    only_the_name.then_some(special)
+}
+
+/// 400 for a group, a UID or an extra without a user's name. The message shows what was asked for in Go's syntax.
+fn without_a_user(groups: &[String], uid: Option<&str>, extra: &[(String, String)]) -> Status {
+    let quoted = |texts: &[&str]| texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ");
+    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+    let groups = if groups.is_empty() { "(nil)".to_owned() } else { format!("{{{}}}", quoted(&groups)) };
+    let mut by_key: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (key, value) in extra {
+        by_key.entry(key).or_default().push(value);
+    }
+    let entries: Vec<String> =
+        by_key.iter().map(|(key, values)| format!("{key:?}:[]string{{{}}}", quoted(values))).collect();
+    let extra = if entries.is_empty() { "(nil)".to_owned() } else { format!("{{{}}}", entries.join(", ")) };
+    Status::bad_request(format!(
+        "requested &user.DefaultInfo{{Name:\"\", UID:{:?}, Groups:[]string{groups}, Extra:map[string][]string{extra}}} \
+         without impersonating a user name",
+        uid.unwrap_or_default()
+    ))
+}
+
 fn forbidden(actor: &User, user: &str) -> Status {
     let (resource, name, scope) = match account(user) {
         Some((namespace, name)) => ("serviceaccounts", name, format!("in the namespace {namespace:?}")),
@@ -92,7 +119,7 @@ fn forbidden(actor: &User, user: &str) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::{HeaderName, HeaderValue, Method};
 
     use super::*;
 
@@ -107,8 +134,12 @@ mod tests {
         User::new("admin").group(MASTERS)
     }
 
+    fn info(path: &str) -> RequestInfo {
+        RequestInfo::parse(&Method::GET, path, None)
+    }
+
     #[test]
-    fn the_headers_say_whom() {
+    fn the_headers_name_the_user() {
         let user = |name| User::new(name);
         let accounts = "system:serviceaccounts";
         let account = "system:serviceaccount:a:b";
@@ -129,26 +160,60 @@ mod tests {
                 user(account).group(accounts).group(format!("{accounts}:a")).group(EVERYONE[0]),
             ),
         ] {
-            assert_eq!(acting_as(admin(), &headers(pairs), "/").unwrap(), expected, "{pairs:?}");
+            assert_eq!(acting_as(admin(), &headers(pairs), &info("/")).unwrap(), expected, "{pairs:?}");
         }
     }
 
     #[test]
-    fn only_masters_may_and_a_name_is_needed() {
-        for (name, message) in [
+    fn only_masters_impersonate() {
+        let (account, maps) = ("system:serviceaccount:a:b", "/api/v1/namespaces/n/configmaps");
+        for (pairs, path, message) in [
             (
-                "bob",
-                r#"users "bob" is forbidden: User "x" cannot impersonate resource "users" in API group "" at the cluster scope"#,
+                &[("impersonate-user", "bob")][..],
+                "/version",
+                r#"forbidden: User "x" cannot impersonate-on:user-info:get path "/version""#,
             ),
             (
-                "system:serviceaccount:a:b",
+                &[("impersonate-user", "bob"), ("impersonate-group", "a")],
+                maps,
+                r#"configmaps is forbidden: User "x" cannot impersonate-on:user-info:list resource "configmaps" in API group "" in the namespace "n""#,
+            ),
+            (
+                &[("impersonate-user", "system:node:n")],
+                "/version",
+                r#"forbidden: User "x" cannot impersonate-on:arbitrary-node:get path "/version""#,
+            ),
+            (
+                &[("impersonate-user", account)],
+                "/version",
+                r#"forbidden: User "x" cannot impersonate-on:serviceaccount:get path "/version""#,
+            ),
+            (
+                &[("impersonate-user", account), ("impersonate-group", "a")],
+                "/version",
                 r#"serviceaccounts "b" is forbidden: User "x" cannot impersonate resource "serviceaccounts" in API group "" in the namespace "a""#,
             ),
         ] {
-            let refused = acting_as(User::new("x").group("devs"), &headers(&[("impersonate-user", name)]), "/");
-            assert!(matches!(refused, Err(Refusal::Forbidden(status)) if status.message() == message), "{name}");
+            let refused = acting_as(User::new("x").group("devs"), &headers(pairs), &info(path)).unwrap_err();
+            assert_eq!((refused.code(), refused.message()), (403, message));
         }
-        let refused = acting_as(admin(), &headers(&[("impersonate-group", "a")]), "/api");
-        assert!(matches!(refused, Err(Refusal::NoUser(answer)) if answer.status() == 500));
+    }
+
+    #[test]
+    fn a_group_needs_a_user() {
+        for (pairs, shown) in [
+            (
+                &[("impersonate-group", "a"), ("impersonate-group", "b")][..],
+                r#"Name:"", UID:"", Groups:[]string{"a", "b"}, Extra:map[string][]string(nil)"#,
+            ),
+            (
+                &[("impersonate-uid", "7"), ("impersonate-extra-k", "v")],
+                r#"Name:"", UID:"7", Groups:[]string(nil), Extra:map[string][]string{"k":[]string{"v"}}"#,
+            ),
+        ] {
+            let refused = acting_as(admin(), &headers(pairs), &info("/")).unwrap_err();
+            let message = format!("requested &user.DefaultInfo{{{shown}}} without impersonating a user name");
+            assert_eq!((refused.code(), refused.message()), (400, message.as_str()));
+        }
     }
 }

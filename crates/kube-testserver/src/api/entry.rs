@@ -44,34 +44,41 @@ impl std::fmt::Debug for Api {
 }
 
 impl Api {
-    /// A new cluster with its usual namespaces.
+    /// A new cluster with its usual objects.
     #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self::with_clock(Timestamp::now)
     }
 
-    /// A new cluster with its usual namespaces, which takes the time of day from `clock`.
+    /// A new cluster with its usual objects, which takes the time of day from `clock`.
     pub(crate) fn with_clock(clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let api = Self { shared: Arc::new(Shared::new(Box::new(clock))) };
-        api.add_namespaces(&mut api.shared.write());
+        api.add_bootstrap_objects(&mut api.shared.write());
         api
     }
 
-    fn add_namespaces(&self, store: &mut Store) {
-        let kind = store.kind("", "namespaces").cloned();
-        for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
-            let Some(kind) = kind.clone() else { return };
-            let target = Target {
+    /// Creates what a real server creates when it starts: its namespaces and its own Service, and the roles and bindings
+    /// that its authorizer needs.
+    fn add_bootstrap_objects(&self, store: &mut Store) {
+        let namespaces = ["default", "kube-node-lease", "kube-public", "kube-system"]
+            .map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+        let others: Vec<Value> = serde_json::from_str(include_str!("bootstrap.json"))
+            .expect("the file next to this one is JSON, see the tests");
+        for object in namespaces.into_iter().chain(others) {
+            let group = object["apiVersion"].as_str().and_then(|version| version.split_once('/'));
+            let group = group.map_or("", |(group, _)| group);
+            let kind = store.kinds().find(|kind| kind.group == group && object["kind"] == *kind.kind).cloned();
+            let target = kind.map(|kind| Target {
                 view: View { kind, version: 0 },
-                key: Key::new("", name),
+                key: Key::new(object["metadata"]["namespace"].as_str().unwrap_or_default(), ""),
                 subresource: Subresource::Main,
                 dry_run: false,
                 manager: Manager::new("kube-apiserver"),
                 now: self.shared.now(),
-            };
-            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            if write::create(store, &target, namespace).is_err() {
-                unreachable!("a fresh store takes a well-formed namespace");
+            });
+            let created = target.map(|target| write::create(store, &target, object));
+            if !matches!(created, Some(Ok(_))) {
+                unreachable!("a fresh store takes well-formed objects of kinds that it serves");
             }
         }
     }

@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::authn::Identity,
+    clock::Clock,
     control::{
         record::{EndReason, Ended, Marker, RequestRecord},
         requests::{Logged, Requests},
@@ -58,11 +58,18 @@ pub(crate) struct Log {
     changed: Notify,
     capacity: usize,
     made: Instant,
+    clock: Clock,
 }
 
 impl Log {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { records: Mutex::default(), changed: Notify::new(), capacity: capacity.max(1), made: Instant::now() }
+    pub(crate) fn new(capacity: usize, clock: Clock) -> Self {
+        Self {
+            records: Mutex::default(),
+            changed: Notify::new(),
+            capacity: capacity.max(1),
+            made: Instant::now(),
+            clock,
+        }
     }
 
     /// Writes a request down; the entry follows it to its end.
@@ -71,7 +78,7 @@ impl Log {
         let sequence = records.next();
         records.kept.push_back(RequestRecord {
             sequence,
-            time: Timestamp::now(),
+            time: self.clock.now(),
             after: self.made.elapsed(),
             connection: arrival.connection,
             cluster_uid: Arc::clone(&arrival.cluster_uid),
@@ -154,8 +161,9 @@ impl Entry {
     /// The request is over. Only the first reason counts.
     pub(crate) fn ended(&mut self, reason: EndReason) {
         if !std::mem::replace(&mut self.over, true) {
+            let at = self.log.clock.now();
             let ended = |record: &mut RequestRecord, after| {
-                record.ended = Some(Ended { at: Timestamp::now(), after, reason });
+                record.ended = Some(Ended { at, after, reason });
             };
             self.log.update(self.sequence, ended);
         }
@@ -172,6 +180,7 @@ impl Drop for Entry {
 mod tests {
     use super::*;
     use crate::{access::credential::Fingerprint, control::requests::Requests};
+    use jiff::Timestamp;
 
     fn arrive(log: &Arc<Log>, path: &str, cut: &CancellationToken) -> Entry {
         let info = RequestInfo::parse(&http::Method::GET, path, None);
@@ -194,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_first_reason_to_end_counts_and_a_drop_tells_who_left() {
-        let (log, cut) = (Arc::new(Log::new(10)), CancellationToken::new());
+        let (log, cut) = (Arc::new(Log::new(10, Clock::starting_at(Timestamp::UNIX_EPOCH))), CancellationToken::new());
         let mut entry = arrive(&log, "/a", &cut);
         entry.ended(EndReason::Complete);
         drop(entry);
@@ -208,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_log_keeps_the_newest_and_counts_what_it_lost() {
-        let (log, cut) = (Arc::new(Log::new(2)), CancellationToken::new());
+        let (log, cut) = (Arc::new(Log::new(2, Clock::starting_at(Timestamp::UNIX_EPOCH))), CancellationToken::new());
         let first = arrive(&log, "/0", &cut);
         for path in ["/1", "/2"] {
             arrive(&log, path, &cut).ended(EndReason::Complete);
@@ -220,7 +229,7 @@ mod tests {
 
     #[test]
     fn filters_compare_place_credential_status_and_stage() {
-        let (log, cut) = (Arc::new(Log::new(10)), CancellationToken::new());
+        let (log, cut) = (Arc::new(Log::new(10, Clock::starting_at(Timestamp::UNIX_EPOCH))), CancellationToken::new());
         let answered = arrive(&log, "/a", &cut);
         answered.answered(200);
         let marker = log.marker();
@@ -239,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_sees_the_past_and_the_future() {
-        let (log, cut) = (Arc::new(Log::new(10)), CancellationToken::new());
+        let (log, cut) = (Arc::new(Log::new(10, Clock::starting_at(Timestamp::UNIX_EPOCH))), CancellationToken::new());
         drop(arrive(&log, "/past", &cut));
         assert_eq!(log.wait_for(&Requests::under("/past").into()).await.sequence, 0);
         let future = Requests::under("/future").answered();

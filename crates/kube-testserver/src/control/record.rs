@@ -28,7 +28,7 @@ pub enum EndReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ended {
-    /// Wall-clock time.
+    /// The server's time of day.
     pub at: Timestamp,
     /// Time since the server was made, on tokio's clock (which tests can pause).
     pub after: Duration,
@@ -42,7 +42,7 @@ pub struct Ended {
 pub struct RequestRecord {
     /// Its place in the log: 0 is the server's first request.
     pub sequence: u64,
-    /// When its head arrived, wall-clock time.
+    /// When its head arrived, by the server's time of day.
     pub time: Timestamp,
     /// When its head arrived, since the server was made, on tokio's clock (which tests can pause).
     pub after: Duration,

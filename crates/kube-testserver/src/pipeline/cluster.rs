@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use rustls::ServerConfig;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -16,6 +15,7 @@ use crate::{
         credential::{Credential, User},
     },
     api::entry::Api,
+    clock::Clock,
     error::{InstallError, StartError},
     pipeline::settings::Settings,
     pki::{authority::Authority, error::CertificateError, issued::Validity, security::Security, tls},
@@ -27,6 +27,7 @@ pub(crate) struct Cluster {
     pub(crate) api: Api,
     pub(crate) uid: Arc<str>,
     pub(crate) credentials: Arc<Credentials>,
+    pub(crate) clock: Clock,
     /// None over plain HTTP.
     pub(crate) pki: Option<Arc<Pki>>,
     admin: Mutex<Credential>,
@@ -49,7 +50,7 @@ impl Pki {
 
 impl Cluster {
     /// A cluster with its own authority and one administrator.
-    pub(crate) fn new(settings: &Settings, installed: &[Value]) -> Result<Self, StartError> {
+    pub(crate) fn new(settings: &Settings, clock: Clock, installed: &[Value]) -> Result<Self, StartError> {
         let admin = Credential::random_token(User::new("admin").group("system:masters"));
         let credentials = Arc::new(Credentials::default());
         credentials.accept(&admin, None, Instant::now());
@@ -57,26 +58,27 @@ impl Cluster {
             Security::Tls => Some(Arc::new(Pki::new(settings)?)),
             Security::Plain => None,
         };
-        Self::with(installed, credentials, pki, admin)
+        Self::with(installed, clock, credentials, pki, admin)
     }
 
     /// Another cluster that lets in whom this one does.
     pub(crate) fn sibling(&self, installed: &[Value]) -> Result<Self, StartError> {
-        Self::with(installed, Arc::clone(&self.credentials), self.pki.clone(), self.admin())
+        Self::with(installed, self.clock, Arc::clone(&self.credentials), self.pki.clone(), self.admin())
     }
 
     fn with(
         installed: &[Value],
+        clock: Clock,
         credentials: Arc<Credentials>,
         pki: Option<Arc<Pki>>,
         admin: Credential,
     ) -> Result<Self, StartError> {
-        let api = Api::with_clock(time_of_day());
+        let api = Api::with_clock(move || clock.now());
         for crd in installed {
             api.install(crd).map_err(|status| InstallError::refused(&status))?;
         }
         let uid = api.kube_system_uid().into();
-        Ok(Self { api, uid, credentials, pki, admin: Mutex::new(admin) })
+        Ok(Self { api, uid, clock, credentials, pki, admin: Mutex::new(admin) })
     }
 
     /// The administrator's credential.
@@ -96,10 +98,4 @@ impl Cluster {
         }
         new
     }
-}
-
-/// The time of day, which passes on tokio's clock: it stops where a test pauses that.
-fn time_of_day() -> impl Fn() -> Timestamp {
-    let (start, started) = (Timestamp::now(), Instant::now());
-    move || start + started.elapsed()
 }

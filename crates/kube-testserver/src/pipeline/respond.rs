@@ -4,7 +4,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
@@ -14,8 +14,7 @@ use crate::{
         authn::{Identity, Presented},
         authz::{self, Anonymous, Verdict},
         credential::User,
-        impersonate::{self, Refusal},
-        review,
+        impersonate, review,
     },
     api::reply::Reply,
     control::{
@@ -163,11 +162,9 @@ where
         },
         Identity::Known(user, _) => user,
     };
-    let target = parts.uri.path_and_query().map_or(parts.uri.path(), PathAndQuery::as_str);
-    let user = match impersonate::acting_as(user, &parts.headers, target) {
+    let user = match impersonate::acting_as(user, &parts.headers, info) {
         Ok(user) => user,
-        Err(Refusal::Forbidden(status)) => return failed(&status),
-        Err(Refusal::NoUser(answer)) => return Reply::Whole(*answer),
+        Err(status) => return failed(&status),
     };
     if user.name() == User::anonymous().name()
         && let Verdict::Refused(status) = authz::decide_anonymous(Anonymous::Limited, info)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::{
     access::authz::Anonymous,
     pki::security::{Protocols, Security},
@@ -18,4 +20,6 @@ pub(crate) struct Settings {
     pub(crate) anonymous: Anonymous,
     pub(crate) head_timeout: Duration,
     pub(crate) log_capacity: usize,
+    /// The time of day at which the server starts; the real one if there is none.
+    pub(crate) starts_at: Option<Timestamp>,
 }

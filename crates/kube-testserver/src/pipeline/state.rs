@@ -6,11 +6,13 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::credential::Fingerprint,
+    clock::Clock,
     control::{
         faults::{ConnectionFault, Injection},
         log::Log,
@@ -70,10 +72,11 @@ struct Behind {
 impl Core {
     pub(crate) fn new(settings: Settings, installed: Vec<Value>) -> Result<Self, StartError> {
         let gone = CancellationToken::new();
-        let cluster = Arc::new(Cluster::new(&settings, &installed)?);
+        let clock = Clock::starting_at(settings.starts_at.unwrap_or_else(Timestamp::now));
+        let cluster = Arc::new(Cluster::new(&settings, clock, &installed)?);
         let tenancy = Tenancy { cluster, cut: gone.child_token(), silent: CancellationToken::new() };
         Ok(Self {
-            log: Arc::new(Log::new(settings.log_capacity)),
+            log: Arc::new(Log::new(settings.log_capacity, clock)),
             settings,
             faults: Orders::default(),
             connection_faults: Orders::default(),

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::registry::column::{Column, Source, age};
+use crate::registry::{
+    column::{Column, Source, age},
+    pod_columns,
+};
 
 type Cell = fn(&Value, Timestamp) -> Value;
 
@@ -75,32 +78,33 @@ pub(crate) fn of_core(kind: &str) -> Vec<Column> {
             column("Roles", "string", 0, |object, _| node_roles(object)),
             age,
             column("Version", "string", 0, |object, _| or(&object["status"]["nodeInfo"]["kubeletVersion"], "")),
+            column("Internal-IP", "string", 1, |object, _| node_address(object, "InternalIP")),
+            column("External-IP", "string", 1, |object, _| node_address(object, "ExternalIP")),
+            column("OS-Image", "string", 1, |object, _| or(&object["status"]["nodeInfo"]["osImage"], "<unknown>")),
+            column("Kernel-Version", "string", 1, |object, _| {
+                or(&object["status"]["nodeInfo"]["kernelVersion"], "<unknown>")
+            }),
+            column("Container-Runtime", "string", 1, |object, _| {
+                or(&object["status"]["nodeInfo"]["containerRuntimeVersion"], "<unknown>")
+            }),
         ],
         "Pod" => vec![
-            column("Ready", "string", 0, |object, _| {
-                let ready = object["status"]["containerStatuses"].as_array().into_iter().flatten();
-                let ready = ready.filter(|status| status["ready"] == true).count();
-                format!("{ready}/{}", count(&object["spec"]["containers"])).into()
-            }),
-            column("Status", "string", 0, |object, _| {
-                if !object["metadata"]["deletionTimestamp"].is_null() {
-                    return "Terminating".into();
-                }
-                or(&object["status"]["reason"], object["status"]["phase"].as_str().unwrap_or_default())
-            }),
-            column("Restarts", "string", 0, |object, _| {
-                let statuses = object["status"]["containerStatuses"].as_array().into_iter().flatten();
-                statuses.map(|status| number(&status["restartCount"])).sum::<i64>().to_string().into()
-            }),
+            column("Ready", "string", 0, pod_columns::ready),
+            column("Status", "string", 0, pod_columns::status),
+            column("Restarts", "string", 0, pod_columns::restarts),
             age,
             column("IP", "string", 1, |object, _| or(&object["status"]["podIP"], "<none>")),
             column("Node", "string", 1, |object, _| or(&object["spec"]["nodeName"], "<none>")),
+            column("Nominated Node", "string", 1, |object, _| or(&object["status"]["nominatedNodeName"], "<none>")),
+            column("Readiness Gates", "string", 1, pod_columns::readiness_gates),
         ],
         "Service" => vec![
             column("Type", "string", 0, |object, _| or(&object["spec"]["type"], "ClusterIP")),
             column("Cluster-IP", "string", 0, |object, _| or(&object["spec"]["clusterIP"], "<none>")),
             column("External-IP", "string", 0, |_, _| "<none>".into()),
             column("Port(s)", "string", 0, |object, _| service_ports(object)),
+            age,
+            column("Selector", "string", 1, |object, _| pairs(&object["spec"]["selector"])),
         ],
         "Deployment" => vec![
             column("Ready", "string", 0, |object, _| {
@@ -109,15 +113,25 @@ pub(crate) fn of_core(kind: &str) -> Vec<Column> {
             }),
             column("Up-to-date", "string", 0, |object, _| number(&object["status"]["updatedReplicas"]).into()),
             column("Available", "string", 0, |object, _| number(&object["status"]["availableReplicas"]).into()),
+            age,
+            column("Containers", "string", 1, |object, _| of_containers(object, "name")),
+            column("Images", "string", 1, |object, _| of_containers(object, "image")),
+            column("Selector", "string", 1, |object, _| pairs(&object["spec"]["selector"]["matchLabels"])),
         ],
         "Lease" => vec![column("Holder", "string", 0, |object, _| or(&object["spec"]["holderIdentity"], ""))],
         "CustomResourceDefinition" => {
             vec![column("Created At", "date", 0, |object, _| object["metadata"]["creationTimestamp"].clone())]
         }
-        "RoleBinding" | "ClusterRoleBinding" => vec![column("Role", "string", 0, |object, _| {
-            let part = |field: &str| object["roleRef"][field].as_str().unwrap_or_default().to_owned();
-            format!("{}/{}", part("kind"), part("name")).into()
-        })],
+        "RoleBinding" | "ClusterRoleBinding" => vec![
+            column("Role", "string", 0, |object, _| {
+                let part = |field: &str| object["roleRef"][field].as_str().unwrap_or_default().to_owned();
+                format!("{}/{}", part("kind"), part("name")).into()
+            }),
+            age,
+            column("Users", "string", 1, |object, _| subjects(object, "User")),
+            column("Groups", "string", 1, |object, _| subjects(object, "Group")),
+            column("ServiceAccounts", "string", 1, |object, _| subjects(object, "ServiceAccount")),
+        ],
         "Role" | "ClusterRole" => {
             vec![column("Created At", "date", 0, |object, _| object["metadata"]["creationTimestamp"].clone())]
         }
@@ -146,12 +160,73 @@ fn event_columns() -> Vec<Column> {
             let kind = about["kind"].as_str().unwrap_or_default().to_lowercase();
             format!("{kind}/{}", about["name"].as_str().unwrap_or_default()).into()
         }),
+        column("Subobject", "string", 1, |object, _| {
+            let about = if object["regarding"].is_object() { &object["regarding"] } else { &object["involvedObject"] };
+            or(&about["fieldPath"], "")
+        }),
+        column("Source", "string", 1, |object, _| event_source(object)),
         column("Message", "string", 0, |object, _| {
             let message = if object["note"].is_string() { &object["note"] } else { &object["message"] };
             or(message, "").as_str().map(str::trim).unwrap_or_default().into()
         }),
+        column("First Seen", "string", 1, |object, now| {
+            let times = ["firstTimestamp", "deprecatedFirstTimestamp", "eventTime"];
+            let seen = times.iter().find_map(|field| object[field].as_str());
+            seen.map_or_else(|| "<unknown>".into(), |time| age(time, now))
+        }),
+        column("Count", "string", 1, |object, _| {
+            let counts = [&object["series"]["count"], &object["count"], &object["deprecatedCount"]];
+            counts.into_iter().find_map(Value::as_i64).filter(|count| *count > 0).unwrap_or(1).into()
+        }),
         column("Name", "string", 1, |object, _| object["metadata"]["name"].clone()),
     ]
+}
+
+/// The component that reports an event, and the host it is on.
+fn event_source(event: &Value) -> Value {
+    let source = if event["deprecatedSource"].is_object() { &event["deprecatedSource"] } else { &event["source"] };
+    let reporter = ["reportingComponent", "reportingController"].iter().find_map(|field| event[field].as_str());
+    let component = source["component"].as_str().filter(|component| !component.is_empty()).or(reporter);
+    let host = source["host"].as_str().or(event["reportingInstance"].as_str()).filter(|host| !host.is_empty());
+    let parts: Vec<&str> = component.into_iter().chain(host).collect();
+    parts.join(", ").into()
+}
+
+/// `key=value` for each entry of a map.
+fn pairs(map: &Value) -> Value {
+    let entries = map.as_object().into_iter().flatten();
+    let shown: Vec<String> =
+        entries.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    if shown.is_empty() { "<none>".into() } else { shown.join(",").into() }
+}
+
+/// One field of each container in the template of a deployment.
+fn of_containers(deployment: &Value, field: &str) -> Value {
+    let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
+    let shown: Vec<&str> = containers.filter_map(|container| container[field].as_str()).collect();
+    shown.join(",").into()
+}
+
+fn node_address(node: &Value, kind: &str) -> Value {
+    let addresses = node["status"]["addresses"].as_array().into_iter().flatten();
+    let found = addresses.filter(|address| address["type"] == kind).find_map(|address| address["address"].as_str());
+    found.unwrap_or("<none>").into()
+}
+
+/// The subjects of this kind in a binding.
+fn subjects(binding: &Value, kind: &str) -> Value {
+    let subjects = binding["subjects"].as_array().into_iter().flatten().filter(|subject| subject["kind"] == kind);
+    let shown: Vec<String> = subjects
+        .map(|subject| {
+            let part = |field: &str| subject[field].as_str().unwrap_or_default();
+            if kind == "ServiceAccount" {
+                format!("{}/{}", part("namespace"), part("name"))
+            } else {
+                part("name").to_owned()
+            }
+        })
+        .collect();
+    shown.join(", ").into()
 }
 
 fn node_status(node: &Value) -> Value {

@@ -93,6 +93,16 @@ impl Kind {
         self.api_version(version.map_or("v1", |version| &version.name))
     }
 
+    /// The fields of the metadata that a write of the status may not change, where it may change the others.
+    pub(crate) fn kept_by_status(&self) -> Option<&'static [&'static str]> {
+        match self.plural.as_str() {
+            _ if self.custom => None,
+            "deployments" => Some(&["labels"]),
+            "pods" => Some(&["ownerReferences"]),
+            _ => self.group.is_empty().then_some(&[]),
+        }
+    }
+
     /// Whether this is the resource `plural` of `group`.
     pub(crate) fn is(&self, group: &str, plural: &str) -> bool {
         self.group == group && self.plural == plural
@@ -234,7 +244,7 @@ const CORE: &[Row] = &[
         categories: &["all"],
         status: true,
         selectable: &["spec.clusterIP", "spec.type"],
-        traits: Traits { returns_deleted: true, label_name: true, ..PLAIN },
+        traits: Traits { create_on_update: true, returns_deleted: true, label_name: true, ..PLAIN },
         ..NAMESPACED
     },
     Row {

@@ -128,7 +128,7 @@ impl<T> TestServer<T> {
         let settings = &self.core.settings;
         self.core.replace(|old, installed| match replacement {
             Replacement::SameCa => old.sibling(installed),
-            Replacement::NewCa => Cluster::new(settings, installed),
+            Replacement::NewCa => Cluster::new(settings, old.clock, installed),
         })
     }
 

@@ -57,6 +57,7 @@ impl Default for TestServerBuilder {
                 anonymous: Anonymous::default(),
                 head_timeout: HEAD_TIMEOUT,
                 log_capacity: LOG_CAPACITY,
+                starts_at: None,
             },
             tokens: Vec::new(),
             installed: Vec::new(),
@@ -119,6 +120,22 @@ impl TestServerBuilder {
     /// How many requests the log keeps; the oldest go first. The default is 65,536.
     pub fn log_capacity(mut self, requests: usize) -> Self {
         self.settings.log_capacity = requests;
+        self
+    }
+
+    /// Sets the time of day at which the server starts. From then on it passes as tokio's clock does, for the times in
+    /// objects and in the log alike. The default is the real time. Certificates and credentials are not concerned.
+    ///
+    /// ```
+    /// use kube_testserver::TestServer;
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = TestServer::builder().time_of_day("2026-01-02T03:04:05Z".parse()?).start_without_socket()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn time_of_day(mut self, start: jiff::Timestamp) -> Self {
+        self.settings.starts_at = Some(start);
         self
     }
 

@@ -34,9 +34,10 @@ struct Range<'a> {
     parameters: Vec<(&'a str, &'a str)>,
 }
 
+/// The media ranges, the preferred one first: by quality, then those without wildcards, then as they were sent.
 fn ranges(headers: &HeaderMap) -> Vec<Range<'_>> {
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    values
+    let mut ranges: Vec<Range<'_>> = values
         .flat_map(|value| value.split(','))
         .map(|range| {
             let mut parts = range.split(';').map(str::trim);
@@ -46,12 +47,25 @@ fn ranges(headers: &HeaderMap) -> Vec<Range<'_>> {
             }
         })
         .filter(|range| !range.media.is_empty())
-        .collect()
+        .collect();
+    ranges.sort_by(|left, right| {
+        right.quality().total_cmp(&left.quality()).then(left.wildcards().cmp(&right.wildcards()))
+    });
+    ranges
 }
 
 impl Range<'_> {
     fn is_json(&self) -> bool {
         matches!(self.media, "application/json" | "application/*" | "*/*")
+    }
+
+    fn wildcards(&self) -> usize {
+        self.media.matches('*').count()
+    }
+
+    /// From 0 to 1. What is not a number counts as 1.
+    fn quality(&self) -> f64 {
+        self.parameter("q").and_then(|quality| quality.parse().ok()).unwrap_or(1.0)
     }
 
     fn parameter(&self, name: &str) -> Option<&str> {
@@ -133,6 +147,15 @@ mod tests {
             ("application/json;as=Table;v=v2;g=meta.k8s.io", None),
             ("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", Some(Format::Metadata)),
             ("text/html", None),
+            (
+                "application/json;q=0.5,application/json;as=Table;v=v1;g=meta.k8s.io;q=0.9",
+                Some(Format::Table(Include::Metadata)),
+            ),
+            ("application/json;as=Table;v=v1;g=meta.k8s.io;q=0.1,*/*;q=0.8", Some(Format::Object)),
+            (
+                "application/json;q=0.5,application/json;as=Table;v=v1;g=meta.k8s.io",
+                Some(Format::Table(Include::Metadata)),
+            ),
         ] {
             let form = accepted(&accept(value), Include::Metadata);
             assert_eq!(form.as_ref().ok(), expected.as_ref(), "{value}");

@@ -113,6 +113,13 @@ impl Case {
         send(&self.admin, method, target, headers, body).await
     }
 
+    /// The minor version of the server: 36 of 1.36.
+    pub(crate) async fn minor_version(&self) -> u32 {
+        let version = self.get("/version").await.expect(200);
+        let minor = version["minor"].as_str().expect("a minor version").trim_end_matches('+');
+        minor.parse().expect("a number")
+    }
+
     /// Opens a watch. `query` starts with what stands behind `watch=true`.
     pub(crate) async fn watch(&self, path: &str, query: &str) -> Frames {
         self.watch_as(path, query, "application/json").await

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
@@ -13,7 +14,10 @@ use crate::{
         definition::{self, words},
         kinds::{Kind, resource_id},
     },
+    wire::status::Status,
 };
+
+const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
 /// Keeps a definition until its objects are gone.
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -100,7 +104,7 @@ pub(crate) fn after_removal(store: &mut Store, kind: &Kind, gone: &Stored) {
 }
 
 /// Prepares a definition for its deletion: it waits for its objects.
-pub(crate) fn hold_for_objects(store: &Store, kind: &Kind, object: &mut Value) {
+pub(crate) fn hold_for_objects(store: &Store, kind: &Kind, object: &mut Value, now: Timestamp) {
     let name = meta::text(object, "name").to_owned();
     let waits = is_definition(kind) && store.collection(&name).is_some_and(|collection| collection.len() > 0);
     if waits && !meta::finalizers(object).contains(&CLEANUP) {
@@ -108,13 +112,31 @@ pub(crate) fn hold_for_objects(store: &Store, kind: &Kind, object: &mut Value) {
         finalizers.push(CLEANUP.into());
         meta::metadata_mut(object).insert("finalizers".to_owned(), finalizers.into());
     }
+    if waits {
+        let conditions = object["status"]["conditions"].as_array_mut();
+        if let Some(conditions) = conditions.filter(|all| all.iter().all(|one| one["type"] != "Terminating")) {
+            conditions.push(json!({
+                "type": "Terminating", "status": "True", "lastTransitionTime": meta::time(now),
+                "reason": "InstanceDeletionInProgress", "message": "CustomResource deletion is in progress",
+            }));
+        }
+    }
+}
+
+/// Refuses a new object of a kind whose definition is being deleted.
+pub(crate) fn check_not_terminating(store: &Store, kind: &Kind) -> Result<(), Status> {
+    let name = resource_id(&kind.group, &kind.plural);
+    let definition = store.find(DEFINITIONS, &Key::new("", &name)).filter(|_| kind.custom);
+    if definition.is_some_and(|definition| meta::is_deleting(&definition.value())) {
+        return Err(Status::while_terminating(&kind.group, &kind.plural, "create"));
+    }
+    Ok(())
 }
 
 /// Lets a definition that is being deleted go once nothing of its kind is left.
 pub(crate) fn finish_deletion(store: &mut Store, name: &str) {
-    const COLLECTION: &str = "customresourcedefinitions.apiextensions.k8s.io";
     let key = Key::new("", name);
-    let Some(mut object) = store.find(COLLECTION, &key).map(|stored| stored.value()) else { return };
+    let Some(mut object) = store.find(DEFINITIONS, &key).map(|stored| stored.value()) else { return };
     let empty = store.collection(name).is_none_or(|collection| collection.len() == 0);
     if !empty || !meta::is_deleting(&object) || !meta::finalizers(&object).contains(&CLEANUP) {
         return;
@@ -126,9 +148,9 @@ pub(crate) fn finish_deletion(store: &mut Store, name: &str) {
     meta::drop_empty(&mut object);
     if gone {
         let (group, plural) = (object["spec"]["group"].clone(), object["spec"]["names"]["plural"].clone());
-        store.remove(COLLECTION, &key, object);
+        store.remove(DEFINITIONS, &key, object);
         store.withdraw(group.as_str().unwrap_or_default(), plural.as_str().unwrap_or_default());
     } else {
-        store.put(COLLECTION, key, object);
+        store.put(DEFINITIONS, key, object);
     }
 }

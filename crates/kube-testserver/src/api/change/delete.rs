@@ -154,7 +154,7 @@ pub(crate) fn delete(store: &mut Store, target: &Target, options: &DeleteOptions
         meta::metadata_mut(&mut marked).insert("finalizers".to_owned(), finalizers.into());
         meta::drop_empty(&mut marked);
     }
-    definitions::hold_for_objects(store, kind, &mut marked);
+    definitions::hold_for_objects(store, kind, &mut marked, target.now);
     mark(&mut marked, grace, target.now);
     if may_go(&marked) {
         if target.dry_run {

@@ -1,5 +1,5 @@
 //! Changes of the store: creates, updates, deletes, and what follows from each.
 
-mod definitions;
+pub(super) mod definitions;
 pub(super) mod delete;
 pub(super) mod write;

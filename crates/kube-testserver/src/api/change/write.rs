@@ -104,7 +104,8 @@ pub(crate) fn update(
 ) -> Result<Arc<Stored>, Status> {
     let kind = &target.view.kind;
     let current = store.find(&kind.collection, &target.key).cloned().ok_or_else(|| target.not_found())?;
-    let old = current.value();
+    let mut old = current.value();
+    schema::bring_up_to_date(&target.view, &mut old);
     let mut new = change(&old)?;
     target.place(&mut new)?;
     meta::metadata_mut(&mut new).insert("name".to_owned(), (&*target.key.name).into());
@@ -230,11 +231,13 @@ fn restrict(target: &Target, old: &Value, new: &mut Value) {
                 whole.remove("status");
             }
             let managed = new["metadata"].get("managedFields").cloned();
-            let metadata = if target.view.kind.group.is_empty() && !target.view.kind.custom {
-                new["metadata"].clone()
-            } else {
-                old["metadata"].clone()
-            };
+            let mut metadata = old["metadata"].clone();
+            if let Some(kept) = target.view.kind.kept_by_status() {
+                metadata = new["metadata"].clone();
+                for field in kept {
+                    metadata[*field] = old["metadata"][*field].clone();
+                }
+            }
             whole["metadata"] = metadata;
             if let Some(managed) = managed {
                 whole["metadata"]["managedFields"] = managed;
@@ -269,7 +272,9 @@ fn counts_generation(target: &Target, old: &Value, new: &Value) -> bool {
         content.sort_by(|(left, _), (right, _)| left.cmp(right));
         content
     };
-    content(old) != content(new)
+    // The controller copies annotations to replica sets.
+    let annotated = kind.is("apps", "deployments") && target.subresource == Subresource::Main;
+    content(old) != content(new) || annotated && old["metadata"]["annotations"] != new["metadata"]["annotations"]
 }
 
 /// Five letters that spell no words.

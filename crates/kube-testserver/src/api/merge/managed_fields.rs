@@ -20,15 +20,16 @@ pub(crate) fn ownable(mut object: Value, kind: &Kind, has_status: bool, subresou
     const SYSTEM: [&str; 8] =
         ["name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "managedFields", "resourceVersion"];
     let Some(map) = object.as_object_mut() else { return object };
-    let core_metadata = kind.group.is_empty() && !kind.custom;
+    let kept_by_status = kind.kept_by_status();
     map.retain(|field, _| match field.as_str() {
         "apiVersion" | "kind" => false,
         "status" => subresource == Subresource::Status || !has_status,
-        "metadata" => subresource != Subresource::Status || core_metadata,
+        "metadata" => subresource != Subresource::Status || kept_by_status.is_some(),
         _ => subresource != Subresource::Status,
     });
     if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
-        metadata.retain(|field, _| !SYSTEM.contains(&field.as_str()));
+        let kept = kept_by_status.filter(|_| subresource == Subresource::Status).unwrap_or_default();
+        metadata.retain(|field, _| !SYSTEM.contains(&field.as_str()) && !kept.contains(&field.as_str()));
         if metadata.is_empty() {
             map.remove("metadata");
         }
@@ -113,7 +114,8 @@ fn record_scale(entries: &mut Vec<Value>, target: &Target, new: &Value, differen
     let replicas = path.rsplit('.').fold(json!({}), |below, field| json!({format!("f:{field}"): below}));
     let replicas = Fields::from_json(&replicas);
     let owns_replicas = |entry: &Value| !Fields::from_json(&entry["fieldsV1"]).intersection(&replicas).is_empty();
-    if !entries.iter().any(owns_replicas) {
+    let untouched = difference.changed.is_empty() && difference.removed.is_empty();
+    if untouched || !entries.iter().any(owns_replicas) {
         return;
     }
     let value = path.split('.').try_fold(new, |value, field| value.get(field));

@@ -84,10 +84,11 @@ impl Target {
         self.view.kind.versions[self.view.version].status
     }
 
-    /// Whether an object's own idea of where it lives agrees with the URL; fills it in where it says nothing.
+    /// Checks that the namespace and name of an object agree with the URL, and sets the namespace: an object of the cluster
+    /// loses the one it names.
     pub(crate) fn place(&self, object: &mut Value) -> Result<(), Status> {
         let namespace = meta::text(object, "namespace");
-        if !namespace.is_empty() && *namespace != *self.key.namespace {
+        if self.view.kind.namespaced && !namespace.is_empty() && *namespace != *self.key.namespace {
             return Err(Status::bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request",
             ));

@@ -114,7 +114,9 @@ pub(crate) fn page(store: &Store, view: &View, selection: &Selection, options: &
         None => Status::expired("The resourceVersion for the provided list is too old."),
     })?;
     let mut matching = walk.filter(|stored| selection.matches(view, stored));
-    let Some(limit) = options.limit else {
+    // Any version will do, so the real server answers from its cache, which knows no pages.
+    let whole = options.rv == Some(0) && token.is_none();
+    let Some(limit) = options.limit.filter(|_| !whole) else {
         return Ok(Page { items: matching.collect(), rv, continue_token: None, remaining: None });
     };
     let items: Vec<_> = matching.by_ref().take(limit).collect();

@@ -85,9 +85,30 @@ fn reversed(group: &str) -> String {
 
 fn schema(kind: &Kind, version: &Version, identity: &Value) -> Value {
     let mut schema = match &version.openapi {
-        Some(declared) if kind.custom => declared.clone(),
+        Some(declared) if kind.custom => with_type_and_metadata(declared.clone()),
         _ => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
     };
     schema["x-kubernetes-group-version-kind"] = json!([identity]);
+    schema
+}
+
+/// Adds the fields that every object has, which a definition need not declare.
+fn with_type_and_metadata(mut schema: Value) -> Value {
+    let convention = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
+    for (field, kind, described) in [
+        (
+            "apiVersion",
+            "string",
+            format!("The version of the schema of this object. More info: {convention}#resources"),
+        ),
+        ("kind", "string", format!("The REST resource this object represents. More info: {convention}#types-kinds")),
+        ("metadata", "object", format!("Standard object's metadata. More info: {convention}#metadata")),
+    ] {
+        let declared = &mut schema["properties"][field];
+        declared["type"] = kind.into();
+        if declared["description"].is_null() {
+            declared["description"] = described.into();
+        }
+    }
     schema
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{
+        object::schema,
         present::{partial::metadata_only, table},
         store::objects::Stored,
     },
@@ -17,6 +18,7 @@ impl View {
     /// The object, parsed, in this version.
     pub(crate) fn value(&self, stored: &Stored) -> Value {
         let mut value = stored.value();
+        schema::bring_up_to_date(self, &mut value);
         // An object stored before the storage version changed keeps the old one.
         self.show(&mut value);
         value

@@ -137,3 +137,39 @@ fn a_field_the_schema_does_not_declare_is_refused_when_asked_for_and_told_otherw
     assert_eq!((applied.code, &applied.body["message"]), (500, &json!(message)), "{}", applied.text);
     post(&api, &strict, &widget("x", &json!({"size": 1, "parts": ["a"]}))).expect(201);
 }
+
+#[test]
+fn conversion_by_a_webhook_is_not_done_and_not_stored() {
+    let api = Api::new();
+    let mut definition = widgets();
+    definition["spec"]["conversion"] = json!({
+        "strategy": "Webhook",
+        "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://localhost/convert"}},
+    });
+    let message = post(&api, DEFINITIONS, &definition).refused(501, "NotImplemented");
+    assert!(message.contains("the conversion of custom resources by a webhook"), "{message}");
+    get(&api, &format!("{DEFINITIONS}/widgets.example.com")).refused(404, "NotFound");
+    api.install(&widgets()).unwrap();
+    let patch_of = json!({"spec": {"conversion": definition["spec"]["conversion"]}});
+    patch(&api, &format!("{DEFINITIONS}/widgets.example.com"), "merge", &patch_of).refused(501, "NotImplemented");
+    let stored = get(&api, &format!("{DEFINITIONS}/widgets.example.com")).expect(200);
+    assert_eq!(stored["spec"]["conversion"], json!({"strategy": "None"}));
+}
+
+#[test]
+fn rules_are_enforced_or_their_definition_is_refused() {
+    let api = Api::new();
+    let mut definition = widgets();
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] =
+        json!([{"rule": "!has(self.size) || self.size < 3", "message": "too large"}]);
+    let answer = post(&api, DEFINITIONS, &definition);
+    if cfg!(feature = "cel") {
+        answer.expect(201);
+        post(&api, WIDGETS, &widget("small", &json!({"size": 2}))).expect(201);
+        let message = post(&api, WIDGETS, &widget("large", &json!({"size": 3}))).refused(422, "Invalid");
+        assert!(message.contains("too large"), "{message}");
+    } else {
+        let message = answer.refused(501, "NotImplemented");
+        assert!(message.contains("its feature cel"), "{message}");
+    }
+}

@@ -27,6 +27,7 @@ tests![
     can_i_tells_what_one_may,
     describe_shows_an_object,
     replace_and_wait_work,
+    explain_shows_the_fields_of_a_custom_resource,
 ];
 
 async fn version_tells_both_sides(case: Case) -> Outcome {
@@ -250,5 +251,16 @@ async fn replace_and_wait_work(case: Case) -> Outcome {
 async fn can_i_tells_what_one_may(case: Case) -> Outcome {
     let text = Terminal::new(&case)?.run(&["auth", "can-i", "create", "configmaps"]).await.text();
     assert_eq!(text.trim(), "yes");
+    Ok(())
+}
+
+async fn explain_shows_the_fields_of_a_custom_resource(case: Case) -> Outcome {
+    case.widgets().await;
+    case.eventually(&format!("/openapi/v3/apis/{WIDGET_GROUP}/v1"), |answer| answer.code == 200).await;
+    let terminal = Terminal::new(&case)?;
+    let version = format!("--api-version={WIDGET_GROUP}/v1");
+    let text = terminal.run(&["explain", "widgets.spec", &version]).await.text();
+    assert!(text.contains("KIND:") && text.contains("Widget"), "{text}");
+    assert!(text.lines().any(|line| line.split_whitespace().eq(["size", "<integer>"])), "{text}");
     Ok(())
 }

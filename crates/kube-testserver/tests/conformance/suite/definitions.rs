@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     answer::{fields, message},
     case::{Case, is_condition_true},
-    fixtures::{names, rv, uid, widget, widgets},
+    fixtures::{WIDGET_GROUP, names, rv, uid, widget, widgets},
     test::tests,
 };
 
@@ -20,6 +20,10 @@ tests![
     two_definitions_of_one_kind_live_apart,
     an_undeclared_field_is_refused_under_strict_validation,
     an_undeclared_field_is_warned_of_otherwise,
+    a_definition_that_waits_for_its_objects_takes_no_new_ones,
+    a_schema_that_is_not_structural_is_refused,
+    what_is_stored_is_shown_as_the_schema_of_now_has_it,
+    explain_has_the_schema_of_a_custom_resource,
 ];
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -144,4 +148,103 @@ async fn an_undeclared_field_is_warned_of_otherwise(case: Case) {
     let answer = case.post(&case.widgets().await, &widget("w", &json!({"sizee": 1}))).await;
     assert_eq!(answer.headers["warning"], r#"299 - "unknown field \"spec.sizee\"""#);
     answer.expect(201);
+}
+
+async fn a_definition_that_waits_for_its_objects_takes_no_new_ones(case: Case) {
+    let group = group(&case);
+    case.define(&widgets(&group)).await.expect("it is accepted");
+    let objects = path(&case, &group, "v1");
+    let mut held = object(&group, "v1");
+    held["metadata"]["finalizers"] = json!(["example.com/f"]);
+    let held = case.post(&objects, &held).await.expect(201);
+    let name = format!("{DEFINITIONS}/widgets.{group}");
+    case.delete(&name).await.expect(200);
+    case.eventually(&name, |answer| is_condition_true(&answer.body, "Terminating")).await;
+    let mut other = object(&group, "v1");
+    other["metadata"]["name"] = "other".into();
+    let mut rounds = tokio::time::interval(std::time::Duration::from_millis(50));
+    loop {
+        rounds.tick().await;
+        // A real server hears of the condition a moment later.
+        let answer = case.post(&objects, &other).await;
+        if answer.code != 201 {
+            let status = answer.refused(405, "MethodNotAllowed");
+            assert_eq!(message(&status), "create not allowed while custom resource definition is terminating");
+            break;
+        }
+        case.delete(&format!("{objects}/other")).await.expect(200);
+    }
+    let gone = json!({"metadata": {"finalizers": []}});
+    let held = held["metadata"]["name"].as_str().expect("a name");
+    case.patch(&format!("{objects}/{held}"), "merge", &gone).await.expect(200);
+    case.eventually(&name, |answer| answer.code == 404).await;
+}
+
+async fn a_schema_that_is_not_structural_is_refused(case: Case) {
+    let group = group(&case);
+    for (spec, field) in [
+        (json!({"type": "object", "properties": {"a": {}}}), "properties[spec].properties[a].type"),
+        (json!({"type": "array"}), "properties[spec].items"),
+        (json!({"type": "object", "anyOf": [{"type": "object"}]}), "properties[spec].anyOf[0].type"),
+        (json!({"type": "string", "default": 1}), "properties[spec].default"),
+    ] {
+        let mut definition = widgets(&group);
+        definition["spec"]["versions"][0]["selectableFields"] = json!([]);
+        definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"] = json!({"spec": spec});
+        let status = case.post(DEFINITIONS, &definition).await.refused(422, "Invalid");
+        let found = fields(&status);
+        assert!(found.iter().any(|found| found.ends_with(field)), "{spec}: {status}");
+    }
+}
+
+/// Objects are pruned and get their defaults when they are read too, so a changed definition counts for stored ones.
+async fn what_is_stored_is_shown_as_the_schema_of_now_has_it(case: Case) {
+    let group = group(&case);
+    let mut definition = widgets(&group);
+    case.define(&definition).await.expect("it is accepted");
+    let objects = path(&case, &group, "v1");
+    let mut wanted = object(&group, "v1");
+    wanted["spec"] = json!({"color": "red", "size": 1});
+    let made = case.post(&objects, &wanted).await.expect(201);
+    let one = format!("{objects}/{}", made["metadata"]["name"].as_str().expect("a name"));
+    let mut watch = case.watch(&objects, "").await;
+    assert_eq!(watch.next().await.expect("the object").1["spec"], json!({"color": "red", "size": 1}));
+
+    let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    schema["properties"]["spec"]["properties"] =
+        json!({"color": {"type": "string"}, "shape": {"type": "string", "default": "round"}});
+    let columns = json!([{"name": "Shape", "type": "string", "jsonPath": ".spec.shape"}]);
+    definition["spec"]["versions"][0]["additionalPrinterColumns"] = columns;
+    let name = format!("{DEFINITIONS}/widgets.{group}");
+    let update = json!({"spec": {"versions": definition["spec"]["versions"]}});
+    case.patch(&name, "merge", &update).await.expect(200);
+    let now = json!({"color": "red", "shape": "round"});
+    case.eventually(&one, |answer| answer.body["spec"] == now).await;
+    let list = case.get(&objects).await.expect(200);
+    assert_eq!((&list["items"][0]["spec"], rv(&list["items"][0])), (&now, rv(&made)));
+    let (_, seen) = case.watch(&objects, "").await.next().await.expect("the object");
+    assert_eq!(seen["spec"], now);
+    // A patch begins with what is shown.
+    let after = case.patch(&one, "merge", &json!({"metadata": {"labels": {"a": "1"}}})).await.expect(200);
+    assert_eq!(after["spec"], now);
+}
+
+/// `kubectl explain` reads the `OpenAPI` document of the group.
+async fn explain_has_the_schema_of_a_custom_resource(case: Case) {
+    case.widgets().await;
+    let target = format!("/openapi/v3/apis/{WIDGET_GROUP}/v1");
+    let document = case.eventually(&target, |answer| answer.code == 200).await.body;
+    let schemas = document["components"]["schemas"].as_object().expect("schemas");
+    let of_widgets = |schema: &&Value| {
+        let kinds = schema["x-kubernetes-group-version-kind"].as_array();
+        kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"] == "Widget"))
+    };
+    let schema = schemas.values().find(of_widgets).expect("the schema of widgets");
+    let properties = &schema["properties"];
+    assert_eq!(properties["spec"]["properties"]["size"]["type"], "integer");
+    for field in ["apiVersion", "kind"] {
+        assert_eq!(properties[field]["type"], "string", "{field}");
+        assert!(properties[field]["description"].is_string(), "{field}");
+    }
+    assert!(properties["metadata"].is_object());
 }

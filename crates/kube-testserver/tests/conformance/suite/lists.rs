@@ -19,6 +19,7 @@ tests![
     a_page_of_a_selection_does_not_count_the_rest,
     a_page_cannot_be_made_up,
     a_page_goes_on_at_the_same_place_in_another_namespace,
+    a_list_of_any_version_has_one_page,
     a_page_takes_no_version,
     an_exact_version_shows_that_moment,
     a_version_that_is_not_old_enough_is_the_present,
@@ -172,4 +173,12 @@ async fn a_page_goes_on_at_the_same_place_in_another_namespace(case: Case) {
     let token = first["metadata"]["continue"].as_str().expect("there is more");
     let rest = case.get(&format!("{}?limit=2&continue={token}", case.maps())).await.expect(200);
     assert_eq!(names(&rest), ["b", "c"]);
+}
+
+async fn a_list_of_any_version_has_one_page(case: Case) {
+    with_maps(&case, &["a", "b"]).await;
+    let target = format!("{}?limit=1&resourceVersion=0", case.maps());
+    // A real server answers from a cache, which may be late.
+    let list = case.eventually(&target, |answer| names(&answer.body).len() == 2).await;
+    assert!(list.body["metadata"]["continue"].is_null(), "{}", list.text);
 }

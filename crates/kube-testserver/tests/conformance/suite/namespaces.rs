@@ -10,6 +10,8 @@ tests![
     the_usual_namespaces_are_there,
     the_identity_of_the_cluster_stays,
     namespaces_are_not_deleted_all_at_once,
+    a_namespace_in_the_metadata_of_a_cluster_scoped_object_is_dropped,
+    the_server_has_objects_of_its_own,
 ];
 
 async fn a_namespace_is_active_and_labelled_with_its_name(case: Case) {
@@ -39,4 +41,34 @@ async fn the_identity_of_the_cluster_stays(case: Case) {
 
 async fn namespaces_are_not_deleted_all_at_once(case: Case) {
     case.delete("/api/v1/namespaces").await.refused(405, "MethodNotAllowed");
+}
+
+async fn a_namespace_in_the_metadata_of_a_cluster_scoped_object_is_dropped(case: Case) {
+    let name = format!("dropped-{}", case.unique());
+    let wanted = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": name, "namespace": case.namespace()}, "rules": [],
+    });
+    let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    let mut made = case.post(roles, &wanted).await.expect(201);
+    assert!(made["metadata"]["namespace"].is_null(), "{made}");
+    made["metadata"]["namespace"] = "other".into();
+    let after = case.put(&format!("{roles}/{name}"), &made).await.expect(200);
+    assert!(after["metadata"]["namespace"].is_null(), "{after}");
+    case.delete(&format!("{roles}/{name}")).await.expect(200);
+}
+
+async fn the_server_has_objects_of_its_own(case: Case) {
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    for path in [
+        "/api/v1/namespaces/default/services/kubernetes".to_owned(),
+        "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication".to_owned(),
+        format!("{rbac}/clusterroles/cluster-admin"),
+        format!("{rbac}/clusterroles/view"),
+        format!("{rbac}/clusterrolebindings/cluster-admin"),
+        format!("{rbac}/clusterrolebindings/system:public-info-viewer"),
+        format!("{rbac}/namespaces/kube-system/roles/extension-apiserver-authentication-reader"),
+    ] {
+        case.eventually(&path, |answer| answer.code == 200).await;
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     answer::message,
     case::Case,
-    fixtures::{config_map, rv, widget, widget_status},
+    fixtures::{config_map, deployment, rv, widget, widget_status},
     test::tests,
 };
 
@@ -18,6 +18,7 @@ tests![
     a_status_that_is_read_is_the_whole_object,
     a_status_of_something_missing_is_missing,
     a_kind_without_a_status_has_no_such_path,
+    a_status_of_a_deployment_brings_metadata_but_no_labels,
 ];
 
 async fn a_create_leaves_the_status_out(case: Case) {
@@ -88,4 +89,21 @@ async fn a_kind_without_a_status_has_no_such_path(case: Case) {
     case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
     let status = case.get(&format!("{}/a/status", case.maps())).await.refused(404, "NotFound");
     assert_eq!(message(&status), "the server could not find the requested resource");
+}
+
+async fn a_status_of_a_deployment_brings_metadata_but_no_labels(case: Case) {
+    let deployments = format!("/apis/apps/v1/namespaces/{}/deployments", case.namespace());
+    case.post(&deployments, &deployment("d", &json!([{"name": "c", "image": "i"}]))).await.expect(201);
+    let patch = json!({
+        "metadata": {"annotations": {"a": "1"}, "labels": {"a": "1"}, "finalizers": ["example.com/f"]},
+        "spec": {"replicas": 5}, "status": {"replicas": 1},
+    });
+    let after = case.patch(&format!("{deployments}/d/status"), "merge", &patch).await.expect(200);
+    assert_eq!(after["metadata"]["annotations"]["a"], "1");
+    assert_eq!(after["metadata"]["finalizers"], json!(["example.com/f"]));
+    assert!(after["metadata"]["labels"].is_null(), "{after}");
+    assert_eq!((&after["spec"]["replicas"], &after["status"]["replicas"]), (&json!(1), &json!(1)));
+    assert_eq!(after["metadata"]["generation"], 1);
+    let gone = json!({"metadata": {"finalizers": []}});
+    case.patch(&format!("{deployments}/d"), "merge", &gone).await.expect(200);
 }

@@ -15,6 +15,8 @@ tests![
     a_custom_resource_without_columns_shows_its_age,
     a_table_carries_metadata_unless_told_otherwise,
     a_watch_can_be_of_tables,
+    a_table_is_given_where_it_is_preferred,
+    a_pod_shows_why_its_container_waits,
 ];
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
@@ -84,4 +86,38 @@ async fn a_watch_can_be_of_tables(case: Case) {
     case.post(&case.maps(), &config_map("b", "1")).await.expect(201);
     let (kind, table) = watch.next().await.expect("the watch goes on");
     assert_eq!((kind.as_str(), &table["rows"][0]["cells"][0]), ("ADDED", &json!("b")));
+}
+
+async fn a_table_is_given_where_it_is_preferred(case: Case) {
+    for (accept, kind) in [
+        (format!("application/json;q=0.5, {TABLE};q=0.9"), "Table"),
+        (format!("{TABLE};q=0.5, application/json;q=0.9"), "ConfigMapList"),
+        (format!("application/json;q=0.9, {TABLE}"), "Table"),
+    ] {
+        let answer = case.get_as(&case.maps(), &accept).await.expect(200);
+        assert_eq!(answer["kind"], kind, "{accept}");
+    }
+}
+
+async fn a_pod_shows_why_its_container_waits(case: Case) {
+    let pods = case.core("pods");
+    let spec = json!({"containers": [{"name": "c", "image": "i"}]});
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec});
+    case.post(&pods, &pod).await.expect(201);
+    let container = json!({
+        "name": "c", "image": "i", "imageID": "i", "ready": false, "restartCount": 2,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+    });
+    let status = json!({"status": {"phase": "Running", "podIP": "10.1.2.3", "containerStatuses": [container]}});
+    case.patch(&format!("{pods}/p/status"), "merge", &status).await.expect(200);
+    let table = case.get_as(&pods, TABLE).await.expect(200);
+    assert_eq!(
+        columns(&table),
+        ["Name", "Ready", "Status", "Restarts", "Age", "IP", "Node", "Nominated Node", "Readiness Gates"]
+    );
+    let cells = table["rows"][0]["cells"].as_array().expect("cells");
+    let shown: Vec<String> =
+        cells.iter().map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned)).collect();
+    assert_eq!(shown[..4], ["p", "0/1", "CrashLoopBackOff", "2"]);
+    assert_eq!(shown[5..], ["10.1.2.3", "<none>", "<none>", "<none>"]);
 }

@@ -10,6 +10,8 @@ use crate::{
 };
 
 tests![
+    an_annotation_of_a_deployment_is_a_change_of_generation,
+    an_update_of_a_missing_service_makes_it,
     an_update_replaces_the_object_and_keeps_its_identity,
     an_update_that_changes_nothing_keeps_the_version,
     an_update_of_an_old_version_is_a_conflict,
@@ -172,4 +174,28 @@ async fn the_type_of_a_secret_stays_as_it_is(case: Case) {
     case.post(&case.core("secrets"), &secret("example.com/a")).await.expect(201);
     let answer = case.put(&format!("{}/s", case.core("secrets")), &secret("example.com/b")).await;
     assert_eq!(fields(&answer.refused(422, "Invalid")), ["type"]);
+}
+
+async fn an_annotation_of_a_deployment_is_a_change_of_generation(case: Case) {
+    let deployments = format!("/apis/apps/v1/namespaces/{}/deployments", case.namespace());
+    let path = format!("{deployments}/d");
+    let made = case.post(&deployments, &deployment("d", &json!([{"name": "c", "image": "i"}]))).await.expect(201);
+    assert_eq!(made["metadata"]["generation"], 1);
+    for (metadata, generation) in [
+        (json!({"annotations": {"a": "1"}}), 2),
+        (json!({"labels": {"a": "1"}}), 2),
+        (json!({"annotations": {"a": null}}), 3),
+    ] {
+        let after = case.patch(&path, "merge", &json!({"metadata": metadata})).await.expect(200);
+        assert_eq!(after["metadata"]["generation"], generation, "{metadata}");
+    }
+}
+
+async fn an_update_of_a_missing_service_makes_it(case: Case) {
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]},
+    });
+    let path = format!("{}/s", case.core("services"));
+    case.put(&path, &service).await.expect(201);
+    case.get(&path).await.expect(200);
 }

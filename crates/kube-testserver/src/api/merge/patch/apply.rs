@@ -90,8 +90,10 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         let mut managed = fields.clone();
         // The name is always applied, though it is in no account.
         managed.union(&Fields::from_json(&json!({"f:metadata": {"f:name": {}}})));
-        others.iter().for_each(|(_, owns)| managed.union(owns));
-        merged = prune(merged, before, managed, schema);
+        for (_, owns) in &others {
+            managed.union(owns);
+        }
+        merged = prune(&merged, before, managed, schema);
     }
     for field in ["resourceVersion", "uid", "name", "namespace"] {
         if let Some(said) = wanted["metadata"].get(field).filter(|said| !said.is_null()) {
@@ -198,11 +200,11 @@ fn merge(value: &mut Value, wanted: &Value, schema: &Schema) {
 ///
 /// A declared field that holds something owned counts as owned itself. So it goes as a whole, with all that nobody owns in
 /// it, once the manager drops the last of what it owned there.
-fn prune(merged: Value, before: &Fields, managed: Fields, schema: &Schema) -> Value {
+fn prune(merged: &Value, before: &Fields, managed: Fields, schema: &Schema) -> Value {
     let last = before.clone().with_declared(schema);
     let managed = managed.with_declared(schema);
     let set_of = |value: &Value| Fields::of(value, schema).with_declared(schema);
-    let whole = set_of(&merged);
+    let whole = set_of(merged);
     let without = |gone: &Fields| {
         let mut pruned = merged.clone();
         remove(&mut pruned, gone, schema);

@@ -12,11 +12,13 @@ mod numbers;
 mod problems;
 mod rules;
 mod scale;
+mod stored;
 mod typed;
 
 pub(crate) use self::{
     declared::prune,
     fill::fill,
     problems::problems,
+    stored::bring_up_to_date,
     typed::{errors as apply_errors, is_typed},
 };

@@ -1,0 +1,15 @@
+//! Stored objects and a schema that changed since they were written.
+
+use serde_json::Value;
+
+use super::{declared::prune, fill::fill};
+use crate::registry::view::View;
+
+/// Prunes a stored object and fills in defaults, as the schema says now. What is stored stays as it is.
+pub(crate) fn bring_up_to_date(view: &View, object: &mut Value) {
+    let schema = view.kind.versions[view.version].structural.as_deref();
+    if let Some(schema) = schema.filter(|_| view.kind.custom) {
+        prune(object, schema);
+        fill(object, schema);
+    }
+}
