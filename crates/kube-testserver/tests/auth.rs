@@ -208,7 +208,7 @@ async fn the_impersonated_user_is_the_one_who_is_forbidden() -> Outcome {
     as_bob(server.client()).await?;
     let alice = Client::new(server.service(server.issue_token("alice")), "default");
     let told = status(as_bob(alice).await);
-    let message = r#"users "bob" is forbidden: User "alice" cannot impersonate resource "users" in API group "" at the cluster scope"#;
+    let message = r#"configmaps is forbidden: User "alice" cannot impersonate-on:user-info:list resource "configmaps" in API group "" in the namespace "default""#;
     assert_eq!(told, Some((403, message.to_owned())));
     let nobody = get("/api", &[("impersonate-user", "system:anonymous")]);
     assert_eq!(code(server.client().request_text(nobody).await.map(drop)), Some(403));

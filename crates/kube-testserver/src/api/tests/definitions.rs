@@ -155,3 +155,21 @@ fn conversion_by_a_webhook_is_not_done_and_not_stored() {
     let stored = get(&api, &format!("{DEFINITIONS}/widgets.example.com")).expect(200);
     assert_eq!(stored["spec"]["conversion"], json!({"strategy": "None"}));
 }
+
+#[test]
+fn rules_are_enforced_or_their_definition_is_refused() {
+    let api = Api::new();
+    let mut definition = widgets();
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] =
+        json!([{"rule": "!has(self.size) || self.size < 3", "message": "too large"}]);
+    let answer = post(&api, DEFINITIONS, &definition);
+    if cfg!(feature = "cel") {
+        answer.expect(201);
+        post(&api, WIDGETS, &widget("small", &json!({"size": 2}))).expect(201);
+        let message = post(&api, WIDGETS, &widget("large", &json!({"size": 3}))).refused(422, "Invalid");
+        assert!(message.contains("too large"), "{message}");
+    } else {
+        let message = answer.refused(501, "NotImplemented");
+        assert!(message.contains("its feature cel"), "{message}");
+    }
+}

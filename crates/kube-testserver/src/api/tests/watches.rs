@@ -42,7 +42,7 @@ async fn objects_enter_and_leave_a_selection() {
     let target = format!("{CONFIGMAPS}/a");
     let mut labelled = watch(&api, &in_maps("&labelSelector=in=yes"));
     let mut named = watch(&api, &in_maps("&fieldSelector=metadata.name=b"));
-    let mut elsewhere = watch(&api, "/api/v1/namespaces/kube-system/configmaps?watch=true");
+    let mut elsewhere = watch(&api, "/api/v1/namespaces/kube-public/configmaps?watch=true");
     post(&api, CONFIGMAPS, &config_map("a", "1")).expect(201);
     let label = |value: &str| json!({"metadata": {"labels": {"in": value}}});
     patch(&api, &target, "merge", &label("yes")).expect(200);
@@ -55,7 +55,7 @@ async fn objects_enter_and_leave_a_selection() {
     assert_eq!(object["metadata"]["labels"]["in"], "yes", "it is shown as it was");
     post(&api, CONFIGMAPS, &config_map("b", "1")).expect(201);
     assert_eq!(next_short(&mut named).await, "ADDED b");
-    post(&api, "/api/v1/namespaces/kube-system/configmaps", &config_map("c", "1")).expect(201);
+    post(&api, "/api/v1/namespaces/kube-public/configmaps", &config_map("c", "1")).expect(201);
     assert_eq!(next_short(&mut elsewhere).await, "ADDED c");
 }
 

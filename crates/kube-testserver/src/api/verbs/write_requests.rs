@@ -37,6 +37,18 @@ fn unversioned(mut object: Value, target: &Target) -> Value {
     object
 }
 
+/// Whether a schema declares rules, at any depth.
+fn has_rules(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => {
+            let declared = map.get("x-kubernetes-validations").and_then(Value::as_array);
+            declared.is_some_and(|rules| !rules.is_empty()) || map.values().any(has_rules)
+        }
+        Value::Array(list) => list.iter().any(has_rules),
+        _ => false,
+    }
+}
+
 /// Where an object comes from: who cannot read it says so in words of its own.
 enum Source<'a> {
     Body,
@@ -123,10 +135,13 @@ impl Request<'_> {
                 }
             }
         }
-        if kind.is("apiextensions.k8s.io", "customresourcedefinitions")
-            && object["spec"]["conversion"]["strategy"] == "Webhook"
-        {
+        let is_definition = kind.is("apiextensions.k8s.io", "customresourcedefinitions");
+        if is_definition && object["spec"]["conversion"]["strategy"] == "Webhook" {
             return Err(Status::not_implemented("the conversion of custom resources by a webhook"));
+        }
+        if !cfg!(feature = "cel") && is_definition && has_rules(&object["spec"]["versions"]) {
+            let what = "CEL rules, x-kubernetes-validations; build it with its feature cel";
+            return Err(Status::not_implemented(what));
         }
         self.view.store(&mut object);
         if let Err(complaint) = core_rules::check_shape(kind, &object) {

@@ -1,9 +1,11 @@
 //! Structural schemas: what a definition says about its objects, parsed once for each version.
 
+mod broken;
 pub(crate) mod builtin;
 mod junctors;
 mod keywords;
 pub(crate) mod node;
 mod parse;
+#[cfg_attr(not(feature = "cel"), path = "no_rules.rs")]
 pub(crate) mod rules;
 pub(crate) mod structure;

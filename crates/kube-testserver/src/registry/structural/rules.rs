@@ -5,20 +5,13 @@ use std::fmt;
 use kube_cel::{CompiledSchema, compile_schema};
 use serde_json::Value;
 
+use crate::registry::structural::broken::Broken;
+
 /// The rules (`x-kubernetes-validations`) on one value.
 pub(crate) struct Rules {
     /// The node's rules, with the types of all that is below it and without the rules there.
     compiled: CompiledSchema,
     texts: Vec<String>,
-}
-
-/// A rule that a value breaks.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Broken {
-    /// The path below the node that the rule names.
-    pub(crate) path: String,
-    pub(crate) reason: Option<String>,
-    pub(crate) message: String,
 }
 
 impl fmt::Debug for Rules {

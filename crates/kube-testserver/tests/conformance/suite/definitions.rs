@@ -229,7 +229,7 @@ async fn what_is_stored_is_shown_as_the_schema_of_now_has_it(case: Case) {
     assert_eq!(after["spec"], now);
 }
 
-/// `kubectl explain` reads the OpenAPI document of the group.
+/// `kubectl explain` reads the `OpenAPI` document of the group.
 async fn explain_has_the_schema_of_a_custom_resource(case: Case) {
     case.widgets().await;
     let target = format!("/openapi/v3/apis/{WIDGET_GROUP}/v1");

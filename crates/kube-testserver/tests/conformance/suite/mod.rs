@@ -12,6 +12,7 @@ mod finalizers;
 mod lists;
 mod namespaces;
 mod patches;
+mod schemas;
 mod selectors;
 mod subresources;
 mod tables;
@@ -35,6 +36,7 @@ pub(crate) fn tests() -> Vec<Test> {
         lists::tests(),
         namespaces::tests(),
         patches::tests(),
+        schemas::tests(),
         selectors::tests(),
         subresources::tests(),
         tables::tests(),
