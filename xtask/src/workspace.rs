@@ -14,7 +14,8 @@ use crate::process::{Failure, cargo};
 pub(crate) const WHOLE_WORKSPACE: &[&str] = &[
     "--workspace",
     "--features",
-    "clientmgr-fake/apiserver,clientmgr-fake/ring,clientmgr-kube/runtime,clientmgr-kube/schemars",
+    "clientmgr-fake/apiserver,clientmgr-fake/ring,clientmgr-kube/gzip,clientmgr-kube/proxy,clientmgr-kube/runtime,\
+     clientmgr-kube/schemars,clientmgr-kube/simulated",
 ];
 
 /// A member of the workspace.
