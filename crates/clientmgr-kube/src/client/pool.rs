@@ -24,11 +24,6 @@ use super::stream::Watch;
 use super::tls::{Offer, Tls, TlsFingerprint, fingerprint};
 use crate::error::Failure;
 
-/// How often the server of an HTTP/2 connection is asked whether it is there, also while no request is open.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// How long it may take to answer.
-const PING_TIMEOUT: Duration = Duration::from_secs(15);
-
 /// A pool of connections.
 pub(crate) struct Pool {
     recipe: Arc<Recipe>,
@@ -45,6 +40,8 @@ struct Recipe {
     open_http1: Open,
     connect_timeout: Duration,
     idle_timeout: Duration,
+    ping_interval: Duration,
+    ping_timeout: Duration,
 }
 
 /// What a pool connects to, and how. Pools of equal ones are interchangeable.
@@ -94,6 +91,8 @@ impl Pool {
             server,
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
+            ping_interval: settings.ping_interval,
+            ping_timeout: settings.ping_timeout,
         };
         Ok(Arc::new(Self::new(Arc::new(recipe), Connections::new()?)))
     }
@@ -130,8 +129,8 @@ fn client(recipe: &Recipe, open: &Open, connections: &Connections, watch: Watch)
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
         .pool_idle_timeout(recipe.idle_timeout)
-        .http2_keep_alive_interval(PING_INTERVAL)
-        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .http2_keep_alive_interval(recipe.ping_interval)
+        .http2_keep_alive_timeout(recipe.ping_timeout)
         .http2_keep_alive_while_idle(true)
         .build(connector)
 }

@@ -20,6 +20,10 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
     /// How long an unused connection stays open.
     pub(crate) idle_timeout: Duration,
+    /// How often the server of an HTTP/2 connection is asked whether it is there, also while no request is open.
+    pub(crate) ping_interval: Duration,
+    /// How long it may take to answer.
+    pub(crate) ping_timeout: Duration,
     /// Whether HTTP/2 is offered.
     pub(crate) http2: bool,
     /// How long a request waits for newer credentials after a 401.
@@ -34,6 +38,8 @@ impl Default for Settings {
             user_agent: HeaderValue::from_static(concat!("clientmgr-kube/", env!("CARGO_PKG_VERSION"))),
             connect_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(90),
+            ping_interval: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(15),
             http2: true,
             credentials_deadline: Duration::from_secs(10),
             clock: Arc::new(Timestamp::now),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use clientmgr_fake::apiserver::TestServer;
 use futures::stream::{self, StreamExt};
 use http::header::{AUTHORIZATION, CONNECTION, UPGRADE, USER_AGENT};
 use http::{Request, Response, StatusCode};
@@ -25,11 +26,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Transport;
+use crate::ClusterConfig;
 use crate::auth::{Token, testing};
 use crate::client::Settings;
 use crate::client::body::{BoxError, ResponseBody};
 use crate::client::connections::Closed;
-use crate::config::{Credentials, Loaded};
+use crate::config::{Credentials, Loaded, load};
 use crate::error::{TransportError, Unreachable};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -351,6 +353,25 @@ async fn a_handshake_that_never_ends_times_out() {
     let transport = Transport::build(&loaded, None, &settings, None).unwrap();
     let error = transport.send(get("/who")).await.unwrap_err();
     assert_eq!(TransportError::new(error).unreached, Unreachable::TimedOut);
+}
+
+#[tokio::test]
+async fn a_connection_whose_pings_are_not_answered_is_lost_with_its_watches() {
+    let server = TestServer::builder().name("east").start().await.unwrap();
+    let Ok(loaded) = load(&ClusterConfig::from_kubeconfig(&server.kubeconfig(), "east")) else {
+        panic!("a kubeconfig")
+    };
+    let often = Duration::from_millis(50);
+    let settings = Settings { ping_interval: often, ping_timeout: often, ..Settings::default() };
+    let transport = Transport::build(&loaded, None, &settings, None).unwrap();
+    let broken = reports(&transport);
+    let path = "/api/v1/namespaces/default/configmaps?watch=true";
+    let mut open = transport.send(get(path)).await.unwrap().into_body();
+    server.silence_connections();
+    reported(&broken).await;
+    let end = timeout(PATIENCE, open.frame()).await.unwrap().expect("an error ends it");
+    assert!(end.is_err(), "{end:?}");
+    transport.send(get(path)).await.unwrap();
 }
 
 #[tokio::test]

@@ -143,7 +143,12 @@ impl ClusterConfig {
         Self::new(Source::Selection(Box::new(Selection::unusable(error))), Policy::trusted())
     }
 
-    pub(super) fn of_service_account(server: String, directory: &Path) -> Self {
+    /// Returns the configuration of the service account whose files lie in `directory` as the kubelet mounts them: `token`,
+    /// `ca.crt` and `namespace`. For one that is mounted elsewhere than [`in_cluster`](Self::in_cluster) expects it.
+    ///
+    /// `server` is the URL of the API server. The files are read when the cluster is connected, and again when they change.
+    pub fn of_service_account(server: impl Into<String>, directory: &Path) -> Self {
+        let server = server.into();
         let file = |name: &str| directory.join(name).to_str().map(str::to_owned);
         let cluster = Cluster { server: Some(server), certificate_authority: file("ca.crt"), ..Cluster::default() };
         let user = AuthInfo { token_file: file("token"), ..AuthInfo::default() };

@@ -113,6 +113,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_host_in_no_proxy_concerns_no_server() {
+        let malformed =
+            ["[", "[::", "::1/129", "10.0.0.0/99", "/", "://", "*.*", "%zz", "\u{1}", " , ;", "a b", ".", "é"];
+        for no_proxy in malformed {
+            let variables = [("HTTPS_PROXY", "http://proxy.corp:1"), ("NO_PROXY", no_proxy)];
+            for server in ["https://east.example.com", "https://10.1.2.3:6443", "https://[fd00::1]:6443"] {
+                assert!(proxy(&variables, server).is_some(), "{no_proxy:?} {server}");
+            }
+            // And what is right beside it still counts.
+            let beside = format!("{no_proxy},east.example.com");
+            let variables = [("HTTPS_PROXY", "http://proxy.corp:1"), ("NO_PROXY", beside.as_str())];
+            assert_eq!(proxy(&variables, "https://east.example.com"), None, "{beside:?}");
+        }
+    }
+
+    #[test]
     fn a_proxy_without_a_scheme_speaks_http() {
         let proxy = environment(&[("HTTPS_PROXY", "a:1")]).proxy_for(&Uri::from_static("https://east"));
         match proxy {

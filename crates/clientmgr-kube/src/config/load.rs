@@ -254,7 +254,7 @@ users: [{name: u, user: {token: t}}]";
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
         let ca = TestServer::start_default().await.unwrap().ca_pem().unwrap();
-        let config = ClusterConfig::of_service_account("https://10.0.0.1:443".into(), directory.path());
+        let config = ClusterConfig::of_service_account("https://10.0.0.1:443", directory.path());
         config.validate().unwrap();
 
         let failure = load(&config).err().unwrap();

@@ -1,5 +1,7 @@
 //! The adapter against API servers that run in the test process: real HTTP and TLS, real kubeconfigs, real plugins.
 
+#[cfg(unix)]
+mod mounted;
 mod support;
 mod traffic;
 
@@ -8,18 +10,25 @@ mod adoption;
 mod bad_rotation;
 mod clock;
 mod controller;
+mod crowd;
 mod empty_fields;
 mod flat;
 mod fleet;
 mod fleet_probe;
+#[cfg(feature = "gzip")]
+mod gzip;
 mod hanging;
 mod identity;
+mod impersonation;
+mod in_cluster;
 mod kubeconfig;
 mod kubeconfig_files;
 mod laws;
 mod oidc;
 mod outage;
 mod plugin;
+#[cfg(feature = "proxy")]
+mod proxies;
 mod renewal;
 mod replacement;
 mod residue;

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use clientmgr_core::ClientManager;
-use clientmgr_fake::apiserver::{ConnectionFault, Fault, TestServer};
+use clientmgr_fake::apiserver::{Fault, Requests};
 use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
 use clientmgr_kube::kube::Api;
 use clientmgr_kube::kube::api::PostParams;
 use clientmgr_kube::kube::runtime::{WatchStreamExt, watcher};
-use clientmgr_kube::{ConnectErrorKind, Fleet, FleetBuilder};
+use clientmgr_kube::{ConnectErrorKind, FleetBuilder};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
-use crate::support::{SOON, add, builder, config, key, proofs, served, server, snapshot, unavailable, until, within};
-use crate::traffic::{assert_goes_on, list, watch};
+use crate::support::{SOON, add, builder, key, logged, served, server, snapshot, unavailable, until, within};
+use crate::traffic::{list, lists};
 
 /// A fleet that notices an outage soon.
 fn watchful() -> FleetBuilder {
@@ -80,61 +80,33 @@ async fn fewer_failures_than_the_threshold_take_nothing_out_of_service() {
 }
 
 #[tokio::test]
-async fn flows_that_a_nat_drops_in_silence_make_no_cluster_unhealthy() {
+async fn flows_that_a_nat_drops_in_silence_make_no_cluster_unhealthy_and_requests_leave_them() {
     let server = server("east").await;
-    let fleet = add(watchful().build(), &[&server]);
+    // A single failure that counted would show.
+    let fleet = add(watchful().failure_threshold(1).build(), &[&server]);
     let east = key("east");
     fleet.wait_connected(&east).await.unwrap();
-    let mut events = fleet.events();
-    events.next().await;
+    let client = served(&fleet, &east).await.client;
+    let (mut events, seen) = (fleet.events(), fleet.clone());
+    let lost = tokio::spawn(async move {
+        let mut lost = Vec::new();
+        while events.next().await.is_some() && !seen.clusters().is_empty() {
+            lost.extend(seen.snapshots().into_iter().filter(|now| !now.is_connected()));
+        }
+        lost
+    });
     for _ in 0..3 {
         let marker = server.marker();
         server.silence_connections();
-        // The probe that meets silence is repeated on a fresh connection.
-        let probed = clientmgr_fake::apiserver::Requests::under("/readyz").since(marker).status(200);
-        crate::support::logged(&server, probed).await;
+        // The probe that meets silence is repeated on a fresh connection, which is the one in use from then on.
+        logged(&server, Requests::under("/readyz").since(marker).status(200)).await;
+        fleet.probe(&east).await.unwrap();
+        within(list(&client)).await.unwrap();
+        logged(&server, lists().since(marker).status(200)).await;
     }
-    let mut states = Vec::new();
-    while let Some(Some(_)) = events.next().now_or_never() {
-        states.push(snapshot(&fleet, &east).state);
-    }
-    assert!(snapshot(&fleet, &east).is_connected(), "{states:?}");
-}
-
-/// Makes a server hang in one of the ways it can.
-fn hang(server: &TestServer, way: usize) {
-    match way % 4 {
-        0 => drop(server.inject_on_connect(ConnectionFault::Silent).unwrap()),
-        1 => drop(server.inject(Fault::NeverAnswer)),
-        2 => drop(server.inject(Fault::NeverAnswer.on(proofs()))),
-        _ => drop(server.inject(Fault::Delay(Duration::from_secs(3600)))),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clusters_that_hang_in_every_way_delay_no_healthy_one() {
-    let hour = Duration::from_secs(3600);
-    let fleet: Fleet = builder().request_deadline(hour).connect_deadline(hour).build();
-    let mut hanging = Vec::new();
-    for way in 0..4 {
-        let server = server(&format!("hanging-{way}")).await;
-        hang(&server, way);
-        // Many members for each server: what hangs is the same to all of them.
-        for number in 0..50 {
-            let config = config(&server, &server.admin());
-            fleet.upsert(format!("{}-{number}", server.name()), config);
-        }
-        hanging.push(server);
-    }
-    let healthy = server("healthy").await;
-    add(fleet.clone(), &[&healthy]);
-    within(fleet.wait_connected(&key("healthy"))).await.unwrap();
-    let client = served(&fleet, &key("healthy")).await.client;
-    let mut open = watch(&healthy, &client).await;
-    assert_goes_on(&healthy, &mut open, "beside").await;
-    let states = fleet.snapshots();
-    assert_eq!(states.iter().filter(|now| now.is_connected()).count(), 1);
     within(fleet.shutdown()).await;
+    let lost = within(lost).await.unwrap();
+    assert!(lost.is_empty(), "{lost:?}");
 }
 
 #[tokio::test]

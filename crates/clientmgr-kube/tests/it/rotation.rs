@@ -1,29 +1,30 @@
 //! Every kind of credential is exchanged under the handle: no request fails, open watches go on, nothing is reset.
 #![cfg(unix)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::{Credential, Fingerprint, TestServer};
 use clientmgr_kube::kube::config::{AuthInfo, Kubeconfig};
 use clientmgr_kube::{ClusterConfig, Fleet};
 
+use crate::mounted::Mounted;
 use crate::support::{
     builder, config, fleet_with, key, kubeconfig_of, logged, served, server, snapshot, until, within,
 };
 use crate::traffic::{Watch, assert_goes_on, list, lists, watch};
 
 /// A cluster whose client is in use.
-struct InUse {
-    server: TestServer,
-    fleet: Fleet,
-    client: kube::Client,
+pub(crate) struct InUse {
+    pub(crate) server: TestServer,
+    pub(crate) fleet: Fleet,
+    pub(crate) client: kube::Client,
     revision: clientmgr_kube::ConnectedAt,
     watch: Watch,
 }
 
 impl InUse {
-    async fn new(server: TestServer, fleet: Fleet) -> Self {
+    pub(crate) async fn new(server: TestServer, fleet: Fleet) -> Self {
         let revision = fleet.wait_connected(&key("east")).await.unwrap();
         let client = served(&fleet, &key("east")).await.client;
         let watch = watch(&server, &client).await;
@@ -31,7 +32,7 @@ impl InUse {
     }
 
     /// Lists until the server sees `new`, and asserts that nothing failed and everything after it carried `new`.
-    async fn assert_rotated_to(&mut self, new: Fingerprint) {
+    pub(crate) async fn assert_rotated_to(&mut self, new: Fingerprint) {
         within(async {
             while self.server.requests_matching(lists().with(new)).is_empty() {
                 list(&self.client).await.expect("no request fails");
@@ -103,45 +104,6 @@ async fn a_token_file_is_exchanged() {
     }
 }
 
-/// A directory as the kubelet mounts a Secret: what is seen are links through `..data`, which is exchanged as a whole.
-struct Mounted {
-    directory: tempfile::TempDir,
-    versions: usize,
-}
-
-impl Mounted {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let mut mounted = Self { directory: tempfile::tempdir().unwrap(), versions: 0 };
-        mounted.swap(files);
-        for (name, _) in files {
-            std::os::unix::fs::symlink(Path::new("..data").join(name), mounted.path(name)).unwrap();
-        }
-        mounted
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        self.path(name).to_str().map(str::to_owned)
-    }
-
-    fn swap(&mut self, files: &[(&str, &str)]) {
-        self.versions += 1;
-        let version = format!("..version_{}", self.versions);
-        std::fs::create_dir(self.path(&version)).unwrap();
-        for (name, content) in files {
-            std::fs::write(self.path(&version).join(name), content).unwrap();
-        }
-        std::os::unix::fs::symlink(&version, self.path("..data_tmp")).unwrap();
-        std::fs::rename(self.path("..data_tmp"), self.path("..data")).unwrap();
-        if self.versions > 1 {
-            std::fs::remove_dir_all(self.path(&format!("..version_{}", self.versions - 1))).unwrap();
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_mounted_secret_is_exchanged_as_a_whole() {
     let server = server("east").await;
@@ -160,8 +122,8 @@ async fn a_mounted_secret_is_exchanged_as_a_whole() {
     let first = files(&old);
     let mut mounted = Mounted::new(&first.each_ref().map(|(name, text)| (*name, text.as_str())));
     let user = AuthInfo {
-        client_certificate: mounted.text("tls.crt"),
-        client_key: mounted.text("tls.key"),
+        client_certificate: mounted.path("tls.crt").to_str().map(str::to_owned),
+        client_key: mounted.path("tls.key").to_str().map(str::to_owned),
         ..AuthInfo::default()
     };
     let (fleet, _) = fleet_with(&kubeconfig_of(&server, user));

@@ -1,4 +1,6 @@
-//! Fifty clusters under load, each rotated ten times, the old credential refused at once.
+//! Fifty clusters under load, each rotated ten times, the old credential refused at once: inline tokens, token files, and
+//! tokens of plugins.
+#![cfg(unix)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,13 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use clientmgr_core::ClientManager;
 use clientmgr_fake::apiserver::{Credential, Requests, TestServer};
 use clientmgr_kube::kube::Client;
-use clientmgr_kube::kube::config::AuthInfo;
+use clientmgr_kube::kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use clientmgr_kube::{ClusterConfig, ConnectedAt, Fleet};
 use futures::future::join_all;
 
 use crate::support::{builder, config, key, kubeconfig_of, logged, served, server, snapshot, within};
 use crate::traffic::{Watch, assert_goes_on, list, lists, watch};
 
+const V1: &str = "client.authentication.k8s.io/v1";
 const CLUSTERS: usize = 50;
 const ROTATIONS: usize = 10;
 
@@ -44,10 +47,18 @@ impl User {
     }
 }
 
-/// How a cluster gets its next credential: every other one by its token file.
+/// Where a cluster's credential comes from.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Inline,
+    File,
+    Plugin,
+}
+
 struct Rotated {
     server: TestServer,
-    file: Option<tempfile::TempDir>,
+    kind: Kind,
+    directory: tempfile::TempDir,
     credentials: Vec<Credential>,
     revision: ConnectedAt,
     watch: Watch,
@@ -58,37 +69,63 @@ impl Rotated {
     async fn new(fleet: &Fleet, number: usize) -> Self {
         let server = server(&format!("cluster-{number}")).await;
         let credential = server.issue_token("alice");
-        let file = (number % 2 == 1).then(|| tempfile::tempdir().unwrap());
-        put(file.as_ref(), &credential);
-        fleet.upsert(server.name(), configuration(&server, file.as_ref(), &credential));
+        let (kind, directory) = ([Kind::Inline, Kind::File, Kind::Plugin][number % 3], tempfile::tempdir().unwrap());
+        put(&directory, &credential);
+        fleet.upsert(server.name(), configuration(&server, kind, &directory, &credential));
         let revision = fleet.wait_connected(&key(server.name())).await.unwrap();
         let client = served(fleet, &key(server.name())).await.client;
         let watch = watch(&server, &client).await;
-        Self { file, credentials: vec![credential], revision, watch, user: User::start(client), server }
+        let user = User::start(client);
+        Self { kind, directory, credentials: vec![credential], revision, watch, user, server }
     }
 
     /// Rotates, and waits until the user's requests carry the new credential.
     async fn rotate(&mut self, fleet: &Fleet) {
         let (old, new) = (self.credentials.last().unwrap(), self.server.issue_token("alice"));
-        put(self.file.as_ref(), &new);
-        fleet.upsert(self.server.name(), configuration(&self.server, self.file.as_ref(), &new));
+        put(&self.directory, &new);
+        fleet.upsert(self.server.name(), configuration(&self.server, self.kind, &self.directory, &new));
         self.server.revoke(old.fingerprint());
+        if self.kind == Kind::Plugin {
+            // By itself a plugin runs again after its pause. A controller that knows of new credentials need not wait.
+            within(fleet.reconnect(&key(self.server.name()))).await.unwrap();
+        }
         logged(&self.server, lists().with(new.fingerprint()).status(200)).await;
         self.credentials.push(new);
     }
 }
 
-fn put(file: Option<&tempfile::TempDir>, credential: &Credential) {
-    let Some(directory) = file else { return };
-    let new = directory.path().join("new");
-    std::fs::write(&new, credential.token().unwrap()).unwrap();
-    std::fs::rename(new, directory.path().join("token")).unwrap();
+/// Puts the credential into the file of a token and into that which a plugin prints.
+fn put(directory: &tempfile::TempDir, credential: &Credential) {
+    let token = credential.token().unwrap();
+    let printed = format!(r#"{{"apiVersion":"{V1}","kind":"ExecCredential","status":{{"token":"{token}"}}}}"#);
+    for (name, text) in [("token", token), ("printed", &printed)] {
+        let new = directory.path().join("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, directory.path().join(name)).unwrap();
+    }
 }
 
-fn configuration(server: &TestServer, file: Option<&tempfile::TempDir>, credential: &Credential) -> ClusterConfig {
-    let Some(directory) = file else { return config(server, credential) };
-    let path = directory.path().join("token");
-    let user = AuthInfo { token_file: path.to_str().map(str::to_owned), ..AuthInfo::default() };
+fn configuration(
+    server: &TestServer,
+    kind: Kind,
+    directory: &tempfile::TempDir,
+    credential: &Credential,
+) -> ClusterConfig {
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let user = match kind {
+        Kind::Inline => return config(server, credential),
+        Kind::File => AuthInfo { token_file: Some(path("token")), ..AuthInfo::default() },
+        Kind::Plugin => {
+            let exec = ExecConfig {
+                api_version: Some(V1.into()),
+                command: Some("cat".into()),
+                args: Some(vec![path("printed")]),
+                interactive_mode: Some(ExecInteractiveMode::Never),
+                ..ExecConfig::default()
+            };
+            AuthInfo { exec: Some(exec), ..AuthInfo::default() }
+        }
+    };
     ClusterConfig::from_kubeconfig(&kubeconfig_of(server, user), server.name())
 }
 
