@@ -95,7 +95,7 @@ impl Pool {
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
         };
-        Ok(Arc::new(Self::new(Arc::new(recipe), Connections::new()?)))
+        Ok(Arc::new(Self::new(Arc::new(recipe), Connections::new(&settings.tasks)?)))
     }
 
     /// A pool that connects to the same server, without connections.

@@ -3,13 +3,16 @@
 mod builder;
 mod clock;
 mod connector;
+mod context;
 mod events;
 mod handle;
 mod handles;
+mod history;
 mod member;
 mod registry;
 mod shared;
 mod snapshot;
+mod timing;
 
 pub use self::builder::FleetBuilder;
 pub use self::events::{ClusterChanges, Events};

@@ -17,6 +17,7 @@ mod identity;
 mod kubeconfig;
 mod kubeconfig_files;
 mod laws;
+mod lifecycle;
 mod oidc;
 mod outage;
 mod plugin;
