@@ -3,19 +3,14 @@
 
 use std::process::Stdio;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
-use kube::Config;
 use kube::config::{ExecConfig, ExecInteractiveMode};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use super::exec_credential::Document;
+use super::issued::Issued;
 use super::process_group::{self, ProcessGroup};
-use super::token::Token;
 use crate::error::{Failure, PluginError};
 use crate::work::BlockingWorker;
 use crate::work::Deadline;
@@ -24,32 +19,6 @@ use crate::work::Deadline;
 const OUTPUT_LIMIT: u64 = 1024 * 1024;
 
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
-
-/// What a plugin issued: a token, a certificate, or both.
-pub(crate) struct Issued {
-    pub(crate) token: Option<Token>,
-    pub(crate) identity: Option<Identity>,
-    pub(crate) expires: Option<Timestamp>,
-}
-
-/// A client certificate and its key, as PEM.
-#[cfg_attr(test, derive(Default))]
-pub(crate) struct Identity {
-    certificate: String,
-    key: SecretString,
-}
-
-impl Identity {
-    pub(crate) fn new(certificate: &str, key: &str) -> Self {
-        Self { certificate: certificate.to_owned(), key: key.into() }
-    }
-
-    /// Makes it the identity of a configuration.
-    pub(crate) fn put_into(&self, config: &mut Config) {
-        config.auth_info.client_certificate_data = Some(STANDARD.encode(&self.certificate));
-        config.auth_info.client_key_data = Some(STANDARD.encode(self.key.expose_secret()).into());
-    }
-}
 
 /// Runs a plugin.
 ///

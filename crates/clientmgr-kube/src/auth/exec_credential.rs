@@ -6,7 +6,7 @@ use kube::config::Kubeconfig;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::exec::{Identity, Issued};
+use super::issued::{Identity, Issued};
 use super::token::Token;
 use crate::error::PluginError;
 

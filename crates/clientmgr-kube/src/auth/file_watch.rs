@@ -11,11 +11,12 @@ use std::{fs, io::Read};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::work::BlockingWorker;
+use crate::work::{BlockingWorker, Tasks};
 
 /// How long the files are left alone after a report: a swap is several changes.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -55,6 +56,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 /// Watches directories for all files of a fleet: the system has few watchers, and each is a thread.
 #[derive(Clone, Default)]
 pub(crate) struct FileWatcher {
+    tasks: Tasks,
     /// None until the first directory, and where the system gives none. To watch a directory waits for the thread that
     /// reports: what that one locks is not to be locked meanwhile.
     watcher: Arc<Mutex<Option<RecommendedWatcher>>>,
@@ -77,6 +79,11 @@ pub(crate) struct FileWatch {
 }
 
 impl FileWatcher {
+    /// A watcher whose tasks are among `tasks`.
+    pub(crate) fn new(tasks: Tasks) -> Self {
+        Self { tasks, ..Self::default() }
+    }
+
     /// Calls `changed` after each change of what `files` hold, beginning with `known`. Must be called within a runtime;
     /// the files are looked at by `worker`, since file systems hang.
     pub(crate) fn watch(
@@ -110,7 +117,7 @@ impl FileWatcher {
                 }
             }
         };
-        FileWatch { _task: AbortOnDropHandle::new(tokio::spawn(task)) }
+        FileWatch { _task: AbortOnDropHandle::new(self.tasks.spawn_on(task, &Handle::current())) }
     }
 
     /// Watches the directories that `files` are in by now. Blocks.

@@ -4,13 +4,15 @@
 mod exec;
 mod exec_credential;
 mod file_watch;
+mod issued;
 mod process_group;
 #[cfg(test)]
 pub(crate) mod testing;
 mod token;
 mod validity;
 
-pub(crate) use self::exec::{Identity, Issued, run};
+pub(crate) use self::exec::run;
 pub(crate) use self::file_watch::{FileWatch, FileWatcher, Stamp};
+pub(crate) use self::issued::{Identity, Issued};
 pub(crate) use self::token::Token;
 pub(crate) use self::validity::Validity;

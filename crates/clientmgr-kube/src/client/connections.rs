@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::body::BoxError;
 use super::revoked::Revoked;
 use crate::error::Failure;
+use crate::work::Tasks;
 
 type Callback = Arc<dyn Fn() + Send + Sync>;
 
@@ -28,6 +29,7 @@ pub(crate) struct WeakConnections(Weak<Inner>);
 
 struct Inner {
     runtime: Handle,
+    tasks: Tasks,
     closed: CancellationToken,
     revoked: OnceLock<Revoked>,
     on_broken: Mutex<Option<Callback>>,
@@ -42,19 +44,20 @@ impl Connections {
     /// # Errors
     ///
     /// Outside a Tokio runtime, where connections cannot run.
-    pub(crate) fn new() -> Result<Self, Failure> {
-        Handle::try_current().map(Self::on).map_err(|_| Failure::NoRuntime)
+    pub(crate) fn new(tasks: &Tasks) -> Result<Self, Failure> {
+        Handle::try_current().map(|runtime| Self::on(runtime, tasks.clone())).map_err(|_| Failure::NoRuntime)
     }
 
     /// Connections of the same runtime: none yet.
     pub(crate) fn fresh(&self) -> Self {
-        Self::on(self.0.runtime.clone())
+        Self::on(self.0.runtime.clone(), self.0.tasks.clone())
     }
 
-    fn on(runtime: Handle) -> Self {
+    fn on(runtime: Handle, tasks: Tasks) -> Self {
         Self(Arc::new(Inner {
             runtime,
-            closed: CancellationToken::new(),
+            closed: tasks.stopped().child_token(),
+            tasks,
             revoked: OnceLock::new(),
             on_broken: Mutex::new(None),
         }))
@@ -128,7 +131,7 @@ impl Connections {
     {
         let this = self.clone();
         let task = async move { this.until_closed(work).await?.map_err(Into::into) };
-        let task = AbortOnDropHandle::new(self.0.runtime.spawn(task));
+        let task = AbortOnDropHandle::new(self.0.tasks.spawn_on(task, &self.0.runtime));
         async move { task.await.map_err(io::Error::other)? }
     }
 
@@ -152,8 +155,9 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Connect
     fn execute(&self, connection: F) {
         let this = self.clone();
         // What comes of it is known to the streams of the connection.
-        drop(self.0.runtime.spawn(async move {
+        let task = async move {
             let _ = this.until_closed(connection).await;
-        }));
+        };
+        drop(self.0.tasks.spawn_on(task, &self.0.runtime));
     }
 }

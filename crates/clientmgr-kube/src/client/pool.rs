@@ -94,7 +94,7 @@ impl Pool {
             ping_interval: settings.ping_interval,
             ping_timeout: settings.ping_timeout,
         };
-        Ok(Arc::new(Self::new(Arc::new(recipe), Connections::new()?)))
+        Ok(Arc::new(Self::new(Arc::new(recipe), Connections::new(&settings.tasks)?)))
     }
 
     /// A pool that connects to the same server, without connections.

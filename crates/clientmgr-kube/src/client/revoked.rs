@@ -41,6 +41,18 @@ pub enum RevokedReason {
     Reset,
     /// The fleet was shut down.
     ShutDown,
+    /// The cluster's task panicked. Please report it; [`upsert`](crate::Fleet::upsert) adds the cluster again.
+    Panicked,
+}
+
+impl RevokedReason {
+    /// Whether a cluster that is added again under the same revision gets its client back.
+    pub(crate) fn may_be_lifted(self) -> bool {
+        match self {
+            Self::Removed | Self::Panicked => true,
+            Self::Replaced | Self::Reset | Self::ShutDown => false,
+        }
+    }
 }
 
 impl Revoked {
@@ -83,6 +95,7 @@ impl fmt::Display for RevokedReason {
             Self::Removed => "the cluster was removed from the fleet",
             Self::Reset => "a reset was requested",
             Self::ShutDown => "the fleet was shut down",
+            Self::Panicked => "the cluster's task panicked",
         })
     }
 }

@@ -7,6 +7,7 @@ use http::HeaderValue;
 use jiff::Timestamp;
 
 use super::tls::TlsCache;
+use crate::work::Tasks;
 
 /// The wall clock. Tests set their own.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -30,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) credentials_deadline: Duration,
     pub(crate) clock: Clock,
     pub(crate) tls: Arc<TlsCache>,
+    pub(crate) tasks: Tasks,
 }
 
 impl Default for Settings {
@@ -44,6 +46,7 @@ impl Default for Settings {
             credentials_deadline: Duration::from_secs(10),
             clock: Arc::new(Timestamp::now),
             tls: Arc::default(),
+            tasks: Tasks::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use http::{Request, Response, StatusCode};
 use jiff::Timestamp;
 use kube::Client;
 use kube::client::Body;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::Service;
 
 use super::body::{BoxError, ResponseBody};
@@ -22,6 +23,7 @@ use super::revoked::{Revoked, RevokedReason};
 use super::settings::{Clock, Settings};
 use super::transport::Transport;
 use crate::error::{ConnectError, Failure};
+use crate::work::Tasks;
 
 /// Where a switch asks for newer credentials: the cluster's member.
 pub(crate) trait CredentialRequests: Send + Sync {
@@ -43,6 +45,7 @@ pub(crate) struct Switch {
     link: Mutex<Arc<dyn CredentialRequests>>,
     credentials_deadline: Duration,
     clock: Clock,
+    tasks: Tasks,
     state: Mutex<State>,
 }
 
@@ -69,30 +72,34 @@ impl Switch {
         link: Arc<dyn CredentialRequests>,
         settings: &Settings,
     ) -> Arc<Self> {
-        let Settings { credentials_deadline, clock, .. } = settings;
+        let Settings { credentials_deadline, clock, tasks, .. } = settings;
         Arc::new(Self {
             cluster,
             revision,
             link: Mutex::new(link),
             credentials_deadline: *credentials_deadline,
             clock: Arc::clone(clock),
+            tasks: tasks.clone(),
             state: Mutex::default(),
         })
     }
 
     /// Makes a client over this switch. Must be called within a runtime, where kube spawns a task for it.
     pub(crate) fn client(self: &Arc<Self>, default_namespace: &str, valid_until: Option<Timestamp>) -> Client {
-        Client::new(SwitchService(Arc::clone(self)), default_namespace).with_valid_until(valid_until)
+        let service = SwitchService { switch: Arc::clone(self), _token: self.tasks.of_client() };
+        Client::new(service, default_namespace).with_valid_until(valid_until)
     }
 
     /// Sends requests through `transport` from now on. Streams that are open on the one before go on until they end.
     ///
-    /// Lifts a fence: a cluster that comes back under the same revision gets its client back. `generation` grows with each
-    /// turn.
-    pub(crate) fn turn(&self, transport: Transport, generation: u64) {
+    /// Lifts the fence of a cluster that was removed: one that comes back under the same revision gets its client back.
+    /// Changes nothing and returns false where the fence was pulled for another reason. `generation` grows with each turn.
+    pub(crate) fn turn(&self, transport: Transport, generation: u64) -> bool {
         let mut state = self.state();
-        if state.fence.pulled().is_some() {
-            state.fence = Fence::default();
+        match state.fence.pulled() {
+            Some(revoked) if !revoked.reason.may_be_lifted() => return false,
+            Some(_) => state.fence = Fence::default(),
+            None => {}
         }
         state.superseded.retain(|connections| connections.upgrade().is_some());
         let connections = transport.connections().clone();
@@ -104,6 +111,7 @@ impl Switch {
         }
         // The pool of the previous one may be dropped with it, which is not to happen under the lock.
         drop(state);
+        true
     }
 
     /// Fails all later requests, and ends those that wait for an answer and all open response bodies at once.
@@ -208,7 +216,11 @@ fn try_clone(request: &Request<Body>) -> Option<Request<Body>> {
     Some(copy)
 }
 
-struct SwitchService(Arc<Switch>);
+struct SwitchService {
+    switch: Arc<Switch>,
+    /// The task that owns this service ends when the client is dropped.
+    _token: TaskTrackerToken,
+}
 
 impl Service<Request<Body>> for SwitchService {
     type Response = Response<ResponseBody>;
@@ -221,7 +233,7 @@ impl Service<Request<Body>> for SwitchService {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(Arc::clone(&self.0).send(request))
+        Box::pin(Arc::clone(&self.switch).send(request))
     }
 }
 

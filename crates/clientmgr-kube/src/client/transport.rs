@@ -106,7 +106,7 @@ impl Transport {
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let connections = Connections::new()?;
+        let connections = Connections::new(&crate::work::Tasks::default())?;
         let ends = connections.clone();
         let stack = service.map_err(Into::into).map_response(move |answer: Response<B>| {
             let ends = ends.clone();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -30,21 +30,15 @@ pub(crate) fn read(material: CredentialFile, path: &Path) -> Result<Vec<u8>, Con
     Ok(bytes)
 }
 
-/// Reads the embedded value, or else the file, which is added to `read_files`. Blocks.
+/// Reads the embedded value, or else the file. Blocks.
 pub(crate) fn value_or_file(
     material: CredentialFile,
     value: Option<&str>,
     path: Option<&String>,
-    read_files: &mut Vec<PathBuf>,
 ) -> Result<Option<Vec<u8>>, ConfigError> {
     match (value, path) {
         (Some(value), _) => decode(material, value).map(Some),
-        (None, Some(path)) => {
-            let path = PathBuf::from(path);
-            let bytes = read(material, &path)?;
-            read_files.push(path);
-            Ok(Some(bytes))
-        }
+        (None, Some(path)) => read(material, Path::new(path)).map(Some),
         (None, None) => Ok(None),
     }
 }

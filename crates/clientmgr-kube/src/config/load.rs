@@ -65,6 +65,32 @@ pub(crate) fn load(config: &ClusterConfig) -> Result<Loaded, Failure> {
     load_in(config, &Environment::of_process())
 }
 
+/// Returns the files that `config` names, whether they are there or not; none where it does not pass the checks.
+pub(crate) fn files(config: &ClusterConfig) -> Vec<PathBuf> {
+    let checked = validate::check(config.source(), config.policy());
+    checked.map(|checked| files_of(config.source(), &checked)).unwrap_or_default()
+}
+
+fn files_of(source: &Source, Checked { cluster, user, .. }: &Checked<'_>) -> Vec<PathBuf> {
+    let unless = |data: bool, file: &Option<String>| file.as_ref().filter(|_| !data).map(PathBuf::from);
+    let token = match credentials::method(user) {
+        Ok(Method::TokenFile { path, .. }) => Some(PathBuf::from(path)),
+        _ => None,
+    };
+    let namespace = match source {
+        Source::Selection(selection) => selection.namespace_file.clone(),
+        Source::Config(_) => None,
+    };
+    let files = [
+        unless(cluster.certificate_authority_data.is_some(), &cluster.certificate_authority),
+        unless(user.client_certificate_data.is_some(), &user.client_certificate),
+        unless(user.client_key_data.is_some(), &user.client_key),
+        token,
+        namespace,
+    ];
+    files.into_iter().flatten().collect()
+}
+
 pub(super) fn load_in(config: &ClusterConfig, environment: &Environment) -> Result<Loaded, Failure> {
     let checked = validate::check(config.source(), config.policy())?;
     let places = checked.places;
@@ -73,22 +99,18 @@ pub(super) fn load_in(config: &ClusterConfig, environment: &Environment) -> Resu
 
 fn read(config: &ClusterConfig, checked: &Checked<'_>, environment: &Environment) -> Result<Loaded, ConfigError> {
     let Checked { cluster, user, places } = checked;
-    let mut files = Vec::new();
     let bundle = credential_files::value_or_file(
         CredentialFile::CertificateAuthority,
         cluster.certificate_authority_data.as_deref(),
         cluster.certificate_authority.as_ref(),
-        &mut files,
     )?;
-    let client_cert = client_cert(user, &mut files)?;
+    let client_cert = client_cert(user)?;
     let credentials = match credentials::method(user)? {
         Method::None => Credentials::None,
         Method::Kube => Credentials::Kube,
         Method::Token(token) => Credentials::Token(token),
         Method::TokenFile { path, fallback } => {
-            let path = PathBuf::from(path);
-            files.push(path.clone());
-            let token = read_token(&path).or_else(|error| fallback.ok_or(error))?;
+            let token = read_token(Path::new(path)).or_else(|error| fallback.ok_or(error))?;
             Credentials::TokenFile(token)
         }
         Method::Exec(exec) => Credentials::Exec(Box::new(for_plugin(exec, cluster, bundle.as_deref()))),
@@ -99,7 +121,7 @@ fn read(config: &ClusterConfig, checked: &Checked<'_>, environment: &Environment
         Source::Selection(selection) => {
             let uses_environment = config.policy().permits(Permission::ProxyFromEnvironment);
             let environment = uses_environment.then_some(environment);
-            of_selection(selection, cluster, environment, &mut files)?
+            of_selection(selection, cluster, environment)?
         }
     };
     if let Some(bundle) = &bundle {
@@ -114,6 +136,7 @@ fn read(config: &ClusterConfig, checked: &Checked<'_>, environment: &Environment
         namespace.clone_into(&mut loaded.default_namespace);
     }
     loaded.auth_info = left_to_kube(user, &credentials);
+    let files = files_of(config.source(), checked);
     Ok(Loaded { config: loaded, client_cert, credentials, files, places: *places })
 }
 
@@ -122,7 +145,6 @@ fn of_selection(
     selection: &Selection,
     cluster: &Cluster,
     environment: Option<&Environment>,
-    files: &mut Vec<PathBuf>,
 ) -> Result<Config, ConfigError> {
     let server = cluster.server.as_deref().ok_or(ConfigError::NoServer)?;
     let mut config = Config::new(address::server(server, cluster.tls_server_name.as_deref())?);
@@ -135,9 +157,8 @@ fn of_selection(
     };
     let namespace = selection.context.as_ref().and_then(|context| context.namespace.clone());
     let namespace = namespace.or_else(|| {
-        let path = selection.namespace_file.clone()?;
-        let namespace = fs::read_to_string(&path).ok()?;
-        files.push(path);
+        let path = selection.namespace_file.as_ref()?;
+        let namespace = fs::read_to_string(path).ok()?;
         Some(namespace.trim().to_owned())
     });
     if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
@@ -146,11 +167,11 @@ fn of_selection(
     Ok(config)
 }
 
-fn client_cert(user: &AuthInfo, files: &mut Vec<PathBuf>) -> Result<Option<Identity>, ConfigError> {
+fn client_cert(user: &AuthInfo) -> Result<Option<Identity>, ConfigError> {
     let (data, file) = (user.client_certificate_data.as_deref(), user.client_certificate.as_ref());
-    let certificate = credential_files::value_or_file(CredentialFile::ClientCertificate, data, file, files)?;
+    let certificate = credential_files::value_or_file(CredentialFile::ClientCertificate, data, file)?;
     let (data, file) = (user.client_key_data.as_ref().map(SecretString::expose_secret), user.client_key.as_ref());
-    let key = credential_files::value_or_file(CredentialFile::ClientKey, data, file, files)?;
+    let key = credential_files::value_or_file(CredentialFile::ClientKey, data, file)?;
     let Some((certificate, key)) = certificate.zip(key) else { return Ok(None) };
     let (certificate, key) = (credential_files::client_certificate(certificate)?, credential_files::client_key(key)?);
     Ok(Some(Identity::new(&certificate, key.expose_secret())))

@@ -5,7 +5,11 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{About, ConnectErrorKind, CredentialFile, Entry, ExecProblem, Field, Permission, TokenError};
+use super::denied::Permission;
+use super::field::{About, CredentialFile, Entry, Field};
+use super::kind::ConnectErrorKind;
+use super::plugin::ExecProblem;
+use super::token::TokenError;
 
 /// What is wrong with a kubeconfig.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use super::{AuthProviderError, ConfigError, ConnectErrorKind, FieldError, PluginError, TransportError, Unreachable};
+use super::config::ConfigError;
+use super::field_error::FieldError;
+use super::kind::ConnectErrorKind;
+use super::plugin::PluginError;
+use super::provider::AuthProviderError;
+use super::transport::{TransportError, Unreachable};
 
 /// What went wrong while a cluster was connected, probed or served.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -15,6 +20,9 @@ pub(crate) enum Failure {
 
     #[error("the fleet was shut down")]
     ShutDown,
+
+    #[error("the cluster's task panicked: please report it, and add the cluster again with `upsert`")]
+    Panicked,
 
     #[error("the first connection is being made")]
     Connecting,
@@ -87,6 +95,7 @@ impl Failure {
             Self::Unknown | Self::Removed => Kind::NotFound,
             Self::Connecting => Kind::Connecting,
             Self::ShutDown
+            | Self::Panicked
             | Self::NoRuntime
             | Self::NoCryptoProvider
             | Self::NoTlsStack

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::ConfigError;
+use super::config::ConfigError;
 
 /// A [`ConfigError`] and the path of the field that it is about.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TokenError;
+use super::token::TokenError;
 
 /// Why a credential plugin (`exec` in a kubeconfig) gave no credentials.
 ///

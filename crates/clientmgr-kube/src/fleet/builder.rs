@@ -10,10 +10,12 @@ use tokio::runtime::Handle;
 
 use super::clock::Clock;
 use super::connector::{Connector, KubeConnector};
+use super::context::Context;
 use super::events::EventHub;
-use super::handle::{Context, Fleet};
+use super::handle::Fleet;
 use super::handles::Handles;
-use super::member::timing::Timing;
+use super::history::History;
+use super::timing::Timing;
 use crate::auth::FileWatcher;
 use crate::client::Settings;
 use crate::work::Admission;
@@ -155,13 +157,32 @@ impl FleetBuilder {
             clock: Clock::new(Arc::clone(&self.wall)),
             events: EventHub::default(),
             handles: Handles::default(),
+            history: History::default(),
             timing: self.timing,
+            files: FileWatcher::new(settings.tasks.clone()),
             settings,
-            files: FileWatcher::default(),
             deadline: self.deadline,
             retry: self.retry,
             runtime: self.runtime.or_else(|| Handle::try_current().ok()),
         })
+    }
+}
+
+impl Fleet {
+    /// A fleet without clusters, with the usual settings.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A builder with the usual settings.
+    pub fn builder() -> FleetBuilder {
+        FleetBuilder::default()
+    }
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

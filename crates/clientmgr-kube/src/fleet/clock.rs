@@ -7,10 +7,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::member::event::Now;
-
 /// How far the wall clock may run apart from the monotonic one between two looks before that is a jump.
 const JUMP: Duration = Duration::from_secs(5);
+
+/// The time of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// Monotonic, since the fleet began.
+    pub(crate) mono: Duration,
+    /// The wall clock, since 1970.
+    pub(crate) wall: Duration,
+    /// A random number below 1,000.
+    pub(crate) jitter: u32,
+}
 
 /// Tells what time it is.
 #[derive(Clone)]
@@ -25,7 +34,12 @@ impl Clock {
     }
 
     pub(super) fn now(&self) -> Now {
-        Now { mono: self.began.elapsed(), wall: since_1970((self.wall)()), jitter: fastrand::u32(..1_000) }
+        Now { mono: self.mono(), wall: since_1970((self.wall)()), jitter: fastrand::u32(..1_000) }
+    }
+
+    /// The time since the fleet began.
+    pub(super) fn mono(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// The instant that is `mono` after the fleet began.

@@ -1,17 +1,17 @@
 //! [`Connector`]: all the I/O of a fleet. From a configuration to a proven transport, and the probes of one.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clientmgr_core::async_trait;
 use futures::FutureExt;
 
 use super::clock::since_1970;
-use super::member::timing::Expiry;
+use super::timing::Expiry;
 use crate::auth::{self, Stamp};
 use crate::client::{Settings, Transport};
-use crate::config::{ClusterConfig, ClusterIdentity, Credentials, Loaded, load};
+use crate::config::{self, ClusterConfig, ClusterIdentity, Credentials, load};
 use crate::error::Failure;
 use crate::probe::{self, Evidence, Extent, Verified};
 use crate::work::{Admission, BlockingWorker, Deadline, Record};
@@ -29,8 +29,18 @@ pub(crate) struct Opening {
     pub(crate) worker: BlockingWorker,
     /// How that went the last time.
     pub(crate) record: Arc<Record>,
+    /// Where the connector notes the files that it is about to read.
+    pub(crate) files: Arc<OnceLock<ReadFiles>>,
     /// The transport of now, whose connections are shared where only a token changed.
     pub(crate) previous: Option<Transport>,
+}
+
+/// The files whose change means that the configuration is loaded again.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadFiles {
+    pub(crate) files: Vec<PathBuf>,
+    /// What these held before they were read.
+    pub(crate) stamp: Stamp,
 }
 
 /// A transport that was built and proven.
@@ -43,10 +53,6 @@ pub(crate) struct Established {
     pub(crate) expiry: Option<Expiry>,
     /// How long to leave between two loads of credentials; none where a load brings no others.
     pub(crate) renewal_pause: Option<Duration>,
-    /// The files whose change means that the configuration is loaded again.
-    pub(crate) files: Vec<PathBuf>,
-    /// What these held before they were read.
-    pub(crate) stamp: Stamp,
 }
 
 /// Makes and probes connections: the real one, or a test's.
@@ -84,10 +90,16 @@ pub(crate) struct KubeConnector {
 #[async_trait]
 impl Connector for KubeConnector {
     async fn open(&self, opening: Opening) -> Result<Established, Failure> {
-        let Opening { config, worker, record, previous } = opening;
+        let Opening { config, worker, record, files, previous } = opening;
         let steps = Deadline::within(self.deadline);
-        let loading = worker.run(steps, move || load_stamped(&config)).boxed();
-        let (loaded, stamp) = self.admission.run(&record, loading).await??;
+        let loading = move || {
+            let named = config::files(&config);
+            let stamp = Stamp::of(&named);
+            // Nobody else sets it.
+            let _ = files.set(ReadFiles { files: named, stamp });
+            load(&config)
+        };
+        let loaded = self.admission.run(&record, worker.run(steps, loading).boxed()).await??;
         let issued = match &loaded.credentials {
             Credentials::Exec(exec) => Some(self.admission.run(&record, auth::run(exec, steps).boxed()).await?),
             _ => None,
@@ -101,7 +113,6 @@ impl Connector for KubeConnector {
         // soon as it is proven, and the first probe asks for the details.
         let extent = if previous.is_some() { Extent::Details } else { Extent::Proof };
         let address = ClusterIdentity::by_address(&loaded.config.cluster_url, loaded.config.root_cert.as_deref());
-        let files = loaded.files.clone();
         let settings = self.settings.clone();
         // It may read the system's certificate authorities.
         let building = worker.run(steps, move || {
@@ -113,7 +124,7 @@ impl Connector for KubeConnector {
         let verified = probe::prove(&transport, &address, extent, self.request_deadline).await?;
         let validity = transport.validity().filter(|_| renewal_pause.is_some());
         let expiry = validity.map(|validity| Expiry::new(since_1970(validity.since()), since_1970(validity.until())));
-        Ok(Established { transport, verified, address, expiry, renewal_pause, files, stamp })
+        Ok(Established { transport, verified, address, expiry, renewal_pause })
     }
 
     async fn probe(
@@ -125,15 +136,4 @@ impl Connector for KubeConnector {
     ) -> Result<Verified, Failure> {
         probe::probe(transport, address, expected, extent, self.request_deadline).await
     }
-}
-
-/// Loads `config`, with the stamp of its files from before they were read for it. Blocks.
-fn load_stamped(config: &ClusterConfig) -> Result<(Loaded, Stamp), Failure> {
-    let loaded = load(config)?;
-    let stamp = Stamp::of(&loaded.files);
-    if loaded.files.is_empty() {
-        return Ok((loaded, stamp));
-    }
-    // Which files there are is known only now. What changes from here on is noticed by the stamp.
-    Ok((load(config)?, stamp))
 }

@@ -10,19 +10,14 @@ use kube::config::Kubeconfig;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::builder::FleetBuilder;
-use super::clock::{self, Clock};
-use super::connector::Connector;
-use super::events::{EventHub, Events};
-use super::handles::Handles;
+use super::clock;
+use super::context::Context;
+use super::events::Events;
 use super::member::event::Request;
 use super::member::mailbox::Message;
-use super::member::timing::Timing;
 use super::registry::{Member, Registry};
 use super::snapshot::ClusterSnapshot;
-use crate::auth::FileWatcher;
-use crate::client::{CredentialRequests, Settings, Switch};
-use crate::config::{ClusterConfig, read_kubeconfig};
+use crate::config::{ClusterConfig, contexts, read_kubeconfig};
 use crate::error::{ConnectError, ConnectErrorKind, Failure};
 
 /// How often the fleet looks whether the wall clock jumped.
@@ -42,8 +37,8 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// # Runtime
 ///
-/// A fleet runs on the Tokio runtime (with time and I/O enabled) in which it was built, else on the one in which a
-/// cluster is added. A cluster that is added outside of any is unavailable, with
+/// A fleet runs on the Tokio runtime (with time and I/O enabled) in which it was built. Without one, or where that has
+/// ended, it runs on the one in which a cluster is added. A cluster that is added outside of any is unavailable, with
 /// [`Environment`](crate::ConnectErrorKind::Environment), until it is added again within one.
 ///
 /// [`shutdown`](Self::shutdown) ends the tasks, closes the connections and waits for both. Dropping the last handle ends
@@ -80,55 +75,7 @@ struct Inner {
     clock_watch: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the members of a fleet share.
-pub(crate) struct Context {
-    pub(crate) connector: Box<dyn Connector>,
-    pub(crate) clock: Clock,
-    pub(super) events: EventHub,
-    pub(super) handles: Handles,
-    pub(super) timing: Timing,
-    pub(super) settings: Settings,
-    pub(super) files: FileWatcher,
-    /// For an attempt as a whole.
-    pub(super) deadline: Duration,
-    /// When readers are advised to ask again.
-    pub(super) retry: Duration,
-    pub(super) runtime: Option<Handle>,
-}
-
-impl Context {
-    /// The handle of `cluster` and `revision`.
-    pub(super) fn handle(
-        &self,
-        cluster: &NamespacedName,
-        revision: ConnectedAt,
-        credentials: impl FnOnce() -> Arc<dyn CredentialRequests>,
-    ) -> Arc<Switch> {
-        self.handles.of(cluster, revision, credentials, &self.settings)
-    }
-
-    /// The runtime that tasks run on; none where it keeps no time.
-    pub(super) fn runtime(&self) -> Option<Handle> {
-        let runtime = self.runtime.clone().or_else(|| Handle::try_current().ok())?;
-        let keeps_time = {
-            let _within = runtime.enter();
-            clock::keeps_time()
-        };
-        keeps_time.then_some(runtime)
-    }
-}
-
 impl Fleet {
-    /// A fleet without clusters, with the usual settings.
-    pub fn new() -> Self {
-        Self::builder().build()
-    }
-
-    /// A builder with the usual settings.
-    pub fn builder() -> FleetBuilder {
-        FleetBuilder::default()
-    }
-
     /// A fleet of every context of the kubeconfig that kubectl would use, connecting by itself.
     ///
     /// Blocks on reading the file.
@@ -169,7 +116,7 @@ impl Fleet {
     /// context that did not change changes nothing. Clusters whose context is gone stay until they are
     /// [removed](Self::remove).
     pub fn add_contexts(&self, kubeconfig: &Kubeconfig) {
-        for context in crate::contexts(kubeconfig) {
+        for context in contexts(kubeconfig) {
             let config = ClusterConfig::from_kubeconfig(kubeconfig, context);
             self.upsert(NamespacedName::cluster_scoped(context), config);
         }
@@ -185,7 +132,7 @@ impl Fleet {
     }
 
     /// Returns a client of `cluster`, for programs that need no staleness rules. Waits for the first connection, within
-    /// the [connect deadline](FleetBuilder::connect_deadline).
+    /// the [connect deadline](crate::FleetBuilder::connect_deadline).
     ///
     /// # Errors
     ///
@@ -212,7 +159,7 @@ impl Fleet {
     /// # Errors
     ///
     /// [`ConnectError`] where the probe failed. One failure takes no cluster out of service; the
-    /// [threshold](FleetBuilder::failure_threshold) does.
+    /// [threshold](crate::FleetBuilder::failure_threshold) does.
     pub async fn probe(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
         let member = self.inner.registry.find(cluster)?;
         self.wait(&member, Request::Probe).await
@@ -234,7 +181,8 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] where the cluster was never connected and the attempt failed.
+    /// [`ConnectError`] where the cluster is not connected and the attempt failed: the next connection has a new revision.
+    /// Also where the configuration [only adopts](crate::Naming::AdoptOnly).
     pub async fn reset(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
         let member = self.inner.registry.find(cluster)?;
         self.wait(&member, Request::Reset { candidate: ConnectedAt::now() }).await
@@ -280,26 +228,29 @@ impl Fleet {
     }
 
     /// Ends the fleet: fences every handle, closes every connection, and waits until all tasks have ended. Clusters that
-    /// are added later are not connected.
+    /// are added later are not connected. A second call waits as well.
+    ///
+    /// A client that the program still holds keeps one idle task, kube's own, until it is dropped.
     pub async fn shutdown(&self) {
-        self.inner.registry.shut_down().await;
+        self.inner.registry.shut_down();
+        // After nothing can be added, so that no watch of the clock begins behind this one.
         let clock_watch = self.inner.clock_watch.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(clock_watch) = clock_watch {
             clock_watch.abort();
-            // It was aborted.
-            let _ = clock_watch.await;
         }
+        self.inner.context.settings.tasks.stop().await;
     }
 
     /// Starts the task that notices jumps of the clock, once.
     fn watch_clock(&self) {
         let mut clock_watch = self.inner.clock_watch.lock().unwrap_or_else(PoisonError::into_inner);
-        if clock_watch.as_ref().is_some_and(|task| !task.is_finished()) {
+        let is_watched = clock_watch.as_ref().is_some_and(|task| !task.is_finished());
+        if is_watched || self.inner.registry.is_shut_down() {
             return;
         }
         let Some(runtime) = self.inner.context.runtime() else { return };
         let (registry, clock) = (Arc::downgrade(&self.inner.registry), self.inner.context.clock.clone());
-        *clock_watch = Some(runtime.spawn(async move {
+        let watch = async move {
             let mut last = clock.now();
             loop {
                 tokio::time::sleep(CLOCK_INTERVAL).await;
@@ -310,13 +261,8 @@ impl Fleet {
                 }
                 last = now;
             }
-        }));
-    }
-}
-
-impl Default for Fleet {
-    fn default() -> Self {
-        Self::new()
+        };
+        *clock_watch = Some(self.inner.context.settings.tasks.spawn_on(watch, &runtime));
     }
 }
 

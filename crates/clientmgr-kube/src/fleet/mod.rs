@@ -3,15 +3,18 @@
 mod builder;
 mod clock;
 mod connector;
+mod context;
 mod events;
 mod handle;
 mod handles;
+mod history;
 mod member;
 mod registry;
 mod shared;
 #[cfg(feature = "simulated")]
 pub mod simulated;
 mod snapshot;
+mod timing;
 
 pub use self::builder::FleetBuilder;
 pub use self::events::{ClusterChanges, Events};

@@ -8,12 +8,14 @@ use foldhash::fast::RandomState;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::handle::Context;
+use super::context::Context;
 use super::member::event::Request;
+use super::member::gate::Gate;
 use super::member::mailbox::{Answer, Mailbox, Message};
 use super::member::published::Published;
 use super::member::task::Task;
 use super::shared::Shared;
+use crate::client::RevokedReason;
 use crate::config::ClusterConfig;
 use crate::error::{ConnectError, Failure};
 
@@ -36,6 +38,7 @@ struct Clusters {
 pub(super) struct Member {
     key: NamespacedName,
     published: Arc<Published>,
+    gate: Arc<Gate>,
     /// The configuration that was sent last. Held while one is sent, so that the task gets them in this order.
     config: Mutex<ClusterConfig>,
     mailbox: Mailbox,
@@ -58,17 +61,19 @@ impl Member {
         let runtime = context.runtime();
         let failure = if runtime.is_some() { Failure::Connecting } else { Failure::NoRuntime };
         let published = Arc::new(Published::new(key.clone(), failure));
+        let gate = Arc::new(Gate::default());
         let task = runtime.map(|runtime| {
-            let (context, published) = (Arc::clone(context), Arc::clone(&published));
-            let task = Task::new(key.clone(), config.clone(), context, published, mailbox.downgrade());
-            runtime.spawn(async move {
+            let shared = (Arc::clone(context), Arc::clone(&published), Arc::clone(&gate));
+            let task = Task::new(key.clone(), config.clone(), shared, mailbox.downgrade());
+            let run = async move {
                 if let Some(predecessor) = predecessor {
                     predecessor.join().await;
                 }
                 task.run(messages).await;
-            })
+            };
+            context.settings.tasks.spawn_on(run, &runtime)
         });
-        Self { key, published, config: Mutex::new(config), mailbox, task: Mutex::new(task) }
+        Self { key, published, gate, config: Mutex::new(config), mailbox, task: Mutex::new(task) }
     }
 
     pub(super) fn key(&self) -> &NamespacedName {
@@ -79,10 +84,11 @@ impl Member {
         &self.published
     }
 
-    /// Sends another configuration; an equal one changes nothing. False where no task is there to take it.
-    fn configure(&self, config: &ClusterConfig) -> bool {
+    /// Sends another configuration; an equal one changes nothing. False where no task is there to take it, and another one
+    /// could be.
+    fn configure(&self, config: &ClusterConfig, context: &Context) -> bool {
         if self.mailbox.is_closed() {
-            return false;
+            return context.runtime().is_none();
         }
         let mut current = lock(&self.config);
         if *current == *config {
@@ -146,7 +152,7 @@ impl Registry {
 
     /// Adds a cluster, or sends another configuration to one that is there. Returns whether it was added.
     pub(super) fn upsert(&self, key: NamespacedName, config: &ClusterConfig, context: &Arc<Context>) -> bool {
-        if self.read(&key, |member| member.is_some_and(|member| member.configure(config))) {
+        if self.read(&key, |member| member.is_some_and(|member| member.configure(config, context))) {
             return false;
         }
         let event = key.clone();
@@ -155,7 +161,7 @@ impl Registry {
                 return false;
             }
             // Somebody may have added it meanwhile.
-            if !clusters.members.get(&key).is_some_and(|member| member.configure(config)) {
+            if !clusters.members.get(&key).is_some_and(|member| member.configure(config, context)) {
                 let predecessor = clusters.leaving.remove(&key);
                 let member = Member::start(key.clone(), config.clone(), context, predecessor);
                 clusters.members.insert(key, Arc::new(member));
@@ -168,13 +174,18 @@ impl Registry {
         added
     }
 
-    /// Removes a cluster; its task fences the handle and ends. Returns whether there was one.
+    /// Removes a cluster and fences its handle; its task ends. Returns whether there was one.
     pub(super) fn remove(&self, key: &NamespacedName) -> bool {
-        self.clusters.write(|clusters| {
+        let removed = self.clusters.write(|clusters| {
             clusters.leaving.retain(|_, member| !member.has_ended());
-            let Some(member) = clusters.members.remove(key) else { return false };
+            let member = clusters.members.remove(key)?;
             member.send(Message::Removed);
-            clusters.leaving.insert(key.clone(), member);
+            clusters.leaving.insert(key.clone(), Arc::clone(&member));
+            Some(member)
+        });
+        // Without the lock: a fence ends connections.
+        removed.is_some_and(|member| {
+            member.gate.close(RevokedReason::Removed);
             true
         })
     }
@@ -190,17 +201,20 @@ impl Registry {
         self.clusters.read(|clusters| clusters.members.len())
     }
 
-    /// Ends the tasks of all members and waits for them. From now on nothing can be added.
-    pub(super) async fn shut_down(&self) {
-        let (members, leaving) = self.clusters.write(|clusters| {
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.clusters.read(|clusters| clusters.is_shut_down)
+    }
+
+    /// Fences all handles; the tasks of all members end. From now on nothing can be added.
+    pub(super) fn shut_down(&self) {
+        let members = self.clusters.write(|clusters| {
             clusters.is_shut_down = true;
-            (std::mem::take(&mut clusters.members), std::mem::take(&mut clusters.leaving))
+            clusters.leaving.clear();
+            std::mem::take(&mut clusters.members)
         });
         for member in members.values() {
             member.send(Message::ShutDown);
-        }
-        for member in members.values().chain(leaving.values()) {
-            member.join().await;
+            member.gate.close(RevokedReason::ShutDown);
         }
     }
 }

@@ -14,7 +14,6 @@ use tower::service_fn;
 use super::builder::FleetBuilder;
 use super::connector::{Connector, Established, Opening};
 use super::handle::Fleet;
-use crate::auth::Stamp;
 use crate::client::Transport;
 use crate::config::{ClusterConfig, ClusterIdentity, load};
 use crate::error::Failure;
@@ -35,8 +34,7 @@ impl Connector for Simulated {
     async fn open(&self, opening: Opening) -> Result<Established, Failure> {
         let (transport, address) = connect(&opening.config)?;
         let verified = probe::prove(&transport, &address, Extent::Proof, DEADLINE).await?;
-        let stamp = Stamp::of(&[]);
-        Ok(Established { transport, verified, address, expiry: None, renewal_pause: None, files: Vec::new(), stamp })
+        Ok(Established { transport, verified, address, expiry: None, renewal_pause: None })
     }
 
     async fn probe(

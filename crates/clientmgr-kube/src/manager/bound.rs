@@ -6,8 +6,9 @@ use std::sync::Arc;
 use clientmgr_core::{BoundError, BoundState, ClientProvider, ConnectedAt, NamespacedName};
 use kube::Resource;
 
-use super::cluster::Observed;
-use super::{ClusterObject, DynProvider, ObjectKey};
+use super::cluster::{ClusterObject, Observed};
+use super::object::ObjectKey;
+use super::provider::DynProvider;
 
 /// States that belong to an object and a cluster, each built on one client: watches, caches, port-forwards.
 ///

@@ -5,8 +5,9 @@ use std::fmt;
 use clientmgr_core::{ClientError, ClientProvider, ConnectedAt, NamespacedName, Refresh};
 use kube::Resource;
 
-use super::cluster::Observed;
-use super::{ClusterObject, DynProvider, ObjectKey};
+use super::cluster::{ClusterObject, Observed};
+use super::object::ObjectKey;
+use super::provider::DynProvider;
 
 /// Hands out clients to a controller's objects, and reports to each object when the client it holds is stale.
 ///

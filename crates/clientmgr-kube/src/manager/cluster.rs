@@ -6,7 +6,7 @@ use clientmgr_core::{ConnectedAt, NamespacedName, ObservedCluster};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Resource;
 
-use crate::ClusterSnapshot;
+use crate::fleet::ClusterSnapshot;
 
 /// A description of a cluster: its name, and in its status the revision of the connection.
 ///

@@ -9,7 +9,9 @@ use futures::{Stream, StreamExt as _};
 use kube::Resource;
 use kube::runtime::watcher::Event;
 
-use super::{BoundStates, ClientManager, ObjectKey};
+use super::bound::BoundStates;
+use super::clients::ClientManager;
+use super::object::ObjectKey;
 
 impl<P> ClientManager<P>
 where

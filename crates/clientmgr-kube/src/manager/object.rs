@@ -9,7 +9,7 @@ use kube::Resource;
 use kube::core::{DynamicObject, TypeMeta};
 use uuid::Uuid;
 
-use super::ResourceName as _;
+use super::cluster::ResourceName as _;
 
 /// The key of an object: its UID, so that an object that is deleted and created again is another one.
 ///

@@ -1,6 +1,6 @@
 //! [`DynProvider`]: a provider of any type behind one name.
 
-use crate::Fleet;
+use crate::fleet::Fleet;
 
 /// A provider of `kube::Client`s of any type: a [`Fleet`], or a fake one in tests. The default provider of
 /// [`ClientManager`](crate::ClientManager) and [`BoundStates`](crate::BoundStates).

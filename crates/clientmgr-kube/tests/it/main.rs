@@ -24,6 +24,7 @@ mod in_cluster;
 mod kubeconfig;
 mod kubeconfig_files;
 mod laws;
+mod lifecycle;
 mod oidc;
 mod outage;
 mod plugin;

@@ -7,7 +7,7 @@ use kube::Config;
 use kube::client::ConfigExt;
 use tower::{Service, ServiceExt};
 
-use super::Offer;
+use super::fingerprint::Offer;
 use crate::client::body::BoxError;
 use crate::config::translate;
 use crate::error::Failure;

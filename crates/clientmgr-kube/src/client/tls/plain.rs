@@ -6,7 +6,7 @@ use hyper_util::client::legacy::connect::Connection;
 use kube::Config;
 use tower::{Service, ServiceExt};
 
-use super::Offer;
+use super::fingerprint::Offer;
 use crate::client::body::BoxError;
 use crate::error::Failure;
 

@@ -15,7 +15,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use tower::Service;
 
-use super::{Offer, TlsFingerprint, fingerprint};
+use super::fingerprint::{Offer, TlsFingerprint, fingerprint};
 use crate::client::body::BoxError;
 use crate::config::translate;
 use crate::error::{ConfigError, Failure};

@@ -4,19 +4,8 @@ use std::time::Duration;
 
 use clientmgr_core::ConnectedAt;
 
-use super::timing::Expiry;
 use crate::config::Naming;
-
-/// The time of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Now {
-    /// Monotonic, since the fleet began.
-    pub(crate) mono: Duration,
-    /// The wall clock, since 1970.
-    pub(crate) wall: Duration,
-    /// A random number below 1,000.
-    pub(crate) jitter: u32,
-}
+use crate::fleet::timing::Expiry;
 
 /// An identity that can be compared.
 pub(crate) trait SameCluster: Clone {
@@ -116,6 +105,10 @@ pub(crate) enum Event<I, E> {
     Asked {
         request: u64,
         what: Request,
+    },
+    /// The callers of these wait no longer.
+    GaveUp {
+        requests: Vec<u64>,
     },
     Opened {
         attempt: u64,

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use clientmgr_core::ConnectedAt;
 
-use super::event::{Class, Effect, Event, Expected, Fault, Known, Now, Opened, Request, SameCluster};
+use super::event::{Class, Effect, Event, Expected, Fault, Known, Opened, Request, SameCluster};
 use super::machine::Machine;
-use super::timing::Timing;
 use crate::config::Naming;
+use crate::fleet::clock::Now;
+use crate::fleet::history::Past;
+use crate::fleet::timing::Timing;
 
 /// A cluster's identity; failures are classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,12 +92,13 @@ enum Action {
     /// The status is read as it was before anything was named.
     Lag,
     Switch,
+    GiveUp(u64),
 }
 
 impl World {
     fn new(naming: Naming) -> Self {
         let mut world = Self {
-            machine: Machine::new(Timing { failure_threshold: 2, ..Timing::default() }),
+            machine: Machine::new(Timing { failure_threshold: 2, ..Timing::default() }, Past::default()),
             mono: Duration::from_secs(1),
             attempts: BTreeSet::new(),
             probes: BTreeSet::new(),
@@ -202,6 +205,7 @@ impl World {
             actions.extend([Action::Configure, Action::Replace, Action::Break, Action::Files, Action::Jump]);
             actions.extend([Action::Name(self.answering), Action::Name(Id(99)), Action::Lag, Action::Switch]);
         }
+        actions.extend(self.open_requests.iter().map(|request| Action::GiveUp(*request)));
         if self.budget.removals > 0 {
             actions.push(Action::Remove);
         }
@@ -284,6 +288,10 @@ impl World {
             Action::Lag => {
                 self.expected.known = None;
                 self.change(Event::Adopted(self.expected.clone()));
+            }
+            Action::GiveUp(request) => {
+                self.open_requests.remove(&request);
+                self.tell(Event::GaveUp { requests: vec![request] });
             }
             Action::Switch => {
                 let before = self.machine.link().cloned();

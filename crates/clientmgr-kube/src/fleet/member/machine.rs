@@ -13,10 +13,12 @@ use std::time::Duration;
 use clientmgr_core::ConnectedAt;
 
 use super::backoff::Backoff;
-use super::event::{Effect, Event, Expected, Fault, FenceReason, Now, Outcome, Request, SameCluster};
+use super::event::{Effect, Event, Expected, Fault, FenceReason, Outcome, Request, SameCluster};
 use super::requests::Requests;
-use super::timing::{Expiry, Timing};
 use crate::config::Naming;
+use crate::fleet::clock::Now;
+use crate::fleet::history::Past;
+use crate::fleet::timing::{Expiry, Timing};
 
 /// A transport that was proven, and the incarnation it reaches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +40,7 @@ pub(crate) enum Health<E> {
     /// Some probes failed in a row, fewer than the threshold. Exits: `Healthy` by a success, `Down` at the threshold.
     Failing { failures: u32, error: E },
     /// The threshold is reached: readers get the error. Exits: `Healthy` by a success, or by another transport.
-    Down { error: E },
+    Down { failures: u32, error: E },
 }
 
 /// Work under way whose answer is awaited.
@@ -51,13 +53,13 @@ struct Pending {
 
 /// One cluster of a fleet. `I` is a cluster's identity, `E` a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Machine<I, E> {
     timing: Timing,
     expected: Expected<I>,
-    /// The latest revision that is known of this cluster; a new one is later.
-    latest: Option<ConnectedAt>,
-    /// The latest revision that was fenced while its cluster stayed: it is not served again.
-    fenced: Option<ConnectedAt>,
+    past: Past,
+    /// A reset was asked for before there was a connection: the first one has a new revision.
+    reset_due: bool,
     link: Option<Link<I>>,
     health: Health<E>,
     /// Why the last attempt failed; none since one succeeded.
@@ -88,12 +90,12 @@ pub(crate) struct Machine<I, E> {
 
 impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// A member whose first attempt begins with the first event.
-    pub(crate) fn new(timing: Timing) -> Self {
+    pub(crate) fn new(timing: Timing, past: Past) -> Self {
         Self {
             timing,
             expected: Expected::default(),
-            latest: None,
-            fenced: None,
+            past,
+            reset_due: false,
             link: None,
             health: Health::Healthy,
             error: None,
@@ -117,6 +119,11 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
     }
 
+    /// What a later member of the same cluster begins with.
+    pub(crate) fn past(&self) -> Past {
+        self.past
+    }
+
     /// The link that readers are served.
     pub(crate) fn served(&self) -> Option<&Link<I>> {
         self.link.as_ref().filter(|link| link.revision.is_some() && !matches!(self.health, Health::Down { .. }))
@@ -134,7 +141,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// Why nothing is served; none while the first attempt runs.
     pub(crate) fn unavailable(&self) -> Option<E> {
         match (&self.link, &self.health) {
-            (Some(_), Health::Down { error }) => Some(error.clone()),
+            (Some(_), Health::Down { error, .. }) => Some(error.clone()),
             (Some(link), _) if link.revision.is_none() => Some(E::unknown_incarnation(&link.identity)),
             _ => self.error.clone(),
         }
@@ -173,6 +180,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         match event {
             Event::Configured(expected) => self.configured(now, expected, &mut effects),
             Event::Adopted(expected) => self.adopted(now, expected, &mut effects),
+            Event::GaveUp { requests } => self.requests.forget(&requests),
             Event::Asked { request, what } => self.asked(now, request, what, &mut effects),
             Event::Opened { attempt, opened } => self.opened(now, attempt, opened, &mut effects),
             Event::OpenFailed { attempt, error } => self.open_failed(now, attempt, error, &mut effects),
@@ -248,6 +256,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 effects.push(Effect::Answer { request, outcome: Outcome::Served(revision) });
             }
             Request::Probe | Request::Reset { .. } => {
+                self.reset_due |= matches!(what, Request::Reset { .. });
                 self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number));
                 self.open_unless_pending(effects);
             }

@@ -4,68 +4,69 @@ use std::time::Duration;
 
 use clientmgr_core::ConnectedAt;
 
-use super::event::{Class, Effect, Event, Expected, FenceReason, Known, Now, Opened, Outcome, Request};
+use super::event::{Class, Effect, Event, Expected, FenceReason, Known, Opened, Outcome, Request};
 use super::exploration::Id;
 use super::machine::{Health, Machine};
-use super::timing::{Expiry, Timing};
-use crate::config::Naming;
+use crate::fleet::clock::Now;
+use crate::fleet::history::Past;
+use crate::fleet::timing::{Expiry, Timing};
 
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// A machine and its time.
-struct Script {
-    machine: Machine<Id, Class>,
-    now: Now,
+pub(super) struct Script {
+    pub(super) machine: Machine<Id, Class>,
+    pub(super) now: Now,
 }
 
-fn revision(micros: i64) -> ConnectedAt {
+pub(super) fn revision(micros: i64) -> ConnectedAt {
     ConnectedAt::from_unix_micros(micros).unwrap()
 }
 
-fn opened(identity: u8) -> Opened<Id> {
+pub(super) fn opened(identity: u8) -> Opened<Id> {
     Opened { identity: Id(identity), candidate: revision(1_000), expiry: None, renewal_pause: Some(PAUSE) }
 }
 
 impl Script {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let now = Now { mono: Duration::from_secs(100), wall: Duration::from_secs(1_000), jitter: 0 };
         // The first probe is one like the others, so that each rule has its test to itself.
         let timing = Timing { first_probe: Timing::default().probe_interval, ..Timing::default() };
-        let mut script = Self { machine: Machine::new(timing), now };
+        let mut script = Self { machine: Machine::new(timing, Past::default()), now };
         let effects = script.tell(Event::Configured(Expected::default()));
         assert_eq!(effects, [Effect::Open { attempt: 1 }]);
         script
     }
 
-    fn connected() -> Self {
+    pub(super) fn connected() -> Self {
         let mut script = Self::new();
         script.tell(Event::Opened { attempt: 1, opened: opened(1) });
         script
     }
 
-    fn tell(&mut self, event: Event<Id, Class>) -> Vec<Effect<Class>> {
+    pub(super) fn tell(&mut self, event: Event<Id, Class>) -> Vec<Effect<Class>> {
         self.machine.step(self.now, event)
     }
 
-    fn advance(&mut self, by: Duration) {
+    pub(super) fn advance(&mut self, by: Duration) {
         self.now.mono += by;
         self.now.wall += by;
     }
 
     /// Sleeps as long as the machine wants to.
-    fn wake(&mut self) -> (Duration, Vec<Effect<Class>>) {
+    pub(super) fn wake(&mut self) -> (Duration, Vec<Effect<Class>>) {
         let at = self.machine.wake_at(self.now).expect("it wants to be woken");
         let slept = at.saturating_sub(self.now.mono);
         self.advance(slept);
         (slept, self.tell(Event::Woke))
     }
 
-    fn served(&self) -> Option<i64> {
+    pub(super) fn served(&self) -> Option<i64> {
         self.machine.served().and_then(|link| link.revision).map(ConnectedAt::as_unix_micros)
     }
 
     /// Fails a probe, with its repeat on a fresh connection.
-    fn fail_probe(&mut self, probe: u64) {
+    pub(super) fn fail_probe(&mut self, probe: u64) {
         let effects = self.tell(Event::ProbeFailed { probe, error: Class::Transport });
         assert_eq!(effects, [Effect::Probe { probe, fresh: true }]);
         self.tell(Event::ProbeFailed { probe, error: Class::Transport });
@@ -154,7 +155,7 @@ fn a_broken_connection_is_probed_at_once_and_many_are_probed_once() {
 
 #[test]
 fn the_first_probe_follows_a_connection_soon() {
-    let mut script = Script { machine: Machine::new(Timing::default()), ..Script::new() };
+    let mut script = Script { machine: Machine::new(Timing::default(), Past::default()), ..Script::new() };
     script.tell(Event::Configured(Expected::default()));
     script.tell(Event::Opened { attempt: 1, opened: opened(1) });
     assert_eq!(script.wake(), (Duration::from_secs(1), vec![Effect::Probe { probe: 1, fresh: false }]));
@@ -376,130 +377,60 @@ fn a_jump_of_the_clock_and_a_reset_skip_the_backoff_of_a_cluster_without_a_conne
     }
 }
 
-/// What a configuration says that only adopts, where the status names `identity` under a revision.
-fn adopt_only(known: Option<(u8, i64)>) -> Expected<Id> {
-    let known = known.map(|(identity, micros)| Known { identity: Id(identity), revision: revision(micros) });
-    Expected { pin: None, known, naming: Naming::AdoptOnly }
-}
-
-/// A machine that only adopts, connected to cluster 1.
-fn adopting(known: Option<(u8, i64)>) -> (Script, Vec<Effect<Class>>) {
+#[test]
+fn callers_who_give_up_leave_nothing_behind() {
     let mut script = Script::new();
-    script.tell(Event::Adopted(adopt_only(known)));
+    for what in [Request::Connected, Request::Reconnect, Request::Probe] {
+        script.tell(Event::Asked { request: 1, what });
+        script.tell(Event::GaveUp { requests: vec![1] });
+    }
     let effects = script.tell(Event::Opened { attempt: 1, opened: opened(1) });
-    (script, effects)
-}
-
-const UNKNOWN: Outcome<Class> = Outcome::Failed(Class::Other);
-
-#[test]
-fn who_only_adopts_serves_the_incarnation_that_the_status_names() {
-    let (script, effects) = adopting(Some((1, 700)));
-    let serve = Effect::Serve { revision: revision(700), generation: 1 };
-    assert_eq!(effects, [Effect::Install { attempt: 1 }, serve]);
-    assert_eq!(script.served(), Some(700));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Answer { .. })), "{effects:?}");
 }
 
 #[test]
-fn who_only_adopts_keeps_an_unknown_incarnation_ready_and_serves_it_once_it_is_named() {
-    for known in [None, Some((2, 700))] {
-        let (mut script, effects) = adopting(known);
-        assert_eq!(effects, [Effect::Install { attempt: 1 }]);
-        assert_eq!((script.served(), script.machine.unavailable()), (None, Some(Class::Other)));
-        assert_eq!(script.machine.link().map(|link| link.identity), Some(Id(1)), "the snapshot shows it");
-
-        let waiting = script.tell(Event::Asked { request: 1, what: Request::Connected });
-        assert_eq!(waiting, [Effect::Answer { request: 1, outcome: UNKNOWN }], "at once");
-        script.tell(Event::Asked { request: 2, what: Request::Probe });
-        let effects = script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
-        assert_eq!(effects, [Effect::Answer { request: 2, outcome: UNKNOWN }]);
-
-        let effects = script.tell(Event::Adopted(adopt_only(Some((1, 900)))));
-        assert_eq!(effects, [Effect::Serve { revision: revision(900), generation: 1 }], "without an attempt");
-        assert_eq!((script.served(), script.machine.unavailable()), (Some(900), None));
-    }
-}
-
-#[test]
-fn who_only_adopts_fences_a_replaced_cluster_and_serves_nothing_until_the_other_one_is_named() {
-    let (mut script, _) = adopting(Some((1, 700)));
-    script.tell(Event::ClockJumped);
-    let effects = script.tell(Event::Probed { probe: 1, identity: Some(Id(2)) });
-    assert_eq!(effects[0], Effect::Fence { revision: revision(700), reason: FenceReason::Replaced });
-    assert_eq!(script.tell(Event::Opened { attempt: 2, opened: opened(2) }), [Effect::Install { attempt: 2 }]);
-    assert_eq!(script.tell(Event::Adopted(adopt_only(Some((1, 700))))), [], "a lagging read");
-    script.tell(Event::Adopted(adopt_only(Some((2, 800)))));
-    assert_eq!(script.served(), Some(800));
-}
-
-#[test]
-fn who_only_adopts_fences_what_it_serves_when_the_status_names_another_cluster() {
-    let (mut script, _) = adopting(Some((1, 700)));
-    assert_eq!(script.tell(Event::Adopted(adopt_only(Some((2, 600))))), [], "a lagging read");
-    let effects = script.tell(Event::Adopted(adopt_only(Some((2, 800)))));
-    let fence = Effect::Fence { revision: revision(700), reason: FenceReason::Replaced };
-    assert_eq!(effects, [fence, Effect::Probe { probe: 1, fresh: false }]);
-    assert_eq!(script.served(), None);
-}
-
-#[test]
-fn a_revision_that_was_fenced_is_not_served_again() {
-    let (mut script, _) = adopting(Some((1, 700)));
-    script.tell(Event::ClockJumped);
-    script.tell(Event::Probed { probe: 1, identity: Some(Id(2)) });
-    // The cluster of before is back.
-    script.tell(Event::Opened { attempt: 2, opened: opened(1) });
-    assert_eq!(script.served(), None, "state on its fenced handle would pass for current");
-    script.tell(Event::Adopted(adopt_only(Some((1, 701)))));
-    assert_eq!(script.served(), Some(701));
-}
-
-#[test]
-fn who_only_adopts_follows_a_reset_and_makes_none() {
-    let (mut script, _) = adopting(Some((1, 700)));
-    let effects = script.tell(Event::Asked { request: 1, what: Request::Reset { candidate: revision(5_000) } });
-    assert_eq!(effects, [Effect::Answer { request: 1, outcome: UNKNOWN }]);
-    let effects = script.tell(Event::Adopted(adopt_only(Some((1, 800)))));
-    let fence = Effect::Fence { revision: revision(700), reason: FenceReason::Reset };
-    assert_eq!(effects, [fence, Effect::Serve { revision: revision(800), generation: 1 }]);
-}
-
-#[test]
-fn to_adopt_only_or_not_changes_nothing_of_what_is_served() {
+fn a_cluster_that_is_down_is_probed_ever_less_often() {
     let mut script = Script::connected();
-    for expected in [adopt_only(None), Expected::default(), adopt_only(Some((1, 1_000))), Expected::default()] {
-        assert_eq!(script.tell(Event::Adopted(expected)), []);
-        assert_eq!(script.served(), Some(1_000));
-    }
-}
-
-#[test]
-fn who_may_name_incarnations_again_names_the_one_that_is_ready() {
-    let (mut script, _) = adopting(Some((2, 5_000)));
-    let effects = script.tell(Event::Adopted(Expected::default()));
-    assert_eq!(effects, [Effect::Serve { revision: revision(5_001), generation: 1 }], "later than all that are known");
-}
-
-#[test]
-fn an_unknown_incarnation_that_does_not_answer_shows_its_failure() {
-    let (mut script, _) = adopting(None);
-    for probe in 1..=3 {
-        script.wake();
+    script.now.jitter = 999;
+    let mut delays = Vec::new();
+    for probe in 1..=12 {
+        let (slept, _) = script.wake();
+        delays.push(slept.as_secs_f64().round());
         script.fail_probe(probe);
     }
-    assert_eq!(script.machine.unavailable(), Some(Class::Transport));
-    script.tell(Event::Adopted(adopt_only(Some((1, 900)))));
-    assert_eq!(script.served(), None);
-    script.wake();
-    script.tell(Event::Probed { probe: 4, identity: Some(Id(1)) });
-    assert_eq!(script.served(), Some(900));
+    assert_eq!(delays[1..], [1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0, 15.0, 15.0]);
 }
 
 #[test]
-fn refused_requests_are_answered_also_where_an_unknown_incarnation_answers() {
-    let (mut script, _) = adopting(Some((1, 700)));
-    script.tell(Event::Configured(adopt_only(Some((1, 700)))));
-    script.tell(Event::Asked { request: 1, what: Request::NewerThan { generation: 1 } });
-    let effects = script.tell(Event::Opened { attempt: 2, opened: opened(2) });
-    assert!(effects.contains(&Effect::Answer { request: 1, outcome: UNKNOWN }), "{effects:?}");
+fn a_server_that_asks_to_be_left_alone_is_not_probed_until_then() {
+    for (asked, slept) in [(17, 17), (3, 15)] {
+        let mut script = Script::connected();
+        script.wake();
+        let retry_after = Some(Duration::from_secs(asked));
+        script.tell(Event::ProbeFailed { probe: 1, error: Class::Throttled { retry_after } });
+        assert_eq!(script.wake().0, Duration::from_secs(slept));
+    }
+}
+
+#[test]
+fn a_probe_that_was_asked_for_during_a_throttled_one_follows_it() {
+    let mut script = Script::connected();
+    script.wake();
+    script.tell(Event::Asked { request: 1, what: Request::Probe });
+    let error = Class::Throttled { retry_after: None };
+    assert_eq!(script.tell(Event::ProbeFailed { probe: 1, error }), [Effect::Probe { probe: 2, fresh: false }]);
+    let effects = script.tell(Event::Probed { probe: 2, identity: Some(Id(1)) });
+    assert_eq!(effects, [Effect::Answer { request: 1, outcome: Outcome::Served(revision(1_000)) }]);
+}
+
+#[test]
+fn an_answer_of_any_status_on_a_fresh_connection_shows_that_the_pooled_ones_are_dead() {
+    for error in [Class::Throttled { retry_after: None }, Class::Other, Class::Unauthorized] {
+        let mut script = Script::connected();
+        script.wake();
+        script.tell(Event::ProbeFailed { probe: 1, error: Class::Transport });
+        let effects = script.tell(Event::ProbeFailed { probe: 1, error });
+        let serve = Effect::Serve { revision: revision(1_000), generation: 1 };
+        assert_eq!(effects[..2], [Effect::InstallFresh, serve], "{error:?}");
+    }
 }

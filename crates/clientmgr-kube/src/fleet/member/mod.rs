@@ -4,6 +4,9 @@ mod backoff;
 pub(super) mod event;
 #[cfg(test)]
 mod exploration;
+pub(super) mod gate;
+#[cfg(test)]
+mod incarnation_tests;
 pub(super) mod machine;
 #[cfg(test)]
 mod machine_tests;
@@ -11,4 +14,3 @@ pub(super) mod mailbox;
 pub(super) mod published;
 mod requests;
 pub(super) mod task;
-pub(super) mod timing;

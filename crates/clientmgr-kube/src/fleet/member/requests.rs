@@ -59,6 +59,10 @@ impl Requests {
         self.answer(|_| true, outcome, effects);
     }
 
+    pub(super) fn forget(&mut self, requests: &[u64]) {
+        self.waiting.retain(|waiting| !requests.contains(&waiting.request));
+    }
+
     /// There is nothing left to probe: the next attempt tells.
     pub(super) fn probes_wait_for_attempt(&mut self, first: u64) {
         for waiting in &mut self.waiting {

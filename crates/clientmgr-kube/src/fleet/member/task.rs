@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clientmgr_core::{ConnectedAt, Connection, NamespacedName};
@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 use super::event::{Class, Effect, Event, Expected, Fault, FenceReason, Known, Opened, Outcome, SameCluster};
+use super::gate::Gate;
 use super::machine::{Link, Machine};
 use super::mailbox::{Answer, BackLink, Message};
 use super::published::Published;
@@ -20,8 +21,9 @@ use crate::auth::FileWatch;
 use crate::client::{RevokedReason, Switch, Transport};
 use crate::config::{ClusterConfig, Incarnation};
 use crate::error::{ConnectError, ConnectErrorKind, Failure};
-use crate::fleet::connector::{Established, Opening};
-use crate::fleet::handle::Context;
+use crate::fleet::connector::{Established, Opening, ReadFiles};
+use crate::fleet::context::Context;
+use crate::fleet::history::Past;
 use crate::fleet::snapshot::{ClusterSnapshot, ConnectionState};
 use crate::probe::{Details, Evidence, Extent, Verified};
 use crate::work::{BlockingWorker, Record};
@@ -72,12 +74,15 @@ pub(crate) struct Task {
     key: NamespacedName,
     context: Arc<Context>,
     published: Arc<Published>,
+    gate: Arc<Gate>,
     back_link: BackLink,
     machine: Machine<Evidence, ConnectError>,
     config: ClusterConfig,
     worker: BlockingWorker,
     record: Arc<Record>,
     opening: Running<Result<Established, Failure>>,
+    /// The files that the last attempt read.
+    read_files: Arc<OnceLock<ReadFiles>>,
     probing: Running<Result<Verified, Failure>>,
     /// What an attempt established, until the machine says what becomes of it.
     established: Option<Established>,
@@ -113,20 +118,21 @@ impl Task {
     pub(crate) fn new(
         key: NamespacedName,
         config: ClusterConfig,
-        context: Arc<Context>,
-        published: Arc<Published>,
+        (context, published, gate): (Arc<Context>, Arc<Published>, Arc<Gate>),
         mailbox: mpsc::WeakUnboundedSender<Message>,
     ) -> Self {
         Self {
             key,
-            machine: Machine::new(context.timing),
+            machine: Machine::new(context.timing, Past::default()),
             context,
             published,
+            gate,
             back_link: BackLink::new(mailbox),
             config,
             worker: BlockingWorker::new(),
             record: Arc::default(),
             opening: None,
+            read_files: Arc::default(),
             probing: None,
             established: None,
             current: None,
@@ -145,6 +151,8 @@ impl Task {
 
     /// Runs until the cluster is removed, the fleet is dropped, or it shuts down.
     pub(crate) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+        // The member before has ended: its past is known now.
+        self.machine = Machine::new(self.context.timing, self.context.history.of(&self.key));
         let expected = expected(&self.config);
         self.step(Event::Configured(expected));
         loop {
@@ -157,9 +165,6 @@ impl Task {
                     return;
                 }
                 Wake::Message(Some(Message::ShutDown)) => {
-                    if let Some((switch, _)) = self.handle.take() {
-                        switch.revoke(RevokedReason::ShutDown);
-                    }
                     self.finish(Failure::ShutDown);
                     return;
                 }
@@ -213,12 +218,17 @@ impl Task {
             Message::ClockJumped => self.step(Event::ClockJumped),
             Message::Removed | Message::ShutDown => {}
         }
-        // Those who gave up waiting need no answer.
-        self.requests.retain(|_, reply| !reply.is_closed());
+        let given_up: Vec<_> =
+            self.requests.iter().filter(|(_, reply)| reply.is_closed()).map(|(request, _)| *request).collect();
+        if !given_up.is_empty() {
+            self.requests.retain(|_, reply| !reply.is_closed());
+            self.step(Event::GaveUp { requests: given_up });
+        }
     }
 
     fn opened(&mut self, attempt: u64, result: Result<Established, Failure>) {
         self.opening = None;
+        self.watch_files();
         match result {
             Ok(established) => {
                 let opened = Opened {
@@ -290,7 +300,9 @@ impl Task {
     }
 
     fn open(&mut self, attempt: u64) {
+        self.read_files = Arc::default();
         let opening = Opening {
+            files: Arc::clone(&self.read_files),
             config: self.config.clone(),
             worker: self.worker.clone(),
             record: Arc::clone(&self.record),
@@ -321,7 +333,6 @@ impl Task {
 
     fn install(&mut self, attempt: u64) {
         let Some(established) = self.established.take() else { return };
-        self.watch_files(&established);
         self.details_due = established.verified.details.is_none();
         self.learn(established.verified.clone());
         let transport = established.transport.clone();
@@ -347,17 +358,17 @@ impl Task {
         }
     }
 
-    /// Watches the files that `established` was loaded from.
-    fn watch_files(&mut self, established: &Established) {
-        if self.files.as_ref().is_some_and(|(files, _)| *files == established.files) {
+    /// Watches the files that the last attempt read, also where it failed: they may be corrected.
+    fn watch_files(&mut self) {
+        let Some(ReadFiles { files, stamp }) = self.read_files.get().cloned() else { return };
+        if self.files.as_ref().is_some_and(|(watched, _)| *watched == files) {
             return;
         }
         let back_link = self.back_link.clone();
         let changed = move || _ = back_link.send(Message::FilesChanged);
-        let files = established.files.clone();
         self.files = (!files.is_empty()).then(|| {
-            let watcher = &self.context.files;
-            (files.clone(), watcher.watch(files, established.stamp, self.worker.clone(), changed))
+            let watch = self.context.files.watch(files.clone(), stamp, self.worker.clone(), changed);
+            (files, watch)
         });
     }
 
@@ -373,7 +384,10 @@ impl Task {
             Some((switch, client)) if switch.revision() == revision => (switch, Some(client)),
             _ => (self.context.handle(&self.key, revision, credentials), None),
         };
-        switch.turn(current.transport.clone(), generation);
+        if !self.gate.turn(&switch, current.transport.clone(), generation) {
+            // The cluster was removed meanwhile. The task reads so next.
+            return;
+        }
         let valid_until = current.transport.expires().filter(|_| current.renewal_pause.is_none());
         let client = client.filter(|client| client.default_namespace() == current.transport.default_namespace());
         let client = match client {
@@ -442,6 +456,8 @@ impl Task {
         }
         self.opening = None;
         self.probing = None;
+        // It was fenced before this task heard of it.
+        self.handle = None;
         if let Some(current) = self.current.take() {
             current.transport.close();
         }
@@ -450,9 +466,16 @@ impl Task {
 }
 
 impl Drop for Task {
-    /// A task that ends with its runtime serves nothing any more.
+    /// A task that panics or ends with its runtime serves nothing any more.
     fn drop(&mut self) {
-        if !self.is_finished {
+        self.context.history.keep(&self.key, self.machine.past(), self.context.clock.mono());
+        if self.is_finished {
+            return;
+        }
+        if std::thread::panicking() {
+            self.gate.close(RevokedReason::Panicked);
+            self.published.end(Failure::Panicked, &self.context.events);
+        } else {
             self.published.end(Failure::NoRuntime, &self.context.events);
         }
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Health, Link, Machine, Pending};
-use crate::fleet::member::event::{Effect, Fault, FenceReason, Now, Opened, Outcome, SameCluster};
+use crate::fleet::clock::Now;
+use crate::fleet::member::event::{Effect, Fault, FenceReason, Opened, Outcome, SameCluster};
 
 impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// A user's request was refused with 401 on the transport of `generation`.

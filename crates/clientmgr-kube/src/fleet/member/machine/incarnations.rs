@@ -4,7 +4,8 @@ use clientmgr_core::ConnectedAt;
 
 use super::{Link, Machine};
 use crate::config::Naming;
-use crate::fleet::member::event::{Effect, Expected, Fault, FenceReason, Now, Outcome, SameCluster};
+use crate::fleet::clock::Now;
+use crate::fleet::member::event::{Effect, Expected, Fault, FenceReason, Outcome, SameCluster};
 
 impl<I> Link<I> {
     /// What a request for a connection is answered.
@@ -25,7 +26,7 @@ impl<I> Link<I> {
 impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(super) fn adopted(&mut self, now: Now, expected: Expected<I>, effects: &mut Vec<Effect<E>>) {
         self.expected = expected;
-        self.latest = self.latest.max(self.expected.known.as_ref().map(|known| known.revision));
+        self.past.latest = self.past.latest.max(self.expected.known.as_ref().map(|known| known.revision));
         let Some(link) = self.link.clone() else {
             // A process that may not name incarnations waits for just this.
             if self.error.is_some() && self.attempt.is_none() {
@@ -69,7 +70,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         if let Some(before) = self.link.as_ref().and_then(|link| link.revision) {
             self.fence(before, FenceReason::Reset, effects);
         }
-        self.latest = self.latest.max(Some(revision));
+        self.past.latest = self.past.latest.max(Some(revision));
         self.serve_as(Some(revision), effects);
     }
 
@@ -82,7 +83,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
 
     pub(super) fn fence(&mut self, revision: ConnectedAt, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
         if reason != FenceReason::Removed {
-            self.fenced = self.fenced.max(Some(revision));
+            self.past.fenced = self.past.fenced.max(Some(revision));
         }
         effects.push(Effect::Fence { revision, reason });
     }
@@ -90,9 +91,13 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// The revision of an incarnation that has none here: an adopted one keeps its own, another one gets a later one, or
     /// none where this process only adopts.
     pub(super) fn name(&mut self, identity: &I, candidate: ConnectedAt) -> Option<ConnectedAt> {
+        let reset = std::mem::take(&mut self.reset_due);
         match (self.adopted_revision(identity), self.expected.naming) {
+            (_, Naming::Mint) if reset => Some(self.mint(candidate)),
             // An earlier one is a lagging read.
-            (Some(revision), _) if self.latest <= Some(revision) && self.fenced < Some(revision) => Some(revision),
+            (Some(revision), _) if self.past.latest <= Some(revision) && self.past.fenced < Some(revision) => {
+                Some(revision)
+            }
             (_, Naming::AdoptOnly) => None,
             (_, Naming::Mint) => Some(self.mint(candidate)),
         }
@@ -105,11 +110,11 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
 
     /// A revision later than every one that is known, whatever the clocks of the processes say.
     pub(super) fn mint(&mut self, candidate: ConnectedAt) -> ConnectedAt {
-        let revision = match self.latest {
+        let revision = match self.past.latest {
             Some(latest) if latest >= candidate => after(latest),
             _ => candidate,
         };
-        self.latest = Some(revision);
+        self.past.latest = Some(revision);
         revision
     }
 }

@@ -1,7 +1,8 @@
 //! Probes: when they begin, and what follows from their answers for the health of the link.
 
 use super::{Health, Machine, Pending};
-use crate::fleet::member::event::{Class, Effect, Fault, FenceReason, Now, Outcome, SameCluster};
+use crate::fleet::clock::Now;
+use crate::fleet::member::event::{Class, Effect, Fault, FenceReason, Outcome, SameCluster};
 
 impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(super) fn probed(&mut self, now: Now, probe: u64, identity: Option<I>, effects: &mut Vec<Effect<E>>) {
@@ -35,11 +36,20 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         if self.link.is_none() {
             return;
         }
-        match error.class() {
+        let class = error.class();
+        if let (Some(link), true) = (&self.link, self.probe_is_fresh && class != Class::Transport) {
+            // The server answers on a fresh connection: the pooled ones are dead.
+            effects.push(Effect::InstallFresh);
+            link.serve(effects);
+        }
+        match class {
             // The server lives and said nothing against the connection.
-            Class::Throttled { .. } => {
-                self.probe_at = Some(self.timing.next_probe(now));
+            Class::Throttled { retry_after } => {
+                self.probe_at = Some(self.timing.next_probe(now).max(now.mono + retry_after.unwrap_or_default()));
                 self.requests.answer_probes(probe, &Outcome::Failed(error), effects);
+                if pending.again {
+                    self.begin_probe(now, false, effects);
+                }
                 return;
             }
             Class::Transport if !self.probe_is_fresh => {
@@ -64,12 +74,12 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         let failures = match &self.health {
             Health::Healthy => 1,
             Health::Failing { failures, .. } => failures + 1,
-            Health::Down { .. } => self.timing.failure_threshold,
+            Health::Down { failures, .. } => failures.saturating_add(1),
         };
         self.requests.answer_probes(probe, &Outcome::Failed(error.clone()), effects);
-        self.probe_at = Some(self.timing.next_probe_after_failure(now));
+        self.probe_at = Some(self.timing.next_probe_after(failures, now));
         self.health = if failures >= self.timing.failure_threshold {
-            Health::Down { error }
+            Health::Down { failures, error }
         } else {
             Health::Failing { failures, error }
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::event::Now;
+use super::clock::Now;
 
 /// The settings of a machine that are about time and health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,19 +36,23 @@ impl Default for Timing {
 
 impl Timing {
     /// Probes of many clusters are spread over the interval's last tenth.
-    pub(super) fn next_probe(&self, now: Now) -> Duration {
+    pub(crate) fn next_probe(&self, now: Now) -> Duration {
         let earlier = self.probe_interval / 10 * now.jitter / 1_000;
         now.mono + self.probe_interval.saturating_sub(earlier)
     }
 
     /// After a proof: soon, but not while many clusters connect together.
-    pub(super) fn first_probe(&self, now: Now) -> Duration {
+    pub(crate) fn first_probe(&self, now: Now) -> Duration {
         let later = self.first_probe / 1_000 * now.jitter;
         now.mono + (self.first_probe + later).min(self.probe_interval)
     }
 
-    pub(super) fn next_probe_after_failure(&self, now: Now) -> Duration {
-        now.mono + self.probe_retry.min(self.probe_interval)
+    /// After `failures` in a row. The threshold is reached without delay; from then on the probes come ever less often, up
+    /// to the interval, and spread over the later half of each delay.
+    pub(crate) fn next_probe_after(&self, failures: u32, now: Now) -> Duration {
+        let doublings = failures.saturating_sub(self.failure_threshold).min(10);
+        let delay = self.probe_retry.saturating_mul(1 << doublings).min(self.probe_interval);
+        now.mono + delay / 2 + delay / 2 * now.jitter / 1_000
     }
 }
 
@@ -68,29 +72,29 @@ impl Expiry {
     }
 
     /// A little earlier, so that clusters whose credentials were issued together are not renewed together.
-    pub(super) fn with_jitter(self, jitter: u32) -> Self {
+    pub(crate) fn with_jitter(self, jitter: u32) -> Self {
         Self { renew_at: self.renew_at.saturating_sub(self.jitter_room * jitter / 1_000), ..self }
     }
 
     /// The expiry of credentials that were loaded just now. A load may bring the same ones again, long past 80 % of their
     /// life: the next one waits for a part of what is left, and at least for `pause`; once they ended, for `retry`.
-    pub(super) fn loaded(self, now: Now, pause: Duration, retry: Duration) -> Self {
+    pub(crate) fn loaded(self, now: Now, pause: Duration, retry: Duration) -> Self {
         let left = self.ends.saturating_sub(now.wall);
         let delay = if left.is_zero() { retry } else { (left / 5).max(Duration::from_secs(1)) };
         self.postponed(now, delay.max(pause))
     }
 
     /// The same, due no earlier than `delay` from now.
-    pub(super) fn postponed(self, now: Now, delay: Duration) -> Self {
+    pub(crate) fn postponed(self, now: Now, delay: Duration) -> Self {
         Self { renew_at: self.renew_at.max(now.wall + delay), ..self }
     }
 
-    pub(super) fn is_due(self, now: Now) -> bool {
+    pub(crate) fn is_due(self, now: Now) -> bool {
         self.renew_at <= now.wall
     }
 
     /// The monotonic time at which the renewal is due, if the wall clock runs on evenly.
-    pub(super) fn wake_at(self, now: Now) -> Option<Duration> {
+    pub(crate) fn wake_at(self, now: Now) -> Option<Duration> {
         now.mono.checked_add(self.renew_at.saturating_sub(now.wall))
     }
 }
@@ -138,6 +142,19 @@ mod tests {
         for ((now, pause), due) in table {
             let expiry = expiry.loaded(at(now), secs(pause), secs(10));
             assert!(!expiry.is_due(at(due - 1)) && expiry.is_due(at(due)), "at {now}, pause {pause}");
+        }
+    }
+
+    #[test]
+    fn probes_after_failures_come_ever_less_often_and_are_spread() {
+        let timing = Timing::default();
+        // failures → the longest delay, in seconds
+        for (failures, longest) in [(1, 1), (2, 1), (3, 1), (4, 2), (5, 4), (6, 8), (7, 15), (100, 15), (u32::MAX, 15)]
+        {
+            let delay =
+                |jitter| timing.next_probe_after(failures, Now { jitter, ..at(0) }).checked_sub(secs(7)).unwrap();
+            assert_eq!(delay(0), secs(longest) / 2);
+            assert!(delay(999) <= secs(longest) && delay(999) > secs(longest) * 9 / 10, "{failures}: {:?}", delay(999));
         }
     }
 

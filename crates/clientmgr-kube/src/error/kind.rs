@@ -1,0 +1,36 @@
+//! [`ConnectErrorKind`]: what to do about a failure.
+
+/// What kind of failure a [`ConnectError`](crate::ConnectError) is, by what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectErrorKind {
+    /// The fleet has no such cluster, or it was removed. Add it.
+    NotFound,
+    /// The first connection is being made. Wait.
+    Connecting,
+    /// The configuration cannot be used. Correct the field that the text names.
+    InvalidConfig,
+    /// The policy of the configuration's origin does not permit a field. Remove it, or change the policy.
+    DeniedByPolicy,
+    /// A token file, a credential plugin or an authentication provider gave no credentials.
+    NoCredentials,
+    /// The server refused the credentials (401). Renew them.
+    Unauthorized,
+    /// No connection to the server could be made, or it was cut.
+    Unreachable,
+    /// The TLS handshake failed: an unknown authority, another name, an expired certificate.
+    Tls,
+    /// Something took longer than its deadline.
+    Timeout,
+    /// The server answers, but says that it is not ready, or fails requests.
+    Unhealthy,
+    /// Something answers that is not a Kubernetes API server: a login page, say.
+    NotKubernetes,
+    /// Another cluster answers than the one that the configuration names by its identity.
+    OtherCluster,
+    /// The configuration [only adopts](crate::Naming::AdoptOnly) incarnations, and does not name the one that answers:
+    /// the status does not name it yet. Wait. The writer of the status names it.
+    UnknownIncarnation,
+    /// The program lacks what a connection needs: a Tokio runtime, a TLS feature, a thread.
+    Environment,
+}
