@@ -3,7 +3,7 @@
 use clientmgr_kube::kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use clientmgr_kube::{ClusterConfig, Policy};
 
-use super::SourceError;
+use super::error::SourceError;
 
 const NAME: &str = "cluster";
 

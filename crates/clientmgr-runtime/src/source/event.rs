@@ -2,7 +2,7 @@
 
 use clientmgr_kube::{ClusterConfig, NamespacedName};
 
-use super::SourceError;
+use super::error::SourceError;
 
 /// What a source says of its clusters. A source is a stream of these.
 ///

@@ -3,7 +3,8 @@
 use clientmgr_kube::{ClusterConfig, NamespacedName};
 use futures::stream::{self, Stream};
 
-use super::{SourceError, SourceEvent};
+use super::error::SourceError;
+use super::event::SourceEvent;
 
 /// Returns a source of clusters that do not change.
 ///

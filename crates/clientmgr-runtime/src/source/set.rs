@@ -10,9 +10,10 @@ use futures::stream::{self, BoxStream, SelectAll, StreamExt};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::error::SourceError;
+use super::event::SourceEvent;
 use super::merge::{Change, Input, Merge};
 use super::status::{Conflict, SourceStatus, SourcesStatus};
-use super::{SourceError, SourceEvent};
 
 type Declared = Result<ClusterConfig, SourceError>;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clientmgr_kube::NamespacedName;
 
-use super::SourceError;
+use super::error::SourceError;
 
 /// What is known of the sources of a fleet, at one moment.
 #[derive(Clone, Debug, Default)]

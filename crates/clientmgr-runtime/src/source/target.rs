@@ -9,7 +9,7 @@ use futures::stream::{BoxStream, StreamExt};
 use clientmgr_kube::k8s_openapi::api::core::v1::Secret;
 use clientmgr_kube::kube::runtime::watcher;
 
-use super::SourceError;
+use super::error::SourceError;
 use super::error::reason;
 use super::watch::{Observed, objects};
 

@@ -13,8 +13,9 @@ use futures::stream::{self, BoxStream, Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 
+use super::error::SourceError;
+use super::event::SourceEvent;
 use super::listing::Listing;
-use super::{SourceError, SourceEvent};
 
 /// How long the hub may take for each object or page of a list.
 const LIST_DEADLINE: Duration = Duration::from_secs(60);

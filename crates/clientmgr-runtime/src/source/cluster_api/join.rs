@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use clientmgr_kube::{ClusterConfig, NamespacedName};
 
-use crate::source::{SourceError, SourceEvent};
+use crate::source::error::SourceError;
+use crate::source::event::SourceEvent;
 
 const SUFFIX: &str = "-kubeconfig";
 

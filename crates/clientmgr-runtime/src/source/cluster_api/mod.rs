@@ -10,7 +10,7 @@ use clientmgr_kube::kube::runtime::watcher;
 use futures::stream::{self, Stream, StreamExt};
 
 use self::join::{ClusterSeen, Join, SecretSeen, cluster_of_secret};
-use super::SourceEvent;
+use super::event::SourceEvent;
 use super::secret::KubeconfigFormat;
 use super::target::{Kind, Namespaces};
 use super::watch::{Observed, combined, key_of};

@@ -10,9 +10,10 @@ use futures::Stream;
 
 use self::profile::translate;
 pub use self::providers::AccessProviders;
+use super::error::SourceError;
+use super::event::SourceEvent;
 use super::target::{Kind, Namespaces};
 use super::watch::declared;
-use super::{SourceError, SourceEvent};
 
 const PROFILES: Kind = Kind {
     group: "multicluster.x-k8s.io",

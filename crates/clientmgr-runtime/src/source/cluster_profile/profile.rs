@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::providers::{AccessProviders, ArgumentsPolicy, Provider, VariablesPolicy};
-use crate::source::SourceError;
 use crate::source::assemble::config_of;
+use crate::source::error::SourceError;
 
 const ARGUMENTS: &str = "clusterprofiles.multicluster.x-k8s.io/exec/additional-args";
 const VARIABLES: &str = "clusterprofiles.multicluster.x-k8s.io/exec/additional-envs";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clientmgr_kube::kube::config::ExecConfig;
 use serde::Deserialize;
 
-use crate::source::SourceError;
+use crate::source::error::SourceError;
 
 /// The credential plugins that may be run for `ClusterProfile`s, in the order in which they are preferred. Cheap to clone.
 ///

@@ -8,7 +8,8 @@ use clientmgr_kube::{ClusterConfig, ConnectErrorKind, NamespacedName, read_kubec
 use futures::Stream;
 
 use super::reread::{Clusters, Files, not_empty, reread};
-use crate::source::{SourceError, SourceEvent};
+use crate::source::error::SourceError;
+use crate::source::event::SourceEvent;
 
 /// The ends of file names that are no part of the cluster's name.
 const EXTENSIONS: [&str; 5] = ["conf", "json", "kubeconfig", "yaml", "yml"];

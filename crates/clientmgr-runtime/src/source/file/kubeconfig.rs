@@ -9,7 +9,8 @@ use futures::Stream;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::reread::{Clusters, Files, not_empty, reread};
-use crate::source::{SourceError, SourceEvent};
+use crate::source::error::SourceError;
+use crate::source::event::SourceEvent;
 
 /// Why a pattern of contexts cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
-use crate::source::{SourceError, SourceEvent};
+use crate::source::error::SourceError;
+use crate::source::event::SourceEvent;
 
 /// How long the files are left alone after a report: a swap is several changes, and a file is written in pieces.
 const DEBOUNCE: Duration = Duration::from_millis(50);

@@ -12,9 +12,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::source::assemble::config_of;
+use crate::source::error::SourceError;
+use crate::source::event::SourceEvent;
 use crate::source::target::Namespaces;
 use crate::source::watch::declared;
-use crate::source::{SourceError, SourceEvent};
 
 const LABELS: &str = "argocd.argoproj.io/secret-type=cluster";
 

@@ -6,9 +6,10 @@ use clientmgr_kube::kube::runtime::watcher;
 use clientmgr_kube::{ClusterConfig, Policy};
 use futures::Stream;
 
+use crate::source::error::SourceError;
+use crate::source::event::SourceEvent;
 use crate::source::target::Namespaces;
 use crate::source::watch::declared;
-use crate::source::{SourceError, SourceEvent};
 
 /// Where in a Secret the kubeconfig is, which context of it counts, and what it may do. Pure.
 #[derive(Clone, Debug, PartialEq, Eq)]
