@@ -49,6 +49,7 @@ pub struct ClusterConfig {
     pin: Option<ClusterIdentity>,
     incarnation: Option<Incarnation>,
     naming: Naming,
+    details_first: bool,
 }
 
 struct Inner {
@@ -158,7 +159,15 @@ impl ClusterConfig {
 
     fn new(source: Source, policy: Policy) -> Self {
         let inner = Arc::new(Inner { source, fingerprint: OnceLock::new() });
-        Self { inner, policy, default_namespace: None, pin: None, incarnation: None, naming: Naming::Mint }
+        Self {
+            inner,
+            policy,
+            default_namespace: None,
+            pin: None,
+            incarnation: None,
+            naming: Naming::Mint,
+            details_first: false,
+        }
     }
 
     /// Sets what the configuration may do.
@@ -188,6 +197,13 @@ impl ClusterConfig {
     #[must_use = "returns the changed configuration"]
     pub fn with_naming(self, naming: Naming) -> Self {
         Self { naming, ..self }
+    }
+
+    /// Asks for the user's name and the server's version before the cluster is first served, so that the first snapshot has
+    /// them. This takes two more requests; by default the first probe asks. It does not make a configuration another one.
+    #[must_use = "returns the changed configuration"]
+    pub fn with_details_first(self) -> Self {
+        Self { details_first: true, ..self }
     }
 
     /// Sets the default namespace of the cluster's client, in place of the context's.
@@ -225,6 +241,10 @@ impl ClusterConfig {
     /// Returns whether new incarnations get a revision.
     pub(crate) fn naming(&self) -> Naming {
         self.naming
+    }
+
+    pub(crate) fn wants_details_first(&self) -> bool {
+        self.details_first
     }
 
     pub(crate) fn source(&self) -> &Source {

@@ -92,6 +92,7 @@ impl Connector for KubeConnector {
     async fn open(&self, opening: Opening) -> Result<Established, Failure> {
         let Opening { config, worker, record, files, previous } = opening;
         let steps = Deadline::within(self.deadline);
+        let details_first = config.wants_details_first();
         let loading = move || {
             let named = config::files(&config);
             let stamp = Stamp::of(&named);
@@ -110,8 +111,8 @@ impl Connector for KubeConnector {
             _ => None,
         };
         // New credentials may be another user's, which the snapshot is to say at once. The first connection is served as
-        // soon as it is proven, and the first probe asks for the details.
-        let extent = if previous.is_some() { Extent::Details } else { Extent::Proof };
+        // soon as it is proven, and the first probe asks for the details, unless the configuration wants them first.
+        let extent = if previous.is_some() || details_first { Extent::Details } else { Extent::Proof };
         let address = ClusterIdentity::by_address(&loaded.config.cluster_url, loaded.config.root_cert.as_deref());
         let settings = self.settings.clone();
         // It may read the system's certificate authorities.

@@ -66,7 +66,8 @@ pub(super) fn desired(namespace: &str, spec: &ClusterSpec, secret: &SecretState,
         Some(ConnectionKind::InCluster) => in_cluster(spec).map_err(|error| ConfigProblem::InCluster { error }),
         None => Err(ConfigProblem::UnknownConnection),
     };
-    match config {
+    // With the details first, one write of the status says all.
+    match config.map(ClusterConfig::with_details_first) {
         Ok(config) => Desired::Connect(match &spec.default_namespace {
             Some(namespace) => config.with_default_namespace(namespace),
             None => config,

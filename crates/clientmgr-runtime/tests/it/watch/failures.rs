@@ -76,7 +76,7 @@ async fn a_mapper_that_panics_ends_its_watch_and_the_next_reconcile_opens_anothe
     };
     let (maps, _triggers) = RemoteWatches::<Secret, ConfigMap>::new(
         world.fleet.clone().into(),
-        Api::all,
+        Api::default_namespaced,
         watcher::Config::default(),
         mapper,
     );
