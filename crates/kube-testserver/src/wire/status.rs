@@ -189,12 +189,6 @@ impl Status {
         Self::failure(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).with(Map::new())
     }
 
-    /// 405 for a verb that a definition does not allow while it is being deleted.
-    pub(crate) fn while_terminating(group: &str, resource: &str, verb: &str) -> Self {
-        let message = format!("{verb} not allowed while custom resource definition is terminating");
-        Self::failure(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).with(details(group, resource, ""))
-    }
-
     pub(crate) fn not_acceptable(message: impl Into<String>) -> Self {
         Self::failure(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
     }

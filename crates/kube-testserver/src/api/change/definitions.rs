@@ -124,11 +124,12 @@ pub(crate) fn hold_for_objects(store: &Store, kind: &Kind, object: &mut Value, n
 }
 
 /// Refuses a new object of a kind whose definition is being deleted.
-pub(crate) fn check_not_terminating(store: &Store, kind: &Kind) -> Result<(), Status> {
+pub(crate) fn check_not_terminating(store: &Store, kind: &Kind, object: &str) -> Result<(), Status> {
     let name = resource_id(&kind.group, &kind.plural);
     let definition = store.find(DEFINITIONS, &Key::new("", &name)).filter(|_| kind.custom);
     if definition.is_some_and(|definition| meta::is_deleting(&definition.value())) {
-        return Err(Status::while_terminating(&kind.group, &kind.plural, "create"));
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(Status::forbidden(&kind.group, &kind.plural, object, why));
     }
     Ok(())
 }

@@ -157,8 +157,9 @@ impl Request<'_> {
     pub(super) fn create(&self) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
         let target = self.target(Subresource::Main, "CreateOptions")?;
-        definitions::check_not_terminating(&self.shared.read(), &self.view.kind)?;
         let (object, undeclared) = self.object("CreateOptions")?;
+        let name = meta::text(&object, "name");
+        definitions::check_not_terminating(&self.shared.read(), &self.view.kind, name)?;
         let stored = write::create(&mut self.shared.write(), &target, object)?;
         self.one(StatusCode::CREATED, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
     }

@@ -225,7 +225,7 @@ async fn delete_waits_for_finalizers(case: Case) -> Outcome {
 
 async fn whoami_tells_who_one_is(case: Case) -> Outcome {
     let text = Terminal::new(&case)?.run(&["auth", "whoami"]).await.text();
-    assert!(text.contains("conformance-admin") && text.contains("system:masters"), "{text}");
+    assert!(text.contains("admin") && text.contains("system:masters"), "{text}");
     let text = Terminal::new(&case)?.run(&["auth", "whoami", "--as=bob", "--as-group=devs"]).await.text();
     assert!(text.contains("bob") && text.contains("devs") && !text.contains("system:masters"), "{text}");
     Ok(())

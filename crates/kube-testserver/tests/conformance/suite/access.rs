@@ -50,7 +50,7 @@ fn groups(user: &Value) -> Vec<&str> {
 
 async fn a_client_certificate_tells_who_one_is(case: Case) {
     let user = review(&case, Who::Admin).await;
-    assert_eq!(user["username"], "conformance-admin");
+    assert_eq!(user["username"], "admin");
     assert_eq!(groups(&user), ["system:masters", "system:authenticated"]);
 }
 

@@ -135,7 +135,7 @@ async fn a_value_that_the_schema_does_not_allow_is_refused(case: Case) {
             json!({"size": 1, "inner": {"kind": "Pod"}}),
             "spec.inner.apiVersion",
             "FieldValueRequired",
-            "must not be empty",
+            "spec.inner.apiVersion: Required value",
         ),
     ] {
         let status = case.post(&path, &object(&case, &spec)).await.refused(422, "Invalid");

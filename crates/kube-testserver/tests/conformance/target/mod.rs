@@ -19,7 +19,7 @@ use crate::{case::Case, fixtures};
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
 /// The administrator, by client certificate or by token.
-const ADMIN: &str = "conformance-admin";
+const ADMIN: &str = "admin";
 /// The group of those whom no authorizer stops.
 const MASTERS: &str = "system:masters";
 /// Somebody the server knows and who may do nothing.

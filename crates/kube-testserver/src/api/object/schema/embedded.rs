@@ -11,7 +11,7 @@ pub(super) fn problems(value: &Value, schema: &Node, path: &str, causes: &mut Ve
             match &value[field] {
                 Value::String(text) if !text.is_empty() => {}
                 Value::Null | Value::String(_) => {
-                    causes.push(Cause::required(format!("{path}.{field}"), "must not be empty"));
+                    causes.push(Cause::required(format!("{path}.{field}"), ""));
                 }
                 other => {
                     let shown = other.to_string();
