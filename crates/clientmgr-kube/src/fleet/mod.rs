@@ -15,6 +15,7 @@ mod shared;
 pub mod simulated;
 mod snapshot;
 mod timing;
+mod transition;
 
 pub use self::builder::FleetBuilder;
 pub use self::events::{ClusterChanges, Events};

@@ -9,6 +9,7 @@ use crate::error::{ConnectError, Failure};
 use crate::fleet::events::EventHub;
 use crate::fleet::shared::Shared;
 use crate::fleet::snapshot::{ClusterSnapshot, ConnectionState};
+use crate::fleet::transition::Transition;
 
 /// What readers see of a member.
 pub(crate) struct Published {
@@ -24,17 +25,9 @@ impl Published {
     pub(crate) fn new(cluster: NamespacedName, failure: Failure) -> Self {
         let error = ConnectError::new(cluster.clone(), failure);
         let is_connecting = matches!(error.failure(), Failure::Connecting);
-        let snapshot = ClusterSnapshot {
-            cluster,
-            state: if is_connecting { ConnectionState::Connecting } else { ConnectionState::Unavailable },
-            connected_at: None,
-            identity: None,
-            user: None,
-            version: None,
-            latency: None,
-            credentials_expire_at: None,
-            error: (!is_connecting).then(|| error.clone()),
-        };
+        let state = if is_connecting { ConnectionState::Connecting } else { ConnectionState::Unavailable };
+        let error_shown = (!is_connecting).then(|| error.clone());
+        let snapshot = ClusterSnapshot { error: error_shown, ..ClusterSnapshot::new(cluster, state) };
         Self { view: Shared::new(View { serving: Err(error), snapshot }) }
     }
 
@@ -57,13 +50,15 @@ impl Published {
         snapshot: ClusterSnapshot,
         events: &EventHub,
     ) {
-        let cluster = snapshot.cluster.clone();
         let view = View { serving, snapshot };
         // The old view is dropped after the lock: it may hold the last handle of a client.
         let old = self.view.write(|current| std::mem::replace(current, view));
-        let changed = self.view.read(|view| old.snapshot.differs(&view.snapshot));
-        if changed {
-            events.changed(&cluster);
+        let after = self.snapshot();
+        if let Some(transition) = Transition::between(&old.snapshot, &after) {
+            transition.trace();
+        }
+        if old.snapshot.differs(&after) {
+            events.changed(&after.cluster);
         }
     }
 
