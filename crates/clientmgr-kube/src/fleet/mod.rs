@@ -5,6 +5,7 @@ mod clock;
 mod connector;
 mod context;
 mod events;
+mod explanation;
 mod handle;
 mod handles;
 mod history;
@@ -19,5 +20,7 @@ mod transition;
 
 pub use self::builder::FleetBuilder;
 pub use self::events::{ClusterChanges, Events};
+pub use self::explanation::{Explanation, TimedTransition};
 pub use self::handle::Fleet;
 pub use self::snapshot::{ClusterSnapshot, ConnectionState};
+pub use self::transition::Transition;

@@ -62,7 +62,7 @@ impl Member {
         let (mailbox, messages) = mpsc::unbounded_channel();
         let runtime = context.runtime();
         let failure = if runtime.is_some() { Failure::Connecting } else { Failure::NoRuntime };
-        let published = Arc::new(Published::new(key.clone(), failure));
+        let published = Arc::new(Published::new(key.clone(), failure, context.clock.wall()));
         let gate = Arc::new(Gate::default());
         let task = runtime.map(|runtime| {
             let shared = (Arc::clone(context), Arc::clone(&published), Arc::clone(&gate));

@@ -11,7 +11,7 @@ use crate::error::{ConnectError, ConnectErrorKind, Failure};
 /// What happened to a cluster of a [`Fleet`](crate::Fleet).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub(crate) enum Transition {
+pub enum Transition {
     /// The cluster is served under a revision: the first one, or the next one after [`Replaced`](Self::Replaced).
     Connected {
         /// The revision.

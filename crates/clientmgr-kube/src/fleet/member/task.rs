@@ -410,7 +410,7 @@ impl Task {
             error,
             generation: link.map_or(0, |link| link.generation),
         };
-        self.published.publish(serving, snapshot, &self.context.events);
+        self.published.publish(serving, snapshot, &self.context);
     }
 
     /// Answers what is still asked, and closes what is open.
@@ -427,7 +427,7 @@ impl Task {
         if let Some(current) = self.current.take() {
             current.transport.close();
         }
-        self.published.end(failure, &self.context.events);
+        self.published.end(failure, &self.context);
     }
 }
 
@@ -440,9 +440,9 @@ impl Drop for Task {
         }
         if std::thread::panicking() {
             self.gate.close(RevokedReason::Panicked);
-            self.published.end(Failure::Panicked, &self.context.events);
+            self.published.end(Failure::Panicked, &self.context);
         } else {
-            self.published.end(Failure::NoRuntime, &self.context.events);
+            self.published.end(Failure::NoRuntime, &self.context);
         }
     }
 }
