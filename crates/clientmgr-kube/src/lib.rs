@@ -27,7 +27,10 @@ pub use self::error::{ConnectError, ConnectErrorKind};
 #[cfg(feature = "simulated")]
 #[doc(hidden)]
 pub use self::fleet::simulated;
-pub use self::fleet::{ClusterChanges, ClusterSnapshot, ConnectionState, Events, Fleet, FleetBuilder};
+pub use self::fleet::{
+    ClusterChanges, ClusterSnapshot, ConnectionState, Events, Explanation, Fleet, FleetBuilder, TimedTransition,
+    Transition,
+};
 #[cfg(feature = "runtime")]
 pub use self::manager::ErrorAction;
 pub use self::manager::{

@@ -34,7 +34,12 @@ impl Clock {
     }
 
     pub(super) fn now(&self) -> Now {
-        Now { mono: self.mono(), wall: since_1970((self.wall)()), jitter: fastrand::u32(..1_000) }
+        Now { mono: self.mono(), wall: since_1970(self.wall()), jitter: fastrand::u32(..1_000) }
+    }
+
+    /// The wall clock.
+    pub(super) fn wall(&self) -> Timestamp {
+        (self.wall)()
     }
 
     /// The time since the fleet began.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clientmgr_core::async_trait;
 use futures::FutureExt;
+use tracing::debug;
 
 use super::clock::since_1970;
 use super::timing::Expiry;
@@ -100,9 +101,13 @@ impl Connector for KubeConnector {
             let _ = files.set(ReadFiles { files: named, stamp });
             load(&config)
         };
+        debug!(phase = "load", "attempting");
         let loaded = self.admission.run(&record, worker.run(steps, loading).boxed()).await??;
         let issued = match &loaded.credentials {
-            Credentials::Exec(exec) => Some(self.admission.run(&record, auth::run(exec, steps).boxed()).await?),
+            Credentials::Exec(exec) => {
+                debug!(phase = "plugin", "attempting");
+                Some(self.admission.run(&record, auth::run(exec, steps).boxed()).await?)
+            }
             _ => None,
         };
         let renewal_pause = match &loaded.credentials {
@@ -121,7 +126,9 @@ impl Connector for KubeConnector {
                 .map_err(|failure| loaded.locate(failure))
         });
         let building = building.boxed();
+        debug!(phase = "build", "attempting");
         let transport = self.admission.run(&record, building).await??;
+        debug!(phase = "prove", "attempting");
         let verified = probe::prove(&transport, &address, extent, self.request_deadline).await?;
         let validity = transport.validity().filter(|_| renewal_pause.is_some());
         let expiry = validity.map(|validity| Expiry::new(since_1970(validity.since()), since_1970(validity.until())));

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::clock;
 use super::context::Context;
 use super::events::Events;
+use super::explanation::Explanation;
 use super::member::event::Request;
 use super::member::mailbox::Message;
 use super::registry::{Member, Registry};
@@ -210,6 +211,12 @@ impl Fleet {
     /// Returns the state of `cluster` at this moment; none where there is no such cluster.
     pub fn snapshot(&self, cluster: &NamespacedName) -> Option<ClusterSnapshot> {
         self.inner.registry.read(cluster, |member| Some(member?.published().snapshot()))
+    }
+
+    /// Returns what happened to `cluster`: its last 32 transitions, with their times and reasons; none where there is no
+    /// such cluster.
+    pub fn explain(&self, cluster: &NamespacedName) -> Option<Explanation> {
+        self.inner.registry.read(cluster, |member| Some(member?.published().explanation()))
     }
 
     /// Returns the state of every cluster, in the order of their keys.

@@ -7,11 +7,13 @@ use clientmgr_core::NamespacedName;
 use foldhash::fast::RandomState;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::context::Context;
 use super::member::event::Request;
 use super::member::gate::Gate;
 use super::member::mailbox::{Answer, Mailbox, Message};
+use super::member::observe;
 use super::member::published::Published;
 use super::member::task::Task;
 use super::shared::Shared;
@@ -60,16 +62,19 @@ impl Member {
         let (mailbox, messages) = mpsc::unbounded_channel();
         let runtime = context.runtime();
         let failure = if runtime.is_some() { Failure::Connecting } else { Failure::NoRuntime };
-        let published = Arc::new(Published::new(key.clone(), failure));
+        let published = Arc::new(Published::new(key.clone(), failure, context.clock.wall()));
         let gate = Arc::new(Gate::default());
         let task = runtime.map(|runtime| {
             let shared = (Arc::clone(context), Arc::clone(&published), Arc::clone(&gate));
             let task = Task::new(key.clone(), config.clone(), shared, mailbox.downgrade());
+            let cluster = key.clone();
             let run = async move {
                 if let Some(predecessor) = predecessor {
                     predecessor.join().await;
                 }
-                task.run(messages).await;
+                // Made here: a subscriber must not run under the registry's lock.
+                let span = observe::member(&cluster);
+                task.run(messages).instrument(span).await;
             };
             context.settings.tasks.spawn_on(run, &runtime)
         });

@@ -47,9 +47,27 @@ pub struct ClusterSnapshot {
     /// What failed last: why the cluster is unavailable, or why new credentials or another configuration were not taken
     /// up while the old ones are still in use.
     pub error: Option<ConnectError>,
+    /// Counts the transports; the one in use.
+    pub(super) generation: u64,
 }
 
 impl ClusterSnapshot {
+    /// A cluster of which nothing else is known.
+    pub(super) fn new(cluster: NamespacedName, state: ConnectionState) -> Self {
+        Self {
+            cluster,
+            state,
+            connected_at: None,
+            identity: None,
+            user: None,
+            version: None,
+            latency: None,
+            credentials_expire_at: None,
+            error: None,
+            generation: 0,
+        }
+    }
+
     /// Returns whether readers get a client.
     pub fn is_connected(&self) -> bool {
         self.state == ConnectionState::Connected

@@ -4,6 +4,7 @@ mod backoff;
 pub(super) mod event;
 #[cfg(test)]
 mod exploration;
+mod fault;
 pub(super) mod gate;
 #[cfg(test)]
 mod incarnation_tests;
@@ -11,6 +12,7 @@ pub(super) mod machine;
 #[cfg(test)]
 mod machine_tests;
 pub(super) mod mailbox;
+pub(super) mod observe;
 pub(super) mod published;
 mod requests;
 pub(super) mod task;

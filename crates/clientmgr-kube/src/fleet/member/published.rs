@@ -1,18 +1,23 @@
 //! What readers see of a member: written by its task, read without waiting for it.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clientmgr_core::{ConnectedAt, Connection, NamespacedName, ProviderError};
+use jiff::Timestamp;
 use kube::Client;
 
 use crate::error::{ConnectError, Failure};
-use crate::fleet::events::EventHub;
+use crate::fleet::context::Context;
+use crate::fleet::explanation::Explanation;
 use crate::fleet::shared::Shared;
 use crate::fleet::snapshot::{ClusterSnapshot, ConnectionState};
+use crate::fleet::transition::Transition;
 
 /// What readers see of a member.
 pub(crate) struct Published {
     view: Shared<View>,
+    explanation: Mutex<Explanation>,
 }
 
 struct View {
@@ -21,21 +26,18 @@ struct View {
 }
 
 impl Published {
-    pub(crate) fn new(cluster: NamespacedName, failure: Failure) -> Self {
+    pub(crate) fn new(cluster: NamespacedName, failure: Failure, at: Timestamp) -> Self {
         let error = ConnectError::new(cluster.clone(), failure);
         let is_connecting = matches!(error.failure(), Failure::Connecting);
-        let snapshot = ClusterSnapshot {
-            cluster,
-            state: if is_connecting { ConnectionState::Connecting } else { ConnectionState::Unavailable },
-            connected_at: None,
-            identity: None,
-            user: None,
-            version: None,
-            latency: None,
-            credentials_expire_at: None,
-            error: (!is_connecting).then(|| error.clone()),
-        };
-        Self { view: Shared::new(View { serving: Err(error), snapshot }) }
+        let state = if is_connecting { ConnectionState::Connecting } else { ConnectionState::Unavailable };
+        let error_shown = (!is_connecting).then(|| error.clone());
+        let connecting = ClusterSnapshot::new(cluster, ConnectionState::Connecting);
+        let snapshot = ClusterSnapshot { state, error: error_shown, ..connecting.clone() };
+        let mut explanation = Explanation::default();
+        if let Some(transition) = Transition::between(&connecting, &snapshot) {
+            explanation.add(at, transition);
+        }
+        Self { view: Shared::new(View { serving: Err(error), snapshot }), explanation: Mutex::new(explanation) }
     }
 
     pub(crate) fn connection(&self, retry: Duration) -> Result<Connection<Client, ConnectedAt>, ProviderError> {
@@ -51,29 +53,47 @@ impl Published {
         self.view.read(|view| view.snapshot.clone())
     }
 
+    pub(crate) fn explanation(&self) -> Explanation {
+        self.lock_explanation().clone()
+    }
+
+    fn lock_explanation(&self) -> MutexGuard<'_, Explanation> {
+        self.explanation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Only the member's task calls it.
     pub(super) fn publish(
         &self,
         serving: Result<Connection<Client, ConnectedAt>, ConnectError>,
         snapshot: ClusterSnapshot,
-        events: &EventHub,
+        context: &Context,
     ) {
+        let before = self.snapshot();
+        let transition = Transition::between(&before, &snapshot);
+        let is_changed = before.differs(&snapshot);
+        // First, so that a reader of the new state finds how it came about.
+        if let Some(transition) = &transition {
+            self.lock_explanation().add(context.clock.wall(), transition.clone());
+        }
         let cluster = snapshot.cluster.clone();
         let view = View { serving, snapshot };
         // The old view is dropped after the lock: it may hold the last handle of a client.
-        let old = self.view.write(|current| std::mem::replace(current, view));
-        let changed = self.view.read(|view| old.snapshot.differs(&view.snapshot));
-        if changed {
-            events.changed(&cluster);
+        drop(self.view.write(|current| std::mem::replace(current, view)));
+        if let Some(transition) = transition {
+            transition.trace();
+        }
+        if is_changed {
+            context.events.changed(&cluster);
         }
     }
 
     /// Nothing is served any more.
-    pub(super) fn end(&self, failure: Failure, events: &EventHub) {
+    pub(super) fn end(&self, failure: Failure, context: &Context) {
         let mut snapshot = self.snapshot();
         let error = ConnectError::new(snapshot.cluster.clone(), failure);
         snapshot.state = ConnectionState::Unavailable;
         snapshot.connected_at = None;
         snapshot.error = Some(error.clone());
-        self.publish(Err(error), snapshot, events);
+        self.publish(Err(error), snapshot, context);
     }
 }

@@ -12,59 +12,22 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use super::event::{Class, Effect, Event, Expected, Fault, FenceReason, Known, Opened, Outcome, SameCluster};
+use super::event::{Effect, Event, Expected, FenceReason, Known, Opened, Outcome};
 use super::gate::Gate;
 use super::machine::{Link, Machine};
 use super::mailbox::{Answer, BackLink, Message};
+use super::observe;
 use super::published::Published;
 use crate::auth::FileWatch;
 use crate::client::{RevokedReason, Switch, Transport};
 use crate::config::{ClusterConfig, Incarnation};
-use crate::error::{ConnectError, ConnectErrorKind, Failure};
+use crate::error::{ConnectError, Failure};
 use crate::fleet::connector::{Established, Opening, ReadFiles};
 use crate::fleet::context::Context;
 use crate::fleet::history::Past;
 use crate::fleet::snapshot::{ClusterSnapshot, ConnectionState};
 use crate::probe::{Details, Evidence, Extent, Verified};
 use crate::work::{BlockingWorker, Record};
-
-impl SameCluster for Evidence {
-    fn same(&self, other: &Self) -> bool {
-        Self::same(self, other)
-    }
-
-    fn merged(self, newer: Self) -> Self {
-        Self::merged(self, newer)
-    }
-}
-
-impl Fault<Evidence> for ConnectError {
-    fn class(&self) -> Class {
-        match self.kind() {
-            _ if self.failure().is_throttled() => Class::Throttled { retry_after: self.retry_after() },
-            ConnectErrorKind::Unauthorized => Class::Unauthorized,
-            _ if self.needs_other_config() => Class::Config,
-            _ if self.failure().is_of_transport() => Class::Transport,
-            _ => Class::Other,
-        }
-    }
-
-    fn other_cluster(expected: &Evidence, found: &Evidence) -> Self {
-        Self::without_cluster(Failure::OtherCluster { expected: text(expected), found: text(found) })
-    }
-
-    fn unknown_incarnation(found: &Evidence) -> Self {
-        Self::without_cluster(Failure::UnknownIncarnation { found: text(found) })
-    }
-
-    fn may_not_reset() -> Self {
-        Self::without_cluster(Failure::MayNotReset)
-    }
-}
-
-fn text(evidence: &Evidence) -> String {
-    evidence.identity().map(ToString::to_string).unwrap_or_default()
-}
 
 /// Work under way, with the number by which its answer is known.
 type Running<T> = Option<(u64, BoxFuture<'static, T>)>;
@@ -228,6 +191,7 @@ impl Task {
 
     fn opened(&mut self, attempt: u64, result: Result<Established, Failure>) {
         self.opening = None;
+        observe::attempted(attempt, &result);
         self.watch_files();
         match result {
             Ok(established) => {
@@ -249,6 +213,7 @@ impl Task {
 
     fn probed(&mut self, probe: u64, result: Result<Verified, Failure>) {
         self.probing = None;
+        observe::probed(probe, &result);
         match result {
             Ok(verified) => {
                 let identity = verified.evidence.clone();
@@ -316,7 +281,7 @@ impl Task {
                 Err(_) => Err(Failure::DeadlinePassed { deadline }),
             }
         };
-        self.opening = Some((attempt, opening.boxed()));
+        self.opening = Some((attempt, observe::attempt(attempt, opening).boxed()));
     }
 
     fn probe(&mut self, probe: u64, fresh: bool) {
@@ -328,7 +293,7 @@ impl Task {
         let context = Arc::clone(&self.context);
         let extent = if std::mem::take(&mut self.details_due) { Extent::Details } else { Extent::Proof };
         let probing = async move { context.connector.probe(&transport, &address, &expected, extent).await };
-        self.probing = Some((probe, probing.boxed()));
+        self.probing = Some((probe, observe::probe(probe, fresh, probing).boxed()));
     }
 
     fn install(&mut self, attempt: u64) {
@@ -443,8 +408,9 @@ impl Task {
             latency: link.and(self.latency),
             credentials_expire_at: link.and_then(|_| self.current.as_ref()?.transport.expires()),
             error,
+            generation: link.map_or(0, |link| link.generation),
         };
-        self.published.publish(serving, snapshot, &self.context.events);
+        self.published.publish(serving, snapshot, &self.context);
     }
 
     /// Answers what is still asked, and closes what is open.
@@ -461,7 +427,7 @@ impl Task {
         if let Some(current) = self.current.take() {
             current.transport.close();
         }
-        self.published.end(failure, &self.context.events);
+        self.published.end(failure, &self.context);
     }
 }
 
@@ -474,9 +440,9 @@ impl Drop for Task {
         }
         if std::thread::panicking() {
             self.gate.close(RevokedReason::Panicked);
-            self.published.end(Failure::Panicked, &self.context.events);
+            self.published.end(Failure::Panicked, &self.context);
         } else {
-            self.published.end(Failure::NoRuntime, &self.context.events);
+            self.published.end(Failure::NoRuntime, &self.context);
         }
     }
 }

@@ -1,0 +1,43 @@
+//! The real identity and the real failure, as the [machine](super::machine) needs to know them.
+
+use super::event::{Class, Fault, SameCluster};
+use crate::error::{ConnectError, ConnectErrorKind, Failure};
+use crate::probe::Evidence;
+
+impl SameCluster for Evidence {
+    fn same(&self, other: &Self) -> bool {
+        Self::same(self, other)
+    }
+
+    fn merged(self, newer: Self) -> Self {
+        Self::merged(self, newer)
+    }
+}
+
+impl Fault<Evidence> for ConnectError {
+    fn class(&self) -> Class {
+        match self.kind() {
+            _ if self.failure().is_throttled() => Class::Throttled { retry_after: self.retry_after() },
+            ConnectErrorKind::Unauthorized => Class::Unauthorized,
+            _ if self.needs_other_config() => Class::Config,
+            _ if self.failure().is_of_transport() => Class::Transport,
+            _ => Class::Other,
+        }
+    }
+
+    fn other_cluster(expected: &Evidence, found: &Evidence) -> Self {
+        Self::without_cluster(Failure::OtherCluster { expected: text(expected), found: text(found) })
+    }
+
+    fn unknown_incarnation(found: &Evidence) -> Self {
+        Self::without_cluster(Failure::UnknownIncarnation { found: text(found) })
+    }
+
+    fn may_not_reset() -> Self {
+        Self::without_cluster(Failure::MayNotReset)
+    }
+}
+
+fn text(evidence: &Evidence) -> String {
+    evidence.identity().map(ToString::to_string).unwrap_or_default()
+}
