@@ -46,7 +46,11 @@ fn check_assets(assets: &Path, is_file: impl Fn(&Path) -> bool) -> Result<(), Fa
     Ok(())
 }
 
+/// Runs the Cluster resource end to end, then the controller on several clusters. With arguments only the latter.
 pub(crate) fn demo(arguments: &[OsString]) -> Result<(), Failure> {
+    if arguments.is_empty() {
+        run(cargo().args(["run", "--package", "clientmgr-runtime", "--example", "cluster_resource"]))?;
+    }
     exec(cargo().args(["run", "--package", "clientmgr-kube", "--example", "demo", "--"]).args(arguments))
 }
 

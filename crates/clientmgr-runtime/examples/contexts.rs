@@ -2,6 +2,10 @@
 //!
 //! - `cargo run --example contexts`: two API servers in this process, one of which gets a new credential
 //! - `cargo run --example contexts -- --kubeconfig PATH`: every context of that file, until Ctrl-C
+//!
+//! Each object here gets one Reset, at its first client. It asked before the cluster was connected and got an error.
+//! Recovery is announced: after a first request that failed, the next client comes with a Reset, so that a controller
+//! which acts on Resets continues. An object that first asks when its cluster is connected gets no Reset.
 
 use std::error::Error;
 use std::io::Write;
