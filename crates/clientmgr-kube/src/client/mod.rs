@@ -8,6 +8,7 @@ mod connector;
 mod fence;
 mod parts;
 mod pool;
+mod repeat;
 mod revoked;
 mod settings;
 mod stream;

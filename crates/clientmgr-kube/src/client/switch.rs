@@ -19,6 +19,7 @@ use tower::Service;
 use super::body::{BoxError, ResponseBody};
 use super::connections::WeakConnections;
 use super::fence::Fence;
+use super::repeat::try_clone;
 use super::revoked::{Revoked, RevokedReason};
 use super::settings::{Clock, Settings};
 use super::transport::Transport;
@@ -203,17 +204,6 @@ impl Switch {
     fn current_if_newer(&self, generation: u64) -> Option<Current> {
         self.state().current.clone().filter(|current| current.generation > generation)
     }
-}
-
-/// A copy of a request whose body is in memory.
-fn try_clone(request: &Request<Body>) -> Option<Request<Body>> {
-    let mut copy = Request::new(request.body().try_clone()?);
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    copy.extensions_mut().clone_from(request.extensions());
-    *copy.version_mut() = request.version();
-    Some(copy)
 }
 
 struct SwitchService {

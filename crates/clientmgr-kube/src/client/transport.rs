@@ -20,6 +20,7 @@ use super::body::{BoxError, ResponseBody};
 use super::connections::Connections;
 use super::parts::Parts;
 use super::pool::{Pool, PoolService};
+use super::repeat;
 use super::settings::Settings;
 use crate::auth::{Issued, Validity};
 use crate::config::{Loaded, translate};
@@ -124,11 +125,22 @@ impl Transport {
         })))
     }
 
-    /// Sends `request` once.
+    /// Sends `request`; again where a server that ends the connection did not take it and the method is safe.
     pub(crate) fn send(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<ResponseBody>, BoxError>> {
         let stack = self.0.stack.clone();
         let connections = self.0.connections.clone();
-        Box::pin(async move { connections.until_closed(stack.oneshot(request)).await? })
+        let sending = async move {
+            let mut request = request;
+            for _ in 0..repeat::REPEATS {
+                let Some(copy) = repeat::copy_of(&request) else { break };
+                match stack.clone().oneshot(request).await {
+                    Err(error) if repeat::was_turned_away(&*error) => request = copy,
+                    done => return done,
+                }
+            }
+            stack.oneshot(request).await
+        };
+        Box::pin(async move { connections.until_closed(sending).await? })
     }
 
     /// The same credentials on a new pool: its first request makes a new connection.

@@ -64,14 +64,23 @@ async fn all_connect(fleet: &Fleet, keys: &[NamespacedName]) {
     within(try_join_all(keys.iter().map(|key| fleet.wait_connected(key)))).await.unwrap();
 }
 
+/// Returns whether the fleet of this cluster shuts down.
+fn is_ended(now: &ClusterSnapshot) -> bool {
+    now.error.as_ref().is_some_and(|error| error.to_string().contains("shut down"))
+}
+
 /// Watches the fleet for clusters of this prefix that were connected and are not any more.
 fn losses(fleet: &Fleet, prefix: &'static str) -> tokio::task::JoinHandle<Vec<ClusterSnapshot>> {
     let (mut events, fleet) = (fleet.events(), fleet.clone());
     tokio::spawn(async move {
         let (mut seen, mut lost) = (std::collections::HashSet::new(), Vec::new());
-        // Ends when the fleet shuts down and has no cluster any more.
+        // Ends when the fleet shuts down: what is lost then is no loss.
         while events.next().await.is_some() && !fleet.clusters().is_empty() {
-            for now in fleet.snapshots().into_iter().filter(|now| now.cluster.name().starts_with(prefix)) {
+            let states = fleet.snapshots();
+            if states.iter().any(is_ended) {
+                break;
+            }
+            for now in states.into_iter().filter(|now| now.cluster.name().starts_with(prefix)) {
                 if now.is_connected() {
                     seen.insert(now.cluster.clone());
                 } else if seen.contains(&now.cluster) {

@@ -169,7 +169,7 @@ impl Recorder {
 
     fn push(&self, metadata: &Metadata<'_>, record: impl FnOnce(&mut dyn Visit)) {
         let mut text = format!("{} {} {}", metadata.level(), metadata.target(), metadata.name());
-        record(&mut |field: &Field, value: &dyn Debug| text += &format!(" {}={value:?}", field.name()));
+        record(&mut |field: &Field, value: &dyn Debug| text.extend([" ", field.name(), "=", &format!("{value:?}")]));
         *self.0.lock().unwrap() += &(text + "\n");
     }
 }
@@ -186,7 +186,7 @@ impl Subscriber for Recorder {
 
     fn record(&self, _: &span::Id, values: &span::Record<'_>) {
         values.record(&mut |field: &Field, value: &dyn Debug| {
-            *self.0.lock().unwrap() += &format!("{}={value:?}\n", field.name());
+            self.0.lock().unwrap().extend([field.name(), "=", &format!("{value:?}"), "\n"]);
         });
     }
 
@@ -291,7 +291,7 @@ async fn a_full_run_traces_and_explains_each_transition_and_shows_no_credential(
     }
     output += &recorded;
     assert_silent("the run", &output);
-    let encoded = base64::engine::general_purpose::STANDARD.encode(&key_pem);
+    let encoded = base64::engine::general_purpose::STANDARD.encode(key_pem);
     let lines = key_pem.lines().filter(|line| !line.starts_with("-----"));
     for secret in lines.chain([encoded.as_str()]) {
         assert!(!output.contains(secret), "the run shows the key");
