@@ -184,7 +184,7 @@ impl Directories {
         concerned.flat_map(|(_, subscribers)| subscribers).filter_map(Weak::upgrade).for_each(|it| it.notify_one());
     }
 
-    /// Forgets who was dropped, and returns the directories that nobody is left for.
+    /// Removes watchers that were dropped, and returns the directories without a watcher.
     fn forget_dropped(&mut self) -> Vec<PathBuf> {
         let mut left = Vec::new();
         self.watched.retain(|directory, subscribers| {

@@ -64,7 +64,7 @@ pub(super) fn since_1970(time: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
 }
 
-/// Whether this is a runtime that keeps time. Timers panic outside of one, and nothing else tells.
+/// Whether this is a runtime that keeps time. Timers panic outside of one, and there is no other way to see it.
 pub(super) fn keeps_time() -> bool {
     let timer = || drop(tokio::time::sleep(Duration::ZERO));
     tokio::runtime::Handle::try_current().is_ok() && std::panic::catch_unwind(timer).is_ok()

@@ -97,7 +97,7 @@ impl Connector for KubeConnector {
         let loading = move || {
             let named = config::files(&config);
             let stamp = Stamp::of(&named);
-            // Nobody else sets it.
+            // Set here only.
             let _ = files.set(ReadFiles { files: named, stamp });
             load(&config)
         };
@@ -117,7 +117,8 @@ impl Connector for KubeConnector {
         };
         // New credentials may be another user's, which the snapshot is to say at once. The first connection is served as
         // soon as it is proven, and the first probe asks for the details, unless the configuration wants them first.
-        let extent = if previous.is_some() || details_first { Extent::Details } else { Extent::Proof };
+        let replaces = previous.is_some();
+        let extent = if replaces || details_first { Extent::Details } else { Extent::Proof };
         let address = ClusterIdentity::by_address(&loaded.config.cluster_url, loaded.config.root_cert.as_deref());
         let settings = self.settings.clone();
         // It may read the system's certificate authorities.
@@ -129,7 +130,9 @@ impl Connector for KubeConnector {
         debug!(phase = "build", "attempting");
         let transport = self.admission.run(&record, building).await??;
         debug!(phase = "prove", "attempting");
-        let verified = probe::prove(&transport, &address, extent, self.request_deadline).await?;
+        // On a connection of its own: a server may end the one on which it refuses credentials, with all that is open on it.
+        let proven = if replaces { transport.fresh() } else { transport.clone() };
+        let verified = probe::prove(&proven, &address, extent, self.request_deadline).await?;
         let validity = transport.validity().filter(|_| renewal_pause.is_some());
         let expiry = validity.map(|validity| Expiry::new(since_1970(validity.since()), since_1970(validity.until())));
         Ok(Established { transport, verified, address, expiry, renewal_pause })

@@ -55,7 +55,7 @@ impl Context {
     }
 }
 
-/// Whether tasks still run on `runtime`. One that has shut down drops each task at once, and nothing else tells.
+/// Whether tasks still run on `runtime`. One that has shut down drops each task at once, and there is no other way to see it.
 fn is_alive(runtime: &Handle) -> bool {
     let task = runtime.spawn(std::future::pending::<()>());
     let is_alive = !task.is_finished();

@@ -1,10 +1,11 @@
 //! A configuration that cannot be used never takes the place of one that works.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::TestServer;
+use clientmgr_fake::apiserver::{Requests, TestServer};
 use clientmgr_kube::kube::config::Kubeconfig;
-use clientmgr_kube::{ClusterConfig, ClusterIdentity, ConnectErrorKind, Fleet};
+use clientmgr_kube::{ClusterConfig, ClusterIdentity, ConnectError, ConnectErrorKind, Fleet};
 
 use crate::support::{SOON, builder, config, key, served, server, snapshot, until};
 use crate::traffic::{assert_goes_on, list, lists, watch};
@@ -31,6 +32,28 @@ async fn fleet_of(server: &TestServer, good: &ClusterConfig) -> Fleet {
     fleet.upsert(server.name(), good.clone());
     fleet.wait_connected(&key(server.name())).await.unwrap();
     fleet
+}
+
+/// A real server ends the connection on which it refuses credentials.
+#[tokio::test]
+async fn refused_credentials_are_never_sent_on_the_connection_in_use() {
+    let server = server("east").await;
+    let refused = server.issue_token("alice");
+    server.revoke(refused.fingerprint());
+    let fleet = fleet_of(&server, &config(&server, &server.admin())).await;
+    let client = served(&fleet, &key("east")).await.client;
+    list(&client).await.unwrap();
+
+    fleet.upsert("east", config(&server, &refused));
+    let unauthorized = |error: &ConnectError| error.kind() == ConnectErrorKind::Unauthorized;
+    until(&fleet, &key("east"), |now| now.error.as_ref().is_some_and(unauthorized)).await;
+    list(&client).await.unwrap();
+    let connections = |status: u16| -> HashSet<u64> {
+        let answered = Requests::any().status(status);
+        server.requests_matching(answered).iter().map(|request| request.connection).collect()
+    };
+    assert!(!connections(401).is_empty());
+    assert!(connections(401).is_disjoint(&connections(200)));
 }
 
 #[tokio::test]

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use clientmgr_fake::apiserver::{ConnectionFault, Fault, TestServer};
 use clientmgr_kube::{ClusterConfig, ClusterSnapshot, ConnectionState, Fleet, NamespacedName};
-use futures::StreamExt;
 use futures::future::{join, join_all, try_join_all};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::support::{builder, config, holds, key, kubeconfig, proofs, server, unavailable, until, within};
+use crate::support::{builder, config, holds, key, kubeconfig, losses, proofs, server, unavailable, until, within};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -64,34 +63,6 @@ async fn all_connect(fleet: &Fleet, keys: &[NamespacedName]) {
     within(try_join_all(keys.iter().map(|key| fleet.wait_connected(key)))).await.unwrap();
 }
 
-/// Returns whether the fleet of this cluster shuts down.
-fn is_ended(now: &ClusterSnapshot) -> bool {
-    now.error.as_ref().is_some_and(|error| error.to_string().contains("shut down"))
-}
-
-/// Watches the fleet for clusters of this prefix that were connected and are not any more.
-fn losses(fleet: &Fleet, prefix: &'static str) -> tokio::task::JoinHandle<Vec<ClusterSnapshot>> {
-    let (mut events, fleet) = (fleet.events(), fleet.clone());
-    tokio::spawn(async move {
-        let (mut seen, mut lost) = (std::collections::HashSet::new(), Vec::new());
-        // Ends when the fleet shuts down: what is lost then is no loss.
-        while events.next().await.is_some() && !fleet.clusters().is_empty() {
-            let states = fleet.snapshots();
-            if states.iter().any(is_ended) {
-                break;
-            }
-            for now in states.into_iter().filter(|now| now.cluster.name().starts_with(prefix)) {
-                if now.is_connected() {
-                    seen.insert(now.cluster.clone());
-                } else if seen.contains(&now.cluster) {
-                    lost.push(now);
-                }
-            }
-        }
-        lost
-    })
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_hundred_clusters_the_healthy_ones_notice_neither_those_that_hang_nor_those_that_flap() {
     let fleet = patient();
@@ -113,7 +84,7 @@ async fn of_two_hundred_clusters_the_healthy_ones_notice_neither_those_that_hang
     let flapping = add(&fleet, "flapping", 20, &config(&flaps, &flaps.admin()));
     all_connect(&fleet, &flapping).await;
 
-    let lost = losses(&fleet, "healthy");
+    let (stop, lost) = losses(&fleet, "healthy");
     let healthy_server = server("healthy").await;
     let healthy_config = config(&healthy_server, &healthy_server.admin());
     let connecting = async {
@@ -137,8 +108,9 @@ async fn of_two_hundred_clusters_the_healthy_ones_notice_neither_those_that_hang
     let states = fleet.snapshots();
     let connecting = states.iter().filter(|now| now.state == ConnectionState::Connecting).count();
     assert_eq!((connecting, states.iter().filter(|now| now.is_connected()).count()), (40, 160));
-    within(fleet.shutdown()).await;
+    drop(stop);
     assert!(within(lost).await.unwrap().is_empty(), "a healthy cluster was lost");
+    within(fleet.shutdown()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

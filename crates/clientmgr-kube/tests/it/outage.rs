@@ -11,7 +11,7 @@ use clientmgr_kube::kube::runtime::{WatchStreamExt, watcher};
 use clientmgr_kube::{ConnectErrorKind, FleetBuilder};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
-use crate::support::{SOON, add, builder, key, logged, served, server, snapshot, unavailable, until, within};
+use crate::support::{SOON, add, builder, key, logged, losses, served, server, snapshot, unavailable, until, within};
 use crate::traffic::{list, lists};
 
 /// A fleet that notices an outage soon.
@@ -87,14 +87,7 @@ async fn flows_that_a_nat_drops_in_silence_make_no_cluster_unhealthy_and_request
     let east = key("east");
     fleet.wait_connected(&east).await.unwrap();
     let client = served(&fleet, &east).await.client;
-    let (mut events, seen) = (fleet.events(), fleet.clone());
-    let lost = tokio::spawn(async move {
-        let mut lost = Vec::new();
-        while events.next().await.is_some() && !seen.clusters().is_empty() {
-            lost.extend(seen.snapshots().into_iter().filter(|now| !now.is_connected()));
-        }
-        lost
-    });
+    let (stop, lost) = losses(&fleet, "east");
     for _ in 0..3 {
         let marker = server.marker();
         server.silence_connections();
@@ -104,9 +97,10 @@ async fn flows_that_a_nat_drops_in_silence_make_no_cluster_unhealthy_and_request
         within(list(&client)).await.unwrap();
         logged(&server, lists().since(marker).status(200)).await;
     }
-    within(fleet.shutdown()).await;
+    drop(stop);
     let lost = within(lost).await.unwrap();
     assert!(lost.is_empty(), "{lost:?}");
+    within(fleet.shutdown()).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What the tests share: servers, kubeconfigs for them, fleets with short deadlines, and waiting with a deadline.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use clientmgr_kube::{
     FleetBuilder, NamespacedName, ProviderError,
 };
 use futures::StreamExt;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// Long enough for a machine under load: for what is expected to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -150,6 +153,31 @@ pub(crate) async fn until(
     };
     let waited = tokio::time::timeout(PATIENCE, waiting).await;
     waited.unwrap_or_else(|_| panic!("not as expected: {:?}", fleet.snapshot(key)))
+}
+
+/// Watches the fleet for clusters of this prefix that were connected and are not any more, until the sender is dropped.
+pub(crate) fn losses(fleet: &Fleet, prefix: &'static str) -> (oneshot::Sender<()>, JoinHandle<Vec<ClusterSnapshot>>) {
+    let (mut events, fleet) = (fleet.events(), fleet.clone());
+    let (stop, mut stopped) = oneshot::channel();
+    let watching = tokio::spawn(async move {
+        let (mut seen, mut lost) = (HashSet::new(), Vec::new());
+        loop {
+            tokio::select! {
+                // What changed before the end is still read.
+                biased;
+                Some(_) = events.next() => {}
+                _ = &mut stopped => return lost,
+            }
+            for now in fleet.snapshots().into_iter().filter(|now| now.cluster.name().starts_with(prefix)) {
+                if now.is_connected() {
+                    seen.insert(now.cluster.clone());
+                } else if seen.contains(&now.cluster) {
+                    lost.push(now);
+                }
+            }
+        }
+    });
+    (stop, watching)
 }
 
 /// Waits for a request in the log.

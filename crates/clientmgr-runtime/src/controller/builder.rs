@@ -90,7 +90,7 @@ impl ClusterController {
         self.store.clone()
     }
 
-    /// Has `state` forget each cluster whose object is deleted, for as long as somebody holds `state`.
+    /// Has `state` forget each cluster whose object is deleted, while the program holds `state`.
     pub fn register<T: ForgetCluster + 'static>(&self, state: &Arc<T>) {
         let state: Weak<T> = Arc::downgrade(state);
         self.registered.add(state);

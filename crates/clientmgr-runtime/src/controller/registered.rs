@@ -30,7 +30,7 @@ where
     }
 }
 
-/// What is registered, as long as somebody holds it.
+/// A registered map, while the program holds it.
 #[derive(Clone, Default)]
 pub(super) struct Registered {
     all: Arc<Mutex<Vec<Weak<dyn ForgetCluster>>>>,

@@ -16,7 +16,7 @@ use super::timings::LeaseTimings;
 
 /// A candidate for a `Lease`: of several replicas, at most one is the leader at a time.
 ///
-/// [`run`](Self::run) takes part in the election until it is told to stop, and then releases the lease. What asks whether
+/// [`run`](Self::run) takes part in the election until it is stopped, and then releases the lease. What asks whether
 /// this replica is the leader holds a [`Leadership`].
 ///
 /// The Lease is created where it is missing. The candidate needs the rights `get`, `create` and `update` on it.

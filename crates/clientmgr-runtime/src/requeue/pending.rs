@@ -1,4 +1,4 @@
-//! [`Pending`]: what is to be sent and was not read yet. Plain data.
+//! [`Pending`]: what the reader has not read yet. Plain data.
 
 use std::collections::{HashSet, VecDeque};
 

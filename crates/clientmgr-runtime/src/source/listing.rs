@@ -16,7 +16,7 @@ impl<K> Default for Listing<K> {
 }
 
 impl<K: Ord + Clone> Listing<K> {
-    /// A list begins. One that was under way is given up.
+    /// A list begins. It replaces one that is under way.
     pub(super) fn restart(&mut self) {
         self.listed = Some(BTreeSet::new());
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::client::{RevokedReason, Switch, Transport};
 
-/// Lets a member's task serve its handle until somebody closes it. So `remove` fences before it returns, whatever the task
+/// Lets a member's task serve its handle until it is closed. So `remove` fences before it returns, whatever the task
 /// does meanwhile.
 #[derive(Default)]
 pub(crate) struct Gate {

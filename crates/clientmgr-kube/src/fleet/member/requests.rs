@@ -31,7 +31,7 @@ impl Requests {
         self.waiting.push(Waiting { request, awaited: Awaited::Newer(first) });
     }
 
-    /// Whether somebody waits for newer credentials.
+    /// Whether a caller waits for newer credentials.
     pub(super) fn want_newer(&self) -> bool {
         self.waiting.iter().any(|waiting| matches!(waiting.awaited, Awaited::Newer(_)))
     }

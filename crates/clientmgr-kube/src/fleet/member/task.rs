@@ -315,7 +315,7 @@ impl Task {
         }
     }
 
-    /// Keeps what a proof or a probe was told.
+    /// Keeps what a proof or a probe found.
     fn learn(&mut self, verified: Verified) {
         self.latency = Some(verified.latency);
         if let Some(details) = verified.details {

@@ -177,7 +177,7 @@ impl ArgoCdClusters {
     }
 
     /// Sets what the Secrets may do. `execProviderConfig` needs [`allow_exec`](Policy::allow_exec), and runs a command of
-    /// whoever can write the Secret.
+    /// the user who writes the Secret.
     pub fn policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
     }

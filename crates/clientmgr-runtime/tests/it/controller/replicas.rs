@@ -1,4 +1,4 @@
-//! Restarts, failover and several replicas: whoever serves a cluster serves the revision that the status names.
+//! Restarts, failover and several replicas: every replica that serves a cluster serves the revision that the status names.
 
 use std::time::Duration;
 
