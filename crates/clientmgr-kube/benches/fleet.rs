@@ -4,14 +4,18 @@
 
 #[path = "fleet/heap.rs"]
 mod heap;
-#[path = "support/process.rs"]
+#[path = "../../../benches/live_heap.rs"]
+mod live_heap;
+#[path = "../../../benches/process.rs"]
 mod process;
-#[path = "support/quantile.rs"]
+#[path = "../../../benches/quantile.rs"]
 mod quantile;
 #[path = "support/server.rs"]
 mod server;
-#[path = "support/table.rs"]
+#[path = "../../../benches/table.rs"]
 mod table;
+#[path = "../../../benches/wait.rs"]
+mod wait;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -24,10 +28,11 @@ use futures::future::{join_all, try_join_all};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use process::{comes_true, sockets, tasks};
+use process::{sockets, tasks};
 use quantile::quantile;
 use server::{Server, USERS};
 use table::{Row, report};
+use wait::comes_true;
 
 const CLUSTERS: usize = 1_000;
 const HANGING: [usize; 3] = [64, 200, 1_000];

@@ -1,12 +1,16 @@
 //! Ten thousand clusters on a simulated network: their memory, what probes cost, and how long a get takes while clusters
 //! rotate, reset, come and go. Run it by `cargo xtask bench`.
 
-#[path = "support/process.rs"]
+#[path = "../../../benches/live_heap.rs"]
+mod live_heap;
+#[path = "../../../benches/process.rs"]
 mod process;
-#[path = "support/quantile.rs"]
+#[path = "../../../benches/quantile.rs"]
 mod quantile;
-#[path = "support/table.rs"]
+#[path = "../../../benches/table.rs"]
 mod table;
+#[path = "../../../benches/wait.rs"]
+mod wait;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +21,11 @@ use futures::FutureExt as _;
 use futures::future::try_join_all;
 use kube::Config;
 
-use process::{comes_true, live_heap, sockets, tasks};
+use live_heap::live_heap;
+use process::{sockets, tasks};
 use quantile::quantile;
 use table::{Row, report};
+use wait::comes_true;
 
 const CLUSTERS: usize = 10_000;
 /// The first probes are over after two seconds.

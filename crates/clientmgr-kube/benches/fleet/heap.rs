@@ -10,9 +10,11 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 
-use crate::process::{comes_true, live_heap, sockets};
+use crate::live_heap::live_heap;
+use crate::process::sockets;
 use crate::server::Server;
 use crate::table::Row;
+use crate::wait::comes_true;
 use crate::{CLUSTERS, bare_clients, connect};
 
 /// With ten watches each, over HTTP/1.1 as many sockets.
