@@ -29,8 +29,8 @@ const BENCHES: &[Bench] = &[
 /// How the verdict on a budget begins that does not hold.
 const MISSED: &str = "does NOT hold";
 
-/// The features that some bench of a package needs.
-const FEATURES: &[(&str, &str)] = &[("clientmgr-kube", "clientmgr-kube/simulated")];
+/// The features that some bench needs.
+const FEATURES: &str = "clientmgr-kube/simulated";
 
 /// Runs the benches that the arguments name; all where there are none.
 pub(crate) fn bench(arguments: &[OsString]) -> Result<(), Failure> {
@@ -60,29 +60,24 @@ pub(crate) fn bench(arguments: &[OsString]) -> Result<(), Failure> {
     summarize(&directory, &tables, begun.elapsed())
 }
 
-/// Builds the benches, and returns their executables by their names.
+/// Builds the benches in one go, so that their dependencies are built once, and returns their executables by their names.
 fn build(benches: &[&Bench]) -> Result<HashMap<String, PathBuf>, Failure> {
-    let mut executables = HashMap::new();
-    let mut packages: Vec<_> = benches.iter().map(|Bench(package, ..)| *package).collect();
-    packages.dedup();
-    for package in packages {
-        let mut command = cargo();
-        command.args(["bench", "--no-run", "--message-format", "json-render-diagnostics", "--package", package]);
-        for Bench(_, name, _) in benches.iter().filter(|Bench(of, ..)| *of == package) {
-            command.args(["--bench", name]);
-        }
-        for (_, features) in FEATURES.iter().filter(|(of, _)| *of == package) {
-            command.args(["--features", features]);
-        }
-        let messages = output(&mut command)?;
-        let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        executables.extend(messages.filter_map(|message| {
-            let is_bench = message["target"]["kind"][0] == "bench";
-            let (name, path) = (message["target"]["name"].as_str()?, message["executable"].as_str()?);
-            is_bench.then(|| (name.to_owned(), PathBuf::from(path)))
-        }));
+    let mut command = cargo();
+    command.args(["bench", "--no-run", "--message-format", "json-render-diagnostics", "--features", FEATURES]);
+    for Bench(package, ..) in BENCHES {
+        command.args(["--package", package]);
     }
-    Ok(executables)
+    for Bench(_, name, _) in benches {
+        command.args(["--bench", name]);
+    }
+    let messages = output(&mut command)?;
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let executables = messages.filter_map(|message| {
+        let is_bench = message["target"]["kind"][0] == "bench";
+        let (name, path) = (message["target"]["name"].as_str()?, message["executable"].as_str()?);
+        is_bench.then(|| (name.to_owned(), PathBuf::from(path)))
+    });
+    Ok(executables.collect())
 }
 
 fn target() -> PathBuf {

@@ -47,7 +47,7 @@ fn main() -> Outcome<()> {
     }
     let runtime = tokio::runtime::Runtime::new()?;
     let rows = runtime.block_on(async {
-        let mut rows = starts().await?;
+        let mut rows = Vec::from(starts().await?);
         rows.extend(rates().await?);
         rows.extend(fan_out().await?);
         Outcome::Ok(rows)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use clientmgr_fake::apiserver::{Marker, Requests, TestServer};
+use clientmgr_fake::apiserver::{Loopback, Marker, Requests, TestServer};
 use clientmgr_runtime::cluster::Cluster;
 use futures::future::{join_all, try_join_all};
 use kube::CustomResourceExt as _;
@@ -75,7 +75,7 @@ impl Servers {
 
     /// Counts the hub's requests from now on.
     pub fn mark(&mut self) {
-        self.ask(&Ask::Mark)
+        self.ask::<()>(&Ask::Mark);
     }
 
     /// The requests that the hub got since the mark, by verb and resource.
@@ -93,11 +93,11 @@ impl Servers {
     }
 
     pub fn stop(&mut self, remotes: usize) {
-        self.ask(&Ask::Stop { remotes })
+        self.ask::<()>(&Ask::Stop { remotes });
     }
 
     pub fn restart(&mut self, remotes: usize) {
-        self.ask(&Ask::Start { remotes })
+        self.ask::<()>(&Ask::Start { remotes });
     }
 
     fn ask<T: DeserializeOwned>(&mut self, ask: &Ask) -> T {
@@ -159,11 +159,11 @@ async fn serve(count: usize) {
                 answer(&remotes[remote].requests().last().and_then(|request| request.user.clone()));
             }
             Ask::Stop { remotes: count } => {
-                join_all(remotes[..count].iter().map(|remote| remote.stop())).await;
+                join_all(remotes[..count].iter().map(TestServer::<Loopback>::stop)).await;
                 answer(&());
             }
             Ask::Start { remotes: count } => {
-                try_join_all(remotes[..count].iter().map(|remote| remote.start()))
+                try_join_all(remotes[..count].iter().map(TestServer::<Loopback>::start))
                     .await
                     .expect("the servers start again");
                 answer(&());
