@@ -65,6 +65,21 @@ pub(crate) fn load(config: &ClusterConfig) -> Result<Loaded, Failure> {
     load_in(config, &Environment::of_process())
 }
 
+/// Returns whether `config` names a file, whatever the checks make of it. If not, loading it only computes.
+pub(crate) fn names_files(config: &ClusterConfig) -> bool {
+    let of_user =
+        |user: &AuthInfo| user.client_certificate.is_some() || user.client_key.is_some() || user.token_file.is_some();
+    match config.source() {
+        Source::Selection(selection) => {
+            let of_cluster = |cluster: &Cluster| cluster.certificate_authority.is_some();
+            selection.namespace_file.is_some()
+                || selection.cluster.as_ref().is_some_and(of_cluster)
+                || selection.user.as_ref().is_some_and(of_user)
+        }
+        Source::Config(config) => config.root_cert_file.is_some() || of_user(&config.auth_info),
+    }
+}
+
 /// Returns the files that `config` names, whether they are there or not; none where it does not pass the checks.
 pub(crate) fn files(config: &ClusterConfig) -> Vec<PathBuf> {
     let checked = validate::check(config.source(), config.policy());
@@ -232,7 +247,7 @@ mod tests {
     use kube::Config;
 
     use super::super::environment::Environment;
-    use super::{Credentials, Loaded, load, load_in};
+    use super::{Credentials, Loaded, load, load_in, names_files};
     use crate::error::Failure;
     use crate::{ClusterConfig, Policy};
 
@@ -305,5 +320,28 @@ users: [{name: u, user: {token: t}}]";
         let loaded = loaded(&config.into());
         assert_ne!(loaded.config.root_cert, Some(vec![vec![1]]));
         assert_eq!((loaded.files, loaded.config.root_cert_file), (vec![file.path().to_owned()], None));
+    }
+
+    #[test]
+    fn a_configuration_that_names_a_file_in_any_field_is_known_to() {
+        let ready = |edit: fn(&mut Config)| {
+            let mut config = Config::new(http::Uri::from_static("https://east"));
+            edit(&mut config);
+            names_files(&config.into())
+        };
+        assert!(!ready(|_| {}) && !names_files(&secret()));
+        assert!(ready(|config| config.root_cert_file = Some("/ca".into())));
+        assert!(ready(|config| config.auth_info.client_certificate = Some("/crt".into())));
+        assert!(ready(|config| config.auth_info.client_key = Some("/key".into())));
+        assert!(ready(|config| config.auth_info.token_file = Some("/token".into())));
+        assert!(names_files(&ClusterConfig::of_service_account("https://10.0.0.1:443", "/service-account")));
+        let kubeconfig = |cluster: &str| {
+            let text = format!(
+                "{{contexts: [{{name: c, context: {{cluster: c, user: u}}}}], users: [{{name: u, user: {{}}}}], \
+                 clusters: [{{name: c, cluster: {{server: 'https://east'{cluster}}}}}]}}"
+            );
+            names_files(&ClusterConfig::from_kubeconfig(&kube::config::Kubeconfig::from_yaml(&text).unwrap(), "c"))
+        };
+        assert!(!kubeconfig("") && kubeconfig(", certificate-authority: /ca"));
     }
 }

@@ -94,9 +94,9 @@ impl Connector for KubeConnector {
         let Opening { config, worker, record, files, previous } = opening;
         let steps = Deadline::within(self.deadline);
         let details_first = config.wants_details_first();
-        let named = config::files(&config);
-        let reads_files = !named.is_empty();
+        let reads_files = config::names_files(&config);
         let loading = move || {
+            let named = if reads_files { config::files(&config) } else { Vec::new() };
             let stamp = Stamp::of(&named);
             // Set here only.
             let _ = files.set(ReadFiles { files: named, stamp });

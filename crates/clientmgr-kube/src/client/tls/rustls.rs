@@ -24,7 +24,7 @@ use crate::error::{ConfigError, Failure};
 /// How many sessions a configuration keeps to resume them: eight for each of four servers.
 const SESSIONS: usize = 32;
 
-/// The configurations that transports use. Holds none that no transport uses.
+/// The configurations that transports use. At most as many entries again are of those that no transport uses any more.
 #[derive(Default)]
 pub(crate) struct TlsCache(Mutex<HashMap<TlsFingerprint, Weak<Shared>>>);
 
@@ -56,7 +56,10 @@ impl TlsCache {
         http2.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let shared = Arc::new(Shared { http1: Arc::new(http1), http2: Arc::new(http2) });
         entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|_, shared| shared.strong_count() > 0);
+        // Now and then: a sweep for each new one would cost more the more there are.
+        if entries.len().is_power_of_two() {
+            entries.retain(|_, shared| shared.strong_count() > 0);
+        }
         let entry = entries.entry(key).or_insert_with(|| Arc::downgrade(&shared));
         Ok(entry.upgrade().unwrap_or(shared))
     }
