@@ -36,6 +36,8 @@ pub(crate) struct Pool {
 /// How connections are made.
 struct Recipe {
     server: Server,
+    /// The cache of TLS configurations keeps those that somebody holds.
+    _tls: Tls,
     open: Open,
     open_http1: Open,
     connect_timeout: Duration,
@@ -89,6 +91,7 @@ impl Pool {
             open: open(config, &tls, server.offer)?,
             open_http1: open(config, &tls, Offer::Http1)?,
             server,
+            _tls: tls,
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
             ping_interval: settings.ping_interval,
@@ -172,5 +175,27 @@ impl Service<Request<Body>> for PoolService {
             Ok(answer?)
         };
         Box::pin(sending.instrument(span))
+    }
+}
+
+#[cfg(all(test, feature = "rustls-tls"))]
+mod tests {
+    use kube::Config;
+
+    use super::Pool;
+    use crate::client::settings::Settings;
+
+    #[tokio::test]
+    async fn pools_with_the_same_trust_share_one_tls_configuration() {
+        let (settings, mut config) = (Settings::default(), Config::new("https://127.0.0.1:1".parse().unwrap()));
+        config.root_cert = Some(vec![]);
+        let _first = Pool::for_config(&config, &settings, None).unwrap();
+        assert_eq!(settings.tls.in_use(), 1);
+        config.cluster_url = "https://127.0.0.1:2".parse().unwrap();
+        let _second = Pool::for_config(&config, &settings, None).unwrap();
+        assert_eq!(settings.tls.in_use(), 1);
+        config.accept_invalid_certs = true;
+        let _third = Pool::for_config(&config, &settings, None).unwrap();
+        assert_eq!(settings.tls.in_use(), 2);
     }
 }

@@ -23,7 +23,7 @@ use super::pool::{Pool, PoolService};
 use super::repeat;
 use super::settings::Settings;
 use crate::auth::{Issued, Validity};
-use crate::config::{Loaded, translate};
+use crate::config::{Credentials, Loaded, translate};
 use crate::error::Failure;
 
 type Stack = BoxCloneSyncService<Request<Body>, Response<ResponseBody>, BoxError>;
@@ -58,11 +58,17 @@ struct Layers {
 }
 
 impl Transport {
+    /// Returns whether [`build`](Self::build) may block: it reads the system's trust store, or kube's own layer asks for
+    /// credentials.
+    pub(crate) fn build_blocks(loaded: &Loaded) -> bool {
+        let trusts_the_system = loaded.config.root_cert.is_none() && !loaded.config.accept_invalid_certs;
+        trusts_the_system || matches!(loaded.credentials, Credentials::Kube)
+    }
+
     /// Builds a transport from what was loaded and what a plugin issued, on the connections of `previous` where it
     /// connects to the same server in the same way. Opens no connection.
     ///
-    /// Blocks where it needs the system's trust store for the first time. Must be called within a runtime, where its
-    /// connections run.
+    /// [May block](Self::build_blocks). Must be called within a runtime, where its connections run.
     pub(crate) fn build(
         loaded: &Loaded,
         issued: Option<&Issued>,

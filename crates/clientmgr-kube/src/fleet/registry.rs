@@ -67,6 +67,8 @@ impl Member {
         let task = runtime.map(|runtime| {
             let shared = (Arc::clone(context), Arc::clone(&published), Arc::clone(&gate));
             let task = Task::new(key.clone(), config.clone(), shared, mailbox.downgrade());
+            // Boxed: a future holds what is moved into it twice.
+            let task = Box::new(task);
             let cluster = key.clone();
             let run = async move {
                 if let Some(predecessor) = predecessor {
@@ -100,7 +102,7 @@ impl Member {
             return true;
         }
         *current = config.clone();
-        self.mailbox.send(Message::Config(config.clone())).is_ok()
+        self.mailbox.send(Message::Config(Box::new(config.clone()))).is_ok()
     }
 
     /// Asks the task.

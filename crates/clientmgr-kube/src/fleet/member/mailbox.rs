@@ -14,7 +14,8 @@ use crate::error::ConnectError;
 
 /// A message to a member's task.
 pub(crate) enum Message {
-    Config(ClusterConfig),
+    /// Boxed: a mailbox has room for 32 messages from the start.
+    Config(Box<ClusterConfig>),
     Ask(Request, oneshot::Sender<Answer>),
     FilesChanged,
     /// A connection of the transport of this generation broke.

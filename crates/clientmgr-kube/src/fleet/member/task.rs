@@ -113,7 +113,7 @@ impl Task {
     }
 
     /// Runs until the cluster is removed, the fleet is dropped, or it shuts down.
-    pub(crate) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+    pub(crate) async fn run(mut self: Box<Self>, mut messages: mpsc::UnboundedReceiver<Message>) {
         // The member before has ended: its past is known now.
         self.machine = Machine::new(self.context.timing, self.context.history.of(&self.key));
         let expected = expected(&self.config);
@@ -163,7 +163,7 @@ impl Task {
             Message::Config(config) => {
                 let expected = expected(&config);
                 let is_same = config.fingerprint() == self.config.fingerprint();
-                self.config = config;
+                self.config = *config;
                 self.step(if is_same { Event::Adopted(expected) } else { Event::Configured(expected) });
             }
             Message::Ask(what, reply) => {
