@@ -90,6 +90,8 @@ impl Loop {
                 () = self.role.changed() => self.reconcile_all(),
                 () = write => self.write_due(),
             }
+            // What is always ready would starve the other tasks, and a runtime that shuts down would wait for this one.
+            tokio::task::consume_budget().await;
         }
     }
 
