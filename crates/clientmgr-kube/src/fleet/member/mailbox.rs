@@ -14,7 +14,8 @@ use crate::error::ConnectError;
 
 /// A message to a member's task.
 pub(crate) enum Message {
-    Config(ClusterConfig),
+    /// A configuration, and the number of it. Those that describe the same have one number.
+    Config(ClusterConfig, u64),
     Ask(Request, oneshot::Sender<Answer>),
     FilesChanged,
     /// A connection of the transport of this generation broke.
