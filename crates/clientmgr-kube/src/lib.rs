@@ -29,7 +29,7 @@ pub use self::error::{ConnectError, ConnectErrorKind};
 pub use self::fleet::simulated;
 pub use self::fleet::{
     ClusterChanges, ClusterSnapshot, ConnectionState, Events, Explanation, Fleet, FleetBuilder, TimedTransition,
-    Transition,
+    Transition, WeakFleet,
 };
 #[cfg(feature = "runtime")]
 pub use self::manager::ErrorAction;

@@ -179,7 +179,7 @@ impl LeaderElection {
         work.await;
     }
 
-    async fn release(mut self) {
+    async fn release(&mut self) {
         let now = self.now();
         let release = self.machine.release(now);
         publish(&self.term, None);
@@ -191,6 +191,13 @@ impl LeaderElection {
                 "releasing the lease failed: it expires by itself"
             );
         }
+    }
+}
+
+impl Drop for LeaderElection {
+    /// Ends leadership at once: the others see a sender that is gone, and no term that goes on.
+    fn drop(&mut self) {
+        publish(&self.term, None);
     }
 }
 

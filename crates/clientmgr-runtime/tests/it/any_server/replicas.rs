@@ -33,8 +33,8 @@ async fn restarts_and_failover_adopt_and_only_another_cluster_resets() {
     holds("the first leads", || first_leads.is_leader()).await;
     let (second_leads, _second_election) = candidate(&hub.client, "second");
     let elected = |leadership: &Leadership| StatusWriter::Elected(leadership.clone());
-    let first = hub.run(|settings| settings.status_writer(elected(&first_leads)));
-    let second = hub.run(|settings| settings.status_writer(elected(&second_leads)));
+    let first = hub.run_as(elected(&first_leads));
+    let second = hub.run_as(elected(&second_leads));
     hub.declare_remote("east", &remote).await;
     let cluster = hub.until_ready("east").await;
     let named = cluster.status.clone().unwrap().connected_at.unwrap();
@@ -45,7 +45,7 @@ async fn restarts_and_failover_adopt_and_only_another_cluster_resets() {
 
     // The replica that does not write restarts.
     second.kill().await;
-    let second = hub.run(|settings| settings.status_writer(elected(&second_leads)));
+    let second = hub.run_as(elected(&second_leads));
     assert_eq!(serves(&second, "the second serves again").await, named);
     second.clients.client(&object, &cluster).await.unwrap();
 
@@ -59,7 +59,7 @@ async fn restarts_and_failover_adopt_and_only_another_cluster_resets() {
     assert!(!second.clients.refresh(&object, &now).is_reset());
 
     // The new writer names another cluster, and a new replica adopts what it names.
-    let third = hub.run(|settings| settings.status_writer(StatusWriter::Never));
+    let third = hub.run_as(StatusWriter::Never);
     assert_eq!(serves(&third, "the third serves").await, named);
     hub.secret("east", "kubeconfig", &other.kubeconfig(super::fixture::ALICE)).await;
     let after =

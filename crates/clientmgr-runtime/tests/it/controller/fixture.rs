@@ -10,7 +10,7 @@ use clientmgr_kube::kube::runtime::{conditions::is_crd_established, wait};
 use clientmgr_kube::kube::{Api, Client, CustomResourceExt as _};
 use clientmgr_kube::{ClientManager, Fleet, NamespacedName};
 use clientmgr_runtime::cluster::{Cluster, ConditionType, find_condition};
-use clientmgr_runtime::controller::{ClusterController, ClusterControllerBuilder, ClusterProvider};
+use clientmgr_runtime::controller::{ClusterController, ClusterControllerBuilder, ClusterProvider, StatusWriter};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -162,6 +162,11 @@ impl<S> Hub<S> {
         Running::start(self.client.clone(), settings)
     }
 
+    /// Starts a controller that writes the status as `writer` says.
+    pub(crate) fn run_as(&self, writer: StatusWriter) -> Running {
+        Running::start_as(self.client.clone(), writer, |settings| settings)
+    }
+
     /// The reasons of the Events about a Cluster, in the order in which they were made.
     pub(crate) async fn events(&self, name: &str) -> Vec<String> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), NAMESPACE);
@@ -188,7 +193,16 @@ impl Running {
         client: Client,
         settings: impl FnOnce(ClusterControllerBuilder) -> ClusterControllerBuilder,
     ) -> Self {
-        let controller = settings(ClusterController::builder(client).fleet(fleet())).build();
+        Self::start_as(client, StatusWriter::Always, settings)
+    }
+
+    /// Starts a controller that writes the status as `writer` says.
+    pub(crate) fn start_as(
+        client: Client,
+        writer: StatusWriter,
+        settings: impl FnOnce(ClusterControllerBuilder) -> ClusterControllerBuilder,
+    ) -> Self {
+        let controller = settings(ClusterController::builder(client, writer).fleet(fleet())).build();
         let clients = Arc::new(ClientManager::new(controller.provider()));
         controller.register(&clients);
         Self {
