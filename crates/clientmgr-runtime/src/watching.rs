@@ -42,12 +42,8 @@ pub(crate) fn watching<K>(api: Api<K>, config: Config) -> BoxStream<'static, Res
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    struct State<K: 'static> {
-        events: BoxStream<'static, Result<Event<K>>>,
-        is_listing: bool,
-    }
     let begin = move || watcher(api.clone(), config.clone()).default_backoff().boxed();
-    let state = State { events: begin(), is_listing: true };
+    let state = State { events: begin(), is_listing: true, refusals: 0 };
     stream::unfold((state, begin), async move |(mut state, begin)| {
         let next = if state.is_listing {
             timeout(LIST_DEADLINE, state.events.next()).await
@@ -62,11 +58,79 @@ where
         };
         match &event {
             Ok(Event::Init) => state.is_listing = true,
-            Ok(Event::InitDone) => state.is_listing = false,
+            Ok(Event::InitApply(_)) => {}
+            Ok(Event::InitDone) => (state.is_listing, state.refusals) = (false, 0),
+            Ok(_) => state.refusals = 0,
+            // A watch that is permitted again would resume in silence. A list says that all is well.
+            Err(error) if is_refusal(error) && !state.is_listing => {
+                state.is_listing = true;
+                state.refusals += 1;
+                let pause =
+                    Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(state.refusals)).min(LIST_DEADLINE / 2);
+                let (pause, anew) = (tokio::time::sleep(pause), begin());
+                state.events = stream::once(pause).filter_map(async |()| None).chain(anew).boxed();
+            }
             // A list goes on; and a watch that broke resumes in silence.
-            Ok(_) | Err(_) => {}
+            Err(_) => {}
         }
         Some((event, (state, begin)))
     })
     .boxed()
+}
+
+struct State<K: 'static> {
+    events: BoxStream<'static, Result<Event<K>>>,
+    is_listing: bool,
+    /// How often in a row the watch was refused.
+    refusals: u32,
+}
+
+/// Returns whether the server answered that this may not be watched, or that the kind is not there.
+pub(crate) fn is_refusal(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => matches!(status.code, 401 | 403 | 404),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt as _;
+    use http::{Request, Response};
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::client::Body;
+    use kube::runtime::watcher::{Config, Error, Event};
+    use kube::{Api, Client};
+    use tokio::time::Instant;
+
+    use super::{LIST_DEADLINE, REQUEST_DEADLINE, watching, within};
+
+    /// A hub that never answers.
+    fn silent() -> Api<ConfigMap> {
+        let service =
+            tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, kube::Error>>());
+        Api::default_namespaced(Client::new(service, "default"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_without_an_answer_is_an_error_and_begins_anew() {
+        let mut events = watching(silent(), Config::default());
+        let began = Instant::now();
+        for attempt in 1..=3 {
+            assert!(matches!(events.next().await, Some(Ok(Event::Init))));
+            let Some(Err(Error::InitialListFailed(error))) = events.next().await else { panic!("no error") };
+            assert!(std::error::Error::source(&error).is_some() || !error.to_string().is_empty());
+            assert_eq!(began.elapsed(), LIST_DEADLINE * attempt);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_an_answer_is_an_error() {
+        let began = Instant::now();
+        within(silent().get("east")).await.unwrap_err();
+        assert_eq!(began.elapsed(), REQUEST_DEADLINE);
+    }
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::backoff::backoff;
 use super::connection::SecretState;
-use crate::watching::{watching, within};
+use crate::watching::{is_refusal, watching, within};
 
 /// So many Secrets are read at a time.
 const READS: usize = 16;
@@ -207,7 +207,7 @@ impl Secrets {
             Ok(watcher::Event::Delete(object)) => self.read(&key(&object)),
             Err(error) => {
                 tracing::warn!(namespace = scope.namespace, %error, "the watch of Secrets failed");
-                let is_forbidden = is_forbidden(&error);
+                let is_forbidden = is_refusal(&error);
                 for secret in self.covered(scope).collect::<Vec<_>>() {
                     match (self.state(&secret), is_forbidden) {
                         // Nobody would see a change any more. Connections stay in use, and it shows.
@@ -308,16 +308,6 @@ impl Secrets {
             referred.state = state;
             self.changed.push_back(secret.clone());
         }
-    }
-}
-
-fn is_forbidden(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => status.code == 403,
-        _ => false,
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Instant;
 use clientmgr_kube::Revoked;
 use kube::runtime::watcher::{Error, Event};
 
+use crate::watching::is_refusal;
+
 /// How far a watch is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
@@ -81,17 +83,6 @@ impl Progress {
         }
         self.end = Some(End::Stopped);
         Wake::All
-    }
-}
-
-/// Whether the server answered that the kind may not be watched, or is not there.
-fn is_refusal(error: &Error) -> bool {
-    match error {
-        Error::InitialListFailed(kube::Error::Api(status))
-        | Error::WatchStartFailed(kube::Error::Api(status))
-        | Error::WatchFailed(kube::Error::Api(status))
-        | Error::WatchError(status) => matches!(status.code, 401 | 403 | 404),
-        _ => false,
     }
 }
 

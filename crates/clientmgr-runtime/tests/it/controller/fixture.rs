@@ -11,6 +11,9 @@ use clientmgr_kube::kube::{Api, Client, CustomResourceExt as _};
 use clientmgr_kube::{ClientManager, Fleet, NamespacedName};
 use clientmgr_runtime::cluster::{Cluster, ConditionType, find_condition};
 use clientmgr_runtime::controller::{ClusterController, ClusterControllerBuilder, ClusterProvider, StatusWriter};
+use clientmgr_runtime::requeue::Changes;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -33,6 +36,7 @@ pub(crate) struct Running {
     pub(crate) provider: ClusterProvider,
     pub(crate) clients: Arc<ClientManager<ClusterProvider>>,
     pub(crate) clusters: Store<Cluster>,
+    pub(crate) changes: BoxStream<'static, Changes>,
     task: JoinHandle<()>,
 }
 
@@ -44,10 +48,11 @@ pub(crate) fn key(name: &str) -> NamespacedName {
     NamespacedName::new(NAMESPACE, name)
 }
 
-/// A fleet that notices outages soon.
+/// A fleet that notices outages soon. It gives no hint to retry soon: a change must bring what waits.
 pub(crate) fn fleet() -> Fleet {
-    let soon = Duration::from_millis(100);
-    Fleet::builder().connect_deadline(PATIENCE).probe_interval(soon).failure_threshold(1).build()
+    let (soon, never) = (Duration::from_millis(100), Duration::from_secs(3_600));
+    let builder = Fleet::builder().connect_deadline(PATIENCE).retry_after(never);
+    builder.probe_interval(soon).failure_threshold(1).build()
 }
 
 /// Awaits what is expected to happen.
@@ -209,6 +214,7 @@ impl Running {
             provider: controller.provider(),
             clients,
             clusters: controller.clusters(),
+            changes: controller.changes().boxed(),
             task: tokio::spawn(controller.run(std::future::pending())),
         }
     }

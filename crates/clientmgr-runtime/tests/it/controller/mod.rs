@@ -2,9 +2,11 @@
 
 mod bursts;
 mod connecting;
+mod dependants;
 mod errors;
 pub(crate) mod fixture;
 mod lifecycle;
+mod others;
 pub(crate) mod reader;
 mod replicas;
 mod rotation;
