@@ -1,7 +1,7 @@
 //! The handle of a fleet: [`Fleet`]. Callers' futures drive nothing; they send requests to the members' tasks and wait.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use clientmgr_core::{ClientProvider, ConnectedAt, Connection, NamespacedName, ProviderError, async_trait};
@@ -67,6 +67,23 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Fleet {
     inner: Arc<Inner>,
+}
+
+/// A handle that does not keep a [`Fleet`] alive.
+#[derive(Clone)]
+pub struct WeakFleet(Weak<Inner>);
+
+impl WeakFleet {
+    /// Returns the fleet, unless its last handle was dropped.
+    pub fn upgrade(&self) -> Option<Fleet> {
+        self.0.upgrade().map(|inner| Fleet { inner })
+    }
+}
+
+impl fmt::Debug for WeakFleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakFleet").finish_non_exhaustive()
+    }
 }
 
 struct Inner {
@@ -227,6 +244,11 @@ impl Fleet {
     /// Returns the keys of the clusters, sorted.
     pub fn clusters(&self) -> Vec<NamespacedName> {
         self.inner.registry.all().iter().map(|member| member.key().clone()).collect()
+    }
+
+    /// Returns a handle that does not keep the fleet alive.
+    pub fn downgrade(&self) -> WeakFleet {
+        WeakFleet(Arc::downgrade(&self.inner))
     }
 
     /// Subscribes to changes of the clusters. The first item is [`Resync`](crate::ClusterChanges::Resync).

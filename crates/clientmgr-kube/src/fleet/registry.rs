@@ -42,9 +42,15 @@ pub(super) struct Member {
     published: Arc<Published>,
     gate: Arc<Gate>,
     /// The configuration that was sent last. Held while one is sent, so that the task gets them in this order.
-    config: Mutex<ClusterConfig>,
+    config: Mutex<Sent>,
     mailbox: Mailbox,
     task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A configuration that was sent, and its number.
+struct Sent {
+    config: ClusterConfig,
+    number: u64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -80,7 +86,8 @@ impl Member {
             };
             context.settings.tasks.spawn_on(run, &runtime)
         });
-        Self { key, published, gate, config: Mutex::new(config), mailbox, task: Mutex::new(task) }
+        let config = Mutex::new(Sent { config, number: 0 });
+        Self { key, published, gate, config, mailbox, task: Mutex::new(task) }
     }
 
     pub(super) fn key(&self) -> &NamespacedName {
@@ -98,11 +105,14 @@ impl Member {
             return context.runtime().is_none();
         }
         let mut current = lock(&self.config);
-        if *current == *config {
+        if current.config == *config {
             return true;
         }
-        *current = config.clone();
-        self.mailbox.send(Message::Config(Box::new(config.clone()))).is_ok()
+        if current.config.fingerprint() != config.fingerprint() {
+            current.number = self.published.configured();
+        }
+        current.config = config.clone();
+        self.mailbox.send(Message::Config(Box::new(config.clone()), current.number)).is_ok()
     }
 
     /// Asks the task.

@@ -41,6 +41,9 @@ pub(crate) struct Task {
     back_link: BackLink,
     machine: Machine<Evidence, ConnectError>,
     config: ClusterConfig,
+    /// The number of the configuration, and of the last one whose attempt has ended.
+    config_number: u64,
+    config_tried: u64,
     worker: BlockingWorker,
     record: Arc<Record>,
     opening: Running<Result<Established, Failure>>,
@@ -92,6 +95,8 @@ impl Task {
             gate,
             back_link: BackLink::new(mailbox),
             config,
+            config_number: 0,
+            config_tried: 0,
             worker: BlockingWorker::new(),
             record: Arc::default(),
             opening: None,
@@ -160,7 +165,8 @@ impl Task {
 
     fn receive(&mut self, message: Message) {
         match message {
-            Message::Config(config) => {
+            Message::Config(config, number) => {
+                self.config_number = number;
                 let expected = expected(&config);
                 let is_same = config.fingerprint() == self.config.fingerprint();
                 self.config = *config;
@@ -191,6 +197,8 @@ impl Task {
 
     fn opened(&mut self, attempt: u64, result: Result<Established, Failure>) {
         self.opening = None;
+        // An attempt with an older configuration was given up when the newer one came.
+        self.config_tried = self.config_number;
         observe::attempted(attempt, &result);
         self.watch_files();
         match result {
@@ -408,9 +416,11 @@ impl Task {
             latency: link.and(self.latency),
             credentials_expire_at: link.and_then(|_| self.current.as_ref()?.transport.expires()),
             error,
+            config_pending: false,
+            interruption: 0,
             generation: link.map_or(0, |link| link.generation),
         };
-        self.published.publish(serving, snapshot, &self.context);
+        self.published.publish(serving, snapshot, self.config_tried, &self.context);
     }
 
     /// Answers what is still asked, and closes what is open.
