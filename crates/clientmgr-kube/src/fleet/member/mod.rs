@@ -1,5 +1,6 @@
 //! One cluster of a fleet: a pure [machine] that decides, and a [task] that does what it says.
 
+mod active;
 mod backoff;
 pub(super) mod event;
 #[cfg(test)]
