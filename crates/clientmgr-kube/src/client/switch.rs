@@ -153,14 +153,14 @@ impl Switch {
     async fn send(self: Arc<Self>, request: Request<Body>) -> Result<Response<ResponseBody>, BoxError> {
         let (fence, current) = {
             let state = self.state();
-            if let Some(revoked) = state.fence.pulled() {
-                return Err(revoked.clone().into());
-            }
-            let current = state.current.clone();
-            (state.fence.clone(), current)
+            (state.fence.clone(), state.current.clone())
         };
+        if let Some(revoked) = fence.pulled() {
+            return Err(Fence::refusal(revoked));
+        }
         let current = current.ok_or_else(|| ConnectError::new(self.cluster.clone(), Failure::Connecting))?;
-        let answer = fence.guard(self.exchange(request, current)).await??;
+        let answer = fence.guard(self.exchange(request, current)).await;
+        let answer = answer.map_err(|revoked| Fence::refusal(&revoked))??;
         Ok(answer.map(|body| fence.guard_body(body)))
     }
 

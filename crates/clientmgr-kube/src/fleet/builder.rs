@@ -18,6 +18,7 @@ use super::history::History;
 use super::timing::Timing;
 use crate::auth::FileWatcher;
 use crate::client::Settings;
+use crate::metrics;
 use crate::work::Admission;
 
 /// The settings of a [`Fleet`].
@@ -151,6 +152,7 @@ impl FleetBuilder {
     }
 
     pub(super) fn build_on(self, connector: Box<dyn Connector>) -> Fleet {
+        metrics::describe();
         let settings = self.settings();
         Fleet::with_context(Context {
             connector,

@@ -25,6 +25,8 @@ mod kubeconfig;
 mod kubeconfig_files;
 mod laws;
 mod lifecycle;
+#[cfg(all(feature = "metrics", unix))]
+mod metrics;
 mod oidc;
 mod outage;
 mod plugin;

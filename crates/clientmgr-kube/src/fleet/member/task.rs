@@ -174,7 +174,7 @@ impl Task {
 
     fn opened(&mut self, attempt: u64, result: Result<Established, Failure>) {
         self.opening = None;
-        observe::attempted(attempt, &result);
+        observe::attempted(&self.key, attempt, &result);
         self.watch_files();
         match result {
             Ok(established) => {
@@ -196,7 +196,7 @@ impl Task {
 
     fn probed(&mut self, probe: u64, result: Result<Verified, Failure>) {
         self.probing = None;
-        observe::probed(probe, &result);
+        observe::probed(&self.key, probe, &result);
         match result {
             Ok(verified) => {
                 let identity = verified.evidence.clone();
