@@ -16,7 +16,7 @@ use crate::config::{self, ClusterConfig, ClusterIdentity, Credentials, load};
 use crate::error::Failure;
 use crate::metrics;
 use crate::probe::{self, Evidence, Extent, Verified};
-use crate::work::{Admission, BlockingWorker, Deadline, Record};
+use crate::work::{self, Admission, BlockingWorker, Deadline, Record};
 
 /// After a plugin ran it is left alone for so long, whatever refuses its tokens.
 const PLUGIN_PAUSE: Duration = Duration::from_secs(5);
@@ -95,6 +95,8 @@ impl Connector for KubeConnector {
         let Opening { config, worker, record, files, previous } = opening;
         let steps = Deadline::within(self.deadline);
         let details_first = config.wants_details_first();
+        // What reads none cannot hang. A worker may, on a file that an earlier configuration named.
+        let reads_files = !config::files(&config).is_empty();
         let loading = move || {
             let named = config::files(&config);
             let stamp = Stamp::of(&named);
@@ -103,12 +105,18 @@ impl Connector for KubeConnector {
             load(&config)
         };
         debug!(phase = "load", "attempting");
-        let loading = self.admission.run(&record, worker.run(steps, loading).boxed());
+        let loading = async {
+            if reads_files {
+                self.admission.run(&record, worker.run(steps, loading).boxed()).await
+            } else {
+                work::here(loading)
+            }
+        };
         let loaded = metrics::timed("load", loading).await??;
         let issued = match &loaded.credentials {
             Credentials::Exec(exec) => {
                 debug!(phase = "plugin", "attempting");
-                let running = self.admission.run(&record, auth::run(exec, steps).boxed());
+                let running = self.admission.run(&record, auth::run(exec, steps, &worker).boxed());
                 Some(metrics::timed("plugin", running).await?)
             }
             _ => None,
@@ -124,12 +132,19 @@ impl Connector for KubeConnector {
         let extent = if replaces || details_first { Extent::Details } else { Extent::Proof };
         let address = ClusterIdentity::by_address(&loaded.config.cluster_url, loaded.config.root_cert.as_deref());
         let settings = self.settings.clone();
-        // It may read the system's certificate authorities.
-        let building = worker.run(steps, move || {
+        // It may read the system's certificate authorities, or run what kube's own authentication runs.
+        let may_block = loaded.config.root_cert.is_none() || matches!(loaded.credentials, Credentials::Kube);
+        let building = move || {
             Transport::build(&loaded, issued.as_ref(), &settings, previous.as_ref())
                 .map_err(|failure| loaded.locate(failure))
-        });
-        let building = self.admission.run(&record, building.boxed());
+        };
+        let building = async {
+            if may_block {
+                self.admission.run(&record, worker.run(steps, building).boxed()).await
+            } else {
+                work::here(building)
+            }
+        };
         debug!(phase = "build", "attempting");
         let transport = metrics::timed("build", building).await??;
         debug!(phase = "prove", "attempting");

@@ -41,8 +41,9 @@ pub(super) struct Member {
     key: NamespacedName,
     published: Arc<Published>,
     gate: Arc<Gate>,
-    /// The configuration that was sent last. Held while one is sent, so that the task gets them in this order.
-    config: Mutex<ClusterConfig>,
+    /// The configuration that was sent last; none once the cluster was removed. Held while one is sent, so that the task gets
+    /// them in this order.
+    config: Mutex<Option<ClusterConfig>>,
     mailbox: Mailbox,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -78,7 +79,7 @@ impl Member {
             };
             context.settings.tasks.spawn_on(run, &runtime)
         });
-        Self { key, published, gate, config: Mutex::new(config), mailbox, task: Mutex::new(task) }
+        Self { key, published, gate, config: Mutex::new(Some(config)), mailbox, task: Mutex::new(task) }
     }
 
     pub(super) fn key(&self) -> &NamespacedName {
@@ -96,10 +97,10 @@ impl Member {
             return context.runtime().is_none();
         }
         let mut current = lock(&self.config);
-        if *current == *config {
+        if current.as_ref() == Some(config) {
             return true;
         }
-        *current = config.clone();
+        *current = Some(config.clone());
         self.mailbox.send(Message::Config(config.clone())).is_ok()
     }
 
@@ -191,6 +192,8 @@ impl Registry {
         // Without the lock: a fence ends connections.
         removed.is_some_and(|member| {
             member.gate.close(RevokedReason::Removed);
+            // The member stays until its task has ended. Its credentials do not.
+            *lock(&member.config) = None;
             true
         })
     }

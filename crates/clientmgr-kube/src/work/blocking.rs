@@ -66,6 +66,12 @@ impl BlockingWorker {
     }
 }
 
+/// Runs `work` that does not block on the caller's thread. A panic in it becomes an error.
+pub(crate) fn here<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+    // What a panic leaves behind is dropped with the work.
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Failure::BlockingPanicked)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;

@@ -41,14 +41,12 @@ impl Requests {
     }
 
     pub(super) fn answer_attempt<E: Clone>(&mut self, ended: u64, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
-        let is_answered =
-            |awaited| matches!(awaited, Awaited::Attempt(first) | Awaited::Newer(first) if first <= ended);
-        self.answer(is_answered, outcome, effects);
+        self.answer(|awaited| matches!(awaited, Awaited::Attempt(first) if first <= ended), outcome, effects);
     }
 
-    /// There are newer credentials.
-    pub(super) fn answer_newer<E: Clone>(&mut self, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
-        self.answer(|awaited| matches!(awaited, Awaited::Newer(_)), outcome, effects);
+    /// What is known of newer credentials, for those that wait for an attempt up to `ended`.
+    pub(super) fn answer_newer<E: Clone>(&mut self, ended: u64, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
+        self.answer(|awaited| matches!(awaited, Awaited::Newer(first) if first <= ended), outcome, effects);
     }
 
     pub(super) fn answer_probes<E: Clone>(&mut self, ended: u64, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {

@@ -40,6 +40,10 @@ pub(crate) struct Task {
     back_link: BackLink,
     machine: Machine<Evidence, ConnectError>,
     config: ClusterConfig,
+    /// That of the attempt under way or done last.
+    attempted: Option<ClusterConfig>,
+    /// The one that the transport in use was made by.
+    proven: Option<ClusterConfig>,
     worker: BlockingWorker,
     record: Arc<Record>,
     opening: Running<Result<Established, Failure>>,
@@ -50,6 +54,8 @@ pub(crate) struct Task {
     established: Option<Established>,
     active: Active,
     files: Option<(Vec<PathBuf>, FileWatch)>,
+    /// Those of the proven configuration, while the one of now names others and fails.
+    proven_files: Option<(Vec<PathBuf>, FileWatch)>,
     requests: HashMap<u64, oneshot::Sender<Answer>>,
     next_request: u64,
     /// Whether it ended in order.
@@ -81,6 +87,8 @@ impl Task {
             gate,
             back_link,
             config,
+            attempted: None,
+            proven: None,
             worker: BlockingWorker::new(),
             record: Arc::default(),
             opening: None,
@@ -89,6 +97,7 @@ impl Task {
             established: None,
             active,
             files: None,
+            proven_files: None,
             requests: HashMap::new(),
             next_request: 0,
             is_finished: false,
@@ -183,6 +192,7 @@ impl Task {
                     candidate: ConnectedAt::now(),
                     expiry: established.expiry,
                     renewal_pause: established.renewal_pause,
+                    is_same: self.is_in_use(&established),
                 };
                 self.established = Some(established);
                 self.step(Event::Opened { attempt, opened });
@@ -229,10 +239,20 @@ impl Task {
 
     fn carry_out(&mut self, effect: Effect<ConnectError>, answers: &mut Vec<(u64, Outcome<ConnectError>)>) {
         match effect {
-            Effect::Open { attempt } => self.open(attempt),
+            Effect::Open { attempt } => self.open(attempt, self.config.clone()),
+            Effect::Renew { attempt } => {
+                let config = self.proven.clone().unwrap_or_else(|| self.config.clone());
+                self.open(attempt, config);
+            }
             Effect::Abort { .. } => self.opening = None,
             // Not closed: it may share its connections with the transport of now.
             Effect::Discard { .. } => self.established = None,
+            Effect::Confirm { .. } => {
+                if let Some(established) = self.established.take() {
+                    self.active.learn(established.verified);
+                }
+                self.keep_attempted();
+            }
             Effect::Install { attempt } => self.install(attempt),
             Effect::InstallFresh => self.active.install_fresh(),
             Effect::Serve { revision, generation } => self.active.serve(revision, generation),
@@ -243,11 +263,12 @@ impl Task {
         }
     }
 
-    fn open(&mut self, attempt: u64) {
+    fn open(&mut self, attempt: u64, config: ClusterConfig) {
+        self.attempted = Some(config.clone());
         self.read_files = Arc::default();
         let opening = Opening {
             files: Arc::clone(&self.read_files),
-            config: self.config.clone(),
+            config,
             worker: self.worker.clone(),
             record: Arc::clone(&self.record),
             previous: self.active.transport(),
@@ -274,21 +295,45 @@ impl Task {
     fn install(&mut self, attempt: u64) {
         if let Some(established) = self.established.take() {
             self.active.install(established, attempt);
+            self.keep_attempted();
         }
+    }
+
+    /// The configuration of the last attempt is proven. If it is the one of now, the files of the one before are no longer
+    /// watched.
+    fn keep_attempted(&mut self) {
+        let Some(attempted) = &self.attempted else { return };
+        if attempted.fingerprint() == self.config.fingerprint() {
+            self.proven_files = None;
+        }
+        self.proven = Some(attempted.clone());
+    }
+
+    /// Whether `established` is what is in use already.
+    fn is_in_use(&self, established: &Established) -> bool {
+        let is_same_config = match (&self.attempted, &self.proven) {
+            (Some(attempted), Some(proven)) => attempted.fingerprint() == proven.fingerprint(),
+            _ => false,
+        };
+        is_same_config && self.active.transport().is_some_and(|current| current.is_same(&established.transport))
     }
 
     /// Watches the files that the last attempt read, also where it failed: they may be corrected.
     fn watch_files(&mut self) {
         let Some(ReadFiles { files, stamp }) = self.read_files.get().cloned() else { return };
-        if self.files.as_ref().is_some_and(|(watched, _)| *watched == files) {
+        let is_watched = |watch: &Option<(Vec<PathBuf>, FileWatch)>| watch.as_ref().is_some_and(|it| it.0 == files);
+        if is_watched(&self.files) || is_watched(&self.proven_files) {
             return;
         }
         let back_link = self.back_link.clone();
         let changed = move || _ = back_link.send(Message::FilesChanged);
-        self.files = (!files.is_empty()).then(|| {
+        let watch = (!files.is_empty()).then(|| {
             let watch = self.context.files.watch(files.clone(), stamp, self.worker.clone(), changed);
             (files, watch)
         });
+        let before = std::mem::replace(&mut self.files, watch);
+        // The first ones that are replaced after a proof are those of the proven configuration.
+        self.proven_files = self.proven_files.take().or(before);
     }
 
     fn answer(&self, outcome: Outcome<ConnectError>) -> Answer {
