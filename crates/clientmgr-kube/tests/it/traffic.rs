@@ -28,7 +28,14 @@ pub(crate) async fn assert_goes_on(server: &TestServer, watch: &mut Watch, name:
     let map = ConfigMap { metadata, ..ConfigMap::default() };
     let admin = server.client().await.unwrap();
     Api::default_namespaced(admin).create(&PostParams::default(), &map).await.unwrap();
-    match within(watch.next()).await {
+    // A watch that is quiet gets bookmarks.
+    let event = loop {
+        match within(watch.next()).await {
+            Some(Ok(WatchEvent::Bookmark(_))) => {}
+            event => break event,
+        }
+    };
+    match event {
         Some(Ok(WatchEvent::Added(map))) => assert_eq!(map.metadata.name.as_deref(), Some(name)),
         other => panic!("the watch does not go on: {other:?}"),
     }

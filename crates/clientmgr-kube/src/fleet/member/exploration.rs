@@ -92,7 +92,7 @@ enum Action {
     /// The status is read as it was before anything was named.
     Lag,
     Switch,
-    /// The configuration demands the cluster that answers, or another one.
+    /// The configuration demands the cluster that answers, which may not be that of the link.
     Pin(Id),
     GiveUp(u64),
 }
@@ -206,7 +206,7 @@ impl World {
         if self.budget.changes > 0 {
             actions.extend([Action::Configure, Action::Replace, Action::Break, Action::Files, Action::Jump]);
             actions.extend([Action::Name(self.answering), Action::Name(Id(99)), Action::Lag, Action::Switch]);
-            actions.extend([Action::Pin(self.answering), Action::Pin(Id(99))]);
+            actions.push(Action::Pin(self.answering));
         }
         actions.extend(self.open_requests.iter().map(|request| Action::GiveUp(*request)));
         if self.budget.removals > 0 {

@@ -208,6 +208,19 @@ fn the_same_credentials_again_exchange_nothing() {
 }
 
 #[test]
+fn a_request_that_was_refused_while_the_same_credentials_were_loaded_has_them_loaded_again() {
+    let mut script = Script::connected();
+    script.tell(Event::FilesChanged);
+    script.tell(Event::Asked { request: 7, what: Request::NewerThan { generation: 1 } });
+    let effects = script.tell(Event::Opened { attempt: 2, opened: Opened { is_same: true, ..opened(1) } });
+    assert_eq!(effects, [Effect::Confirm { attempt: 2 }]);
+    let (slept, effects) = script.wake();
+    assert_eq!((slept, effects), (PAUSE, vec![Effect::Open { attempt: 3 }]));
+    let effects = script.tell(Event::Opened { attempt: 3, opened: opened(1) });
+    assert!(effects.contains(&Effect::Answer { request: 7, outcome: Outcome::Served(revision(1_000)) }), "{effects:?}");
+}
+
+#[test]
 fn refused_requests_that_renewals_do_not_help_ask_for_ever_fewer() {
     let mut script = Script::connected();
     let (mut loads, mut request) = (0, 0);

@@ -31,9 +31,9 @@ impl Requests {
         self.waiting.push(Waiting { request, awaited: Awaited::Newer(first) });
     }
 
-    /// Whether a caller waits for newer credentials.
-    pub(super) fn want_newer(&self) -> bool {
-        self.waiting.iter().any(|waiting| matches!(waiting.awaited, Awaited::Newer(_)))
+    /// Whether a caller waits for newer credentials, which an attempt up to `ended` was to bring.
+    pub(super) fn want_newer_by(&self, ended: u64) -> bool {
+        self.waiting.iter().any(|waiting| matches!(waiting.awaited, Awaited::Newer(first) if first <= ended))
     }
 
     pub(super) fn for_probe(&mut self, request: u64, first: u64) {

@@ -86,12 +86,15 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.renewal_pause = opened.renewal_pause;
         let is_confirmed = opened.is_same
             && self.link.as_ref().is_some_and(|link| link.revision.is_some() && link.identity.same(&opened.identity));
-        if is_confirmed {
+        let answered = if is_confirmed {
             self.confirmed(attempt, opened.identity, effects);
+            // A request that was refused while it was under way may have been refused for what it loaded.
+            attempt
         } else {
             self.fruitless = 0;
             self.install(attempt, opened, effects);
-        }
+            u64::MAX
+        };
         // The transport was just proven.
         self.health = Health::Healthy;
         self.end_probe(effects);
@@ -100,9 +103,10 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             if !renews {
                 self.requests.answer_attempt(attempt, &outcome, effects);
             }
-            self.requests.answer_newer(u64::MAX, &outcome, effects);
+            self.requests.answer_newer(answered, &outcome, effects);
             self.requests.answer_probes(u64::MAX, &outcome, effects);
         }
+        self.renew_if_wanted(now);
         if pending.again {
             self.open(effects);
         }
@@ -114,8 +118,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         if let Some(link) = &mut self.link {
             link.identity = link.identity.clone().merged(identity);
         }
-        // Some of those that wait may have been refused with what came before these credentials. They look for themselves.
-        self.fruitless = self.fruitless.saturating_add(u32::from(self.requests.want_newer()));
+        self.fruitless = self.fruitless.saturating_add(u32::from(self.requests.want_newer_by(attempt)));
     }
 
     /// The transport that the attempt built is the link, of the cluster of before or of another one.
@@ -150,7 +153,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         let failed = Outcome::Failed(error.clone());
         if renews || !self.unproven {
             self.expiry = self.expiry.map(|expiry| expiry.postponed(now, self.timing.renewal_retry));
-            if self.requests.want_newer() && error.class() == Class::Unauthorized {
+            if self.requests.want_newer_by(pending.number) && error.class() == Class::Unauthorized {
                 self.fruitless = self.fruitless.saturating_add(1);
             }
             self.requests.answer_newer(pending.number, &failed, effects);
@@ -163,14 +166,19 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             self.requests.answer_attempt(pending.number, &failed, effects);
             self.error = Some(error);
         }
-        if let Some(pause) = self.renewal_pause.filter(|_| self.requests.want_newer()) {
-            self.renew_after(pause, now);
-        }
+        self.renew_if_wanted(now);
         if pending.again {
             self.open(effects);
         } else if self.link.is_some() {
             // What it was to replace may be broken as well.
             self.probe_now(now, effects);
+        }
+    }
+
+    /// Renews where a request still waits for newer credentials.
+    fn renew_if_wanted(&mut self, now: Now) {
+        if let Some(pause) = self.renewal_pause.filter(|_| self.requests.want_newer_by(u64::MAX)) {
+            self.renew_after(pause, now);
         }
     }
 
