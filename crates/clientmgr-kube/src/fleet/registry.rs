@@ -15,6 +15,7 @@ use super::member::gate::Gate;
 use super::member::mailbox::{Answer, Mailbox, Message};
 use super::member::observe;
 use super::member::published::Published;
+use super::member::restarts::Restarts;
 use super::member::task::Task;
 use super::shared::Shared;
 use crate::client::RevokedReason;
@@ -46,6 +47,7 @@ pub(super) struct Member {
     config: Mutex<Option<ClusterConfig>>,
     mailbox: Mailbox,
     task: Mutex<Option<JoinHandle<()>>>,
+    restarts: Restarts,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -62,7 +64,14 @@ impl Member {
     ) -> Self {
         let (mailbox, messages) = mpsc::unbounded_channel();
         let runtime = context.runtime();
-        let failure = if runtime.is_some() { Failure::Connecting } else { Failure::NoRuntime };
+        let before = predecessor.as_ref().filter(|member| member.published.has_panicked());
+        let restarts = Restarts::after(before.map(|member| member.restarts), context.clock.mono());
+        let delay = restarts.delay();
+        let failure = match &runtime {
+            None => Failure::NoRuntime,
+            Some(_) if delay.is_zero() => Failure::Connecting,
+            Some(_) => Failure::Panicked,
+        };
         let published = Arc::new(Published::new(key.clone(), failure, context.clock.wall()));
         let gate = Arc::new(Gate::default());
         let task = runtime.map(|runtime| {
@@ -75,11 +84,11 @@ impl Member {
                 }
                 // Made here: a subscriber must not run under the registry's lock.
                 let span = observe::member(&cluster);
-                task.run(messages).instrument(span).await;
+                task.run(messages, delay).instrument(span).await;
             };
             context.settings.tasks.spawn_on(run, &runtime)
         });
-        Self { key, published, gate, config: Mutex::new(Some(config)), mailbox, task: Mutex::new(task) }
+        Self { key, published, gate, config: Mutex::new(Some(config)), mailbox, task: Mutex::new(task), restarts }
     }
 
     pub(super) fn key(&self) -> &NamespacedName {
@@ -167,8 +176,9 @@ impl Registry {
                 return false;
             }
             // Somebody may have added it meanwhile.
-            if !clusters.members.get(&key).is_some_and(|member| member.configure(config, context)) {
-                let predecessor = clusters.leaving.remove(&key);
+            let current = clusters.members.get(&key);
+            if !current.is_some_and(|member| member.configure(config, context)) {
+                let predecessor = current.cloned().or_else(|| clusters.leaving.remove(&key));
                 let member = Member::start(key.clone(), config.clone(), context, predecessor);
                 clusters.members.insert(key, Arc::new(member));
             }

@@ -54,11 +54,14 @@ async fn of_many_writers_none_fails_and_none_writes_twice_when_the_server_refuse
         Cluster::print(&next, &printed);
         cluster.revoke(&token).await;
         let before = fleet.explain(&east()).unwrap().to_string();
-        let rotated =
-            || fleet.explain(&east()).unwrap().to_string() != before || writers.iter().any(|it| it.is_finished());
+        let rotated = || {
+            fleet.explain(&east()).unwrap().to_string() != before
+                || writers.iter().any(tokio::task::JoinHandle::is_finished)
+        };
         holds("the new token is in use", rotated).await;
         let reached = written.load(Ordering::Relaxed) + WRITERS;
-        let goes_on = || written.load(Ordering::Relaxed) >= reached || writers.iter().any(|it| it.is_finished());
+        let goes_on =
+            || written.load(Ordering::Relaxed) >= reached || writers.iter().any(tokio::task::JoinHandle::is_finished);
         holds("the writers go on", goes_on).await;
         token = next;
     }

@@ -11,6 +11,7 @@ mod bad_rotation;
 mod clock;
 mod controller;
 mod crowd;
+mod crowd_of_plugins;
 mod empty_fields;
 mod flat;
 mod fleet;

@@ -15,5 +15,8 @@ mod machine_tests;
 pub(super) mod mailbox;
 pub(super) mod observe;
 pub(super) mod published;
+#[cfg(test)]
+mod renewal_tests;
 mod requests;
+pub(super) mod restarts;
 pub(super) mod task;

@@ -51,6 +51,11 @@ impl Published {
         self.view.read(|view| view.serving.clone())
     }
 
+    /// Whether the task panicked.
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.view.read(|view| view.serving.as_ref().is_err_and(|error| matches!(error.failure(), Failure::Panicked)))
+    }
+
     pub(crate) fn snapshot(&self) -> ClusterSnapshot {
         self.view.read(|view| view.snapshot.clone())
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use clientmgr_core::{ConnectedAt, NamespacedName};
 use futures::FutureExt;
@@ -62,6 +63,13 @@ pub(crate) struct Task {
     is_finished: bool,
 }
 
+/// Whether a task that was held back begins.
+#[derive(PartialEq, Eq)]
+enum Held {
+    Back,
+    Over,
+}
+
 /// What woke the task.
 enum Wake {
     Message(Option<Message>),
@@ -104,8 +112,11 @@ impl Task {
         }
     }
 
-    /// Runs until the cluster is removed, the fleet is dropped, or it shuts down.
-    pub(crate) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+    /// Runs until the cluster is removed, the fleet is dropped, or it shuts down. Begins after `delay`.
+    pub(crate) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>, delay: Duration) {
+        if !delay.is_zero() && self.hold_back(&mut messages, delay).await == Held::Over {
+            return;
+        }
         // The member before has ended: its past is known now.
         self.machine = Machine::new(self.context.timing, self.context.history.of(&self.key));
         let expected = expected(&self.config);
@@ -129,6 +140,31 @@ impl Task {
                 Wake::Timer => self.step(Event::Woke),
             }
         }
+    }
+
+    /// Waits for `delay`, because the task before panicked, or for another configuration.
+    async fn hold_back(&mut self, messages: &mut mpsc::UnboundedReceiver<Message>, delay: Duration) -> Held {
+        let held = async {
+            loop {
+                match messages.recv().await {
+                    None => return Held::Over,
+                    Some(Message::Removed) => self.finish(Failure::Removed),
+                    Some(Message::ShutDown) => self.finish(Failure::ShutDown),
+                    Some(Message::Config(config)) => {
+                        self.config = config;
+                        return Held::Back;
+                    }
+                    Some(Message::Ask(_, reply)) => {
+                        // Nobody listens where the caller gave up.
+                        let _ = reply.send(Err(ConnectError::new(self.key.clone(), Failure::Panicked)));
+                        continue;
+                    }
+                    Some(Message::FilesChanged | Message::Broken(_) | Message::ClockJumped) => continue,
+                }
+                return Held::Over;
+            }
+        };
+        tokio::time::timeout(delay, held).await.unwrap_or(Held::Back)
     }
 
     async fn wait(&mut self, messages: &mut mpsc::UnboundedReceiver<Message>) -> Wake {
