@@ -5,9 +5,9 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use std::{fs, io::Read, thread};
+use std::{fs, io::Read};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
@@ -57,21 +57,15 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 #[derive(Clone, Default)]
 pub(crate) struct FileWatcher {
     tasks: Tasks,
+    /// None until the first directory, and where the system gives none. To watch a directory waits for the thread that
+    /// reports: what that one locks is not to be locked meanwhile.
+    watcher: Arc<Mutex<Option<RecommendedWatcher>>>,
     directories: Arc<Mutex<Directories>>,
 }
 
 #[derive(Default)]
 struct Directories {
     watched: HashMap<PathBuf, Vec<Weak<Notify>>>,
-    /// Where the directories to watch and to forget are sent; none until the first one, and where the system gives no
-    /// thread.
-    registrar: Option<mpsc::Sender<Order>>,
-}
-
-/// What the registrar does.
-enum Order {
-    Watch(PathBuf),
-    Forget(PathBuf),
 }
 
 /// Each lock guards what is whole between two steps.
@@ -126,88 +120,40 @@ impl FileWatcher {
         FileWatch { _task: AbortOnDropHandle::new(self.tasks.spawn_on(task, &Handle::current())) }
     }
 
-    /// Watches the directories that `files` are in by now. Blocks while their file system hangs, and for no other's: what
-    /// the fleet shares is locked in between, and the watches are made by a thread of their own.
+    /// Watches the directories that `files` are in by now. Blocks.
     fn subscribe(&self, files: &[PathBuf], reported: &Arc<Notify>) {
-        let found: Vec<_> = files.iter().flat_map(|file| directories(file)).collect();
-        let mut directories = lock(&self.directories);
-        let mut orders: Vec<_> = directories.forget_dropped().into_iter().map(Order::Forget).collect();
-        for directory in found {
-            if !directories.join(&directory, reported) {
-                directories.add(directory.clone(), reported);
-                orders.push(Order::Watch(directory));
+        let mut watcher = lock(&self.watcher);
+        let left = lock(&self.directories).forget_dropped();
+        for directory in left {
+            // Fails where the directory is gone, and its watch with it.
+            let _ = watcher.as_mut().map(|watcher| watcher.unwatch(&directory));
+        }
+        for directory in files.iter().flat_map(|file| directories(file)) {
+            if lock(&self.directories).join(&directory, reported) {
+                continue;
             }
-        }
-        if orders.is_empty() {
-            return;
-        }
-        if directories.registrar.is_none() {
-            directories.registrar = registrar(&self.directories).ok();
-        }
-        let unwatched = orders.into_iter().filter_map(|order| match &directories.registrar {
-            Some(registrar) => registrar.send(order).err().map(|mpsc::SendError(order)| order),
-            None => Some(order),
-        });
-        let unwatched: Vec<_> = unwatched.collect();
-        for order in unwatched {
-            // The files are read every minute. The next look tries again.
-            directories.registrar = None;
-            if let Order::Watch(directory) = order {
-                directories.watched.remove(&directory);
+            match self.watch_directory(&mut watcher, &directory) {
+                Ok(()) => lock(&self.directories).add(directory, reported),
+                Err(error) => {
+                    tracing::debug!(%error, "a directory cannot be watched: its files are read every minute");
+                }
             }
         }
     }
-}
 
-/// Starts the thread that makes the watches, each of which waits for the thread that reports. It ends with the fleet.
-fn registrar(directories: &Arc<Mutex<Directories>>) -> std::io::Result<mpsc::Sender<Order>> {
-    let (orders, received) = mpsc::channel();
-    let directories = Arc::downgrade(directories);
-    let run = move || {
-        let mut watcher = None;
-        for order in received {
-            match order {
-                Order::Watch(directory) => {
-                    let watched = watch_directory(&mut watcher, &directories, &directory);
+    fn watch_directory(&self, watcher: &mut Option<RecommendedWatcher>, directory: &Path) -> notify::Result<()> {
+        let watcher = match watcher {
+            Some(watcher) => watcher,
+            none => none.insert(notify::recommended_watcher({
+                let directories = Arc::downgrade(&self.directories);
+                move |event: notify::Result<notify::Event>| {
                     let Some(directories) = directories.upgrade() else { return };
-                    let subscribers = match &watched {
-                        Ok(()) => lock(&directories).watched.get(&directory).cloned(),
-                        // The files are read every minute.
-                        Err(_) => lock(&directories).watched.remove(&directory),
-                    };
-                    match watched {
-                        // They may have changed before they were watched.
-                        Ok(()) => subscribers.iter().flatten().filter_map(Weak::upgrade).for_each(|it| it.notify_one()),
-                        Err(error) => tracing::debug!(%error, "a directory cannot be watched"),
-                    }
+                    lock(&directories).report(event.ok().as_ref());
                 }
-                Order::Forget(directory) => {
-                    // Fails where the directory is gone, and its watch with it.
-                    let _ = watcher.as_mut().map(|watcher| watcher.unwatch(&directory));
-                }
-            }
-        }
-    };
-    thread::Builder::new().name("clientmgr-files".into()).spawn(run)?;
-    Ok(orders)
-}
-
-fn watch_directory(
-    watcher: &mut Option<RecommendedWatcher>,
-    directories: &Weak<Mutex<Directories>>,
-    directory: &Path,
-) -> notify::Result<()> {
-    let watcher = match watcher {
-        Some(watcher) => watcher,
-        none => none.insert(notify::recommended_watcher({
-            let directories = Weak::clone(directories);
-            move |event: notify::Result<notify::Event>| {
-                let Some(directories) = directories.upgrade() else { return };
-                lock(&directories).report(event.ok().as_ref());
-            }
-        })?),
-    };
-    watcher.watch(directory, RecursiveMode::NonRecursive)
+            })?),
+        };
+        watcher.watch(directory, RecursiveMode::NonRecursive)
+    }
 }
 
 impl Directories {
@@ -373,23 +319,6 @@ mod tests {
             }
         };
         timeout(Duration::from_secs(20), left).await.expect("a watch that was dropped is left");
-    }
-
-    #[tokio::test]
-    async fn a_file_system_that_hangs_while_it_is_watched_holds_up_no_other_member() {
-        let directory = tempfile::tempdir().unwrap();
-        let files = [directory.path().join("token")];
-        let watcher = FileWatcher::default();
-        // A registrar that takes no order.
-        let (orders, _received) = std::sync::mpsc::channel();
-        super::lock(&watcher.directories).registrar = Some(orders);
-        let known = Stamp::of(&files);
-        fs::write(&files[0], "a").unwrap();
-        let (send, mut changes) = unbounded_channel();
-        let worker = BlockingWorker::new();
-        let _watch = watcher.watch(files.to_vec(), known, worker.clone(), move || send.send(()).unwrap());
-        change(&mut changes).await;
-        assert_eq!(worker.run(Duration::from_secs(20), || 7).await.unwrap(), 7);
     }
 
     #[test]
