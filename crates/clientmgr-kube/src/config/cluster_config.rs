@@ -106,8 +106,9 @@ impl ClusterConfig {
 
     /// Returns the configuration of a ready `kube::Config`, with the policy [`trusted`](Policy::trusted).
     ///
-    /// Its `connect_timeout`, its `read_timeout`, its retries and its `User-Agent` give way to the fleet's. Its
-    /// `write_timeout` stays.
+    /// Its `connect_timeout`, its retries and its `User-Agent` give way to the fleet's. Its `write_timeout` stays. A
+    /// `read_timeout` stays as well, ends watches that are quiet for so long, and turns HTTP/2 off, where it would end all of
+    /// them.
     pub fn from_config(config: Config) -> Self {
         Self::new(Source::Config(Box::new(config)), Policy::trusted())
     }
