@@ -42,5 +42,6 @@ mod runtime;
 mod secrecy;
 mod slips;
 mod storm;
+mod streams;
 mod subscribers;
 mod token_file;
