@@ -15,13 +15,14 @@ mod config;
 mod error;
 mod fleet;
 mod manager;
+mod metrics;
 mod probe;
 mod work;
 
 pub use self::client::{Revoked, RevokedReason};
 pub use self::config::{
-    ClusterConfig, ClusterIdentity, Incarnation, InvalidIdentity, Naming, Policy, contexts, read_kubeconfig,
-    read_kubeconfig_from,
+    ClusterConfig, ClusterIdentity, Impersonation, Incarnation, InvalidIdentity, Naming, Policy, contexts,
+    read_kubeconfig, read_kubeconfig_from,
 };
 pub use self::error::{ConnectError, ConnectErrorKind};
 #[cfg(feature = "simulated")]
@@ -29,7 +30,7 @@ pub use self::error::{ConnectError, ConnectErrorKind};
 pub use self::fleet::simulated;
 pub use self::fleet::{
     ClusterChanges, ClusterSnapshot, ConnectionState, Events, Explanation, Fleet, FleetBuilder, TimedTransition,
-    Transition,
+    Transition, WeakFleet,
 };
 #[cfg(feature = "runtime")]
 pub use self::manager::ErrorAction;

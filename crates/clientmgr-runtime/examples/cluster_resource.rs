@@ -17,12 +17,13 @@ use clientmgr_kube::{
     ClientError, ClientManager, ClusterConfig, ConnectedAt, ErrorAction as _, Fleet, read_kubeconfig_from,
 };
 use clientmgr_runtime::cluster::{Cluster, ClusterSpec, ConditionType, Connection, SecretKeyRef, find_condition};
-use clientmgr_runtime::controller::{ClusterController, ClusterProvider};
+use clientmgr_runtime::controller::{ClusterController, ClusterProvider, StatusWriter};
 use clientmgr_runtime::k8s_openapi::api::core::v1::{Namespace, Secret};
 use clientmgr_runtime::kube::api::{ListParams, Patch, PatchParams, PostParams};
 use clientmgr_runtime::kube::runtime::controller::{self, Action};
 use clientmgr_runtime::kube::runtime::{Controller, wait, watcher};
 use clientmgr_runtime::kube::{self, Api, Client, CustomResourceExt as _, ResourceExt as _};
+use clientmgr_runtime::requeue::requeue_all;
 use futures::StreamExt as _;
 use serde_json::json;
 use tokio::sync::watch;
@@ -83,10 +84,12 @@ impl Counts {
 
 /// Runs the controller of Clusters and the one above, whose reconciles are counted.
 async fn run(hub: Client, counts: watch::Sender<Counts>, stop: impl Future<Output = ()>) {
-    let clusters = ClusterController::builder(hub.clone()).build();
+    let clusters = ClusterController::builder(hub.clone(), StatusWriter::Always).build();
     let clients = Arc::new(ClientManager::new(clusters.provider()));
     clusters.register(&clients);
-    let user = Controller::new(Api::<Cluster>::all(hub), watcher::Config::default()).run(reconcile, retry, clients);
+    let user = Controller::new(Api::<Cluster>::all(hub), watcher::Config::default())
+        .reconcile_all_on(requeue_all(clusters.changes()))
+        .run(reconcile, retry, clients);
     tokio::select! {
         () = clusters.run(stop) => {}
         () = user.for_each(async |outcome| counts.send_modify(|counts| counts.add(&outcome))) => {}

@@ -9,3 +9,4 @@ pub mod lease;
 pub mod requeue;
 pub mod source;
 pub mod watch;
+mod watching;

@@ -9,6 +9,7 @@ use kube::config::{AuthInfo, Cluster, Kubeconfig};
 
 use super::fingerprint::{self, Fingerprint};
 use super::identity::{ClusterIdentity, Incarnation, Naming};
+use super::impersonation::Impersonation;
 use super::kubeconfig;
 use super::policy::Policy;
 use super::selection::Selection;
@@ -46,6 +47,7 @@ pub struct ClusterConfig {
     inner: Arc<Inner>,
     policy: Policy,
     default_namespace: Option<Arc<str>>,
+    impersonation: Option<Arc<Impersonation>>,
     pin: Option<ClusterIdentity>,
     incarnation: Option<Incarnation>,
     naming: Naming,
@@ -104,8 +106,9 @@ impl ClusterConfig {
 
     /// Returns the configuration of a ready `kube::Config`, with the policy [`trusted`](Policy::trusted).
     ///
-    /// Its `connect_timeout`, its `read_timeout`, its retries and its `User-Agent` give way to the fleet's. Its
-    /// `write_timeout` stays.
+    /// Its `connect_timeout`, its retries and its `User-Agent` give way to the fleet's. Its `write_timeout` stays. A
+    /// `read_timeout` stays as well, ends watches that are quiet for so long, and turns HTTP/2 off, where it would end all of
+    /// them.
     pub fn from_config(config: Config) -> Self {
         Self::new(Source::Config(Box::new(config)), Policy::trusted())
     }
@@ -163,6 +166,7 @@ impl ClusterConfig {
             inner,
             policy,
             default_namespace: None,
+            impersonation: None,
             pin: None,
             incarnation: None,
             naming: Naming::Mint,
@@ -212,20 +216,41 @@ impl ClusterConfig {
         Self { default_namespace: Some(namespace.into().into()), ..self }
     }
 
+    /// Makes requests as another user, in place of whom the configuration itself impersonates. The credentials' own user
+    /// needs the right to impersonate.
+    ///
+    /// The policy is about the configuration's own fields, so it neither permits nor denies this.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::path::Path;
+    /// use clientmgr_kube::{ClusterConfig, Impersonation};
+    ///
+    /// let own = ClusterConfig::of_service_account("https://10.0.0.1", Path::new("/var/run/secrets/own"));
+    /// let config = own.with_impersonation(Impersonation::new("tenant-a"));
+    /// config.validate()?;
+    /// # Ok::<_, clientmgr_kube::ConnectError>(())
+    /// ```
+    #[must_use = "returns the changed configuration"]
+    pub fn with_impersonation(self, impersonation: Impersonation) -> Self {
+        Self { impersonation: Some(impersonation.into()), ..self }
+    }
+
     /// Checks the configuration and its policy, without reading a file, running a plugin or asking a server.
     ///
     /// # Errors
     ///
     /// What is wrong or denied; [`field`](ConnectError::field) names it.
     pub fn validate(&self) -> Result<(), ConnectError> {
-        validate::check(self.source(), self.policy).map(drop).map_err(ConnectError::without_cluster)
+        validate::check(self).map(drop).map_err(ConnectError::without_cluster)
     }
 
     /// Returns a hash of everything but the incarnation and its naming: the same for configurations that describe the same.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let source = self.inner.fingerprint.get_or_init(|| fingerprint::of(&self.inner.source));
         let namespace = self.default_namespace.as_deref();
-        source.with(self.policy, namespace, self.pin.as_ref())
+        source.with(self.policy, namespace, self.pin.as_ref(), self.impersonation())
     }
 
     /// Returns the identity that the cluster must have.
@@ -253,6 +278,10 @@ impl ClusterConfig {
 
     pub(crate) fn policy(&self) -> Policy {
         self.policy
+    }
+
+    pub(crate) fn impersonation(&self) -> Option<&Impersonation> {
+        self.impersonation.as_deref()
     }
 
     pub(crate) fn default_namespace(&self) -> Option<&str> {

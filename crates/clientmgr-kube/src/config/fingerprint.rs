@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::identity::ClusterIdentity;
+use super::impersonation::Impersonation;
 use super::policy::Policy;
 use super::selection::Selection;
 use super::source::Source;
@@ -18,13 +19,22 @@ pub(crate) struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
     /// Adds what is set beside the source.
-    pub(super) fn with(self, policy: Policy, namespace: Option<&str>, pin: Option<&ClusterIdentity>) -> Self {
+    pub(super) fn with(
+        self,
+        policy: Policy,
+        namespace: Option<&str>,
+        pin: Option<&ClusterIdentity>,
+        impersonation: Option<&Impersonation>,
+    ) -> Self {
         let mut hash = Sha256::new();
         hash.update(self.0);
         hash.update(policy.bits().to_be_bytes());
         for text in [namespace, pin.map(ClusterIdentity::as_str)] {
             put_optional(&mut hash, text);
         }
+        let impersonated =
+            impersonation.map(|Impersonation { user, uid, groups, extra }| json!([user, uid, groups, extra]));
+        put(&mut hash, &impersonated.unwrap_or_default());
         Self(hash.finalize().into())
     }
 }
@@ -138,7 +148,7 @@ mod tests {
     use kube::Config;
     use kube::config::Kubeconfig;
 
-    use crate::{ClusterConfig, ClusterIdentity, Incarnation, Naming, Policy};
+    use crate::{ClusterConfig, ClusterIdentity, Impersonation, Incarnation, Naming, Policy};
 
     const BASE: &str = "contexts: [{name: c, context: {cluster: c, user: u}}]
 clusters: [{name: c, cluster: {server: 'https://east'}}]
@@ -184,6 +194,13 @@ contexts: [{name: c, context: {user: u, cluster: c}}]";
             base.clone().with_identity("another".parse().unwrap()),
             base.clone().with_default_namespace("uid"),
             base.clone().with_default_namespace(""),
+            base.clone().with_impersonation(Impersonation::new("x")),
+            base.clone().with_impersonation(Impersonation { uid: Some("1".into()), ..Impersonation::new("x") }),
+            base.clone().with_impersonation(Impersonation { groups: vec!["1".into()], ..Impersonation::new("x") }),
+            base.clone().with_impersonation(Impersonation {
+                extra: [("1".into(), Vec::new())].into(),
+                ..Impersonation::new("x")
+            }),
         ]);
         let fingerprints: HashSet<_> = all.iter().map(ClusterConfig::fingerprint).collect();
         assert_eq!(fingerprints.len(), all.len());

@@ -82,7 +82,7 @@ pub(crate) fn names_files(config: &ClusterConfig) -> bool {
 
 /// Returns the files that `config` names, whether they are there or not; none where it does not pass the checks.
 pub(crate) fn files(config: &ClusterConfig) -> Vec<PathBuf> {
-    let checked = validate::check(config.source(), config.policy());
+    let checked = validate::check(config);
     checked.map(|checked| files_of(config.source(), &checked)).unwrap_or_default()
 }
 
@@ -107,7 +107,7 @@ fn files_of(source: &Source, Checked { cluster, user, .. }: &Checked<'_>) -> Vec
 }
 
 pub(super) fn load_in(config: &ClusterConfig, environment: &Environment) -> Result<Loaded, Failure> {
-    let checked = validate::check(config.source(), config.policy())?;
+    let checked = validate::check(config)?;
     let places = checked.places;
     read(config, &checked, environment).map_err(|error| places.locate_config(error))
 }
@@ -249,7 +249,7 @@ mod tests {
     use super::super::environment::Environment;
     use super::{Credentials, Loaded, load, load_in, names_files};
     use crate::error::Failure;
-    use crate::{ClusterConfig, Policy};
+    use crate::{ClusterConfig, Impersonation, Policy};
 
     const SECRET: &[u8] = b"current-context: c
 contexts: [{name: c, context: {cluster: c, user: u, namespace: n}}]
@@ -307,6 +307,38 @@ users: [{name: u, user: {token: t}}]";
         let Credentials::TokenFile(token) = second.credentials else { panic!("no token file") };
         assert_eq!(token.header(), "Bearer second");
         assert!(second.files.contains(&directory.path().join("token")));
+    }
+
+    #[tokio::test]
+    async fn a_service_account_that_impersonates_is_read_from_its_files_each_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+        write("ca.crt", &TestServer::start_default().await.unwrap().ca_pem().unwrap());
+        let account = ClusterConfig::of_service_account("https://10.0.0.1:443", directory.path());
+        let config = account.with_impersonation(Impersonation::new("tenant"));
+        config.validate().unwrap();
+        for token in ["first", "second"] {
+            // There is no file with the namespace: many volumes have none.
+            write("token", token);
+            let loaded = loaded(&config);
+            let Credentials::TokenFile(read) = loaded.credentials else { panic!("no token file") };
+            assert_eq!(read.header(), format!("Bearer {token}"));
+            assert_eq!(loaded.config.auth_info.impersonate.as_deref(), Some("tenant"));
+            assert!(loaded.files.contains(&directory.path().join("token")));
+        }
+    }
+
+    #[test]
+    fn an_impersonation_by_the_program_replaces_that_of_the_kubeconfig_and_is_no_matter_of_policy() {
+        let text = String::from_utf8(SECRET.to_vec()).unwrap().replace("token: t", "token: t, as: a, as-groups: [g]");
+        let config = ClusterConfig::from_secret(text.as_bytes(), None).unwrap();
+        let program = || Impersonation::new("tenant");
+        let denied = config.clone().with_impersonation(program()).validate().unwrap_err();
+        assert_eq!(denied.field(), Some("users[0].user.as"), "the Secret's own is denied all the same");
+        let user = loaded(&config.with_policy(Policy::trusted()).with_impersonation(program())).config.auth_info;
+        assert_eq!((user.impersonate.as_deref(), user.impersonate_groups), (Some("tenant"), None));
+        let broken = secret().with_impersonation(Impersonation::new("line\nbreak"));
+        assert!(broken.validate().is_err());
     }
 
     #[tokio::test]

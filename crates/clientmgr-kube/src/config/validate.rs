@@ -9,6 +9,7 @@ use kube::config::{AuthInfo, Cluster, ExecConfig, ExecInteractiveMode};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::address;
+use super::cluster_config::ClusterConfig;
 use super::credential_files;
 use super::credentials;
 use super::field::Places;
@@ -26,9 +27,9 @@ pub(crate) struct Checked<'a> {
     pub(crate) places: Places,
 }
 
-/// Checks what `source` describes, and that `policy` permits it.
-pub(crate) fn check(source: &Source, policy: Policy) -> Result<Checked<'_>, Failure> {
-    let checked = match source {
+/// Checks what `config` describes, and that its policy permits it.
+pub(crate) fn check(config: &ClusterConfig) -> Result<Checked<'_>, Failure> {
+    let mut checked = match config.source() {
         Source::Selection(selection) => {
             let parts = selection.parts().map_err(|error| selection.places.locate_config(error))?;
             let (cluster, user) = (Cow::Borrowed(parts.cluster), Cow::Borrowed(parts.user));
@@ -40,7 +41,12 @@ pub(crate) fn check(source: &Source, policy: Policy) -> Result<Checked<'_>, Fail
         }
     };
     let Checked { cluster, user, places } = &checked;
-    check_parts(policy, cluster, user, *places).map_err(|error| places.locate_config(error))?;
+    check_parts(config.policy(), cluster, user, *places).map_err(|error| places.locate_config(error))?;
+    if let Some(impersonation) = config.impersonation() {
+        // After the policy, which is about the fields of the source.
+        impersonation.apply(checked.user.to_mut());
+        check_impersonation(&checked.user)?;
+    }
     Ok(checked)
 }
 

@@ -18,6 +18,7 @@ use super::history::History;
 use super::timing::Timing;
 use crate::auth::FileWatcher;
 use crate::client::Settings;
+use crate::metrics;
 use crate::work::Admission;
 
 /// The settings of a [`Fleet`].
@@ -161,6 +162,7 @@ impl FleetBuilder {
     }
 
     pub(super) fn build_on(self, connector: Box<dyn Connector>) -> Fleet {
+        metrics::describe();
         let settings = self.settings();
         Fleet::with_context(Context {
             connector,

@@ -1,7 +1,7 @@
 //! The handle of a fleet: [`Fleet`]. Callers' futures drive nothing; they send requests to the members' tasks and wait.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use clientmgr_core::{ClientProvider, ConnectedAt, Connection, NamespacedName, ProviderError, async_trait};
@@ -67,6 +67,23 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Fleet {
     inner: Arc<Inner>,
+}
+
+/// A handle that does not keep a [`Fleet`] alive.
+#[derive(Clone)]
+pub struct WeakFleet(Weak<Inner>);
+
+impl WeakFleet {
+    /// Returns the fleet, unless its last handle was dropped.
+    pub fn upgrade(&self) -> Option<Fleet> {
+        self.0.upgrade().map(|inner| Fleet { inner })
+    }
+}
+
+impl fmt::Debug for WeakFleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakFleet").finish_non_exhaustive()
+    }
 }
 
 struct Inner {
@@ -229,12 +246,18 @@ impl Fleet {
         self.inner.registry.all().iter().map(|member| member.key().clone()).collect()
     }
 
+    /// Returns a handle that does not keep the fleet alive.
+    pub fn downgrade(&self) -> WeakFleet {
+        WeakFleet(Arc::downgrade(&self.inner))
+    }
+
     /// Subscribes to changes of the clusters. The first item is [`Resync`](crate::ClusterChanges::Resync).
     pub fn events(&self) -> Events {
         self.inner.context.events.subscribe()
     }
 
-    /// Ends the fleet: fences every handle, closes every connection, and waits until all tasks have ended. Clusters that
+    /// Ends the fleet: fences every handle, closes every connection, waits until all tasks have ended, and ends the streams of
+    /// [`events`](Self::events). Clusters that
     /// are added later are not connected. A second call waits as well.
     ///
     /// A client that the program still holds keeps one idle task, kube's own, until it is dropped.
@@ -246,6 +269,7 @@ impl Fleet {
             clock_watch.abort();
         }
         self.inner.context.settings.tasks.stop().await;
+        self.inner.context.events.end();
     }
 
     /// Starts the task that notices jumps of the clock, once.

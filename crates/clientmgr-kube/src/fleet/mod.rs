@@ -21,6 +21,6 @@ mod transition;
 pub use self::builder::FleetBuilder;
 pub use self::events::{ClusterChanges, Events};
 pub use self::explanation::{Explanation, TimedTransition};
-pub use self::handle::Fleet;
+pub use self::handle::{Fleet, WeakFleet};
 pub use self::snapshot::{ClusterSnapshot, ConnectionState};
 pub use self::transition::Transition;

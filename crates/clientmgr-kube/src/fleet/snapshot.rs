@@ -47,6 +47,12 @@ pub struct ClusterSnapshot {
     /// What failed last: why the cluster is unavailable, or why new credentials or another configuration were not taken
     /// up while the old ones are still in use.
     pub error: Option<ConnectError>,
+    /// Whether another configuration was given and its first attempt has not ended. Until then all else here is about the
+    /// configuration of before.
+    pub config_pending: bool,
+    /// Another number each time that readers lose the client: two snapshots with one number have no interruption between
+    /// them.
+    pub interruption: u64,
     /// Counts the transports; the one in use.
     pub(super) generation: u64,
 }
@@ -64,6 +70,8 @@ impl ClusterSnapshot {
             latency: None,
             credentials_expire_at: None,
             error: None,
+            config_pending: false,
+            interruption: 0,
             generation: 0,
         }
     }

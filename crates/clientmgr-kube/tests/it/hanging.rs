@@ -154,3 +154,33 @@ async fn an_attempt_uses_the_credentials_of_its_own_time() {
     within(reconnecting).await.unwrap();
     logged(&server, Requests::any().with(new.fingerprint())).await;
 }
+
+#[tokio::test]
+async fn another_configuration_is_pending_until_its_attempt_has_ended() {
+    let (old, new) = (server("old").await, server("new").await);
+    let fault = new.inject(Fault::NeverAnswer);
+    let (fleet, shop) = (builder().build(), key("shop"));
+    fleet.upsert("shop", config(&old, &old.admin()));
+    fleet.wait_connected(&shop).await.unwrap();
+    let before = fleet.snapshot(&shop).unwrap();
+    assert!(!before.config_pending);
+    fleet.upsert("shop", config(&new, &new.admin()));
+    assert!(fleet.snapshot(&shop).unwrap().config_pending, "at once, before the task has seen it");
+    logged(&new, Requests::any()).await;
+    let pending = fleet.snapshot(&shop).unwrap();
+    assert!(pending.config_pending && pending.is_connected());
+    fault.lift();
+    new.cut_connections();
+    let after = until(&fleet, &shop, |now| !now.config_pending && now.connected_at > before.connected_at).await;
+    assert_eq!(after.interruption, before.interruption, "readers had a client at every moment");
+
+    // One that fails is no longer pending either.
+    fleet.upsert("shop", config(&new, &old.issue_token("nobody")));
+    let failed = until(&fleet, &shop, |now| now.error.is_some()).await;
+    assert!(!failed.config_pending && failed.is_connected());
+    new.stop().await;
+    until(&fleet, &shop, |now| !now.is_connected()).await;
+    new.start().await.unwrap();
+    let recovered = until(&fleet, &shop, clientmgr_kube::ClusterSnapshot::is_connected).await;
+    assert_ne!(recovered.interruption, after.interruption);
+}

@@ -181,6 +181,12 @@ pub struct Impersonation {
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
+impl From<Impersonation> for clientmgr_kube::Impersonation {
+    fn from(Impersonation { user, uid, groups, extra }: Impersonation) -> Self {
+        Self { user, uid, groups, extra }
+    }
+}
+
 /// Which of the fields of a [`Connection`] is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -2,23 +2,25 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_kube::{Fleet, Policy};
-use futures::stream::FuturesUnordered;
+use futures::stream::{self, FuturesUnordered, Stream};
 use kube::Client;
 use kube::config::Kubeconfig;
 use kube::runtime::reflector::{self, Store};
 
+use super::announcements::Announcements;
 use super::connection::Allowed;
 use super::provider::ClusterProvider;
-use super::registered::{ForgetCluster, Registered};
+use super::registered::{Register, Registered};
 use super::role::StatusWriter;
 use super::run::Loop;
 use super::secrets::{SecretWatch, Secrets};
 use super::writes::Writes;
 use crate::cluster::Cluster;
+use crate::requeue::{Changes, connection_changes};
 
 /// How long changes are collected before a status is written.
 const STATUS_DELAY: Duration = Duration::from_millis(50);
@@ -32,11 +34,11 @@ const STATUS_DELAY: Duration = Duration::from_millis(50);
 ///
 /// ```no_run
 /// use std::sync::Arc;
-/// use clientmgr_runtime::controller::ClusterController;
+/// use clientmgr_runtime::controller::{ClusterController, StatusWriter};
 /// use clientmgr_runtime::kube::Client;
 ///
 /// # async fn run(hub: Client) {
-/// let controller = ClusterController::builder(hub).build();
+/// let controller = ClusterController::builder(hub, StatusWriter::Always).build();
 /// let clients = Arc::new(clientmgr_kube::ClientManager::new(controller.provider()));
 /// controller.register(&clients);
 /// let clusters = controller.clusters();
@@ -50,6 +52,7 @@ pub struct ClusterController {
     settings: ClusterControllerBuilder,
     provider: ClusterProvider,
     registered: Registered,
+    announcements: Announcements,
     store: Store<Cluster>,
     writer: reflector::store::Writer<Cluster>,
 }
@@ -67,14 +70,15 @@ pub struct ClusterControllerBuilder {
 }
 
 impl ClusterController {
-    /// Returns the settings of a controller of the Clusters that `hub` has, in all namespaces.
-    pub fn builder(hub: Client) -> ClusterControllerBuilder {
+    /// Returns the settings of a controller of the Clusters that `hub` has, in all namespaces. `writer` says whether this
+    /// process writes their status.
+    pub fn builder(hub: Client, writer: StatusWriter) -> ClusterControllerBuilder {
         ClusterControllerBuilder {
             client: hub,
             fleet: None,
             namespace: None,
-            role: StatusWriter::default(),
-            allowed: Allowed { secrets: Policy::for_secrets(), contexts: None, in_cluster: true },
+            role: writer,
+            allowed: Allowed { secrets: Policy::for_secrets(), contexts: None, in_cluster: false },
             watch: SecretWatch::default(),
             instance: None,
         }
@@ -90,10 +94,24 @@ impl ClusterController {
         self.store.clone()
     }
 
+    /// Returns the clusters that change: their objects, once the [store](Self::clusters) has them, and their connections, as
+    /// this process serves them. It is the source for [`Dependants::requeue`](crate::requeue::Dependants::requeue).
+    ///
+    /// Both are needed. A process that adopts an incarnation serves it after the status names it, and no change of the object
+    /// follows; the one that writes the status serves it before.
+    ///
+    /// Changes are coalesced. The stream ends when the controller and the fleet have.
+    ///
+    /// # Cancel safety
+    ///
+    /// A poll takes an item or nothing.
+    pub fn changes(&self) -> impl Stream<Item = Changes> + Send + Unpin + use<> {
+        stream::select(self.announcements.subscribe(), connection_changes(self.provider.fleet()))
+    }
+
     /// Has `state` forget each cluster whose object is deleted, while the program holds `state`.
-    pub fn register<T: ForgetCluster + 'static>(&self, state: &Arc<T>) {
-        let state: Weak<T> = Arc::downgrade(state);
-        self.registered.add(state);
+    pub fn register(&self, state: &impl Register) {
+        self.registered.add(state.downgrade());
     }
 
     /// Runs until `shutdown` completes. The fleet goes on: [shut it down](Fleet::shutdown) when nothing uses it.
@@ -105,11 +123,12 @@ impl ClusterController {
     ///
     /// Dropping the future is as good as `shutdown`. A status that is being written may or may not be stored.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { settings, provider, registered, store: _, writer } = self;
+        let Self { settings, provider, registered, announcements, store: _, writer } = self;
         let ClusterControllerBuilder { client, namespace, role, allowed, watch, instance, .. } = settings;
         let running = Loop {
             provider,
             registered,
+            announcements,
             allowed,
             role,
             secrets: Secrets::new(client.clone(), watch),
@@ -138,12 +157,6 @@ impl ClusterControllerBuilder {
         self
     }
 
-    /// Sets whether this process writes the status. By default it always does: set it where there are several replicas.
-    pub fn status_writer(mut self, writer: StatusWriter) -> Self {
-        self.role = writer;
-        self
-    }
-
     /// Sets what kubeconfigs in Secrets may do; by default [`Policy::for_secrets`].
     pub fn secret_policy(mut self, policy: Policy) -> Self {
         self.allowed.secrets = policy;
@@ -156,9 +169,10 @@ impl ClusterControllerBuilder {
         self
     }
 
-    /// Allows or denies Clusters that are the controller's own cluster, with the rights of its Pod. Allowed by default.
-    pub fn allow_in_cluster(mut self, allow: bool) -> Self {
-        self.allowed.in_cluster = allow;
+    /// Allows Clusters that are the controller's own cluster, with the rights of its Pod. By default none is: a user who may
+    /// write Clusters would get those rights.
+    pub fn allow_in_cluster(mut self) -> Self {
+        self.allowed.in_cluster = true;
         self
     }
 
@@ -178,7 +192,8 @@ impl ClusterControllerBuilder {
     pub fn build(self) -> ClusterController {
         let (store, writer) = reflector::store();
         let provider = ClusterProvider::new(self.fleet.clone().unwrap_or_default());
-        ClusterController { settings: self, provider, registered: Registered::default(), store, writer }
+        let (registered, announcements) = (Registered::default(), Announcements::default());
+        ClusterController { settings: self, provider, registered, announcements, store, writer }
     }
 }
 
@@ -192,7 +207,7 @@ impl fmt::Debug for ClusterControllerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterControllerBuilder")
             .field("namespace", &self.namespace)
-            .field("status_writer", &self.role)
+            .field("writer", &self.role)
             .field("allow_contexts", &self.allowed.contexts.is_some())
             .field("allow_in_cluster", &self.allowed.in_cluster)
             .field("secret_watch", &self.watch)

@@ -28,16 +28,29 @@ impl Value {
     }
 }
 
+/// Whether an outage has a text that is to stay, though the next attempt fails in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OutageText {
+    /// It was written a short time ago.
+    Fresh,
+    /// A failure of another kind replaces it.
+    Old,
+}
+
 /// Returns the status of `cluster` at `now`.
 pub(super) fn status(
     cluster: &Cluster,
     desired: &Desired,
     observed: Option<&Observed>,
+    text: OutageText,
     now: Timestamp,
 ) -> ClusterStatus {
     let before = cluster.status.clone().unwrap_or_default();
     let connected = observed.is_some_and(|observed| observed.state == ConnectionState::Connected);
-    let failure = failure(desired, observed);
+    let failure = failure(desired, observed).map(|failure| match outage_before(&before) {
+        Some(known) if !connected && failure.about == About::Server && text == OutageText::Fresh => known,
+        _ => failure,
+    });
     let (is, ready, credentials) = if let Desired::Docker(_) = desired {
         let unknown = || Value::new("Unknown", "Incompatible", "a docker cluster has no Kubernetes client");
         (unknown(), unknown(), unknown())
@@ -46,7 +59,9 @@ pub(super) fn status(
         let ready = ready_value(connected, failure.as_ref());
         (is, ready, credentials_value(connected, failure.as_ref(), &before))
     };
-    let generation = cluster.metadata.generation;
+    // What the newest spec asks for is still being tried: this is about the spec of before.
+    let is_pending = observed.is_some_and(|observed| observed.is_pending) && matches!(desired, Desired::Connect(_));
+    let generation = if is_pending { before.observed_generation } else { cluster.metadata.generation };
     let observed_revision = observed.and_then(|observed| observed.connected_at);
     let connected_at = before.connected_at.max(observed_revision);
     let is_new = connected_at != before.connected_at;
@@ -66,7 +81,10 @@ pub(super) fn status(
     ClusterStatus {
         connected_at,
         identity: now_observed.and_then(|observed| observed.identity.clone()).or(before.identity),
-        observed_epoch: if is_new { Some(cluster.spec.epoch) } else { before.observed_epoch },
+        observed_epoch: match before.observed_epoch {
+            Some(epoch) if !is_new => Some(epoch),
+            _ => connected_at.map(|_| cluster.spec.epoch),
+        },
         error,
         version: observed.and_then(|observed| observed.version.clone()).or(before.version),
         credentials_expire_at: expiry.unwrap_or(before.credentials_expire_at),
@@ -80,6 +98,27 @@ pub(super) fn status(
         .map(|(type_, value)| condition(type_, value, &before.conditions, generation, keep_text, now))
         .collect(),
     }
+}
+
+/// Returns the outage that a status is about, if it is about one.
+fn outage_before(before: &ClusterStatus) -> Option<Failure> {
+    let is_false = |type_| find_condition(&before.conditions, type_).is_some_and(|it| it.status == "False");
+    if !is_false(ConditionType::Connected) || is_false(ConditionType::CredentialsValid) {
+        return None;
+    }
+    let ready = find_condition(&before.conditions, ConditionType::Ready).filter(|ready| ready.status == "False")?;
+    Some(Failure { reason: ready.reason.clone(), message: ready.message.clone(), about: About::Server })
+}
+
+/// Returns whether `after` says something else than `before`, as far as this controller writes it: others may add conditions
+/// of their own.
+pub(super) fn differs(before: Option<&ClusterStatus>, after: &ClusterStatus) -> bool {
+    let Some(before) = before else { return true };
+    let own = |status: &ClusterStatus| {
+        let conditions = ConditionType::ALL.map(|type_| find_condition(&status.conditions, type_).cloned());
+        (conditions, ClusterStatus { conditions: Vec::new(), ..status.clone() })
+    };
+    own(before) != own(after)
 }
 
 /// What is wrong, if anything is: first what this controller knows of the spec, then what the fleet says.
@@ -103,6 +142,7 @@ fn connected_value(connected: bool, failure: Option<&Failure>, observed: Option<
     }
     // What the fleet says of the server, before what is wrong with the newest configuration.
     let of_fleet = observed.and_then(|observed| observed.failure.as_ref());
+    let of_fleet = of_fleet.filter(|_| failure.is_none_or(|failure| failure.about != About::Server));
     of_fleet.or(failure).map_or_else(connecting, Value::failed)
 }
 

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use clientmgr_kube::{ClusterConfig, ConnectError, NamespacedName, Policy};
 use k8s_openapi::ByteString;
-use kube::Config;
-use kube::config::{AuthInfo, Kubeconfig};
+use kube::config::Kubeconfig;
 
 use super::problem::ConfigProblem;
-use crate::cluster::{ClusterSpec, ConnectionKind, Impersonation, KubeconfigConnection};
+use crate::cluster::{ClusterSpec, ConnectionKind, KubeconfigConnection};
 
 /// What connections are allowed.
 #[derive(Clone)]
@@ -59,11 +58,17 @@ pub(super) fn desired(namespace: &str, spec: &ClusterSpec, secret: &SecretState,
         Some(ConnectionKind::Docker(docker)) => return Desired::Docker(docker.host.as_str().into()),
         Some(ConnectionKind::Kubeconfig(kubeconfig)) => from_secret(namespace, kubeconfig, spec, secret, allowed),
         Some(ConnectionKind::Context(context)) => match &allowed.contexts {
-            Some(file) => from_context(file, &context.name, spec).map_err(|error| ConfigProblem::Context { error }),
+            Some(file) => {
+                let config = ClusterConfig::from_kubeconfig(file, &context.name);
+                impersonating(config, spec).map_err(|error| ConfigProblem::Context { error })
+            }
             None => Err(ConfigProblem::ContextsNotAllowed),
         },
         Some(ConnectionKind::InCluster) if !allowed.in_cluster => Err(ConfigProblem::InClusterNotAllowed),
-        Some(ConnectionKind::InCluster) => in_cluster(spec).map_err(|error| ConfigProblem::InCluster { error }),
+        Some(ConnectionKind::InCluster) => {
+            let config = ClusterConfig::in_cluster().and_then(|config| impersonating(config, spec));
+            config.map_err(|error| ConfigProblem::InCluster { error })
+        }
         None => Err(ConfigProblem::UnknownConnection),
     };
     // With the details first, one write of the status says all.
@@ -96,71 +101,18 @@ fn from_secret(
     let Some(ByteString(text)) = data.get(key) else {
         return Err(ConfigProblem::SecretKeyNotFound { secret, key: key.clone() });
     };
-    let context = connection.context.as_deref();
-    from_text(text, context, spec.impersonate.as_ref(), allowed.secrets).map_err(|error| ConfigProblem::Kubeconfig {
-        secret,
-        key: key.clone(),
-        error,
-    })
+    let config = ClusterConfig::from_secret(text, connection.context.as_deref());
+    let config =
+        config.map(|config| config.with_policy(allowed.secrets)).and_then(|config| impersonating(config, spec));
+    config.map_err(|error| ConfigProblem::Kubeconfig { secret, key: key.clone(), error })
 }
 
-fn from_text(
-    text: &[u8],
-    context: Option<&str>,
-    impersonation: Option<&Impersonation>,
-    policy: Policy,
-) -> Result<ClusterConfig, ConnectError> {
-    let config = ClusterConfig::from_secret(text, context)?.with_policy(policy);
-    // Without the impersonation of the spec: the policy is about the Secret.
-    config.validate()?;
-    // The text was just read as a kubeconfig.
-    let parsed = std::str::from_utf8(text).ok().and_then(|text| Kubeconfig::from_yaml(text).ok());
-    let (Some(impersonation), Some(mut kubeconfig)) = (impersonation, parsed) else { return Ok(config) };
-    let Some(context) = context.map(str::to_owned).or_else(|| kubeconfig.current_context.clone()) else {
-        return Ok(config);
-    };
-    impersonate_in(&mut kubeconfig, &context, impersonation);
-    let config = ClusterConfig::from_kubeconfig(&kubeconfig, &context).with_policy(policy.allow_impersonation(true));
-    config.validate()?;
-    Ok(config)
-}
-
-fn from_context(file: &Kubeconfig, context: &str, spec: &ClusterSpec) -> Result<ClusterConfig, ConnectError> {
-    let config = match &spec.impersonate {
-        None => ClusterConfig::from_kubeconfig(file, context),
-        Some(impersonation) => {
-            let mut kubeconfig = file.clone();
-            impersonate_in(&mut kubeconfig, context, impersonation);
-            ClusterConfig::from_kubeconfig(&kubeconfig, context)
-        }
+/// Adds the impersonation of the spec, which is no matter of the source's policy, and checks the whole.
+fn impersonating(config: ClusterConfig, spec: &ClusterSpec) -> Result<ClusterConfig, ConnectError> {
+    let config = match spec.impersonate.clone() {
+        Some(impersonation) => config.with_impersonation(impersonation.into()),
+        None => config,
     };
     config.validate()?;
     Ok(config)
-}
-
-fn in_cluster(spec: &ClusterSpec) -> Result<ClusterConfig, ConnectError> {
-    let plain = ClusterConfig::in_cluster()?;
-    let Some(impersonation) = &spec.impersonate else { return Ok(plain) };
-    // kube reads the same files of the Pod; where it cannot, the plain configuration says why when it is connected.
-    let Ok(mut config) = Config::incluster() else { return Ok(plain) };
-    impersonate(&mut config.auth_info, impersonation);
-    Ok(ClusterConfig::from_config(config))
-}
-
-/// Adds the impersonation to the user of `context`. Where the context has no user, validation has said so.
-fn impersonate_in(kubeconfig: &mut Kubeconfig, context: &str, impersonation: &Impersonation) {
-    let named = kubeconfig.contexts.iter().find(|named| named.name == context);
-    let user = named.and_then(|named| named.context.as_ref()?.user.clone());
-    let user = kubeconfig.auth_infos.iter_mut().find(|named| Some(&named.name) == user.as_ref());
-    if let Some(user) = user.and_then(|named| named.auth_info.as_mut()) {
-        impersonate(user, impersonation);
-    }
-}
-
-fn impersonate(user: &mut AuthInfo, impersonation: &Impersonation) {
-    let Impersonation { user: name, uid, groups, extra } = impersonation;
-    user.impersonate = Some(name.clone());
-    user.impersonate_uid.clone_from(uid);
-    user.impersonate_groups = Some(groups.clone()).filter(|groups| !groups.is_empty());
-    user.impersonate_user_extra = Some(extra.clone().into_iter().collect());
 }

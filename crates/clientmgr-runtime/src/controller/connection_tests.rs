@@ -28,7 +28,7 @@ fn secret(text: &str) -> SecretState {
 }
 
 fn allowed() -> Allowed {
-    Allowed { secrets: Policy::for_secrets(), contexts: None, in_cluster: true }
+    Allowed { secrets: Policy::for_secrets(), contexts: None, in_cluster: false }
 }
 
 fn by_secret() -> Value {
@@ -124,12 +124,12 @@ fn contexts_are_those_of_the_controllers_kubeconfig_and_need_to_be_allowed() {
 }
 
 #[test]
-fn the_controllers_own_cluster_can_be_denied_and_takes_a_pod() {
+fn the_controllers_own_cluster_needs_to_be_allowed_and_takes_a_pod() {
     let spec = spec(json!({ "connection": { "inCluster": {} } }));
-    let denied = Allowed { in_cluster: false, ..allowed() };
-    assert_eq!(problem(desired("fleet", &spec, &SecretState::default(), &denied)).0, "NotAllowed");
+    assert_eq!(problem(desired("fleet", &spec, &SecretState::default(), &allowed())).0, "NotAllowed");
     // Tests do not run in a Pod.
-    let found = problem(desired("fleet", &spec, &SecretState::default(), &allowed()));
+    let allowed = Allowed { in_cluster: true, ..allowed() };
+    let found = problem(desired("fleet", &spec, &SecretState::default(), &allowed));
     assert!(found.1.starts_with("spec.connection.inCluster: "), "{}", found.1);
 }
 

@@ -3,7 +3,7 @@
 use clientmgr_kube::{ClusterConfig, ConnectErrorKind, ConnectedAt, ConnectionState, Incarnation, Naming};
 use jiff::Timestamp;
 
-use super::conditions;
+use super::conditions::{self, OutageText};
 use super::connection::Desired;
 use super::observed::Observed;
 use crate::cluster::{Cluster, ClusterStatus};
@@ -19,6 +19,11 @@ pub(super) struct Input<'a> {
     pub(super) observed: Option<&'a Observed>,
     /// The revision of the last reset that this process made.
     pub(super) reset_to: Option<ConnectedAt>,
+    /// The latest revision that a status named, as this process has seen it.
+    pub(super) latest_named: Option<ConnectedAt>,
+    /// The status that was sent last and changed nothing.
+    pub(super) without_effect: Option<&'a ClusterStatus>,
+    pub(super) outage_text: OutageText,
     /// Whether this process writes the status, and so may name incarnations.
     pub(super) role: Role,
     pub(super) now: Timestamp,
@@ -69,8 +74,9 @@ fn fleet_step(input: &Input<'_>) -> FleetStep {
     let named = status.and_then(|status| status.connected_at);
     let serves = input.observed.and_then(|observed| observed.connected_at);
     let may_name = input.role == Role::Writer && !spec.paused;
-    if !may_name && serves > named {
-        // This process named it, and was then no longer the one to do so. It joins again under what the status names.
+    if input.role == Role::Reader && serves > named.max(input.latest_named) {
+        // This process named it, and was then no longer the one to do so. It joins again under what the status names. A
+        // status that went back is no reason: its writer corrects it.
         return FleetStep::Disconnect;
     }
     let naming = if may_name { Naming::Mint } else { Naming::AdoptOnly };
@@ -90,21 +96,30 @@ fn known(status: &ClusterStatus) -> Option<Incarnation> {
     status.incarnation().or_else(unknown)
 }
 
-/// Whether `spec.epoch` was raised, and the fleet still serves the incarnation of before.
+/// Whether the incarnation that is served needs a later revision: `spec.epoch` was raised, or the status names a later one of
+/// another cluster, which is not the one that answers.
 fn needs_reset(input: &Input<'_>, named: Option<ConnectedAt>, serves: Option<ConnectedAt>) -> bool {
-    let observed_epoch = input.cluster.status.as_ref().and_then(|status| status.observed_epoch);
-    let is_raised = observed_epoch.is_some_and(|observed| input.cluster.spec.epoch > observed);
-    is_raised && named.is_some() && serves == named && input.reset_to <= named
+    let status = input.cluster.status.as_ref();
+    let observed_epoch = status.and_then(|status| status.observed_epoch);
+    let is_raised = observed_epoch.is_some_and(|observed| input.cluster.spec.epoch > observed) && serves == named;
+    let identity = status.and_then(|status| status.identity.as_ref());
+    let is_other = input.observed.is_some_and(|observed| {
+        observed.state == ConnectionState::Connected && !observed.is_pending && observed.identity.as_ref() != identity
+    });
+    let is_misnamed = serves.is_some() && serves < named && is_other;
+    named.is_some() && (is_raised || is_misnamed) && input.reset_to <= named
 }
 
 /// The status to write, if this process writes one and it differs.
 fn status(input: &Input<'_>) -> Option<ClusterStatus> {
     let before = input.cluster.status.as_ref();
-    if input.role != Role::Writer || input.cluster.spec.paused || matches!(input.desired, Desired::Pending(_)) {
-        return None;
-    }
     let named = before.and_then(|status| status.connected_at);
     let serves = input.observed.and_then(|observed| observed.connected_at);
+    // A revision that was named before the pause is still written: nothing could be served under it otherwise.
+    let is_paused = input.cluster.spec.paused && serves <= named;
+    if input.role != Role::Writer || is_paused || matches!(input.desired, Desired::Pending(_)) {
+        return None;
+    }
     if needs_reset(input, named, serves) || (serves.is_some() && serves < named) {
         // The fleet is about to serve another revision.
         return None;
@@ -119,6 +134,6 @@ fn status(input: &Input<'_>) -> Option<ClusterStatus> {
         // The outcome says more, and follows soon.
         return None;
     }
-    let status = conditions::status(input.cluster, input.desired, input.observed, input.now);
-    (before != Some(&status)).then_some(status)
+    let status = conditions::status(input.cluster, input.desired, input.observed, input.outage_text, input.now);
+    (conditions::differs(before, &status) && input.without_effect != Some(&status)).then_some(status)
 }

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use kube::config::Kubeconfig;
 use serde_json::json;
 
+use super::conditions::OutageText;
 use super::connection::Desired;
 use super::decide::{Decision, FleetStep, Input, Role, decide};
 use super::observed::{About, Failure, Observed};
 use super::problem::{ConfigProblem, reason_of_kind};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ClusterStatus};
 
 const UID: &str = "0b1cb3f0-9d36-4b07-b8f2-2c40a5b8f6a1";
 
@@ -61,6 +62,7 @@ fn observed(state: ConnectionState, serves: Option<i64>) -> Observed {
         identity: serves.map(|_| UID.to_owned()),
         version: None,
         credentials_expire_at: None,
+        is_pending: false,
         failure,
     }
 }
@@ -82,6 +84,8 @@ struct Case {
     applied: Option<ClusterConfig>,
     observed: Option<Observed>,
     reset_to: Option<ConnectedAt>,
+    latest_named: Option<ConnectedAt>,
+    without_effect: Option<ClusterStatus>,
     role: Role,
 }
 
@@ -93,6 +97,9 @@ impl Case {
             applied: self.applied.as_ref(),
             observed: self.observed.as_ref(),
             reset_to: self.reset_to,
+            latest_named: self.latest_named.max(self.named()),
+            without_effect: self.without_effect.as_ref(),
+            outage_text: OutageText::Old,
             role: self.role,
             now: Timestamp::UNIX_EPOCH,
         })
@@ -130,6 +137,8 @@ fn cases() -> impl Iterator<Item = Case> {
                             applied: applied.clone(),
                             observed: observed.clone(),
                             reset_to,
+                            latest_named: None,
+                            without_effect: None,
                             role,
                         })
                     })
@@ -145,7 +154,7 @@ fn only_the_writer_names_incarnations_and_every_process_adopts_the_named_one() {
         if let FleetStep::Connect { base, config, .. } = case.decide().fleet {
             let naming = if case.names() { Naming::Mint } else { Naming::AdoptOnly };
             let expected = base.with_naming(naming);
-            let expected = match case.cluster.status.as_ref().and_then(crate::cluster::ClusterStatus::incarnation) {
+            let expected = match case.cluster.status.as_ref().and_then(ClusterStatus::incarnation) {
                 Some(incarnation) => expected.with_incarnation(incarnation),
                 None => expected,
             };
@@ -168,10 +177,13 @@ fn a_paused_or_broken_cluster_keeps_the_configuration_that_it_has() {
 }
 
 #[test]
-fn only_the_writer_writes_and_never_while_paused() {
-    for case in cases() {
-        assert!(case.decide().status.is_none() || case.names());
+fn only_the_writer_writes_and_while_paused_only_what_it_had_named_before() {
+    let mut paused = 0;
+    for case in cases().filter(|case| case.decide().status.is_some()) {
+        assert!(case.role == Role::Writer && (case.names() || case.serves() > case.named()));
+        paused += u32::from(!case.names());
     }
+    assert!(paused > 0);
 }
 
 #[test]
@@ -184,12 +196,59 @@ fn a_written_status_names_the_served_revision_or_the_one_of_before() {
 }
 
 #[test]
-fn a_process_that_does_not_name_leaves_what_the_status_does_not_name() {
+fn a_reader_leaves_what_no_status_named() {
     for case in cases() {
-        if !case.names() && case.serves() > case.named() {
+        if case.role == Role::Reader && case.serves() > case.named() {
             let step = case.decide().fleet;
             assert!(matches!(step, FleetStep::Disconnect | FleetStep::Keep), "{step:?}");
         }
+    }
+}
+
+#[test]
+fn a_status_that_goes_back_costs_no_reader_its_connection() {
+    let mut kept = 0;
+    for mut case in cases().filter(|case| !matches!(case.desired, Desired::Docker(_))) {
+        case.latest_named = Some(revision(9));
+        assert_ne!(case.decide().fleet, FleetStep::Disconnect);
+        kept += u32::from(case.role == Role::Reader && case.serves() > case.named());
+    }
+    assert!(kept > 0);
+}
+
+#[test]
+fn a_status_that_names_a_later_revision_of_another_cluster_is_exceeded_once() {
+    let mut case = Case {
+        cluster: cluster(Some(5), false, 1),
+        desired: Desired::Connect(config("new")),
+        applied: None,
+        observed: Some(Observed { identity: Some("another".into()), ..observed(ConnectionState::Connected, Some(1)) }),
+        reset_to: None,
+        latest_named: None,
+        without_effect: None,
+        role: Role::Writer,
+    };
+    let is_reset = |case: &Case| matches!(case.decide().fleet, FleetStep::Connect { reset: true, .. });
+    assert!(is_reset(&case));
+    assert_eq!(case.decide().status, None, "the status waits for the new revision");
+    case.role = Role::Reader;
+    assert!(!is_reset(&case));
+    case.role = Role::Writer;
+    case.reset_to = Some(revision(6));
+    assert!(!is_reset(&case));
+    case.reset_to = None;
+    case.observed.as_mut().unwrap().is_pending = true;
+    assert!(!is_reset(&case), "the configuration that is being tried may lead to the named one");
+    case.observed = Some(observed(ConnectionState::Connected, Some(1)));
+    assert!(!is_reset(&case), "the fleet adopts a later revision of the same cluster by itself");
+}
+
+#[test]
+fn a_write_that_had_no_effect_is_not_repeated() {
+    for mut case in cases() {
+        let Some(status) = case.decide().status else { continue };
+        case.without_effect = Some(status);
+        assert_eq!(case.decide().status, None);
     }
 }
 
@@ -232,7 +291,8 @@ fn a_revision_without_an_identity_is_still_exceeded() {
     cluster.status.as_mut().unwrap().identity = None;
     let desired = Desired::Connect(config("new"));
     let (applied, observed, reset_to, role) = (None, None, None, Role::Writer);
-    let case = Case { cluster, desired, applied, observed, reset_to, role };
+    let (latest_named, without_effect) = (None, None);
+    let case = Case { cluster, desired, applied, observed, reset_to, latest_named, without_effect, role };
     let FleetStep::Connect { config: given, .. } = case.decide().fleet else { panic!("not connected") };
     let incarnation = Incarnation { identity: "unknown".parse().unwrap(), revision: revision(5) };
     assert_eq!(given, config("new").with_incarnation(incarnation));
@@ -249,6 +309,8 @@ fn a_new_writer_waits_until_the_fleet_has_named_what_answers() {
         applied: None,
         observed: Some(unnamed),
         reset_to: None,
+        latest_named: None,
+        without_effect: None,
         role: Role::Writer,
     };
     assert_eq!(case.decide().status, None);

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use clientmgr_kube::{ClusterConfig, ConnectedAt, NamespacedName};
+use clientmgr_kube::{ClusterConfig, ClusterObject as _, ConnectedAt, NamespacedName};
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 
 use super::connection::Desired;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ClusterStatus};
 
 /// What the controller keeps of one `Cluster`.
 pub(super) struct Entry {
@@ -25,10 +25,17 @@ pub(super) struct Entry {
     pub(super) write_at: Option<Instant>,
     /// How many writes failed in a row.
     pub(super) failures: u32,
+    /// The latest revision that a status named.
+    pub(super) latest_named: Option<ConnectedAt>,
+    /// The status that was sent last and changed nothing: others own a part of it.
+    pub(super) without_effect: Option<ClusterStatus>,
+    /// When the text of an outage was written last.
+    pub(super) outage_written: Option<Instant>,
 }
 
 impl Entry {
     pub(super) fn new(cluster: Arc<Cluster>, secret: Option<NamespacedName>, desired: Desired) -> Self {
+        let latest_named = cluster.connected_at();
         Self {
             cluster,
             secret,
@@ -39,7 +46,19 @@ impl Entry {
             is_writing: false,
             write_at: None,
             failures: 0,
+            latest_named,
+            without_effect: None,
+            outage_written: None,
         }
+    }
+
+    /// Takes another version of the object.
+    pub(super) fn take(&mut self, cluster: Arc<Cluster>) {
+        if cluster.metadata.resource_version != self.cluster.metadata.resource_version {
+            self.without_effect = None;
+        }
+        self.latest_named = self.latest_named.max(cluster.connected_at());
+        self.cluster = cluster;
     }
 
     /// Whether `other` is an older version of the same object than the one that is known: a watch may be behind the

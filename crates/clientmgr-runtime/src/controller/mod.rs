@@ -2,6 +2,7 @@
 //!
 //! `decide` is the pure decision about one Cluster, `run` the loop that carries it out.
 
+mod announcements;
 mod backoff;
 mod builder;
 mod conditions;
@@ -27,7 +28,7 @@ mod status_tests;
 
 pub use self::builder::{ClusterController, ClusterControllerBuilder};
 pub use self::problem::ConfigProblem;
-pub use self::provider::{ClusterProvider, DockerCluster};
-pub use self::registered::ForgetCluster;
+pub use self::provider::{ClusterProvider, DockerCluster, NotConnected};
+pub use self::registered::{ForgetCluster, Register};
 pub use self::role::StatusWriter;
 pub use self::secrets::SecretWatch;

@@ -13,6 +13,8 @@ pub(super) struct Observed {
     pub(super) identity: Option<String>,
     pub(super) version: Option<String>,
     pub(super) credentials_expire_at: Option<Timestamp>,
+    /// Whether the newest configuration is still being tried: all else is about the one of before.
+    pub(super) is_pending: bool,
     pub(super) failure: Option<Failure>,
 }
 
@@ -40,7 +42,11 @@ impl Observed {
             connected_at: snapshot.connected_at,
             identity: snapshot.identity.as_ref().map(ToString::to_string),
             version: snapshot.version.clone(),
-            credentials_expire_at: snapshot.credentials_expire_at,
+            // As a status keeps it: a fraction of a second would differ from what is stored for good.
+            credentials_expire_at: snapshot
+                .credentials_expire_at
+                .and_then(|at| Timestamp::from_second(at.as_second()).ok()),
+            is_pending: snapshot.config_pending,
             failure: snapshot.error.as_ref().map(Failure::of),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use clientmgr_kube::{ClientProvider, ConnectedAt, Connection, DynProvider, Fleet, NamespacedName, ProviderError};
 use kube::Client;
@@ -13,18 +13,40 @@ use super::problem::ConfigProblem;
 /// The clients of the clusters that `Cluster` objects declare. Cheap to clone; all clones are one provider.
 ///
 /// It answers as its [`Fleet`] does. For a cluster that the fleet does not have, it says why: the configuration is
-/// [broken](ConfigProblem), or the cluster has no Kubernetes client.
+/// [broken](ConfigProblem), the cluster has no Kubernetes client, or the controller [does not know](NotConnected) yet. Only a
+/// cluster that no object declares is not found.
 #[derive(Clone)]
 pub struct ClusterProvider {
     fleet: Fleet,
-    others: Arc<RwLock<HashMap<NamespacedName, WithoutClient>>>,
+    known: Arc<RwLock<Known>>,
 }
 
-/// Why the fleet does not have a declared cluster.
+/// What the controller knows of the Clusters.
+#[derive(Default)]
+struct Known {
+    /// Whether the Clusters were listed.
+    is_listed: bool,
+    declared: HashMap<NamespacedName, Declared>,
+}
+
+/// A declared cluster, and why the fleet does not have it.
 #[derive(Clone, Debug)]
-enum WithoutClient {
+enum Declared {
+    Connecting,
     Broken(Arc<ConfigProblem>),
     Docker(Arc<str>),
+}
+
+/// Why there is no client of a cluster yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotConnected {
+    /// The controller has not listed the Clusters: it was just started, or the hub does not answer.
+    #[error("the Clusters are not listed yet")]
+    Unlisted,
+    /// The cluster is declared, and about to be connected.
+    #[error("the cluster is being connected")]
+    Connecting,
 }
 
 /// The cluster is a Docker engine, which has no Kubernetes client.
@@ -37,7 +59,7 @@ pub struct DockerCluster {
 
 impl ClusterProvider {
     pub(super) fn new(fleet: Fleet) -> Self {
-        Self { fleet, others: Arc::default() }
+        Self { fleet, known: Arc::default() }
     }
 
     /// Returns the fleet that holds the connections.
@@ -47,27 +69,35 @@ impl ClusterProvider {
 
     /// Notes what the spec of `cluster` asks for.
     pub(super) fn note(&self, cluster: &NamespacedName, desired: &Desired) {
-        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
-        match desired {
-            Desired::Connect(_) => drop(others.remove(cluster)),
-            Desired::Pending(problem) | Desired::Broken(problem) => {
-                others.insert(cluster.clone(), WithoutClient::Broken(Arc::clone(problem)));
-            }
-            Desired::Docker(host) => {
-                others.insert(cluster.clone(), WithoutClient::Docker(Arc::clone(host)));
-            }
-        }
+        let declared = match desired {
+            Desired::Connect(_) => Declared::Connecting,
+            Desired::Pending(problem) | Desired::Broken(problem) => Declared::Broken(Arc::clone(problem)),
+            Desired::Docker(host) => Declared::Docker(Arc::clone(host)),
+        };
+        self.known().declared.insert(cluster.clone(), declared);
     }
 
     pub(super) fn forget(&self, cluster: &NamespacedName) {
-        self.others.write().unwrap_or_else(PoisonError::into_inner).remove(cluster);
+        self.known().declared.remove(cluster);
+    }
+
+    /// All Clusters are known.
+    pub(super) fn listed(&self) {
+        self.known().is_listed = true;
+    }
+
+    fn known(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn why_without(&self, cluster: &NamespacedName) -> ProviderError {
-        match self.others.read().unwrap_or_else(PoisonError::into_inner).get(cluster) {
-            None => ProviderError::NotFound,
-            Some(WithoutClient::Broken(problem)) => ProviderError::unavailable(ConfigProblem::clone(problem)),
-            Some(WithoutClient::Docker(host)) => ProviderError::incompatible(DockerCluster { host: Arc::clone(host) }),
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        match known.declared.get(cluster) {
+            None if known.is_listed => ProviderError::NotFound,
+            None => ProviderError::unavailable(NotConnected::Unlisted),
+            Some(Declared::Connecting) => ProviderError::unavailable(NotConnected::Connecting),
+            Some(Declared::Broken(problem)) => ProviderError::unavailable(ConfigProblem::clone(problem)),
+            Some(Declared::Docker(host)) => ProviderError::incompatible(DockerCluster { host: Arc::clone(host) }),
         }
     }
 }

@@ -4,14 +4,14 @@ use crate::lease::Leadership;
 
 /// Whether this process writes the status of Clusters.
 ///
-/// Exactly one process at a time may write it, and only that one names incarnations. All processes serve clients.
-#[derive(Clone, Debug, Default)]
+/// Exactly one process at a time may write it, and only that one names incarnations. All processes serve clients. There is no
+/// default: two processes that both [always](Self::Always) write would reset each other's clusters.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum StatusWriter {
-    /// It always writes: there is one replica.
-    #[default]
+    /// It always writes. For a program of which exactly one replica runs: a Deployment with `strategy: Recreate`, say.
     Always,
-    /// It writes while it is the leader: there are several replicas.
+    /// It writes while it is the leader. For several replicas, and for rolling updates.
     Elected(Leadership),
     /// It never writes: the controller of Clusters runs in another process, and this one uses them.
     Never,
@@ -28,11 +28,14 @@ impl StatusWriter {
 
     /// Waits until the answer may have changed.
     pub(super) async fn changed(&mut self) {
-        if let Self::Elected(leadership) = self
-            && leadership.changed().await
-        {
-            return;
+        match self {
+            Self::Elected(leadership) => {
+                if !leadership.changed().await {
+                    // The election has ended, and with it every term.
+                    *self = Self::Never;
+                }
+            }
+            Self::Always | Self::Never => std::future::pending().await,
         }
-        std::future::pending::<()>().await;
     }
 }

@@ -12,11 +12,13 @@ use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::reflector::store::Writer as StoreWriter;
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::time::Instant;
 
+use super::announcements::Announcements;
 use super::backoff::backoff;
+use super::conditions::OutageText;
 use super::connection::{Allowed, Desired, desired, secret_of};
 use super::decide::{Decision, FleetStep, Input, Role, decide};
 use super::entry::Entry;
@@ -27,14 +29,22 @@ use super::role::StatusWriter;
 use super::secrets::Secrets;
 use super::writes::{Outcome, Writes, Written};
 use crate::cluster::Cluster;
+use crate::watching::watching;
 
 /// So many statuses are written at a time.
 const WRITES: usize = 16;
+
+/// How long the text of an outage stays, though its attempts fail in other ways.
+const OUTAGE_TEXT: Duration = Duration::from_secs(300);
+
+/// A reset that has ended: of which Cluster, by its UID too.
+type Reset = (NamespacedName, Option<String>, Result<ConnectedAt, ConnectError>);
 
 /// The controller while it runs.
 pub(super) struct Loop {
     pub(super) provider: ClusterProvider,
     pub(super) registered: Registered,
+    pub(super) announcements: Announcements,
     pub(super) allowed: Allowed,
     pub(super) role: StatusWriter,
     pub(super) secrets: Secrets,
@@ -42,7 +52,7 @@ pub(super) struct Loop {
     pub(super) entries: HashMap<NamespacedName, Entry>,
     /// The Clusters that refer to a Secret.
     pub(super) users: HashMap<NamespacedName, BTreeSet<NamespacedName>>,
-    pub(super) resets: FuturesUnordered<BoxFuture<'static, (NamespacedName, Result<ConnectedAt, ConnectError>)>>,
+    pub(super) resets: FuturesUnordered<BoxFuture<'static, Reset>>,
     /// When to write which status.
     pub(super) due: BTreeSet<(Instant, NamespacedName)>,
     /// How long changes are collected before a status is written.
@@ -64,7 +74,7 @@ impl Loop {
             None => Api::all(client),
         };
         let mut shutdown = pin!(shutdown);
-        let mut clusters = watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let mut clusters = watching(api, watcher::Config::default());
         let mut fleet = self.provider.fleet().events();
         loop {
             let next_write = self.due.first().map(|(at, _)| *at).filter(|_| self.writes.under_way() < WRITES);
@@ -79,17 +89,34 @@ impl Loop {
                 Some(event) = clusters.next() => match event {
                     Ok(event) => {
                         store.apply_watcher_event(&event);
+                        let changed = match &event {
+                            watcher::Event::Apply(cluster) | watcher::Event::Delete(cluster) => {
+                                Some(cluster.namespaced_name())
+                            }
+                            _ => None,
+                        };
+                        let is_listed = matches!(event, watcher::Event::InitDone);
                         self.watched(event);
+                        // Once all is in place that a reconcile asks for.
+                        if let Some(cluster) = changed {
+                            self.announcements.changed(&cluster);
+                        }
+                        if is_listed {
+                            self.provider.listed();
+                            self.announcements.all_changed();
+                        }
                     }
                     Err(error) => tracing::warn!(%error, "the watch of Clusters failed"),
                 },
                 secret = self.secrets.changed() => self.secret_changed(&secret),
                 Some(changes) = fleet.next() => self.fleet_changed(changes),
                 written = self.writes.written() => self.written(written),
-                Some((cluster, result)) = self.resets.next() => self.was_reset(&cluster, result),
+                Some((cluster, uid, result)) = self.resets.next() => self.was_reset(&cluster, uid.as_ref(), result),
                 () = self.role.changed() => self.reconcile_all(),
                 () = write => self.write_due(),
             }
+            // What is always ready would starve the other tasks, and a runtime that shuts down would wait for this one.
+            tokio::task::consume_budget().await;
         }
     }
 
@@ -138,7 +165,7 @@ impl Loop {
         }
         let is_same_spec = before.is_some_and(|(_, spec)| spec == cluster.spec);
         if let Some(entry) = self.entries.get_mut(&key) {
-            entry.cluster = cluster;
+            entry.take(cluster);
             entry.secret = secret;
         } else {
             let desired = self.desired(&cluster, secret.as_ref());
@@ -224,6 +251,12 @@ impl Loop {
             applied: entry.applied.as_ref(),
             observed: observed.as_ref(),
             reset_to: entry.reset_to,
+            latest_named: entry.latest_named,
+            without_effect: entry.without_effect.as_ref(),
+            outage_text: match entry.outage_written {
+                Some(at) if at.elapsed() < OUTAGE_TEXT => OutageText::Fresh,
+                _ => OutageText::Old,
+            },
             role: if self.role.may_write() { Role::Writer } else { Role::Reader },
             now: Timestamp::now(),
         })
@@ -242,8 +275,8 @@ impl Loop {
                 entry.applied = Some(base);
                 if reset && !entry.is_resetting {
                     entry.is_resetting = true;
-                    let (fleet, key) = (fleet.clone(), key.clone());
-                    self.resets.push(async move { (key.clone(), fleet.reset(&key).await) }.boxed());
+                    let (fleet, key, uid) = (fleet.clone(), key.clone(), entry.cluster.metadata.uid.clone());
+                    self.resets.push(async move { (key.clone(), uid, fleet.reset(&key).await) }.boxed());
                 }
             }
             FleetStep::Disconnect => {
@@ -265,8 +298,9 @@ impl Loop {
         }
     }
 
-    fn was_reset(&mut self, key: &NamespacedName, result: Result<ConnectedAt, ConnectError>) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
+    fn was_reset(&mut self, key: &NamespacedName, uid: Option<&String>, result: Result<ConnectedAt, ConnectError>) {
+        let of_this = |entry: &&mut Entry| entry.cluster.metadata.uid.as_ref() == uid;
+        let Some(entry) = self.entries.get_mut(key).filter(of_this) else { return };
         entry.is_resetting = false;
         match result {
             Ok(revision) => {
@@ -299,15 +333,26 @@ impl Loop {
 
     fn written(&mut self, written: Written) {
         let key = written.cluster;
-        let Some(entry) = self.entries.get_mut(&key) else { return };
+        // It may have been deleted and made again meanwhile.
+        let of_this = |entry: &&mut Entry| entry.cluster.metadata.uid == written.before.metadata.uid;
+        let Some(entry) = self.entries.get_mut(&key).filter(of_this) else { return };
         entry.is_writing = false;
         match written.outcome {
-            Outcome::Stored(stored) if stored.metadata.uid == entry.cluster.metadata.uid => {
+            Outcome::Stored(stored) => {
                 entry.failures = 0;
-                self.writes.publish(written.before.status.as_ref(), &stored);
-                if !entry.is_newer_than(&stored) {
-                    entry.cluster = Arc::new(*stored);
+                let before = &written.before;
+                let is_unchanged = stored.metadata.resource_version == before.metadata.resource_version;
+                if written.status.error.is_some()
+                    && before.status.as_ref().is_none_or(|it| it.error != written.status.error)
+                {
+                    entry.outage_written = Some(Instant::now());
                 }
+                self.writes.publish(before.status.as_ref(), &stored);
+                if !entry.is_newer_than(&stored) {
+                    entry.take(Arc::new(*stored));
+                }
+                // Where another one owns a part of the status, the same write would follow without end.
+                entry.without_effect = is_unchanged.then_some(written.status);
             }
             // The watch brings what changed, if it has not yet.
             Outcome::Outdated
@@ -315,8 +360,8 @@ impl Loop {
             {
                 return;
             }
-            // Made again, or changed meanwhile.
-            Outcome::Stored(_) | Outcome::Outdated => {}
+            // It has changed meanwhile.
+            Outcome::Outdated => {}
             Outcome::Failed(error) => {
                 tracing::warn!(cluster = %key, %error, "writing the status failed");
                 entry.failures += 1;

@@ -11,12 +11,13 @@ use futures::stream::{AbortHandle, Abortable, BoxStream, FuturesUnordered, Selec
 use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};
 use tokio::time::Instant;
 
 use super::backoff::backoff;
 use super::connection::SecretState;
+use crate::watching::{is_refusal, watching, within};
 
 /// So many Secrets are read at a time.
 const READS: usize = 16;
@@ -125,7 +126,7 @@ impl Secrets {
         };
         let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(self.client.clone(), &scope.namespace);
         let (handle, registration) = AbortHandle::new_pair();
-        let stream = Abortable::new(watcher(api, config).default_backoff(), registration);
+        let stream = Abortable::new(watching(api, config), registration);
         let of_scope = scope.clone();
         self.events.push(stream.map(move |event| (of_scope.clone(), event)).boxed());
         self.watches.insert(scope, Watch { handle, secrets: 1, is_synced: false, listed: HashSet::new() });
@@ -206,11 +207,14 @@ impl Secrets {
             Ok(watcher::Event::Delete(object)) => self.read(&key(&object)),
             Err(error) => {
                 tracing::warn!(namespace = scope.namespace, %error, "the watch of Secrets failed");
-                let state = if is_forbidden(&error) { SecretState::Forbidden } else { SecretState::Unavailable };
-                // What was read before stays in use.
+                let is_forbidden = is_refusal(&error);
                 for secret in self.covered(scope).collect::<Vec<_>>() {
-                    if !matches!(self.state(&secret), SecretState::Read(_)) {
-                        self.set(&secret, state.clone(), None);
+                    match (self.state(&secret), is_forbidden) {
+                        // Nobody would see a change any more. Connections stay in use, and it shows.
+                        (_, true) => self.set(&secret, SecretState::Forbidden, None),
+                        // What is known counts until the hub answers again.
+                        (SecretState::Read(_) | SecretState::NotFound, false) => {}
+                        (_, false) => self.set(&secret, SecretState::Unavailable, None),
                     }
                 }
             }
@@ -248,7 +252,7 @@ impl Secrets {
             && let Some(secret) = self.queue.pop_front()
         {
             let api: Api<Secret> = Api::namespaced(self.client.clone(), secret.namespace());
-            self.reads.push(async move { (secret.clone(), api.get_opt(secret.name()).await) }.boxed());
+            self.reads.push(async move { (secret.clone(), within(api.get_opt(secret.name())).await) }.boxed());
         }
     }
 
@@ -304,16 +308,6 @@ impl Secrets {
             referred.state = state;
             self.changed.push_back(secret.clone());
         }
-    }
-}
-
-fn is_forbidden(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => status.code == 403,
-        _ => false,
     }
 }
 

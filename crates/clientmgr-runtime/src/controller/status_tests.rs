@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use clientmgr_kube::{ClusterConfig, ConnectedAt, ConnectionState};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::config::Kubeconfig;
 use kube::runtime::events::EventType;
 use serde_json::json;
 
-use super::conditions::status;
+use super::conditions::{OutageText, differs, status};
 use super::connection::Desired;
 use super::observed::{About, Failure, Observed};
 use super::problem::ConfigProblem;
@@ -46,6 +46,7 @@ fn connected(revision: i64, identity: &str) -> Observed {
         identity: Some(identity.into()),
         version: Some("v1.36.0".into()),
         credentials_expire_at: Some(late()),
+        is_pending: false,
         failure: None,
     }
 }
@@ -61,10 +62,14 @@ fn down(message: &str) -> Observed {
 
 /// The statuses of a Cluster that goes through these observations.
 fn history(steps: &[(Desired, Option<Observed>)]) -> Vec<ClusterStatus> {
+    history_with(OutageText::Old, steps)
+}
+
+fn history_with(text: OutageText, steps: &[(Desired, Option<Observed>)]) -> Vec<ClusterStatus> {
     let mut all: Vec<ClusterStatus> = Vec::new();
     for (index, (desired, observed)) in steps.iter().enumerate() {
         let now = if index == 0 { EARLY } else { late() };
-        all.push(status(&cluster(all.last().cloned()), desired, observed.as_ref(), now));
+        all.push(status(&cluster(all.last().cloned()), desired, observed.as_ref(), text, now));
     }
     all
 }
@@ -112,6 +117,71 @@ fn an_outage_in_other_words_is_no_change() {
         (connect(), Some(down("refused by port 4711"))),
     ]);
     assert_eq!(statuses[1], statuses[2]);
+}
+
+#[test]
+fn an_outage_that_fails_in_other_ways_keeps_its_first_text_for_a_while() {
+    let timeout = || {
+        failed(Observed { state: ConnectionState::Unavailable, ..connected(1, "a") }, "Timeout", "slow", About::Server)
+    };
+    let steps =
+        [(connect(), Some(connected(1, "a"))), (connect(), Some(down("refused"))), (connect(), Some(timeout()))];
+    let fresh = history_with(OutageText::Fresh, &steps);
+    assert!(!differs(Some(&fresh[1]), &fresh[2]), "{:?}", fresh[2]);
+    let old = history_with(OutageText::Old, &steps);
+    assert_eq!(conditions(&old[2])[..2], ["Connected=False/Timeout", "Ready=False/Timeout"]);
+    assert_eq!(old[2].error.as_deref(), Some("slow"));
+    // What is wrong with the credentials shows at once, and so does a recovery.
+    let unauthorized = failed(timeout(), "Unauthorized", "401", About::Credentials);
+    let mut steps = steps.to_vec();
+    steps.extend([(connect(), Some(unauthorized)), (connect(), Some(connected(1, "a")))]);
+    let fresh = history_with(OutageText::Fresh, &steps);
+    assert_eq!(conditions(&fresh[3])[2], "CredentialsValid=False/Unauthorized");
+    assert_eq!(conditions(&fresh[4])[1], "Ready=True/Ready");
+}
+
+#[test]
+fn while_a_changed_spec_is_being_tried_the_status_is_about_the_one_of_before() {
+    let before =
+        ClusterStatus { observed_generation: Some(1), ..history(&[(connect(), Some(connected(1, "a")))])[0].clone() };
+    let before = ClusterStatus {
+        conditions: before
+            .conditions
+            .iter()
+            .cloned()
+            .map(|it| Condition { observed_generation: Some(1), ..it })
+            .collect(),
+        ..before
+    };
+    let pending = Observed { is_pending: true, ..connected(1, "a") };
+    let of = |observed: &Observed| {
+        status(&cluster(Some(before.clone())), &connect(), Some(observed), OutageText::Old, late())
+    };
+    assert_eq!(of(&pending), before, "nothing is written");
+    let outage = of(&Observed { is_pending: true, ..down("refused") });
+    assert_eq!((outage.observed_generation, outage.conditions[1].observed_generation), (Some(1), Some(1)));
+    assert_eq!(outage.conditions[1].status, "False");
+    let tried = of(&connected(1, "a"));
+    assert_eq!((tried.observed_generation, tried.conditions[1].observed_generation), (Some(2), Some(2)));
+}
+
+#[test]
+fn what_others_add_to_the_status_is_no_difference() {
+    let after = history(&[(connect(), Some(connected(1, "a")))]).remove(0);
+    let mut stored = after.clone();
+    let foreign = Condition { type_: "PolicyChecked".into(), ..stored.conditions[0].clone() };
+    stored.conditions.insert(0, foreign);
+    stored.conditions.reverse();
+    assert!(!differs(Some(&stored), &after));
+    stored.error = Some("by another one".into());
+    assert!(differs(Some(&stored), &after));
+}
+
+#[test]
+fn a_missing_epoch_is_filled_in() {
+    let before = ClusterStatus { observed_epoch: None, ..history(&[(connect(), Some(connected(1, "a")))])[0].clone() };
+    let after = status(&cluster(Some(before)), &connect(), Some(&connected(1, "a")), OutageText::Old, late());
+    assert_eq!(after.observed_epoch, Some(4));
 }
 
 #[test]

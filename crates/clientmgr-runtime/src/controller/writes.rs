@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::transitions::{Transition, transitions};
 use crate::cluster::{Cluster, ClusterStatus};
+use crate::watching::within;
 
 /// The field manager of the status, and the reporter of the Events.
 pub(super) const MANAGER: &str = "clientmgr-cluster-controller";
@@ -26,6 +27,8 @@ pub(super) struct Written {
     pub(super) cluster: NamespacedName,
     /// The object that it was based on.
     pub(super) before: Arc<Cluster>,
+    /// What was sent.
+    pub(super) status: ClusterStatus,
     pub(super) outcome: Outcome,
 }
 
@@ -63,7 +66,7 @@ impl Writes {
     pub(super) fn apply(&mut self, cluster: &Arc<Cluster>, status: &ClusterStatus) {
         let key = cluster.namespaced_name();
         let api: Api<Cluster> = Api::namespaced(self.client.clone(), key.namespace());
-        let before = Arc::clone(cluster);
+        let (before, sent) = (Arc::clone(cluster), status.clone());
         let patch = json!({
             "apiVersion": Cluster::api_version(&()),
             "kind": Cluster::kind(&()),
@@ -72,12 +75,12 @@ impl Writes {
         });
         let write = async move {
             let parameters = PatchParams::apply(MANAGER).force();
-            let outcome = match api.patch_status(key.name(), &parameters, &Patch::Apply(&patch)).await {
+            let outcome = match within(api.patch_status(key.name(), &parameters, &Patch::Apply(&patch))).await {
                 Ok(stored) => Outcome::Stored(Box::new(stored)),
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Outcome::Outdated,
                 Err(error) => Outcome::Failed(error),
             };
-            Written { cluster: key, before, outcome }
+            Written { cluster: key, before, status: sent, outcome }
         };
         self.statuses.push(write.boxed());
     }
@@ -94,7 +97,7 @@ impl Writes {
             for Transition { type_, reason, note } in events {
                 let event =
                     Event { type_, reason, note: Some(short(note)), action: "Connect".to_owned(), secondary: None };
-                if let Err(error) = recorder.publish(&event, &regarding).await {
+                if let Err(error) = within(recorder.publish(&event, &regarding)).await {
                     // The status says the same; an Event is only a notice.
                     tracing::warn!(%error, "publishing an Event failed");
                 }

@@ -131,6 +131,10 @@ impl LeaderElection {
     /// Does what the machine asked for. Ends early where the term ends, so that this is published in time.
     async fn take(&mut self, step: Step) {
         let held_until = self.machine.held_until(self.now());
+        if held_until.is_none() {
+            // It may have ended between two steps.
+            publish(&self.term, None);
+        }
         let term_ends = held_until.map(|until| tokio::time::Instant::from_std(self.start + until));
         let (start, sent, sent_wall) = (self.start, self.now(), SystemTime::now());
         let (transport, machine, term) = (&mut self.transport, &mut self.machine, &self.term);
@@ -179,7 +183,7 @@ impl LeaderElection {
         work.await;
     }
 
-    async fn release(mut self) {
+    async fn release(&mut self) {
         let now = self.now();
         let release = self.machine.release(now);
         publish(&self.term, None);
@@ -191,6 +195,13 @@ impl LeaderElection {
                 "releasing the lease failed: it expires by itself"
             );
         }
+    }
+}
+
+impl Drop for LeaderElection {
+    /// Ends leadership at once: the others see a sender that is gone, and no term that goes on.
+    fn drop(&mut self) {
+        publish(&self.term, None);
     }
 }
 
@@ -251,7 +262,31 @@ mod tests {
 
     use tokio::sync::watch;
 
-    use super::{Leadership, Term, publish};
+    use super::{LeaderElection, Leadership, LeaseTimings, Record, Step, Term, Versioned, publish};
+
+    #[tokio::test]
+    async fn a_term_that_ends_between_two_steps_wakes() {
+        let config = kube::Config::new(http::Uri::from_static("https://127.0.0.1:1"));
+        let client = kube::Client::try_from(config).unwrap();
+        let milliseconds = Duration::from_millis;
+        let timings = LeaseTimings::new(milliseconds(40), milliseconds(20), milliseconds(10)).unwrap();
+        let mut election = LeaderElection::new(client, "default", "lease", "me", timings);
+        let mut leadership = election.leadership();
+        let record = Record { holder: "me".into(), duration: milliseconds(40), transitions: 0, acquired: true };
+        let (sent, sent_wall) = (Instant::now(), SystemTime::now());
+        let now = election.now();
+        election.machine.written(now, now, Versioned { record, version: "1".into() });
+        publish(&election.term, Some(Term { sent, sent_wall, lasts: timings.renew_deadline() }));
+        assert!(leadership.changed().await);
+        while election.machine.is_leader(election.now()) {
+            tokio::task::yield_now().await;
+        }
+        let until = election.now();
+        election.take(Step::Wait { until }).await;
+        assert!(futures::FutureExt::now_or_never(leadership.changed()).unwrap() && !leadership.is_leader());
+        drop(election);
+        assert!(!leadership.changed().await, "the election has ended");
+    }
 
     #[tokio::test]
     async fn only_the_begin_and_the_end_of_leadership_wake() {

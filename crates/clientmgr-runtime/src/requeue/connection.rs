@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use clientmgr_kube::{ClusterChanges, ClusterSnapshot, ConnectErrorKind, Events, Fleet, NamespacedName};
+use clientmgr_kube::{ClusterChanges, ClusterSnapshot, ConnectErrorKind, Events, Fleet, NamespacedName, WeakFleet};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 
 use super::changes::Changes;
@@ -16,19 +16,20 @@ use super::changes::Changes;
 /// Changes are coalesced, as those of [`Fleet::events`] are. A cluster that was lost and recovered between two polls is
 /// reported.
 ///
-/// The stream holds the fleet. It ends after the fleet was [shut down](Fleet::shutdown), with the clusters that were lost by
-/// that. (The shutdown of a fleet without clusters changes none, and ends no stream.)
+/// The stream does not keep the fleet alive. It ends after the fleet was dropped or [shut down](Fleet::shutdown), with the
+/// clusters that were lost by that. (The shutdown of a fleet without clusters changes none, and ends no stream.)
 ///
 /// # Cancel safety
 ///
 /// A poll takes an item or nothing.
 pub fn connection_changes(fleet: &Fleet) -> impl Stream<Item = Changes> + Send + Unpin + use<> {
-    let watching = Watching { events: fleet.events(), fleet: fleet.clone(), seen: Seen::default(), has_ended: false };
+    let watching =
+        Watching { events: fleet.events(), fleet: fleet.downgrade(), seen: Seen::default(), has_ended: false };
     stream::unfold(watching, async |mut watching| Some((watching.next().await?, watching))).boxed()
 }
 
 struct Watching {
-    fleet: Fleet,
+    fleet: WeakFleet,
     events: Events,
     seen: Seen,
     has_ended: bool,
@@ -37,12 +38,19 @@ struct Watching {
 impl Watching {
     async fn next(&mut self) -> Option<Changes> {
         while !self.has_ended {
-            let mut changed = match self.events.next().await? {
-                ClusterChanges::Changed(clusters) => clusters,
-                _ => self.seen.all(self.fleet.clusters()),
+            let changes = self.events.next().await;
+            let fleet = self.fleet.upgrade();
+            let (Some(changes), Some(fleet)) = (changes, fleet) else {
+                self.has_ended = true;
+                let lost = self.seen.all(Vec::new());
+                return (!lost.is_empty()).then_some(Changes::Of(lost));
             };
-            changed.retain(|cluster| self.seen.observe(cluster, self.fleet.snapshot(cluster)));
-            self.has_ended = is_shut_down(&self.fleet);
+            let mut changed = match changes {
+                ClusterChanges::Changed(clusters) => clusters,
+                _ => self.seen.all(fleet.clusters()),
+            };
+            changed.retain(|cluster| self.seen.observe(cluster, fleet.snapshot(cluster)));
+            self.has_ended = is_shut_down(&fleet);
             if !changed.is_empty() {
                 return Some(Changes::Of(changed));
             }
@@ -67,7 +75,7 @@ impl Seen {
     fn observe(&mut self, cluster: &NamespacedName, now: Option<ClusterSnapshot>) -> bool {
         let Some(now) = now else { return self.0.remove(cluster).is_some() };
         let before = self.0.insert(cluster.clone(), now.clone());
-        before.is_none_or(|before| connection_differs(&before, &now) || !rest_differs(&before, &now))
+        before.is_none_or(|before| connection_differs(&before, &now))
     }
 
     /// Returns the clusters that are or were there.
@@ -79,18 +87,10 @@ impl Seen {
     }
 }
 
-/// Whether the client that readers get, or that they get none, is another.
+/// Whether the client that readers get, or that they get none, is another, or was meanwhile.
 fn connection_differs(before: &ClusterSnapshot, now: &ClusterSnapshot) -> bool {
-    (before.state, before.connected_at) != (now.state, now.connected_at)
-}
-
-/// Whether what else a snapshot says explains an event. If nothing does, the cluster was lost and recovered meanwhile.
-fn rest_differs(before: &ClusterSnapshot, now: &ClusterSnapshot) -> bool {
-    let rest = |snapshot: &ClusterSnapshot| {
-        let ClusterSnapshot { identity, user, version, credentials_expire_at, error, .. } = snapshot.clone();
-        (identity, user, version, credentials_expire_at, error.map(|error| error.to_string()))
-    };
-    rest(before) != rest(now)
+    let connection = |of: &ClusterSnapshot| (of.state, of.connected_at, of.interruption);
+    connection(before) != connection(now)
 }
 
 #[cfg(test)]
@@ -122,6 +122,7 @@ mod tests {
         let unavailable = |user: Option<&str>| {
             let mut snapshot = connecting.clone();
             (snapshot.state, snapshot.connected_at) = (ConnectionState::Unavailable, at(1));
+            snapshot.interruption += 2;
             snapshot.user = user.map(str::to_owned);
             Some(snapshot)
         };
@@ -132,10 +133,11 @@ mod tests {
             ("it connects", connected(|_| ()), true),
             ("its version changes", connected(|now| now.version = Some("v1.36".into())), false),
             ("its credentials rotate", connected(|now| now.user = Some("admin".into())), false),
-            ("it was lost and recovered meanwhile", connected(|now| now.user = Some("admin".into())), true),
+            ("it says the same", connected(|now| now.user = Some("admin".into())), false),
+            ("it was lost and recovered meanwhile, with another version", connected(|now| now.interruption += 1), true),
             ("it is lost", unavailable(None), true),
             ("its error changes", unavailable(Some("admin")), false),
-            ("it recovers", connected(|_| ()), true),
+            ("it recovers", connected(|now| now.interruption += 2), true),
             ("it is replaced", connected(|now| now.connected_at = ConnectedAt::from_unix_micros(2)), true),
             ("it is removed", None, true),
             ("it is still gone", None, false),

@@ -7,9 +7,9 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 
 /// A kind that can be watched and stored: what kube-runtime's `watcher` and `reflector` ask for. Implemented for every
-/// such type.
+/// such type, also for a `DynamicObject`, whose kind is known only at run time.
 pub trait WatchKind:
-    Resource<DynamicType: Default + Eq + Hash + Clone + Debug + Send + Sync + Unpin>
+    Resource<DynamicType: Eq + Hash + Clone + Debug + Send + Sync + Unpin>
     + Clone
     + Debug
     + DeserializeOwned
@@ -20,7 +20,7 @@ pub trait WatchKind:
 }
 
 impl<K> WatchKind for K where
-    K: Resource<DynamicType: Default + Eq + Hash + Clone + Debug + Send + Sync + Unpin>
+    K: Resource<DynamicType: Eq + Hash + Clone + Debug + Send + Sync + Unpin>
         + Clone
         + Debug
         + DeserializeOwned

@@ -1,9 +1,12 @@
 //! [`Progress`]: how far a watch is, and which objects an event wakes. Pure.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use clientmgr_kube::Revoked;
 use kube::runtime::watcher::{Error, Event};
+
+use crate::watching::is_refusal;
 
 /// How far a watch is.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +15,8 @@ pub(super) struct Progress {
     pub(super) is_ready: bool,
     /// Why the last attempt at the first list failed.
     pub(super) failure: Option<Arc<Error>>,
+    /// The last error since the store was ready, and when it was.
+    pub(super) interruption: Option<(Instant, Arc<Error>)>,
     /// The watch is over.
     pub(super) end: Option<End>,
 }
@@ -42,24 +47,30 @@ impl Progress {
         match event {
             // The store changes when the list is complete.
             Event::Init | Event::InitApply(_) => Wake::Nothing,
-            Event::Apply(_) | Event::Delete(_) => Wake::Mapped,
+            Event::Apply(_) | Event::Delete(_) => {
+                self.interruption = None;
+                Wake::Mapped
+            }
             // After a relist no event says which objects were deleted meanwhile.
             Event::InitDone => {
-                (self.is_ready, self.failure) = (true, None);
+                (self.is_ready, self.failure, self.interruption) = (true, None, None);
                 Wake::All
             }
         }
     }
 
     /// Follows an error. The watch goes on unless its client was revoked.
-    pub(super) fn fail(&mut self, error: Error) -> Wake {
+    pub(super) fn fail(&mut self, error: Error, now: Instant) -> Wake {
         if let Some(revoked) = Revoked::find(&error) {
             self.end = Some(End::Revoked(revoked.clone()));
             return Wake::All;
         }
         if self.is_ready {
-            // The store is current as of the outage, and the watch resumes.
-            return Wake::Nothing;
+            // The store is current as of the outage, and the watch resumes: unless the server refuses it.
+            let was_refused = self.interruption.as_ref().is_some_and(|(_, error)| is_refusal(error));
+            let wake = if is_refusal(&error) && !was_refused { Wake::All } else { Wake::Nothing };
+            self.interruption = Some((now, Arc::new(error)));
+            return wake;
         }
         let is_first = self.failure.replace(Arc::new(error)).is_none();
         if is_first { Wake::All } else { Wake::Nothing }
@@ -77,6 +88,9 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use kube::core::Status;
     use kube::runtime::watcher::Error;
     use kube::runtime::watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
 
@@ -112,11 +126,27 @@ mod tests {
     fn only_the_first_failure_before_the_store_is_ready_wakes() {
         let expected = [(Wake::All, true), (Wake::Nothing, true), (Wake::Nothing, false)];
         for (mut progress, (wake, is_failed)) in places().into_iter().zip(expected) {
-            assert_eq!(progress.fail(Error::NoResourceVersion), wake, "{progress:?}");
+            assert_eq!(progress.fail(Error::NoResourceVersion, Instant::now()), wake, "{progress:?}");
             assert_eq!(progress.failure.is_some(), is_failed);
             progress.event(&InitDone::<()>);
             assert!(progress.is_ready && progress.failure.is_none());
         }
+    }
+
+    #[test]
+    fn a_refusal_after_the_store_is_ready_wakes_once_and_any_error_shows_until_the_next_event() {
+        let refused = || {
+            let status = Status::failure("forbidden", "Forbidden").with_code(403).boxed();
+            Error::WatchStartFailed(kube::Error::Api(status))
+        };
+        let [_, _, mut ready] = places();
+        let now = Instant::now();
+        assert_eq!(ready.fail(Error::NoResourceVersion, now), Wake::Nothing, "an outage");
+        assert!(ready.interruption.is_some());
+        assert_eq!((ready.fail(refused(), now), ready.fail(refused(), now)), (Wake::All, Wake::Nothing));
+        ready.event(&Apply(()));
+        assert!(ready.interruption.is_none() && ready.is_ready);
+        assert_eq!(ready.fail(refused(), now), Wake::All);
     }
 
     #[test]

@@ -2,15 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clientmgr_kube::{ConnectedAt, NamespacedName};
 use kube::Client;
 use kube::runtime::reflector::Store;
+use kube::runtime::watcher;
 use tokio::sync::watch;
 
 use super::error::NotReady;
 use super::kind::WatchKind;
 use super::progress::{End, Progress};
+
+/// A watch that fails is tried again within this time.
+const RETRIED: Duration = Duration::from_secs(90);
 
 /// A watch of one kind on one incarnation of a cluster, and the store that it fills. Cheap to clone.
 ///
@@ -79,6 +84,16 @@ impl<K: WatchKind> RemoteWatch<K> {
             }
             is_news = true;
         }
+    }
+
+    /// Returns why the watch is not current, while it fails after its first list: the store is as old as that. The objects
+    /// that use the watch are triggered when the server begins to refuse it (401, 403, 404).
+    ///
+    /// A watch that resumes is silent until something changes, so an error is returned for 90 seconds after the last attempt.
+    pub fn failure(&self) -> Option<Arc<watcher::Error>> {
+        let progress = self.progress.borrow();
+        let (at, error) = progress.interruption.as_ref()?;
+        (at.elapsed() < RETRIED).then(|| Arc::clone(error))
     }
 
     /// Returns whether the watch is over, because its client was revoked or no object uses it.

@@ -18,7 +18,8 @@ use super::triggers::Hub;
 use super::users::Users;
 
 /// How a watch is opened on a client.
-pub(super) struct Kind<K> {
+pub(super) struct Kind<K: WatchKind> {
+    pub(super) dyntype: K::DynamicType,
     pub(super) api: Box<dyn Fn(Client) -> Api<K> + Send + Sync>,
     pub(super) config: watcher::Config,
     pub(super) mapper: Arc<Mapper<K>>,
@@ -82,12 +83,13 @@ impl<K: WatchKind> Running<K> {
     }
 
     fn open(&self, cluster: NamespacedName, revision: ConnectedAt, client: Client) -> Open<K> {
-        let Kind { api, config, mapper, hub } = &self.kind;
-        let (writer, (progress, seen)) = (Writer::new(K::DynamicType::default()), watch::channel(Progress::default()));
+        let Kind { dyntype, api, config, mapper, hub } = &self.kind;
+        let (writer, (progress, seen)) = (Writer::new(dyntype.clone()), watch::channel(Progress::default()));
         let (store, users) = (writer.as_reader(), Arc::new(Mutex::new(Users::default())));
         let report = Report { progress, users: Arc::clone(&users), hub: hub.clone() };
         let api = api(client.clone());
-        let task = run(api, config.clone(), cluster.clone(), writer, report, Arc::clone(mapper));
+        let target = (api, config.clone(), dyntype.clone());
+        let task = run(target, cluster.clone(), writer, report, Arc::clone(mapper));
         let watch = RemoteWatch { cluster, revision, client, store, progress: seen };
         Open { task: BoundTask::spawn(task), watch, users }
     }

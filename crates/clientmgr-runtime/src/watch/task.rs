@@ -1,20 +1,20 @@
 //! The task of one watch: it feeds events into the store, then triggers the objects that use it.
 
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use clientmgr_kube::NamespacedName;
 use futures::StreamExt as _;
 use kube::Api;
 use kube::runtime::reflector::{ObjectRef, store::Writer};
 use kube::runtime::watcher::{Config, Error, Event};
-use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio::sync::watch;
 
 use super::kind::WatchKind;
 use super::progress::{Progress, Wake};
 use super::triggers::Hub;
 use super::users::Users;
+use crate::watching::watching;
 
 /// The objects that an object on a cluster concerns.
 pub(super) type Mapper<K> = dyn Fn(&K, &NamespacedName) -> Vec<NamespacedName> + Send + Sync;
@@ -40,7 +40,7 @@ impl Report {
     /// Follows an error. Returns whether the watch is over.
     fn fail(&self, error: Error) -> bool {
         let mut wake = Wake::Nothing;
-        self.progress.send_modify(|progress| wake = progress.fail(error));
+        self.progress.send_modify(|progress| wake = progress.fail(error, Instant::now()));
         self.wake(wake, Vec::new);
         self.progress.borrow().end.is_some()
     }
@@ -70,21 +70,20 @@ impl Drop for Report {
 
 /// Watches until the client is revoked, or the task is aborted.
 pub(super) async fn run<K: WatchKind>(
-    api: Api<K>,
-    config: Config,
+    (api, config, dyntype): (Api<K>, Config, K::DynamicType),
     cluster: NamespacedName,
     mut writer: Writer<K>,
     report: Report,
     mapper: Arc<Mapper<K>>,
 ) {
     let store = writer.as_reader();
-    let mut events = pin!(watcher(api, config).default_backoff());
+    let mut events = watching(api, config);
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
                 // An object that concerned another one before concerns that one too.
                 let before = match &event {
-                    Event::Apply(object) => store.get(&ObjectRef::from_obj(object)),
+                    Event::Apply(object) => store.get(&ObjectRef::from_obj_with(object, dyntype.clone())),
                     _ => None,
                 };
                 writer.apply_watcher_event(&event);

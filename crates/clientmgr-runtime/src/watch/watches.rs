@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use clientmgr_kube::{
     BoundError, BoundStates, ClientError, ClientProvider, ClusterObject, ConnectedAt, DynProvider, NamespacedName,
@@ -19,6 +19,7 @@ use super::kind::WatchKind;
 use super::remote::RemoteWatch;
 use super::share::{Kind, Running, Share};
 use super::triggers::{Hub, Triggers};
+use crate::controller::{ForgetCluster, Register};
 
 /// Watches of the kind `K` on the clusters that objects of the kind `O` use. Cheap to clone; all clones are one.
 ///
@@ -94,6 +95,42 @@ where
     ) -> (Self, Triggers<O>)
     where
         I: IntoIterator<Item = ObjectRef<O>>,
+        K::DynamicType: Default,
+    {
+        Self::new_with(K::DynamicType::default(), provider, api, config, mapper)
+    }
+
+    /// Returns watches of a kind that is known only at run time, as [`new`](Self::new) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use clientmgr_kube::k8s_openapi::api::core::v1::Secret;
+    /// use clientmgr_kube::{Fleet, kube};
+    /// use clientmgr_runtime::watch::{RemoteWatches, Triggers};
+    /// use kube::Api;
+    /// use kube::api::{ApiResource, DynamicObject};
+    /// use kube::runtime::{reflector::ObjectRef, watcher};
+    ///
+    /// type Objects = RemoteWatches<Secret, DynamicObject>;
+    ///
+    /// fn watch(fleet: Fleet, resource: ApiResource) -> (Objects, Triggers<Secret>) {
+    ///     let kind = resource.clone();
+    ///     let api = move |client| Api::all_with(client, &kind);
+    ///     Objects::new_with(resource, fleet.into(), api, watcher::Config::default(), |object, _cluster| {
+    ///         object.metadata.name.as_deref().map(ObjectRef::new)
+    ///     })
+    /// }
+    /// ```
+    pub fn new_with<I>(
+        dyntype: K::DynamicType,
+        provider: P,
+        api: impl Fn(Client) -> Api<K> + Send + Sync + 'static,
+        config: watcher::Config,
+        mapper: impl Fn(&K, &NamespacedName) -> I + Send + Sync + 'static,
+    ) -> (Self, Triggers<O>)
+    where
+        I: IntoIterator<Item = ObjectRef<O>>,
     {
         let name =
             |object: ObjectRef<O>| NamespacedName::new(object.namespace.as_deref().unwrap_or_default(), &object.name);
@@ -101,7 +138,7 @@ where
             mapper(object, cluster).into_iter().map(name).collect::<Vec<_>>()
         };
         let hub = Hub::default();
-        let kind = Kind { api: Box::new(api), config, mapper: Arc::new(mapper), hub: hub.clone() };
+        let kind = Kind { dyntype, api: Box::new(api), config, mapper: Arc::new(mapper), hub: hub.clone() };
         let states = Arc::new(BoundStates::new(provider));
         let triggers = hub.triggers();
         let inner = Inner { states, running: Arc::new(Running::new(kind)), hub };
@@ -203,6 +240,27 @@ where
     /// Forgets `cluster` and ends the watches on it. Call it when the cluster is gone for good.
     pub fn forget_cluster(&self, cluster: &impl ClusterObject) {
         self.inner.states.forget_cluster(cluster);
+    }
+}
+
+impl<K, P> ForgetCluster for Inner<K, P>
+where
+    K: WatchKind,
+    P: ClientProvider<Client = Client, Key = NamespacedName, Revision = ConnectedAt>,
+{
+    fn forget_cluster(&self, cluster: &NamespacedName) {
+        self.states.by_key().forget_cluster(cluster);
+    }
+}
+
+impl<O, K, P> Register for RemoteWatches<O, K, P>
+where
+    K: WatchKind,
+    P: ClientProvider<Client = Client, Key = NamespacedName, Revision = ConnectedAt> + 'static,
+{
+    fn downgrade(&self) -> Weak<dyn ForgetCluster> {
+        let weak: Weak<Inner<K, P>> = Arc::downgrade(&self.inner);
+        weak
     }
 }
 

@@ -1,5 +1,6 @@
 //! clientmgr-runtime on in-process API servers, and on real ones where `KUBEBUILDER_ASSETS` is set.
 
+mod any_server;
 mod cluster_definition;
 mod controller;
 mod lease;

@@ -1,5 +1,6 @@
 //! What readers see of a member: written by its task, read without waiting for it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,21 +9,34 @@ use jiff::Timestamp;
 use kube::Client;
 
 use crate::error::{ConnectError, Failure};
+use crate::fleet::clock::since_1970;
 use crate::fleet::context::Context;
 use crate::fleet::explanation::Explanation;
 use crate::fleet::shared::Shared;
 use crate::fleet::snapshot::{ClusterSnapshot, ConnectionState};
 use crate::fleet::transition::Transition;
+use crate::metrics;
 
 /// What readers see of a member.
 pub(crate) struct Published {
     view: Shared<View>,
+    /// Counts the configurations that were given.
+    configs: AtomicU64,
     explanation: Mutex<Explanation>,
+}
+
+/// Counts the interruptions of all clusters in this process.
+static INTERRUPTIONS: AtomicU64 = AtomicU64::new(0);
+
+fn interruption() -> u64 {
+    INTERRUPTIONS.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 struct View {
     serving: Result<Connection<Client, ConnectedAt>, ConnectError>,
     snapshot: ClusterSnapshot,
+    /// The configuration that this is about.
+    config: u64,
 }
 
 impl Published {
@@ -32,12 +46,19 @@ impl Published {
         let state = if is_connecting { ConnectionState::Connecting } else { ConnectionState::Unavailable };
         let error_shown = (!is_connecting).then(|| error.clone());
         let connecting = ClusterSnapshot::new(cluster, ConnectionState::Connecting);
-        let snapshot = ClusterSnapshot { state, error: error_shown, ..connecting.clone() };
+        let interruption = interruption();
+        let snapshot = ClusterSnapshot { state, error: error_shown, interruption, ..connecting.clone() };
         let mut explanation = Explanation::default();
         if let Some(transition) = Transition::between(&connecting, &snapshot) {
             explanation.add(at, transition);
         }
-        Self { view: Shared::new(View { serving: Err(error), snapshot }), explanation: Mutex::new(explanation) }
+        let view = View { serving: Err(error), snapshot, config: 0 };
+        Self { view: Shared::new(view), configs: AtomicU64::new(0), explanation: Mutex::new(explanation) }
+    }
+
+    /// Another configuration is given. Returns its number.
+    pub(crate) fn configured(&self) -> u64 {
+        self.configs.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     pub(crate) fn connection(&self, retry: Duration) -> Result<Connection<Client, ConnectedAt>, ProviderError> {
@@ -49,8 +70,16 @@ impl Published {
         self.view.read(|view| view.serving.clone())
     }
 
+    /// Whether the task panicked.
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.view.read(|view| view.serving.as_ref().is_err_and(|error| matches!(error.failure(), Failure::Panicked)))
+    }
+
     pub(crate) fn snapshot(&self) -> ClusterSnapshot {
-        self.view.read(|view| view.snapshot.clone())
+        self.view.read(|view| {
+            let config_pending = self.configs.load(Ordering::Acquire) > view.config;
+            ClusterSnapshot { config_pending, ..view.snapshot.clone() }
+        })
     }
 
     pub(crate) fn explanation(&self) -> Explanation {
@@ -61,26 +90,32 @@ impl Published {
         self.explanation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Only the member's task calls it.
+    /// Only the member's task calls it. `config` is the number of the configuration whose attempt ended last.
     pub(super) fn publish(
         &self,
         serving: Result<Connection<Client, ConnectedAt>, ConnectError>,
-        snapshot: ClusterSnapshot,
+        mut snapshot: ClusterSnapshot,
+        config: u64,
         context: &Context,
     ) {
-        let before = self.snapshot();
+        let (before, config_before) = self.view.read(|view| (view.snapshot.clone(), view.config));
+        let is_interrupted = before.is_connected() && !snapshot.is_connected();
+        snapshot.interruption = if is_interrupted { interruption() } else { before.interruption };
         let transition = Transition::between(&before, &snapshot);
-        let is_changed = before.differs(&snapshot);
+        let is_changed = before.differs(&snapshot) || config != config_before;
         // First, so that a reader of the new state finds how it came about.
         if let Some(transition) = &transition {
             self.lock_explanation().add(context.clock.wall(), transition.clone());
         }
         let cluster = snapshot.cluster.clone();
-        let view = View { serving, snapshot };
+        let is_over = transition.as_ref().is_some_and(Transition::is_the_end);
+        measure(&snapshot, is_over, context);
+        let view = View { serving, snapshot, config };
         // The old view is dropped after the lock: it may hold the last handle of a client.
         drop(self.view.write(|current| std::mem::replace(current, view)));
         if let Some(transition) = transition {
             transition.trace();
+            transition.count(&cluster);
         }
         if is_changed {
             context.events.changed(&cluster);
@@ -94,6 +129,18 @@ impl Published {
         snapshot.state = ConnectionState::Unavailable;
         snapshot.connected_at = None;
         snapshot.error = Some(error.clone());
-        self.publish(Err(error), snapshot, context);
+        self.publish(Err(error), snapshot, self.configs.load(Ordering::Acquire), context);
     }
+}
+
+/// Sets the gauges of the cluster, at each step of its task, so that a recorder may drop those that are set no more.
+fn measure(snapshot: &ClusterSnapshot, is_over: bool, context: &Context) {
+    let cluster = &snapshot.cluster;
+    if is_over {
+        return metrics::state(cluster, false, false, None);
+    }
+    let ends = snapshot.credentials_expire_at.map(since_1970);
+    let expires_in = ends.map(|ends| ends.saturating_sub(since_1970(context.clock.wall())));
+    let is_unavailable = snapshot.state == ConnectionState::Unavailable;
+    metrics::state(cluster, snapshot.is_connected(), is_unavailable, expires_in);
 }

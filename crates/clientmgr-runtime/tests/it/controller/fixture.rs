@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{Credential, Logged, RequestRecord, Requests, TestServer};
+use clientmgr_fake::apiserver::{AnyServer, Credential, Logged, RequestRecord, Requests, TestServer};
 use clientmgr_kube::kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use clientmgr_kube::kube::runtime::reflector::{ObjectRef, Store};
-use clientmgr_kube::kube::runtime::wait;
+use clientmgr_kube::kube::runtime::{conditions::is_crd_established, wait};
 use clientmgr_kube::kube::{Api, Client, CustomResourceExt as _};
 use clientmgr_kube::{ClientManager, Fleet, NamespacedName};
 use clientmgr_runtime::cluster::{Cluster, ConditionType, find_condition};
-use clientmgr_runtime::controller::{ClusterController, ClusterControllerBuilder, ClusterProvider};
+use clientmgr_runtime::controller::{ClusterController, ClusterControllerBuilder, ClusterProvider, StatusWriter};
+use clientmgr_runtime::requeue::Changes;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -21,8 +25,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const NAMESPACE: &str = "default";
 
-pub(crate) struct Hub {
-    pub(crate) server: TestServer,
+/// A hub: in this process, with its log and its faults, or an [`AnyServer`], which may be real.
+pub(crate) struct Hub<S = TestServer> {
+    pub(crate) server: S,
     pub(crate) client: Client,
 }
 
@@ -31,6 +36,7 @@ pub(crate) struct Running {
     pub(crate) provider: ClusterProvider,
     pub(crate) clients: Arc<ClientManager<ClusterProvider>>,
     pub(crate) clusters: Store<Cluster>,
+    pub(crate) changes: BoxStream<'static, Changes>,
     task: JoinHandle<()>,
 }
 
@@ -42,10 +48,11 @@ pub(crate) fn key(name: &str) -> NamespacedName {
     NamespacedName::new(NAMESPACE, name)
 }
 
-/// A fleet that notices outages soon.
+/// A fleet that notices outages soon. It gives no hint to retry soon: a change must bring what waits.
 pub(crate) fn fleet() -> Fleet {
-    let soon = Duration::from_millis(100);
-    Fleet::builder().connect_deadline(PATIENCE).probe_interval(soon).failure_threshold(1).build()
+    let (soon, never) = (Duration::from_millis(100), Duration::from_secs(3_600));
+    let builder = Fleet::builder().connect_deadline(PATIENCE).retry_after(never);
+    builder.probe_interval(soon).failure_threshold(1).build()
 }
 
 /// Awaits what is expected to happen.
@@ -75,6 +82,39 @@ impl Hub {
         Self { server, client }
     }
 
+    /// Writes the kubeconfig of `server` for `credential` to a Secret.
+    pub(crate) async fn kubeconfig(&self, name: &str, server: &TestServer, credential: &Credential) {
+        self.secret(name, "kubeconfig", &server.kubeconfig_yaml(credential)).await;
+    }
+
+    /// Declares the cluster of `server`, by the credential of its administrator.
+    pub(crate) async fn declare(&self, name: &str, server: &TestServer) {
+        self.kubeconfig(name, server, &server.admin()).await;
+        self.create(name, by_secret(name)).await;
+    }
+
+    pub(crate) fn status_writes(&self, name: &str) -> Vec<RequestRecord> {
+        self.server.requests_matching(Requests::patch("clusters/status").name(name))
+    }
+
+    pub(crate) async fn logged(&self, requests: impl Into<Requests<Logged>>) -> RequestRecord {
+        within(self.server.wait_for(requests)).await
+    }
+}
+
+impl Hub<AnyServer> {
+    /// Installs the definition on `server`.
+    pub(crate) async fn on(server: AnyServer) -> Self {
+        let client = server.client().await.unwrap();
+        let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+        definitions.create(&PostParams::default(), &Cluster::crd()).await.unwrap();
+        let established = wait::await_condition(definitions, "clusters.clientmgr.dev", is_crd_established());
+        within(established).await.unwrap();
+        Self { server, client }
+    }
+}
+
+impl<S> Hub<S> {
     pub(crate) fn clusters(&self) -> Api<Cluster> {
         Api::namespaced(self.client.clone(), NAMESPACE)
     }
@@ -91,23 +131,12 @@ impl Hub {
         self.secrets().patch(name, &PatchParams::apply("test").force(), &Patch::Apply(secret)).await.unwrap();
     }
 
-    /// Writes the kubeconfig of `server` for `credential` to a Secret.
-    pub(crate) async fn kubeconfig(&self, name: &str, server: &TestServer, credential: &Credential) {
-        self.secret(name, "kubeconfig", &server.kubeconfig_yaml(credential)).await;
-    }
-
     pub(crate) async fn create(&self, name: &str, spec: Value) -> Cluster {
         let cluster = json!({
             "apiVersion": "clientmgr.dev/v1alpha1", "kind": "Cluster", "metadata": { "name": name }, "spec": spec,
         });
         let cluster: Cluster = serde_json::from_value(cluster).unwrap();
         self.clusters().create(&PostParams::default(), &cluster).await.unwrap()
-    }
-
-    /// Declares the cluster of `server`, by the credential of its administrator.
-    pub(crate) async fn declare(&self, name: &str, server: &TestServer) {
-        self.kubeconfig(name, server, &server.admin()).await;
-        self.create(name, by_secret(name)).await;
     }
 
     pub(crate) async fn change(&self, name: &str, spec: Value) {
@@ -138,8 +167,9 @@ impl Hub {
         Running::start(self.client.clone(), settings)
     }
 
-    pub(crate) fn status_writes(&self, name: &str) -> Vec<RequestRecord> {
-        self.server.requests_matching(Requests::patch("clusters/status").name(name))
+    /// Starts a controller that writes the status as `writer` says.
+    pub(crate) fn run_as(&self, writer: StatusWriter) -> Running {
+        Running::start_as(self.client.clone(), writer, |settings| settings)
     }
 
     /// The reasons of the Events about a Cluster, in the order in which they were made.
@@ -160,10 +190,6 @@ impl Hub {
         let waited = tokio::time::timeout(PATIENCE, waiting).await;
         assert!(waited.is_ok(), "{:?}", self.events(name).await);
     }
-
-    pub(crate) async fn logged(&self, requests: impl Into<Requests<Logged>>) -> RequestRecord {
-        within(self.server.wait_for(requests)).await
-    }
 }
 
 impl Running {
@@ -172,13 +198,23 @@ impl Running {
         client: Client,
         settings: impl FnOnce(ClusterControllerBuilder) -> ClusterControllerBuilder,
     ) -> Self {
-        let controller = settings(ClusterController::builder(client).fleet(fleet())).build();
+        Self::start_as(client, StatusWriter::Always, settings)
+    }
+
+    /// Starts a controller that writes the status as `writer` says.
+    pub(crate) fn start_as(
+        client: Client,
+        writer: StatusWriter,
+        settings: impl FnOnce(ClusterControllerBuilder) -> ClusterControllerBuilder,
+    ) -> Self {
+        let controller = settings(ClusterController::builder(client, writer).fleet(fleet())).build();
         let clients = Arc::new(ClientManager::new(controller.provider()));
         controller.register(&clients);
         Self {
             provider: controller.provider(),
             clients,
             clusters: controller.clusters(),
+            changes: controller.changes().boxed(),
             task: tokio::spawn(controller.run(std::future::pending())),
         }
     }

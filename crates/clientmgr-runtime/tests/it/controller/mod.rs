@@ -1,8 +1,12 @@
 //! The controller of the `Cluster` resource: a hub, remote clusters, and the requests that the hub sees.
 
+mod bursts;
 mod connecting;
+mod dependants;
 mod errors;
-mod fixture;
+pub(crate) mod fixture;
 mod lifecycle;
+mod others;
+pub(crate) mod reader;
 mod replicas;
 mod rotation;

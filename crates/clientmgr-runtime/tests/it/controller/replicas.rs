@@ -66,7 +66,7 @@ async fn a_cluster_that_is_down_at_a_restart_keeps_its_revision() {
 async fn a_second_process_serves_what_the_status_names_and_writes_nothing() {
     let (hub, east) = (Hub::start().await, remote("east").await);
     // Before the status names an incarnation, the reader connects and serves nothing.
-    let reader = hub.run(|settings| settings.status_writer(StatusWriter::Never));
+    let reader = hub.run_as(StatusWriter::Never);
     hub.declare("east", &east).await;
     holds("connected, and not served", || {
         let snapshot = reader.provider.fleet().snapshot(&key("east"));
@@ -88,7 +88,7 @@ async fn a_second_process_serves_what_the_status_names_and_writes_nothing() {
 async fn a_replaced_cluster_has_one_revision_in_all_processes() {
     let (hub, east) = (Hub::start().await, remote("east").await);
     let writer = hub.run(|settings| settings);
-    let reader = hub.run(|settings| settings.status_writer(StatusWriter::Never));
+    let reader = hub.run_as(StatusWriter::Never);
     hub.declare("east", &east).await;
     let before = hub.until_ready("east").await.status.unwrap();
     assert_eq!(Some(served(&reader).await), before.connected_at);
@@ -111,8 +111,8 @@ async fn when_the_leader_is_killed_the_other_replica_writes_and_nothing_is_reset
     let (first_leads, first_election) = candidate(&hub, "first");
     holds("the first leads", || first_leads.is_leader()).await;
     let (second_leads, _second_election) = candidate(&hub, "second");
-    let first = hub.run(|settings| settings.status_writer(StatusWriter::Elected(first_leads.clone())));
-    let second = hub.run(|settings| settings.status_writer(StatusWriter::Elected(second_leads.clone())));
+    let first = hub.run_as(StatusWriter::Elected(first_leads.clone()));
+    let second = hub.run_as(StatusWriter::Elected(second_leads.clone()));
     hub.declare("east", &east).await;
     let before = hub.until_ready("east").await;
     let object = ConfigMap::default();
@@ -147,13 +147,13 @@ async fn a_leader_that_is_replaced_before_it_wrote_follows_the_next_one() {
     let user = hub.server.issue_token("first");
     hub.server.forbid("first", "patch", "clusters/status");
     let client = hub.server.client_for(&user).await.unwrap();
-    let first = Running::start(client, |settings| settings.status_writer(StatusWriter::Elected(first_leads)));
+    let first = Running::start_as(client, StatusWriter::Elected(first_leads), |settings| settings);
     hub.declare("east", &east).await;
     let unwritten = served(&first).await;
 
     first_election.abort();
     let (second_leads, _second_election) = candidate(&hub, "second");
-    let second = hub.run(|settings| settings.status_writer(StatusWriter::Elected(second_leads)));
+    let second = hub.run_as(StatusWriter::Elected(second_leads));
     let named = hub.until_ready("east").await.status.unwrap().connected_at.unwrap();
     assert_ne!(named, unwritten);
     for running in [&first, &second] {
