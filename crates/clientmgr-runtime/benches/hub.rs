@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use clientmgr_kube::{ClientProvider as _, Fleet, NamespacedName};
 use clientmgr_runtime::cluster::{Cluster, ClusterSpec, ConditionType, Connection, SecretKeyRef, find_condition};
-use clientmgr_runtime::controller::{ClusterController, ClusterProvider};
+use clientmgr_runtime::controller::{ClusterController, ClusterProvider, StatusWriter};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -91,7 +91,7 @@ struct Running {
 
 impl Running {
     fn start(hub: Client) -> Self {
-        let controller = ClusterController::builder(hub).build();
+        let controller = ClusterController::builder(hub, StatusWriter::Always).build();
         Self {
             provider: controller.provider(),
             clusters: controller.clusters(),
