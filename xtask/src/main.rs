@@ -19,7 +19,11 @@ const TASKS: &[Task] = &[
     Task { name: "ci", about: "all that CI checks on this machine, with a table at the end", run: ci::run },
     Task { name: "test", about: "all tests, and the examples of the documentation", run: tasks::test },
     Task { name: "demo", about: "a controller on several clusters; arguments go to it", run: tasks::demo },
-    Task { name: "bench", about: "the benches of the budgets; arguments go to criterion", run: bench::bench },
+    Task {
+        name: "bench",
+        about: "the benches of the budgets, within ten minutes; arguments name some of them",
+        run: bench::bench,
+    },
     Task { name: "crds", about: "writes the definitions of the custom resources", run: crds::crds },
     Task { name: "shuttle", about: "the core's races under many schedules", run: tasks::shuttle },
     Task { name: "tidy", about: "the architecture's invariants, checked on the sources", run: tidy::run },

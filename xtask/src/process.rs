@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A task: its name, what it is for, and what it does with the rest of the command line.
 pub(crate) struct Task {
@@ -97,6 +99,25 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     ended(command, result)
 }
 
+/// Runs a program on this terminal, and ends it at the limit. Returns its exit status; none where it was ended.
+#[expect(clippy::disallowed_methods, reason = "the standard library cannot wait for a program with a limit")]
+pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<Option<ExitStatus>, Failure> {
+    let shown = shown(command);
+    eprintln!("\n$ {shown}");
+    let failed = |source| Failure::NotStarted { command: shown.clone(), source };
+    let mut child = command.spawn().map_err(failed)?;
+    let begun = Instant::now();
+    while begun.elapsed() < limit {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return Ok(Some(status));
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    // It may have ended by itself meanwhile.
+    let _ = child.kill();
+    child.wait().map(|_| None).map_err(failed)
+}
+
 /// Replaces this process by a program, where the system can, so that Ctrl-C reaches the program alone.
 pub(crate) fn exec(command: &mut Command) -> Result<(), Failure> {
     #[cfg(unix)]
@@ -148,7 +169,17 @@ pub(crate) fn no_arguments(arguments: &[OsString]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, cargo, no_arguments, output, shown};
+    use std::time::Duration;
+
+    use super::{Failure, cargo, no_arguments, output, run_within, shown};
+
+    #[test]
+    fn a_program_is_ended_at_its_limit() {
+        let status = |argument, limit| run_within(cargo().arg(argument), Duration::from_secs(limit)).unwrap();
+        assert!(status("version", 0).is_none());
+        assert!(status("version", 60).unwrap().success());
+        assert!(!status("no-such-subcommand", 60).unwrap().success());
+    }
 
     #[test]
     fn the_exit_status_of_a_program_is_kept() {

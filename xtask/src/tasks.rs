@@ -13,8 +13,8 @@ use crate::process::{Failure, cargo, exec, flags, no_arguments, root, run, succe
 const WORKSPACE: &[&str] = &[
     "--workspace",
     "--features",
-    "clientmgr-fake/apiserver,clientmgr-fake/ring,clientmgr-kube/gzip,clientmgr-kube/proxy,clientmgr-kube/runtime,\
-     clientmgr-kube/schemars,clientmgr-kube/simulated",
+    "clientmgr-fake/apiserver,clientmgr-fake/ring,clientmgr-kube/gzip,clientmgr-kube/metrics,clientmgr-kube/proxy,\
+     clientmgr-kube/runtime,clientmgr-kube/schemars,clientmgr-kube/simulated",
 ];
 
 /// Runs all tests, with nextest where it is installed. The conformance suite runs in a process of its own, because its

@@ -4,16 +4,23 @@
 
 #[path = "fleet/heap.rs"]
 mod heap;
-#[path = "support/process.rs"]
+#[path = "../../../benches/live_heap.rs"]
+mod live_heap;
+#[path = "../../../benches/process.rs"]
 mod process;
-#[path = "support/quantile.rs"]
+#[path = "../../../benches/processor_time.rs"]
+mod processor_time;
+#[path = "../../../benches/quantile.rs"]
 mod quantile;
 #[path = "support/server.rs"]
 mod server;
-#[path = "support/table.rs"]
+#[path = "../../../benches/table.rs"]
 mod table;
+#[path = "../../../benches/wait.rs"]
+mod wait;
 
 use std::net::TcpListener;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -24,16 +31,20 @@ use futures::future::{join_all, try_join_all};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use process::{comes_true, sockets, tasks};
+use process::{sockets, tasks};
+use processor_time::processor_time;
 use quantile::quantile;
-use server::{Server, USERS};
+use server::{Server, USERS, config};
 use table::{Row, report};
+use wait::comes_true;
 
 const CLUSTERS: usize = 1_000;
 const HANGING: [usize; 3] = [64, 200, 1_000];
 const ROTATIONS: usize = 300;
 /// How often two ways of connecting are compared. The median counts.
 const COMPARISONS: usize = 5;
+/// How long connections that were closed may take to be gone.
+const SETTLED: Duration = Duration::from_secs(10);
 /// How many healthy clusters are added beside the hanging ones.
 const HEALTHY: usize = 31;
 
@@ -45,9 +56,9 @@ fn key(prefix: &str, number: usize) -> NamespacedName {
     NamespacedName::new(prefix, &number.to_string())
 }
 
-/// Connects bare clients, as a program without a fleet does. Each makes one request.
-async fn bare_clients(kubeconfig: &Kubeconfig, count: usize) -> Vec<Client> {
-    let connects = (0..count).map(|_| async {
+/// Connects a bare client for each, as a program without a fleet does. Each makes one request.
+async fn bare_clients(kubeconfigs: &[Kubeconfig]) -> Vec<Client> {
+    let connects = kubeconfigs.iter().map(async |kubeconfig| {
         let options = KubeConfigOptions::default();
         let config = Config::from_custom_kubeconfig(kubeconfig.clone(), &options).await.expect("a kubeconfig");
         let client = Client::try_from(config).expect("a client");
@@ -57,31 +68,63 @@ async fn bare_clients(kubeconfig: &Kubeconfig, count: usize) -> Vec<Client> {
     join_all(connects).await
 }
 
-/// Adds as many clusters to a fleet, and waits until all are connected.
-async fn connect(fleet: &Fleet, server: &Server, count: usize) {
-    for number in 0..count {
-        fleet.upsert(key("healthy", number), server.config(0));
+/// Adds a cluster for each to a fleet, and waits until all are connected.
+async fn connect(fleet: &Fleet, kubeconfigs: &[Kubeconfig]) {
+    for (number, kubeconfig) in kubeconfigs.iter().enumerate() {
+        fleet.upsert(key("healthy", number), config(kubeconfig));
     }
     let keys = fleet.clusters();
     let connecting = keys.iter().map(|cluster| fleet.wait_connected(cluster));
     try_join_all(connecting).await.expect("the server answers");
 }
 
-/// A thousand clusters against a thousand bare clients, in turns.
-async fn connects(server: &Server) -> Row {
-    let (mut fleets, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..COMPARISONS {
-        let begun = Instant::now();
-        let clients = bare_clients(server.kubeconfig(0), CLUSTERS).await;
-        bare.push(milliseconds(begun.elapsed()));
-        drop(clients);
-        let (begun, fleet) = (Instant::now(), Fleet::new());
-        connect(&fleet, server, CLUSTERS).await;
-        fleets.push(milliseconds(begun.elapsed()));
-        fleet.shutdown().await;
+/// The time and the processor time of this process and the server's, each in milliseconds.
+struct Cost<'a> {
+    server: &'a Server,
+    begun: Instant,
+    computed: Option<Duration>,
+}
+
+impl<'a> Cost<'a> {
+    fn begin(server: &'a Server) -> Self {
+        Self { server, begun: Instant::now(), computed: computed(server) }
     }
-    let (fleet, bare) = (quantile(fleets, 50), quantile(bare, 50));
-    Row::new("1,000 clusters connect / 1,000 bare clients", "ms", fleet, bare, ..=1.0)
+
+    fn end(self) -> [f64; 2] {
+        let elapsed = self.begun.elapsed();
+        let computed = computed(self.server).zip(self.computed).map(|(now, then)| now.saturating_sub(then));
+        [elapsed, computed.unwrap_or_default()].map(milliseconds)
+    }
+}
+
+fn computed(server: &Server) -> Option<Duration> {
+    Some(processor_time(std::process::id())? + processor_time(server.id())?)
+}
+
+/// A thousand clusters against a thousand bare clients, in turns.
+async fn connects(server: &Server, kubeconfigs: &[Kubeconfig]) -> [Row; 2] {
+    let (mut fleets, mut bare) = (Vec::new(), Vec::new());
+    let open = sockets();
+    for _ in 0..COMPARISONS {
+        let cost = Cost::begin(server);
+        let clients = bare_clients(kubeconfigs).await;
+        bare.push(cost.end());
+        drop(clients);
+        comes_true(SETTLED, || sockets() <= open).await;
+        let (cost, fleet) = (Cost::begin(server), Fleet::new());
+        connect(&fleet, kubeconfigs).await;
+        fleets.push(cost.end());
+        fleet.shutdown().await;
+        comes_true(SETTLED, || sockets() <= open).await;
+    }
+    let median = |costs: &[[f64; 2]], which: usize| quantile(costs.iter().map(|cost| cost[which]).collect(), 50);
+    let row = |what, which, budget| Row::new(what, "ms", median(&fleets, which), median(&bare, which), budget);
+    let mut computing =
+        row("1,000 clusters connect / 1,000 bare clients, processor time", 1, (Bound::Unbounded, Bound::Unbounded));
+    if computed(server).is_none() {
+        computing.verdict = "not measured: the system does not say";
+    }
+    [row("1,000 clusters connect / 1,000 bare clients", 0, (Bound::Unbounded, Bound::Included(1.0))), computing]
 }
 
 /// A configuration whose server never answers.
@@ -158,12 +201,12 @@ async fn rotation(server: &Server) -> [Row; 2] {
 }
 
 /// What is left of removed clusters: tasks, sockets and entries together.
-async fn removal(server: &Server) -> Row {
+async fn removal(kubeconfigs: &[Kubeconfig]) -> Row {
     let fleet = Fleet::new();
-    connect(&fleet, server, 1).await;
+    connect(&fleet, &kubeconfigs[..1]).await;
     let census = |fleet: &Fleet| tasks() + sockets() + fleet.clusters().len();
     let before = census(&fleet);
-    connect(&fleet, server, 200).await;
+    connect(&fleet, &kubeconfigs[..200]).await;
     for number in 1..200 {
         fleet.remove(&key("healthy", number));
     }
@@ -176,13 +219,14 @@ async fn removal(server: &Server) -> Row {
 #[tokio::main]
 async fn measure() -> Vec<Row> {
     let mut server = Server::start();
-    let mut rows = vec![connects(&server).await];
+    let kubeconfigs = server.clusters(CLUSTERS);
+    let mut rows = Vec::from(connects(&server, &kubeconfigs).await);
     for hanging in HANGING {
         rows.push(one_healthy(&server, hanging).await);
     }
     rows.extend(rotation(&server).await);
-    rows.push(removal(&server).await);
-    rows.extend(heap::measure(&mut server).await);
+    rows.push(removal(&kubeconfigs).await);
+    rows.extend(heap::measure(&mut server, &kubeconfigs).await);
     rows
 }
 

@@ -10,11 +10,11 @@
 mod cores;
 #[path = "support/fleet.rs"]
 mod fleet;
-#[path = "support/quantile.rs"]
+#[path = "../../../benches/quantile.rs"]
 mod quantile;
 #[path = "support/subjects.rs"]
 mod subjects;
-#[path = "support/table.rs"]
+#[path = "../../../benches/table.rs"]
 mod table;
 
 use std::hint::black_box;

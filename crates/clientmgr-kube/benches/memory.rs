@@ -5,7 +5,7 @@
 mod fleet;
 #[path = "support/subjects.rs"]
 mod subjects;
-#[path = "support/table.rs"]
+#[path = "../../../benches/table.rs"]
 mod table;
 
 use std::slice;

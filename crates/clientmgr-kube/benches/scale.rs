@@ -1,12 +1,18 @@
 //! Ten thousand clusters on a simulated network: their memory, what probes cost, and how long a get takes while clusters
 //! rotate, reset, come and go. Run it by `cargo xtask bench`.
 
-#[path = "support/process.rs"]
+#[path = "../../../benches/live_heap.rs"]
+mod live_heap;
+#[path = "../../../benches/process.rs"]
 mod process;
-#[path = "support/quantile.rs"]
+#[path = "../../../benches/processor_time.rs"]
+mod processor_time;
+#[path = "../../../benches/quantile.rs"]
 mod quantile;
-#[path = "support/table.rs"]
+#[path = "../../../benches/table.rs"]
 mod table;
+#[path = "../../../benches/wait.rs"]
+mod wait;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +23,12 @@ use futures::FutureExt as _;
 use futures::future::try_join_all;
 use kube::Config;
 
-use process::{comes_true, live_heap, sockets, tasks};
+use live_heap::live_heap;
+use process::{sockets, tasks};
+use processor_time::processor_time;
 use quantile::quantile;
 use table::{Row, report};
+use wait::comes_true;
 
 const CLUSTERS: usize = 10_000;
 /// The first probes are over after two seconds.
@@ -53,10 +62,10 @@ async fn connected() -> Fleet {
 /// The part of a core that the probes take.
 async fn probes() -> Row {
     tokio::time::sleep(SETTLED).await;
-    let (began, before) = (Instant::now(), computed());
+    let (began, before) = (Instant::now(), processor_time(std::process::id()));
     tokio::time::sleep(PROBED).await;
     let cores = before
-        .zip(computed())
+        .zip(processor_time(std::process::id()))
         .map(|(before, after)| after.saturating_sub(before).as_secs_f64() / began.elapsed().as_secs_f64());
     let what = "probes of 10,000 clusters every 15 s";
     let mut row = Row::new(what, "cores", cores.unwrap_or_default(), None, ..=0.2);
@@ -64,15 +73,6 @@ async fn probes() -> Row {
         row.verdict = "not measured: the system does not say";
     }
     row
-}
-
-/// How long all threads of this process have computed; none where the system does not say.
-fn computed() -> Option<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // After the name, which may hold blanks: the 12th and 13th field from there, in hundredths of a second.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    Some(Duration::from_millis(ticks * 10))
 }
 
 /// Gets, each timed, while clusters rotate, reset, are removed and added.

@@ -15,6 +15,7 @@ mod config;
 mod error;
 mod fleet;
 mod manager;
+mod metrics;
 mod probe;
 mod work;
 

@@ -1,10 +1,13 @@
-//! An API server in a process of its own, so that its memory and its work are not counted.
+//! An API server in a process of its own, so that its memory and its work are not counted, and the kubeconfigs of many
+//! clusters that it stands for.
 
 #![expect(unreachable_pub, reason = "a module of a bench, which has no public interface")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clientmgr_fake::apiserver::TestServer;
 use clientmgr_kube::ClusterConfig;
 use kube::config::Kubeconfig;
@@ -41,8 +44,18 @@ impl Server {
     }
 
     pub fn config(&self, user: usize) -> ClusterConfig {
-        let kubeconfig = self.kubeconfig(user);
-        ClusterConfig::from_kubeconfig(kubeconfig, kubeconfig.current_context.as_deref().unwrap_or_default())
+        config(self.kubeconfig(user))
+    }
+
+    /// The kubeconfigs of so many clusters. Each trusts an authority that no other one trusts, as clusters do, so that
+    /// they share no TLS configuration and resume none of each other's sessions.
+    pub fn clusters(&self, count: usize) -> Vec<Kubeconfig> {
+        (0..count).map(|_| with_an_authority_of_its_own(self.kubeconfig(0).clone())).collect()
+    }
+
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Closes all connections, as a server does with those that are idle.
@@ -50,6 +63,25 @@ impl Server {
         let input = self.process.stdin.as_mut().expect("the input is a pipe");
         input.write_all(b"close\n").expect("the server reads");
     }
+}
+
+pub fn config(kubeconfig: &Kubeconfig) -> ClusterConfig {
+    ClusterConfig::from_kubeconfig(kubeconfig, kubeconfig.current_context.as_deref().unwrap_or_default())
+}
+
+fn with_an_authority_of_its_own(mut kubeconfig: Kubeconfig) -> Kubeconfig {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = parameters.self_signed(&key).expect("a certificate").pem();
+    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        let data = cluster.certificate_authority_data.as_mut().expect("the server's authority");
+        let mut bundle = STANDARD.decode(&*data).expect("base64");
+        bundle.push(b'\n');
+        bundle.extend_from_slice(authority.as_bytes());
+        *data = STANDARD.encode(bundle);
+    }
+    kubeconfig
 }
 
 impl Drop for Server {

@@ -12,27 +12,30 @@ use super::exec_credential::Document;
 use super::issued::Issued;
 use super::process_group::{self, ProcessGroup};
 use crate::error::{Failure, PluginError};
-use crate::work::BlockingWorker;
-use crate::work::Deadline;
+use crate::work::{BlockingWorker, Deadline};
 
 /// What is read at most of what a plugin prints.
 const OUTPUT_LIMIT: u64 = 1024 * 1024;
 
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
-/// Runs a plugin.
+/// Runs a plugin. What it prints is read by `worker` where that may take long.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future kills the plugin, and on Unix what it started.
-pub(crate) async fn run(exec: &ExecConfig, deadline: impl Into<Deadline>) -> Result<Issued, Failure> {
+pub(crate) async fn run(
+    exec: &ExecConfig,
+    deadline: impl Into<Deadline>,
+    worker: &BlockingWorker,
+) -> Result<Issued, Failure> {
     let deadline = deadline.into();
     let name = exec.command.as_deref().filter(|command| !command.is_empty()).ok_or(PluginError::NoCommand)?;
     let timed_out = || PluginError::TimedOut { command: name.to_owned(), deadline: deadline.limit() };
     let printed = tokio::time::timeout(deadline.left(), output(exec, name)).await.map_err(|_| timed_out())??;
     let document = match Document::from_json(&printed) {
         Some(document) => Some(document),
-        None => match apart(deadline, move || Document::from_yaml(&printed)).await {
+        None => match apart(worker, deadline, move || Document::from_yaml(&printed)).await {
             Err(Failure::BlockingHangs { .. }) => return Err(timed_out().into()),
             read => read?,
         },
@@ -41,12 +44,13 @@ pub(crate) async fn run(exec: &ExecConfig, deadline: impl Into<Deadline>) -> Res
     Ok(document.into_issued(name, exec.api_version.as_deref())?)
 }
 
-/// Reads on a thread of its own: a piece of work that ends by itself, if late. What its reader panics at is no document.
+/// Reads on the member's worker: a piece of work that ends by itself, if late. What its reader panics at is no document.
 async fn apart<T: Send + 'static>(
+    worker: &BlockingWorker,
     deadline: Deadline,
     read: impl FnOnce() -> Option<T> + Send + 'static,
 ) -> Result<Option<T>, Failure> {
-    match BlockingWorker::new().run(deadline, read).await {
+    match worker.run(deadline, read).await {
         Err(Failure::BlockingPanicked) => Ok(None),
         read => read,
     }
@@ -120,7 +124,7 @@ mod tests {
     use kube::config::ExecConfig;
     use tokio::io::AsyncReadExt;
 
-    use super::{Deadline, apart, run};
+    use super::{BlockingWorker, Deadline, apart, run};
     use crate::error::{Failure, PluginError};
 
     /// Opening a pipe for reading ends when everybody who writes to it is gone.
@@ -138,7 +142,8 @@ mod tests {
             ..ExecConfig::default()
         };
         let mut reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&pipe).unwrap();
-        let (outcome, up) = tokio::join!(run(&exec, Duration::from_secs(1)), async {
+        let worker = BlockingWorker::new();
+        let (outcome, up) = tokio::join!(run(&exec, Duration::from_secs(1), &worker), async {
             reader.readable().await.unwrap();
             let mut said = [0; 3];
             reader.read_exact(&mut said).await.unwrap();
@@ -154,7 +159,8 @@ mod tests {
     #[tokio::test]
     async fn what_its_reader_panics_at_is_no_document() {
         let deadline = Deadline::within(Duration::from_secs(20));
-        let read = apart::<()>(deadline, || std::panic::resume_unwind(Box::new("on purpose"))).await;
+        let read =
+            apart::<()>(&BlockingWorker::new(), deadline, || std::panic::resume_unwind(Box::new("on purpose"))).await;
         assert!(matches!(read, Ok(None)), "{read:?}");
     }
 }

@@ -3,7 +3,7 @@
 
 mod exec;
 mod exec_credential;
-mod file_watch;
+mod files;
 mod issued;
 mod process_group;
 #[cfg(test)]
@@ -12,7 +12,7 @@ mod token;
 mod validity;
 
 pub(crate) use self::exec::run;
-pub(crate) use self::file_watch::{FileWatch, FileWatcher, Stamp};
+pub(crate) use self::files::{FileWatch, FileWatcher, Stamp};
 pub(crate) use self::issued::{Identity, Issued};
 pub(crate) use self::token::Token;
 pub(crate) use self::validity::Validity;

@@ -7,8 +7,9 @@ use std::sync::{Arc, OnceLock};
 use futures::future::{Either, select};
 use tokio_util::sync::CancellationToken;
 
-use super::body::{ResponseBody, cut_by};
+use super::body::{BoxError, ResponseBody, cut_by};
 use super::revoked::Revoked;
+use crate::metrics;
 
 /// A fence. Clones are the same fence.
 #[derive(Clone, Default)]
@@ -34,6 +35,12 @@ impl Fence {
         self.0.revoked.get()
     }
 
+    /// The error of a request or a body that the fence ends.
+    pub(crate) fn refusal(revoked: &Revoked) -> BoxError {
+        metrics::revoked(&revoked.cluster, revoked.reason);
+        revoked.clone().into()
+    }
+
     /// Awaits `work`, unless the fence is or gets pulled.
     pub(crate) async fn guard<T>(&self, work: impl Future<Output = T>) -> Result<T, Revoked> {
         match (select(pin!(self.0.pulled.cancelled()), pin!(work)).await, self.pulled()) {
@@ -46,7 +53,7 @@ impl Fence {
     /// Makes `body` end when the fence is pulled.
     pub(crate) fn guard_body(&self, body: ResponseBody) -> ResponseBody {
         let fence = self.clone();
-        let error = move || fence.pulled().expect("the reason is set before the fence is pulled").clone().into();
+        let error = move || Self::refusal(fence.pulled().expect("the reason is set before the fence is pulled"));
         cut_by(self.0.pulled.clone(), error, body)
     }
 }

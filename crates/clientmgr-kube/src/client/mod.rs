@@ -11,6 +11,7 @@ mod pool;
 mod repeat;
 mod revoked;
 mod settings;
+mod spread;
 mod stream;
 mod switch;
 mod tls;

@@ -1,5 +1,5 @@
-//! [`Pool`]: the connections to one server. One HTTP/2 connection where the server speaks it, several of HTTP/1.1 where it
-//! does not, and HTTP/1.1 for requests that upgrade.
+//! [`Pool`]: the connections to one server. One HTTP/2 connection where the server speaks it, or a few where there are many
+//! watches; several of HTTP/1.1 where it does not, and HTTP/1.1 for requests that upgrade.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use http::header::UPGRADE;
 use http::{Request, Response, Uri};
-use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioTimer;
 use kube::Config;
@@ -20,15 +19,21 @@ use super::body::BoxError;
 use super::connections::Connections;
 use super::connector::{Connector, Open, open};
 use super::settings::Settings;
+use super::spread::{Place, Placed, Spread};
 use super::stream::Watch;
 use super::tls::{Offer, Tls, TlsFingerprint, fingerprint};
 use crate::error::Failure;
+
+/// How much a server may send of what is not read yet: for each answer, and for all answers on a connection together. The
+/// latter is never reached, so that a reader who is slow does not hold up the other watches and requests.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 1 << 30;
 
 /// A pool of connections.
 pub(crate) struct Pool {
     recipe: Arc<Recipe>,
     connections: Connections,
-    client: Client<Connector, Body>,
+    clients: Spread<Client<Connector, Body>>,
     /// Made for the first request that upgrades.
     upgrades: OnceLock<Client<Connector, Body>>,
 }
@@ -36,6 +41,8 @@ pub(crate) struct Pool {
 /// How connections are made.
 struct Recipe {
     server: Server,
+    /// The cache of TLS configurations keeps those that somebody holds.
+    _tls: Tls,
     open: Open,
     open_http1: Open,
     connect_timeout: Duration,
@@ -89,6 +96,7 @@ impl Pool {
             open: open(config, &tls, server.offer)?,
             open_http1: open(config, &tls, Offer::Http1)?,
             server,
+            _tls: tls,
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
             ping_interval: settings.ping_interval,
@@ -103,21 +111,22 @@ impl Pool {
     }
 
     fn new(recipe: Arc<Recipe>, connections: Connections) -> Self {
-        let client = client(&recipe, &recipe.open, &connections, Watch::Report);
-        Self { recipe, connections, client, upgrades: OnceLock::new() }
+        Self { recipe, connections, clients: Spread::new(), upgrades: OnceLock::new() }
     }
 
     pub(crate) fn connections(&self) -> &Connections {
         &self.connections
     }
 
-    fn client_for(&self, request: &Request<Body>) -> &Client<Connector, Body> {
-        if !request.headers().contains_key(UPGRADE) {
-            return &self.client;
-        }
+    /// The client for `request`, and the request's place on a connection of it.
+    fn client_for(&self, request: &Request<Body>) -> (Client<Connector, Body>, Place) {
         let Self { recipe, connections, .. } = self;
+        if !request.headers().contains_key(UPGRADE) {
+            return self.clients.take(|| client(recipe, &recipe.open, connections, Watch::Report));
+        }
         // Whoever upgrades a connection ends it too: no end of these says anything about the server.
-        self.upgrades.get_or_init(|| client(recipe, &recipe.open_http1, connections, Watch::Ignore))
+        let upgrades = self.upgrades.get_or_init(|| client(recipe, &recipe.open_http1, connections, Watch::Ignore));
+        (upgrades.clone(), Place::default())
     }
 }
 
@@ -129,6 +138,8 @@ fn client(recipe: &Recipe, open: &Open, connections: &Connections, watch: Watch)
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
         .pool_idle_timeout(recipe.idle_timeout)
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(recipe.ping_interval)
         .http2_keep_alive_timeout(recipe.ping_timeout)
         .http2_keep_alive_while_idle(true)
@@ -140,7 +151,7 @@ fn client(recipe: &Recipe, open: &Open, connections: &Connections, watch: Watch)
 pub(crate) struct PoolService(pub(crate) Arc<Pool>);
 
 impl Service<Request<Body>> for PoolService {
-    type Response = Response<Incoming>;
+    type Response = Response<Placed>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -158,7 +169,8 @@ impl Service<Request<Body>> for PoolService {
             otel.kind = "client",
             otel.status_code = field::Empty,
         );
-        let answer = self.0.client_for(&request).request(request);
+        let (client, place) = self.0.client_for(&request);
+        let answer = client.request(request);
         let sending = async move {
             let answer = answer.await;
             let span = Span::current();
@@ -169,8 +181,30 @@ impl Service<Request<Body>> for PoolService {
             if status.is_none_or(|status| status.is_client_error() || status.is_server_error()) {
                 span.record("otel.status_code", "ERROR");
             }
-            Ok(answer?)
+            Ok(answer?.map(|body| Placed::new(body, place)))
         };
         Box::pin(sending.instrument(span))
+    }
+}
+
+#[cfg(all(test, feature = "rustls-tls"))]
+mod tests {
+    use kube::Config;
+
+    use super::Pool;
+    use crate::client::settings::Settings;
+
+    #[tokio::test]
+    async fn pools_with_the_same_trust_share_one_tls_configuration() {
+        let (settings, mut config) = (Settings::default(), Config::new("https://127.0.0.1:1".parse().unwrap()));
+        config.root_cert = Some(vec![]);
+        let _first = Pool::for_config(&config, &settings, None).unwrap();
+        assert_eq!(settings.tls.in_use(), 1);
+        config.cluster_url = "https://127.0.0.1:2".parse().unwrap();
+        let _second = Pool::for_config(&config, &settings, None).unwrap();
+        assert_eq!(settings.tls.in_use(), 1);
+        config.accept_invalid_certs = true;
+        let _third = Pool::for_config(&config, &settings, None).unwrap();
+        assert_eq!(settings.tls.in_use(), 2);
     }
 }

@@ -63,6 +63,9 @@ struct State {
 struct Current {
     transport: Transport,
     generation: u64,
+    /// Whether the credentials have expired by the local clock, though they were just proven: the clock is wrong, and the
+    /// server decides.
+    is_early: bool,
 }
 
 impl Switch {
@@ -104,7 +107,8 @@ impl Switch {
         }
         state.superseded.retain(|connections| connections.upgrade().is_some());
         let connections = transport.connections().clone();
-        let previous = state.current.replace(Current { transport, generation });
+        let is_early = transport.expires().is_some_and(|expires| expires <= (self.clock)());
+        let previous = state.current.replace(Current { transport, generation, is_early });
         if let Some(previous) = &previous
             && !previous.transport.connections().is_same(&connections)
         {
@@ -153,14 +157,14 @@ impl Switch {
     async fn send(self: Arc<Self>, request: Request<Body>) -> Result<Response<ResponseBody>, BoxError> {
         let (fence, current) = {
             let state = self.state();
-            if let Some(revoked) = state.fence.pulled() {
-                return Err(revoked.clone().into());
-            }
-            let current = state.current.clone();
-            (state.fence.clone(), current)
+            (state.fence.clone(), state.current.clone())
         };
+        if let Some(revoked) = fence.pulled() {
+            return Err(Fence::refusal(revoked));
+        }
         let current = current.ok_or_else(|| ConnectError::new(self.cluster.clone(), Failure::Connecting))?;
-        let answer = fence.guard(self.exchange(request, current)).await??;
+        let answer = fence.guard(self.exchange(request, current)).await;
+        let answer = answer.map_err(|revoked| Fence::refusal(&revoked))??;
         Ok(answer.map(|body| fence.guard_body(body)))
     }
 
@@ -168,7 +172,7 @@ impl Switch {
     /// server refuses them.
     async fn exchange(&self, request: Request<Body>, mut current: Current) -> Result<Response<ResponseBody>, BoxError> {
         let mut may_ask = true;
-        if current.transport.expires().is_some_and(|expires| expires <= (self.clock)()) {
+        if !current.is_early && current.transport.expires().is_some_and(|expires| expires <= (self.clock)()) {
             match self.newer_than(current.generation).await {
                 Some(newer) => current = newer,
                 // The server's clock decides in the end, but nobody asks twice for the same.

@@ -1,6 +1,6 @@
 //! What requests through a switch meet while it is turned, revoked and lifted.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ struct Member {
     asked: Mutex<Vec<u64>>,
     newer: Mutex<Option<(Transport, u64)>>,
     hangs: bool,
+    /// The seconds that have passed since `NOW`.
+    passed: Arc<AtomicI64>,
 }
 
 impl CredentialRequests for Member {
@@ -48,9 +50,10 @@ impl CredentialRequests for Member {
 
 fn switch_of(member: Member) -> (Arc<Member>, Arc<Switch>) {
     let member = Arc::new(member);
+    let passed = Arc::clone(&member.passed);
     let link: Arc<dyn CredentialRequests> = Arc::<Member>::clone(&member);
-    let now = Timestamp::from_second(NOW).unwrap();
-    let settings = Settings { credentials_deadline: DEADLINE, clock: Arc::new(move || now), ..Settings::default() };
+    let now = move || Timestamp::from_second(NOW + passed.load(Ordering::Relaxed)).unwrap();
+    let settings = Settings { credentials_deadline: DEADLINE, clock: Arc::new(now), ..Settings::default() };
     let switch = Switch::new(NamespacedName::cluster_scoped("east"), ConnectedAt::now(), link, &settings);
     member.switch.set(Arc::downgrade(&switch)).unwrap();
     (member, switch)
@@ -293,10 +296,11 @@ fn expiring(transport: &Transport, until: i64) -> Transport {
 
 #[tokio::test]
 async fn expired_credentials_are_renewed_before_a_request_is_sent() {
-    for (until, asked) in [(NOW - 1, true), (NOW, true), (NOW + 1, false)] {
+    for (until, asked) in [(NOW + 9, true), (NOW + 10, true), (NOW + 11, false)] {
         let newer = Mutex::new(Some((echo("new", StatusCode::OK), 8)));
         let (member, switch) = switch_of(Member { newer, ..Member::default() });
         switch.turn(expiring(&echo("old", StatusCode::OK), until), 7);
+        member.passed.store(10, Ordering::Relaxed);
         let expected = if asked { "new PUT /path header body" } else { "old PUT /path header body" };
         assert_eq!(ask(&switch).await.1, expected, "{until}");
         assert_eq!(!member.asked.lock().unwrap().is_empty(), asked, "{until}");
@@ -306,9 +310,18 @@ async fn expired_credentials_are_renewed_before_a_request_is_sent() {
 #[tokio::test]
 async fn expired_credentials_that_nobody_renews_are_left_to_the_server_and_asked_for_once() {
     let (member, switch) = switch_of(Member::default());
-    switch.turn(expiring(&echo("old", StatusCode::UNAUTHORIZED), NOW), 7);
+    switch.turn(expiring(&echo("old", StatusCode::UNAUTHORIZED), NOW + 1), 7);
+    member.passed.store(1, Ordering::Relaxed);
     assert_eq!(ask(&switch).await, (StatusCode::UNAUTHORIZED, "old PUT /path header body".to_owned()));
     assert_eq!(*member.asked.lock().unwrap(), [7]);
+}
+
+#[tokio::test]
+async fn credentials_that_were_proven_after_their_end_show_that_the_clock_is_wrong() {
+    let (member, switch) = switch_of(Member::default());
+    switch.turn(expiring(&echo("old", StatusCode::OK), NOW - 900), 7);
+    assert_eq!(ask(&switch).await.1, "old PUT /path header body");
+    assert!(member.asked.lock().unwrap().is_empty(), "a request waited for a renewal");
 }
 
 #[tokio::test]

@@ -22,8 +22,9 @@ use super::parts::Parts;
 use super::pool::{Pool, PoolService};
 use super::repeat;
 use super::settings::Settings;
+use super::spread::Placed;
 use crate::auth::{Issued, Validity};
-use crate::config::{Loaded, translate};
+use crate::config::{Credentials, Loaded, translate};
 use crate::error::Failure;
 
 type Stack = BoxCloneSyncService<Request<Body>, Response<ResponseBody>, BoxError>;
@@ -58,11 +59,17 @@ struct Layers {
 }
 
 impl Transport {
+    /// Returns whether [`build`](Self::build) may block: it reads the system's trust store, or kube's own layer asks for
+    /// credentials.
+    pub(crate) fn build_blocks(loaded: &Loaded) -> bool {
+        let trusts_the_system = loaded.config.root_cert.is_none() && !loaded.config.accept_invalid_certs;
+        trusts_the_system || matches!(loaded.credentials, Credentials::Kube)
+    }
+
     /// Builds a transport from what was loaded and what a plugin issued, on the connections of `previous` where it
     /// connects to the same server in the same way. Opens no connection.
     ///
-    /// Blocks where it needs the system's trust store for the first time. Must be called within a runtime, where its
-    /// connections run.
+    /// [May block](Self::build_blocks). Must be called within a runtime, where its connections run.
     pub(crate) fn build(
         loaded: &Loaded,
         issued: Option<&Issued>,
@@ -125,14 +132,14 @@ impl Transport {
         })))
     }
 
-    /// Sends `request`; again where a server that ends the connection did not take it and the method is safe.
+    /// Sends `request`; again where the server says that it did not take it.
     pub(crate) fn send(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<ResponseBody>, BoxError>> {
         let stack = self.0.stack.clone();
         let connections = self.0.connections.clone();
         let sending = async move {
             let mut request = request;
             for _ in 0..repeat::REPEATS {
-                let Some(copy) = repeat::copy_of(&request) else { break };
+                let Some(copy) = repeat::try_clone(&request) else { break };
                 match stack.clone().oneshot(request).await {
                     Err(error) if repeat::was_turned_away(&*error) => request = copy,
                     done => return done,
@@ -190,6 +197,18 @@ impl Transport {
         }))
     }
 
+    /// Whether `other` sends the same credentials to the same server over the same connections.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let (Some(ours), Some(theirs)) = (&self.0.network, &other.0.network) else { return false };
+        // kube's own authentication renews what it sends.
+        let is_fixed = ours.layers.auth.is_none() && theirs.layers.auth.is_none();
+        is_fixed
+            && Arc::ptr_eq(&ours.pool, &theirs.pool)
+            && ours.layers.token == theirs.layers.token
+            && self.expires() == other.expires()
+            && self.default_namespace() == other.default_namespace()
+    }
+
     pub(crate) fn default_namespace(&self) -> &str {
         &self.0.default_namespace
     }
@@ -211,7 +230,7 @@ impl Layers {
 
     fn over_auth<S>(&self, service: S) -> Stack
     where
-        S: Service<Request<Body>, Response = Response<hyper::body::Incoming>> + Clone + Send + Sync + 'static,
+        S: Service<Request<Body>, Response = Response<Placed>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
     {

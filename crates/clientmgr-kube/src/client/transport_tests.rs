@@ -134,6 +134,7 @@ async fn serve(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, http2: 
     // How a connection ends is what the tests look at from the other side.
     if http2 {
         let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(100)
             .serve_connection(io, service_fn(answer))
             .await;
     } else {
@@ -141,6 +142,9 @@ async fn serve(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, http2: 
         let _ = serving.with_upgrades().await;
     }
 }
+
+/// What was sent of large answers.
+static SENT: AtomicUsize = AtomicUsize::new(0);
 
 type Answer = Response<ResponseBody>;
 
@@ -151,6 +155,14 @@ async fn answer(mut request: Request<Incoming>) -> Result<Answer, Infallible> {
         "/prefix/watch" => {
             let first = stream::once(async { Ok(Frame::data(Bytes::from_static(b"event"))) });
             Response::new(StreamBody::new(first.chain(stream::pending())).boxed_unsync())
+        }
+        "/prefix/large" => {
+            let chunk = || async { Ok::<_, BoxError>(Frame::data(Bytes::from(vec![0; 64 * 1024]))) };
+            let counted = move || {
+                SENT.fetch_add(64 * 1024, Ordering::SeqCst);
+                chunk()
+            };
+            Response::new(StreamBody::new(stream::repeat_with(counted).then(|chunk| chunk)).boxed_unsync())
         }
         "/prefix/silent" => std::future::pending().await,
         "/prefix/upgrade" => {
@@ -235,6 +247,40 @@ async fn ten_watches_share_one_connection_of_http2() {
     assert_eq!(server.accepted(), 1);
     drop((watches, transport));
     server.until_open(0).await;
+}
+
+#[tokio::test]
+async fn more_watches_than_a_connection_carries_hold_up_no_request() {
+    let server = Server::tls(&["h2"]).await;
+    let transport = server.transport();
+    let mut watches = Vec::new();
+    for _ in 0..300 {
+        watches.push(timeout(PATIENCE, watch(&transport)).await.expect("a watch is opened"));
+    }
+    timeout(PATIENCE, text(&transport)).await.expect("a request is answered");
+    assert_eq!(server.accepted(), 4);
+    watches.clear();
+    text(&transport).await;
+    assert_eq!(server.accepted(), 4, "a place that is free is taken");
+}
+
+#[tokio::test]
+async fn answers_that_are_not_read_hold_up_no_other() {
+    let server = Server::tls(&["h2"]).await;
+    let transport = server.transport();
+    let mut unread = Vec::new();
+    for _ in 0..3 {
+        unread.push(transport.send(get("/large")).await.unwrap());
+    }
+    // More than hyper's own window of a connection.
+    let filled = async {
+        while SENT.load(Ordering::SeqCst) < 10 << 20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, filled).await.expect("the server sends on");
+    timeout(PATIENCE, text(&transport)).await.expect("a request is answered");
+    assert_eq!(server.accepted(), 1);
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use super::policy::Policy;
 use super::selection::Selection;
 use super::service_account;
 use super::source::Source;
-use super::validate;
-use crate::error::{ConfigError, ConnectError, ConnectErrorKind};
+use super::validate::{self, Checked};
+use crate::error::{ConfigError, ConnectError, ConnectErrorKind, Failure};
 
 /// How to reach a cluster and as whom. Cheap to clone.
 ///
@@ -106,8 +106,9 @@ impl ClusterConfig {
 
     /// Returns the configuration of a ready `kube::Config`, with the policy [`trusted`](Policy::trusted).
     ///
-    /// Its `connect_timeout`, its `read_timeout`, its retries and its `User-Agent` give way to the fleet's. Its
-    /// `write_timeout` stays.
+    /// Its `connect_timeout`, its retries and its `User-Agent` give way to the fleet's. Its `write_timeout` stays. A
+    /// `read_timeout` stays as well, ends watches that are quiet for so long, and turns HTTP/2 off, where it would end all of
+    /// them.
     pub fn from_config(config: Config) -> Self {
         Self::new(Source::Config(Box::new(config)), Policy::trusted())
     }
@@ -242,7 +243,7 @@ impl ClusterConfig {
     ///
     /// What is wrong or denied; [`field`](ConnectError::field) names it.
     pub fn validate(&self) -> Result<(), ConnectError> {
-        validate::check(self).map(drop).map_err(ConnectError::without_cluster)
+        self.check().map(drop).map_err(ConnectError::without_cluster)
     }
 
     /// Returns a hash of everything but the incarnation and its naming: the same for configurations that describe the same.
@@ -279,8 +280,13 @@ impl ClusterConfig {
         self.policy
     }
 
-    pub(crate) fn impersonation(&self) -> Option<&Impersonation> {
+    fn impersonation(&self) -> Option<&Impersonation> {
         self.impersonation.as_deref()
+    }
+
+    /// Returns what passed the checks.
+    pub(crate) fn check(&self) -> Result<Checked<'_>, Failure> {
+        validate::check(self.source(), self.policy, self.impersonation())
     }
 
     pub(crate) fn default_namespace(&self) -> Option<&str> {

@@ -174,7 +174,9 @@ async fn loaded(path: &Path) -> Result<(Loaded, Option<String>), ConnectError> {
         Credentials::None | Credentials::Kube => None,
         Credentials::Token(token) | Credentials::TokenFile(token) => Some(token.header()),
         Credentials::Exec(exec) => {
-            let issued = auth::run(exec, DEADLINE).await.map_err(ConnectError::without_cluster)?;
+            let issued = auth::run(exec, DEADLINE, &crate::work::BlockingWorker::new())
+                .await
+                .map_err(ConnectError::without_cluster)?;
             issued.token.map(|token| token.header())
         }
     };

@@ -1,6 +1,7 @@
 //! [`ClusterIdentity`]: which cluster it is, whatever its address and credentials; and [`Incarnation`], an identity with
 //! its revision. What must not live here: asking a cluster for it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -54,9 +55,11 @@ impl ClusterIdentity {
         let port = server.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 });
         let host = server.host().unwrap_or_default().to_ascii_lowercase();
         hash.update(format!("{scheme}://{host}:{port}{}", server.path().trim_end_matches('/')));
-        for certificate in certificate_authority.unwrap_or_default() {
+        // A set: a bundle says the same in another order.
+        let authorities: BTreeSet<_> = certificate_authority.unwrap_or_default().iter().map(Sha256::digest).collect();
+        for authority in authorities {
             hash.update([0]);
-            hash.update(Sha256::digest(certificate));
+            hash.update(authority);
         }
         Self(format!("{ADDRESS}{:x}", hash.finalize()).into())
     }

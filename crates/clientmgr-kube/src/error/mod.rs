@@ -3,6 +3,7 @@
 //! What must not live here: a secret. Errors of kube that may quote a credential are translated, never kept as source.
 
 mod config;
+mod config_judged;
 mod connect_error;
 mod denied;
 mod failure;

@@ -18,6 +18,7 @@ use super::history::History;
 use super::timing::Timing;
 use crate::auth::FileWatcher;
 use crate::client::Settings;
+use crate::metrics;
 use crate::work::Admission;
 
 /// The settings of a [`Fleet`].
@@ -39,6 +40,7 @@ pub struct FleetBuilder {
     retry: Duration,
     timing: Timing,
     concurrent_starts: usize,
+    idle_timeout: Duration,
     user_agent: HeaderValue,
     http2: bool,
     wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -53,6 +55,7 @@ impl Default for FleetBuilder {
             retry: Duration::from_secs(5),
             timing: Timing::default(),
             concurrent_starts: 64,
+            idle_timeout: Duration::from_secs(90),
             user_agent: HeaderValue::from_static(concat!("clientmgr-kube/", env!("CARGO_PKG_VERSION"))),
             http2: true,
             wall: Arc::new(Timestamp::now),
@@ -115,6 +118,13 @@ impl FleetBuilder {
         self
     }
 
+    /// Sets how long a connection stays open without a request; 90 s by default. Probes are requests too, so this matters
+    /// where they are further apart.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
     /// Sets the wall clock, by which credentials expire. The system's by default; for tests.
     pub fn wall_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.wall = Arc::new(clock);
@@ -143,6 +153,7 @@ impl FleetBuilder {
         Settings {
             user_agent: self.user_agent.clone(),
             connect_timeout: self.deadline,
+            idle_timeout: self.idle_timeout,
             credentials_deadline: self.deadline,
             http2: self.http2,
             clock: Arc::clone(&self.wall),
@@ -151,6 +162,7 @@ impl FleetBuilder {
     }
 
     pub(super) fn build_on(self, connector: Box<dyn Connector>) -> Fleet {
+        metrics::describe();
         let settings = self.settings();
         Fleet::with_context(Context {
             connector,

@@ -60,7 +60,7 @@ impl fmt::Debug for Clock {
 }
 
 /// The time since 1970; nothing before it.
-pub(super) fn since_1970(time: Timestamp) -> Duration {
+pub(crate) fn since_1970(time: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
 }
 

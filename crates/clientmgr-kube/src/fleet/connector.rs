@@ -14,8 +14,9 @@ use crate::auth::{self, Stamp};
 use crate::client::{Settings, Transport};
 use crate::config::{self, ClusterConfig, ClusterIdentity, Credentials, load};
 use crate::error::Failure;
+use crate::metrics;
 use crate::probe::{self, Evidence, Extent, Verified};
-use crate::work::{Admission, BlockingWorker, Deadline, Record};
+use crate::work::{Admission, BlockingWorker, Deadline, Record, catch};
 
 /// After a plugin ran it is left alone for so long, whatever refuses its tokens.
 const PLUGIN_PAUSE: Duration = Duration::from_secs(5);
@@ -94,19 +95,29 @@ impl Connector for KubeConnector {
         let Opening { config, worker, record, files, previous } = opening;
         let steps = Deadline::within(self.deadline);
         let details_first = config.wants_details_first();
+        let named = config::files(&config);
+        // What reads none cannot hang. A worker may, on a file that an earlier configuration named.
+        let reads_files = !named.is_empty();
         let loading = move || {
-            let named = config::files(&config);
             let stamp = Stamp::of(&named);
             // Set here only.
             let _ = files.set(ReadFiles { files: named, stamp });
             load(&config)
         };
         debug!(phase = "load", "attempting");
-        let loaded = self.admission.run(&record, worker.run(steps, loading).boxed()).await??;
+        let loading = async {
+            if reads_files {
+                self.admission.run(&record, worker.run(steps, loading).boxed()).await
+            } else {
+                catch(loading)
+            }
+        };
+        let loaded = metrics::timed("load", loading).await??;
         let issued = match &loaded.credentials {
             Credentials::Exec(exec) => {
                 debug!(phase = "plugin", "attempting");
-                Some(self.admission.run(&record, auth::run(exec, steps).boxed()).await?)
+                let running = self.admission.run(&record, auth::run(exec, steps, &worker).boxed());
+                Some(metrics::timed("plugin", running).await?)
             }
             _ => None,
         };
@@ -121,18 +132,25 @@ impl Connector for KubeConnector {
         let extent = if replaces || details_first { Extent::Details } else { Extent::Proof };
         let address = ClusterIdentity::by_address(&loaded.config.cluster_url, loaded.config.root_cert.as_deref());
         let settings = self.settings.clone();
-        // It may read the system's certificate authorities.
-        let building = worker.run(steps, move || {
+        let blocks = Transport::build_blocks(&loaded);
+        let building = move || {
             Transport::build(&loaded, issued.as_ref(), &settings, previous.as_ref())
                 .map_err(|failure| loaded.locate(failure))
-        });
-        let building = building.boxed();
+        };
+        let building = async {
+            if blocks {
+                self.admission.run(&record, worker.run(steps, building).boxed()).await
+            } else {
+                catch(building)
+            }
+        };
         debug!(phase = "build", "attempting");
-        let transport = self.admission.run(&record, building).await??;
+        let transport = metrics::timed("build", building).await??;
         debug!(phase = "prove", "attempting");
         // On a connection of its own: a server may end the one on which it refuses credentials, with all that is open on it.
         let proven = if replaces { transport.fresh() } else { transport.clone() };
-        let verified = probe::prove(&proven, &address, extent, self.request_deadline).await?;
+        let proving = probe::prove(&proven, &address, extent, self.request_deadline);
+        let verified = metrics::timed("prove", proving).await?;
         let validity = transport.validity().filter(|_| renewal_pause.is_some());
         let expiry = validity.map(|validity| Expiry::new(since_1970(validity.since()), since_1970(validity.until())));
         Ok(Established { transport, verified, address, expiry, renewal_pause })

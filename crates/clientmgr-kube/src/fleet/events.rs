@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -22,8 +23,8 @@ pub enum ClusterChanges {
     Resync,
 }
 
-/// The changes of a fleet's clusters, from [`Fleet::events`](crate::Fleet::events): a stream that never ends before the
-/// fleet does.
+/// The changes of a fleet's clusters, from [`Fleet::events`](crate::Fleet::events): a stream that ends when the
+/// fleet is shut down or its last handle dropped.
 ///
 /// Changes are coalesced: a cluster that changes often before the next poll is named once, and its snapshot is the
 /// latest. Dropping it unsubscribes.
@@ -48,6 +49,7 @@ struct Subscription {
 #[derive(Debug, Default)]
 pub(super) struct EventHub {
     subscribers: Mutex<Vec<Weak<Mutex<Subscription>>>>,
+    ended: AtomicBool,
 }
 
 /// Each lock guards what is whole between two steps.
@@ -58,8 +60,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl EventHub {
     /// A subscriber that first looks at all clusters.
     pub(super) fn subscribe(&self) -> Events {
-        let subscription = Arc::new(Mutex::new(Subscription { resync: true, ..Subscription::default() }));
         let mut subscribers = lock(&self.subscribers);
+        // Read under the lock under which all are told.
+        let ended = self.ended.load(Ordering::Relaxed);
+        let subscription = Arc::new(Mutex::new(Subscription { resync: true, ended, ..Subscription::default() }));
         subscribers.retain(|subscriber| subscriber.strong_count() > 0);
         subscribers.push(Arc::downgrade(&subscription));
         Events { subscription }
@@ -67,6 +71,12 @@ impl EventHub {
 
     pub(super) fn changed(&self, cluster: &NamespacedName) {
         self.each(|subscription| subscription.note(cluster));
+    }
+
+    /// Ends the streams, once what is left was read.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.each(|subscription| subscription.ended = true);
     }
 
     fn each(&self, mut tell: impl FnMut(&mut Subscription)) {
@@ -85,7 +95,7 @@ impl EventHub {
 
 impl Drop for EventHub {
     fn drop(&mut self) {
-        self.each(|subscription| subscription.ended = true);
+        self.end();
     }
 }
 
@@ -177,6 +187,15 @@ mod tests {
         let hub = EventHub::default();
         let mut events = hub.subscribe();
         drop(hub);
+        assert_eq!(events.next().now_or_never(), Some(Some(ClusterChanges::Resync)));
+        assert_eq!(events.next().now_or_never(), Some(None));
+    }
+
+    #[test]
+    fn who_subscribes_after_the_end_looks_at_all_and_is_done() {
+        let hub = EventHub::default();
+        hub.end();
+        let mut events = hub.subscribe();
         assert_eq!(events.next().now_or_never(), Some(Some(ClusterChanges::Resync)));
         assert_eq!(events.next().now_or_never(), Some(None));
     }

@@ -256,7 +256,8 @@ impl Fleet {
         self.inner.context.events.subscribe()
     }
 
-    /// Ends the fleet: fences every handle, closes every connection, and waits until all tasks have ended. Clusters that
+    /// Ends the fleet: fences every handle, closes every connection, waits until all tasks have ended, and ends the streams of
+    /// [`events`](Self::events). Clusters that
     /// are added later are not connected. A second call waits as well.
     ///
     /// A client that the program still holds keeps one idle task, kube's own, until it is dropped.
@@ -268,6 +269,7 @@ impl Fleet {
             clock_watch.abort();
         }
         self.inner.context.settings.tasks.stop().await;
+        self.inner.context.events.end();
     }
 
     /// Starts the task that notices jumps of the clock, once.

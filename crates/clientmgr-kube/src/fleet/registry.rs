@@ -15,6 +15,7 @@ use super::member::gate::Gate;
 use super::member::mailbox::{Answer, Mailbox, Message};
 use super::member::observe;
 use super::member::published::Published;
+use super::member::restarts::Restarts;
 use super::member::task::Task;
 use super::shared::Shared;
 use crate::client::RevokedReason;
@@ -41,10 +42,12 @@ pub(super) struct Member {
     key: NamespacedName,
     published: Arc<Published>,
     gate: Arc<Gate>,
-    /// The configuration that was sent last. Held while one is sent, so that the task gets them in this order.
-    config: Mutex<Sent>,
+    /// The configuration that was sent last; none once the cluster was removed. Held while one is sent, so that the task gets
+    /// them in this order.
+    config: Mutex<Option<Sent>>,
     mailbox: Mailbox,
     task: Mutex<Option<JoinHandle<()>>>,
+    restarts: Restarts,
 }
 
 /// A configuration that was sent, and its number.
@@ -67,12 +70,21 @@ impl Member {
     ) -> Self {
         let (mailbox, messages) = mpsc::unbounded_channel();
         let runtime = context.runtime();
-        let failure = if runtime.is_some() { Failure::Connecting } else { Failure::NoRuntime };
+        let before = predecessor.as_ref().filter(|member| member.published.has_panicked());
+        let restarts = Restarts::after(before.map(|member| member.restarts), context.clock.mono());
+        let delay = restarts.delay();
+        let failure = match &runtime {
+            None => Failure::NoRuntime,
+            Some(_) if delay.is_zero() => Failure::Connecting,
+            Some(_) => Failure::Panicked,
+        };
         let published = Arc::new(Published::new(key.clone(), failure, context.clock.wall()));
         let gate = Arc::new(Gate::default());
         let task = runtime.map(|runtime| {
             let shared = (Arc::clone(context), Arc::clone(&published), Arc::clone(&gate));
             let task = Task::new(key.clone(), config.clone(), shared, mailbox.downgrade());
+            // Boxed: a future holds what is moved into it twice.
+            let task = Box::new(task);
             let cluster = key.clone();
             let run = async move {
                 if let Some(predecessor) = predecessor {
@@ -80,12 +92,12 @@ impl Member {
                 }
                 // Made here: a subscriber must not run under the registry's lock.
                 let span = observe::member(&cluster);
-                task.run(messages).instrument(span).await;
+                task.run(messages, delay).instrument(span).await;
             };
             context.settings.tasks.spawn_on(run, &runtime)
         });
-        let config = Mutex::new(Sent { config, number: 0 });
-        Self { key, published, gate, config, mailbox, task: Mutex::new(task) }
+        let config = Mutex::new(Some(Sent { config, number: 0 }));
+        Self { key, published, gate, config, mailbox, task: Mutex::new(task), restarts }
     }
 
     pub(super) fn key(&self) -> &NamespacedName {
@@ -102,15 +114,16 @@ impl Member {
         if self.mailbox.is_closed() {
             return context.runtime().is_none();
         }
-        let mut current = lock(&self.config);
-        if current.config == *config {
+        let mut last = lock(&self.config);
+        let Some(sent) = last.as_mut() else { return false };
+        if sent.config == *config {
             return true;
         }
-        if current.config.fingerprint() != config.fingerprint() {
-            current.number = self.published.configured();
+        if sent.config.fingerprint() != config.fingerprint() {
+            sent.number = self.published.configured();
         }
-        current.config = config.clone();
-        self.mailbox.send(Message::Config(config.clone(), current.number)).is_ok()
+        sent.config = config.clone();
+        self.mailbox.send(Message::Config(Box::new(config.clone()), sent.number)).is_ok()
     }
 
     /// Asks the task.
@@ -176,8 +189,9 @@ impl Registry {
                 return false;
             }
             // Somebody may have added it meanwhile.
-            if !clusters.members.get(&key).is_some_and(|member| member.configure(config, context)) {
-                let predecessor = clusters.leaving.remove(&key);
+            let current = clusters.members.get(&key);
+            if !current.is_some_and(|member| member.configure(config, context)) {
+                let predecessor = current.cloned().or_else(|| clusters.leaving.remove(&key));
                 let member = Member::start(key.clone(), config.clone(), context, predecessor);
                 clusters.members.insert(key, Arc::new(member));
             }
@@ -201,6 +215,8 @@ impl Registry {
         // Without the lock: a fence ends connections.
         removed.is_some_and(|member| {
             member.gate.close(RevokedReason::Removed);
+            // The member stays until its task has ended. Its credentials do not.
+            *lock(&member.config) = None;
             true
         })
     }

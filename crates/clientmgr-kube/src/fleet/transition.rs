@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use clientmgr_core::ConnectedAt;
+use clientmgr_core::{ConnectedAt, NamespacedName};
 use tracing::{info, warn};
 
 use super::snapshot::{ClusterSnapshot, ConnectionState};
+use crate::client::RevokedReason;
 use crate::error::{ConnectError, ConnectErrorKind, Failure};
+use crate::metrics;
 
 /// What happened to a cluster of a [`Fleet`](crate::Fleet).
 #[derive(Clone, Debug)]
@@ -90,6 +92,25 @@ impl Transition {
             Failure::Removed => Some(Self::Removed),
             Failure::ShutDown | Failure::Panicked | Failure::NoRuntime => Some(Self::Ended { error: error.clone() }),
             _ => None,
+        }
+    }
+
+    /// Whether the cluster is no longer kept: the fleet ended, or has it no more. One whose task panicked is kept.
+    pub(super) fn is_the_end(&self) -> bool {
+        match self {
+            Self::Removed => true,
+            Self::Ended { error } => !matches!(error.failure(), Failure::Panicked),
+            _ => false,
+        }
+    }
+
+    /// Counts what is measured.
+    pub(super) fn count(&self, cluster: &NamespacedName) {
+        match self {
+            Self::Rotated => metrics::rotation(cluster),
+            Self::Replaced { .. } => metrics::reset(cluster, RevokedReason::Replaced),
+            Self::Reset { .. } => metrics::reset(cluster, RevokedReason::Reset),
+            _ => {}
         }
     }
 

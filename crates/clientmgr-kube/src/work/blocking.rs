@@ -18,6 +18,12 @@ use crate::error::Failure;
 #[derive(Clone)]
 pub(crate) struct BlockingWorker(Arc<Semaphore>);
 
+/// Runs `work` here: it only computes. A panic in it becomes an error.
+pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+    // What a panic leaves behind is dropped with the work, so nobody can see it half done.
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_panic| Failure::BlockingPanicked)
+}
+
 impl BlockingWorker {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Semaphore::new(1)))
@@ -50,8 +56,7 @@ impl BlockingWorker {
         let body = move || {
             let result = {
                 let _inside = runtime.enter();
-                // What a panic leaves behind is dropped with the work, so nobody can see it half done.
-                catch_unwind(AssertUnwindSafe(work))
+                catch(work)
             };
             // The worker is free before the answer is out, since the next piece of work may follow at once.
             drop(place);
@@ -59,10 +64,7 @@ impl BlockingWorker {
             let _ = answer.send(result);
         };
         thread::Builder::new().name("clientmgr-connect".into()).spawn(body).map_err(|_| Failure::NoThread)?;
-        match answered.await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(_)) | Err(_) => Err(Failure::BlockingPanicked),
-        }
+        answered.await.unwrap_or(Err(Failure::BlockingPanicked))
     }
 }
 
@@ -71,7 +73,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::{BlockingWorker, Deadline};
+    use super::{BlockingWorker, Deadline, catch};
     use crate::error::Failure;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -94,6 +96,13 @@ mod tests {
         let panicked = lane.run(PATIENCE, || std::panic::resume_unwind(Box::new("on purpose"))).await;
         assert!(matches!(panicked, Err::<(), _>(Failure::BlockingPanicked)));
         assert_eq!(lane.run(PATIENCE, || 7).await.unwrap(), 7);
+    }
+
+    #[test]
+    fn a_panic_in_work_that_computes_is_an_error() {
+        let panicked = catch(|| std::panic::resume_unwind(Box::new("on purpose")));
+        assert!(matches!(panicked, Err::<(), _>(Failure::BlockingPanicked)));
+        assert_eq!(catch(|| 7).unwrap(), 7);
     }
 
     #[tokio::test]

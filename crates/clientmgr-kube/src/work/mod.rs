@@ -6,6 +6,6 @@ mod deadline;
 mod tasks;
 
 pub(crate) use self::admission::{Admission, Record};
-pub(crate) use self::blocking::BlockingWorker;
+pub(crate) use self::blocking::{BlockingWorker, catch};
 pub(crate) use self::deadline::Deadline;
 pub(crate) use self::tasks::Tasks;

@@ -109,6 +109,28 @@ impl Cluster {
         }
     }
 
+    /// The configuration with a plugin that prints what is in `file`. [`print`](Self::print) puts a token there.
+    #[cfg(unix)]
+    pub(crate) fn config_with_plugin(&self, file: &std::path::Path) -> ClusterConfig {
+        let mut kubeconfig = self.kubeconfig("");
+        let user = serde_json::json!({ "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1", "command": "cat", "args": [file], "interactiveMode": "Never",
+        }});
+        kubeconfig.auth_infos[0].auth_info = Some(serde_json::from_value(user).unwrap());
+        config_of(&kubeconfig)
+    }
+
+    /// Puts a token where the plugin finds it.
+    #[cfg(unix)]
+    pub(crate) fn print(issued: &Issued, file: &std::path::Path) {
+        let printed = serde_json::json!({
+            "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": { "token": issued.token },
+        });
+        let new = file.with_extension("new");
+        std::fs::write(&new, printed.to_string()).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
     /// The configuration with an issued token.
     pub(crate) fn config(&self, issued: &Issued) -> ClusterConfig {
         self.config_with(&issued.token)

@@ -9,3 +9,4 @@ mod users;
 mod incarnations;
 mod outages;
 mod rotations;
+mod writers;

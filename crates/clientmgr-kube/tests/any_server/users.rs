@@ -24,7 +24,14 @@ pub(crate) async fn watch(client: &Client) -> Watch {
 /// Asserts that a watch goes on: what the administrator creates arrives.
 pub(crate) async fn assert_goes_on(cluster: &Cluster, watch: &mut Watch, name: &str) {
     cluster.create(name).await;
-    assert_is_added(within(watch.next()).await, name);
+    // A watch that is quiet gets bookmarks.
+    let event = loop {
+        match within(watch.next()).await {
+            Some(Ok(WatchEvent::Bookmark(_))) => {}
+            event => break event,
+        }
+    };
+    assert_is_added(event, name);
 }
 
 pub(crate) fn assert_is_added(event: Option<kube::Result<WatchEvent<ConfigMap>>>, name: &str) {

@@ -120,3 +120,27 @@ async fn a_pinned_cluster_is_connected_and_another_one_never_is() {
     let nothing = tokio::time::timeout(SOON, until(&fleet, &key("east"), |now| !now.is_connected())).await;
     assert!(nothing.is_err(), "it was given up: {nothing:?}");
 }
+
+#[tokio::test]
+async fn a_pin_that_is_wrong_leaves_the_connection_in_use_and_shows() {
+    let server = server("east").await;
+    let (fleet, east) = (builder().build(), key("east"));
+    fleet.upsert("east", config(&server, &server.admin()));
+    let revision = fleet.wait_connected(&east).await.unwrap();
+    let client = served(&fleet, &east).await.client;
+    let mut open = watch(&server, &client).await;
+    let typo: ClusterIdentity = "00000000-0000-4000-8000-000000000000".parse().unwrap();
+    fleet.upsert("east", config(&server, &server.admin()).with_identity(typo));
+    let wrong = |now: &clientmgr_kube::ClusterSnapshot| {
+        now.error.as_ref().is_some_and(|error| error.kind() == ConnectErrorKind::OtherCluster)
+    };
+    let now = until(&fleet, &east, wrong).await;
+    assert!(now.is_connected() && now.connected_at == Some(revision), "{now:?}");
+    assert_goes_on(&server, &mut open, "meanwhile").await;
+
+    let pin: ClusterIdentity = server.kube_system_uid().parse().unwrap();
+    fleet.upsert("east", config(&server, &server.admin()).with_identity(pin));
+    until(&fleet, &east, |now| now.error.is_none()).await;
+    assert_goes_on(&server, &mut open, "afterwards").await;
+    assert_eq!(served(&fleet, &east).await.revision, revision);
+}

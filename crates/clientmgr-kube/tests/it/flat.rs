@@ -17,7 +17,7 @@ fn descriptors() -> Option<usize> {
 }
 
 /// Runs a test in a process of its own, where nobody else opens files. True within it.
-fn alone(test: &str) -> bool {
+pub(crate) fn alone(test: &str) -> bool {
     const INSIDE: &str = "CLIENTMGR_TEST_ALONE";
     if std::env::var_os(INSIDE).is_some() {
         return true;

@@ -119,6 +119,43 @@ async fn a_cluster_whose_task_panics_is_fenced_unavailable_and_can_be_added_agai
     assert!(fleet.wait_connected(&east).await.unwrap() > first);
 }
 
+#[tokio::test]
+async fn a_cluster_whose_task_always_panics_is_started_ever_less_often_and_shows_it() {
+    let server = server("east").await;
+    // Each time the task that looks for jumps of the clock panics too.
+    let panics = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let clock = {
+        let panics = Arc::clone(&panics);
+        move || {
+            if !std::thread::panicking()
+                && tokio::task::try_id().is_some()
+                && panics.fetch_add(1, Ordering::Relaxed) < 6
+            {
+                std::panic::resume_unwind(Box::new("on purpose"));
+            }
+            jiff::Timestamp::now()
+        }
+    };
+    let (fleet, east) = (builder().wall_clock(clock).build(), key("east"));
+    let config = config(&server, &server.admin());
+    let began = std::time::Instant::now();
+    let waiting = async {
+        while !fleet.snapshot(&east).is_some_and(|now| now.is_connected()) {
+            // As a source does that lists its clusters again and again.
+            fleet.upsert("east", config.clone());
+            if panics.load(Ordering::Relaxed) >= 4 && began.elapsed() < Duration::from_millis(500) {
+                let error = crate::support::unavailable(&fleet, &east).await;
+                assert_eq!(error.kind(), ConnectErrorKind::Environment, "{error}");
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    within(waiting).await;
+    // Once at once, then after one and after two seconds.
+    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
+    within(fleet.shutdown()).await;
+}
+
 /// Tasks of the API server run elsewhere, so that all that are counted are the fleet's.
 #[test]
 fn after_a_shutdown_no_task_is_left_and_every_caller_has_waited_for_it() {

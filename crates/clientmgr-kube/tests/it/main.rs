@@ -11,6 +11,7 @@ mod bad_rotation;
 mod clock;
 mod controller;
 mod crowd;
+mod crowd_of_plugins;
 mod empty_fields;
 mod flat;
 mod fleet;
@@ -25,6 +26,8 @@ mod kubeconfig;
 mod kubeconfig_files;
 mod laws;
 mod lifecycle;
+#[cfg(all(feature = "metrics", unix))]
+mod metrics;
 mod oidc;
 mod outage;
 mod plugin;

@@ -9,11 +9,11 @@ use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
 use clientmgr_kube::kube::api::{ObjectMeta, PostParams};
 use clientmgr_kube::kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use clientmgr_kube::kube::{Api, Client};
-use clientmgr_kube::{ConnectErrorKind, ConnectedAt, Fleet, NamespacedName};
+use clientmgr_kube::{ClusterConfig, ConnectErrorKind, ConnectedAt, Fleet, NamespacedName};
 use futures::future::join_all;
 use tokio::runtime::Handle;
 
-use crate::support::{PATIENCE, fleet_with, kubeconfig_of, served, server};
+use crate::support::{PATIENCE, fleet_with, kubeconfig_of, served, server, until};
 
 const V1: &str = "client.authentication.k8s.io/v1";
 
@@ -198,4 +198,30 @@ async fn a_token_that_is_refused_for_good_is_told_and_its_plugin_does_not_run_fo
         assert_eq!(error.kind(), ConnectErrorKind::Unauthorized, "{error:?}");
     }
     assert_eq!(rotated.source.runs(), 2, "once at the connect, once since");
+}
+
+#[tokio::test]
+async fn while_another_configuration_fails_the_credentials_in_use_are_renewed() {
+    for by_file in [false, true] {
+        let server = server("east").await;
+        let tokens = [server.issue_token("alice"), server.issue_token("alice"), server.issue_token("alice")];
+        let plugin = Plugin::new(tokens[0].token().unwrap());
+        let user = if by_file { plugin.file_user() } else { plugin.user() };
+        let (fleet, east) = fleet_with(&kubeconfig_of(&server, user));
+        let revision = fleet.wait_connected(&east).await.unwrap();
+        let client = served(&fleet, &east).await.client;
+
+        let mut elsewhere = server.kubeconfig();
+        elsewhere.clusters[0].cluster.as_mut().unwrap().server = Some("https://127.0.0.1:1".into());
+        fleet.upsert("east", ClusterConfig::from_kubeconfig(&elsewhere, "east"));
+        until(&fleet, &east, |now| now.error.is_some()).await;
+        for pair in tokens.windows(2) {
+            plugin.set(pair[1].token().unwrap());
+            server.revoke(pair[0].fingerprint());
+            tokio::time::timeout(PATIENCE, client.apiserver_version()).await.expect("in time").unwrap();
+        }
+        let now = fleet.snapshot(&east).unwrap();
+        assert!(now.is_connected() && now.connected_at == Some(revision) && now.error.is_some(), "{now:?}");
+        fleet.shutdown().await;
+    }
 }

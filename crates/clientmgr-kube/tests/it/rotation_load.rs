@@ -1,5 +1,5 @@
-//! Fifty clusters under load, each rotated ten times, the old credential refused at once: inline tokens, token files, and
-//! tokens of plugins.
+//! Fifty clusters under load, each rotated ten times, the old credential refused at once: inline tokens, certificates,
+//! token files, and tokens of plugins.
 #![cfg(unix)]
 
 use std::sync::Arc;
@@ -7,19 +7,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clientmgr_core::ClientManager;
 use clientmgr_fake::apiserver::{Credential, Requests, TestServer};
-use clientmgr_kube::kube::Client;
+use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
+use clientmgr_kube::kube::api::{Patch, PatchParams};
 use clientmgr_kube::kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
+use clientmgr_kube::kube::{self, Api, Client};
 use clientmgr_kube::{ClusterConfig, ConnectedAt, Fleet};
 use futures::future::join_all;
 
-use crate::support::{builder, config, key, kubeconfig_of, logged, served, server, snapshot, within};
+use crate::support::{PATIENCE, builder, config, key, kubeconfig_of, logged, served, server, snapshot, within};
 use crate::traffic::{Watch, assert_goes_on, list, lists, watch};
 
 const V1: &str = "client.authentication.k8s.io/v1";
 const CLUSTERS: usize = 50;
 const ROTATIONS: usize = 10;
 
-/// A user who sends one request after the other.
+/// A user who sends one request after the other, every second one a write.
 struct User {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
@@ -33,6 +35,7 @@ impl User {
         let task = tokio::spawn(async move {
             while !stopped.load(Ordering::Relaxed) {
                 list(&client).await.map_err(|error| format!("{error:?}"))?;
+                write(&client).await.map_err(|error| format!("{error:?}"))?;
                 counter.fetch_add(1, Ordering::Relaxed);
             }
             Ok(())
@@ -51,6 +54,7 @@ impl User {
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Inline,
+    Certificate,
     File,
     Plugin,
 }
@@ -68,8 +72,9 @@ struct Rotated {
 impl Rotated {
     async fn new(fleet: &Fleet, number: usize) -> Self {
         let server = server(&format!("cluster-{number}")).await;
-        let credential = server.issue_token("alice");
-        let (kind, directory) = ([Kind::Inline, Kind::File, Kind::Plugin][number % 3], tempfile::tempdir().unwrap());
+        let kinds = [Kind::Inline, Kind::Certificate, Kind::File, Kind::Plugin];
+        let (kind, directory) = (kinds[number % kinds.len()], tempfile::tempdir().unwrap());
+        let credential = issue(&server, kind);
         put(&directory, &credential);
         fleet.upsert(server.name(), configuration(&server, kind, &directory, &credential));
         let revision = fleet.wait_connected(&key(server.name())).await.unwrap();
@@ -81,7 +86,7 @@ impl Rotated {
 
     /// Rotates, and waits until the user's requests carry the new credential.
     async fn rotate(&mut self, fleet: &Fleet) {
-        let (old, new) = (self.credentials.last().unwrap(), self.server.issue_token("alice"));
+        let (old, new) = (self.credentials.last().unwrap(), issue(&self.server, self.kind));
         put(&self.directory, &new);
         fleet.upsert(self.server.name(), configuration(&self.server, self.kind, &self.directory, &new));
         self.server.revoke(old.fingerprint());
@@ -94,9 +99,23 @@ impl Rotated {
     }
 }
 
+fn issue(server: &TestServer, kind: Kind) -> Credential {
+    match kind {
+        Kind::Certificate => server.issue_certificate("alice", PATIENCE * 60).unwrap(),
+        _ => server.issue_token("alice"),
+    }
+}
+
+/// Applies an object.
+async fn write(client: &Client) -> kube::Result<()> {
+    let map = serde_json::json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "written" } });
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), "kube-public");
+    maps.patch("written", &PatchParams::apply("user"), &Patch::Apply(map)).await.map(drop)
+}
+
 /// Puts the credential into the file of a token and into that which a plugin prints.
 fn put(directory: &tempfile::TempDir, credential: &Credential) {
-    let token = credential.token().unwrap();
+    let Some(token) = credential.token() else { return };
     let printed = format!(r#"{{"apiVersion":"{V1}","kind":"ExecCredential","status":{{"token":"{token}"}}}}"#);
     for (name, text) in [("token", token), ("printed", &printed)] {
         let new = directory.path().join("new");
@@ -113,7 +132,7 @@ fn configuration(
 ) -> ClusterConfig {
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let user = match kind {
-        Kind::Inline => return config(server, credential),
+        Kind::Inline | Kind::Certificate => return config(server, credential),
         Kind::File => AuthInfo { token_file: Some(path("token")), ..AuthInfo::default() },
         Kind::Plugin => {
             let exec = ExecConfig {
@@ -152,8 +171,11 @@ async fn rotation_under_load_fails_no_request_and_resets_nothing() {
 
     for Rotated { server, credentials, mut watch, user, .. } in clusters {
         let answered = user.stop().await;
-        let log = server.requests_matching(lists());
         assert_eq!(server.requests_lost(), 0);
+        let writes = server.requests_matching(Requests::to("configmaps").verb("patch").status(200)).len()
+            + server.requests_matching(Requests::to("configmaps").verb("patch").status(201)).len();
+        assert_eq!(writes, usize::try_from(answered).unwrap(), "a write was lost, or done twice");
+        let log = server.requests_matching(lists());
         // A user's requests are one after the other: once one carried a credential, no later one carries an older one.
         let order: Vec<_> = log
             .iter()

@@ -133,13 +133,15 @@ async fn futures_that_are_dropped_at_every_await_leave_the_fleet_as_it_goes() {
     let east = key("east");
     fleet.wait_connected(&east).await.unwrap();
     for polls in 0..20 {
-        for what in 0..5 {
+        for what in 0..7 {
             let call = async {
                 match what {
                     0 => drop(fleet.client("east").await),
                     1 => drop(fleet.probe(&east).await),
                     2 => drop(fleet.reconnect(&east).await),
                     3 => drop(fleet.connection(&east).await),
+                    4 => drop(fleet.reset(&east).await),
+                    5 => drop(fleet.events().next().await),
                     _ => drop(fleet.wait_connected(&east).await),
                 }
             };
@@ -152,7 +154,20 @@ async fn futures_that_are_dropped_at_every_await_leave_the_fleet_as_it_goes() {
             }
         }
     }
+    // What was asked for happens all the same: a reset too.
+    within(fleet.probe(&east)).await.unwrap();
     let revision = served(&fleet, &east).await.revision;
     assert_eq!(within(fleet.reconnect(&east)).await.unwrap(), revision);
     assert_eq!(within(fleet.probe(&east)).await.unwrap(), revision);
+    for polls in 0..5 {
+        let mut ending = Box::pin(fleet.shutdown());
+        for _ in 0..polls {
+            if futures::poll!(ending.as_mut()).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    within(fleet.shutdown()).await;
+    assert!(fleet.clusters().is_empty());
 }

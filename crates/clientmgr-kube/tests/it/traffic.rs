@@ -28,7 +28,9 @@ pub(crate) async fn assert_goes_on(server: &TestServer, watch: &mut Watch, name:
     let map = ConfigMap { metadata, ..ConfigMap::default() };
     let admin = server.client().await.unwrap();
     Api::default_namespaced(admin).create(&PostParams::default(), &map).await.unwrap();
-    match within(watch.next()).await {
+    // The server sends bookmarks once a minute.
+    let mut events = watch.filter(|event| std::future::ready(!matches!(event, Ok(WatchEvent::Bookmark(_)))));
+    match within(events.next()).await {
         Some(Ok(WatchEvent::Added(map))) => assert_eq!(map.metadata.name.as_deref(), Some(name)),
         other => panic!("the watch does not go on: {other:?}"),
     }

@@ -1,6 +1,7 @@
 //! The program on the front page of the documentation, run on in-process servers.
 
 #![expect(clippy::print_stderr, reason = "as the front page prints its errors")]
+#![expect(clippy::needless_pass_by_value, reason = "kube hands the object over")]
 
 use std::sync::Arc;
 use std::time::Duration;

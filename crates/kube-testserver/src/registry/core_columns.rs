@@ -23,7 +23,7 @@ fn column(name: &str, kind: &str, priority: i64, cell: Cell) -> Column {
 
 /// The object's name.
 pub(crate) fn name_column() -> Column {
-    column("Name", "string", 0, |object, _| object["metadata"]["name"].clone())
+    column("Name", "string", 0, |object, _| or(&object["metadata"]["name"], ""))
 }
 
 /// When it was made, as a point in time (custom resources) ...
@@ -68,7 +68,7 @@ pub(crate) fn of_core(kind: &str) -> Vec<Column> {
             (number(&count(&object["data"])) + number(&count(&object["binaryData"]))).into()
         })],
         "Secret" => vec![
-            column("Type", "string", 0, |object, _| object["type"].clone()),
+            column("Type", "string", 0, |object, _| or(&object["type"], "")),
             column("Data", "string", 0, |object, _| count(&object["data"])),
         ],
         "ServiceAccount" => vec![column("Secrets", "string", 0, |object, _| count(&object["secrets"]))],
@@ -153,7 +153,7 @@ fn event_columns() -> Vec<Column> {
             let seen = times.iter().find_map(|field| object[field].as_str());
             seen.map_or_else(|| "<unknown>".into(), |time| age(time, now))
         }),
-        column("Type", "string", 0, |object, _| object["type"].clone()),
+        column("Type", "string", 0, |object, _| or(&object["type"], "")),
         column("Reason", "string", 0, |object, _| object["reason"].clone()),
         column("Object", "string", 0, |object, _| {
             let about = if object["regarding"].is_object() { &object["regarding"] } else { &object["involvedObject"] };

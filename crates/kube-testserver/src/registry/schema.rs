@@ -74,7 +74,7 @@ const ALWAYS_THERE: [&str; 14] = [
 /// `path rule` lines: `path[]` steps into a list's items, a rule is `set`, `atomic`, or the keys of the list.
 const META: &[(&str, &str)] = &[
     ("metadata.finalizers", "set"),
-    ("metadata.ownerReferences", "uid"),
+    ("metadata.ownerReferences", "uid="),
     ("metadata.ownerReferences[]", "atomic"),
     ("metadata.annotations", "map"),
     ("metadata.labels", "map"),
@@ -212,7 +212,7 @@ impl Schema {
             _ => Shape::Granular,
         };
         let fields = openapi.get("properties").and_then(Value::as_object);
-        Self {
+        let mut node = Self {
             shape,
             of: Types::Custom,
             fields: fields
@@ -224,7 +224,14 @@ impl Schema {
                 .or_else(|| openapi.get("additionalProperties"))
                 .filter(|inner| inner.is_object())
                 .map(|inner| Box::new(Self::from_openapi(inner))),
+        };
+        if openapi["x-kubernetes-embedded-resource"] == true {
+            node.fields.entry("apiVersion".to_owned()).or_default();
+            node.fields.entry("kind".to_owned()).or_default();
+            node.fields.remove("metadata");
+            node.add_all("", META);
         }
+        node
     }
 
     /// The node below a field or map key.

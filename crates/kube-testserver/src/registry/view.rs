@@ -53,7 +53,9 @@ impl View {
         } else {
             value["apiVersion"] = self.kind.storage_api_version().into();
         }
-        value["kind"] = self.kind.kind.as_str().into();
+        if !self.kind.custom {
+            value["kind"] = self.kind.kind.as_str().into();
+        }
     }
 
     /// From the stored version to the client's.

@@ -77,6 +77,17 @@ fn not_acceptable() -> Status {
     Status::not_acceptable("only the following media types are accepted: application/json")
 }
 
+/// Whether the router of a real server finds a media type of its own in the `Accept` header. It knows no `application/*`.
+pub(crate) fn check_routed(headers: &HeaderMap) -> Result<(), Status> {
+    const KNOWN: [&str; 4] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf", "*/*"];
+    let ranges = ranges(headers);
+    if ranges.is_empty() || ranges.iter().any(|range| KNOWN.contains(&range.media)) {
+        return Ok(());
+    }
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {}", KNOWN[..3].join(", "));
+    Err(Status::not_acceptable(message).with_empty_details())
+}
+
 /// The first form of the client's choice that is spoken here.
 pub(crate) fn accepted(headers: &HeaderMap, include: Include) -> Result<Format, Status> {
     let ranges = ranges(headers);

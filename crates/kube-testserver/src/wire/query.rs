@@ -1,11 +1,17 @@
 //! The query parameters of a request, read and checked.
 
+use http::StatusCode;
+
 use crate::wire::{
     negotiate::Include,
     route::{query_pairs, truthy},
     select::{FieldSelector, LabelSelector},
     status::{Cause, Status},
 };
+
+/// How long the name of a field manager may be, in bytes.
+const MANAGER_LIMIT: usize = 128;
+const VALIDATIONS: [&str; 4] = ["", "Ignore", "Strict", "Warn"];
 
 /// How exactly a list's resource version is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +62,11 @@ impl Query {
         (!value.is_empty()).then_some(value)
     }
 
+    /// All values of a parameter.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.pairs.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.text(name).is_some_and(truthy)
     }
@@ -69,32 +80,40 @@ impl Query {
         self.text(name).map(parse).transpose()
     }
 
-    /// Only checked, not kept: `dryRun` has one legal value.
-    pub(crate) fn dry_run(&self, options_kind: &str) -> Result<bool, Status> {
-        match self.text("dryRun") {
-            None => Ok(false),
-            Some("All") => Ok(true),
-            Some(other) => Err(Status::invalid(
-                "meta.k8s.io",
-                options_kind,
-                "",
-                &[Cause::not_supported("dryRun", other, &["All"])],
-            )),
+    /// Whether the request is a dry run. [`write_options_problems`](Self::write_options_problems) has checked the value.
+    pub(crate) fn dry_run(&self) -> bool {
+        self.text("dryRun") == Some("All")
+    }
+
+    /// What is done about undeclared fields. [`write_options_problems`](Self::write_options_problems) has checked the value.
+    pub(crate) fn field_validation(&self) -> FieldValidation {
+        match self.text("fieldValidation") {
+            Some("Ignore") => FieldValidation::Ignore,
+            Some("Strict") => FieldValidation::Strict,
+            _ => FieldValidation::Warn,
         }
     }
 
-    pub(crate) fn field_validation(&self, options_kind: &str) -> Result<FieldValidation, Status> {
-        match self.text("fieldValidation") {
-            None | Some("Warn") => Ok(FieldValidation::Warn),
-            Some("Ignore") => Ok(FieldValidation::Ignore),
-            Some("Strict") => Ok(FieldValidation::Strict),
-            Some(other) => Err(Status::invalid(
-                "meta.k8s.io",
-                options_kind,
-                "",
-                &[Cause::not_supported("fieldValidation", other, &["", "Ignore", "Warn", "Strict"])],
-            )),
+    /// What is wrong with the options of a create, update or patch.
+    pub(crate) fn write_options_problems(&self) -> Vec<Cause> {
+        let mut causes = Vec::new();
+        let manager = self.text("fieldManager").unwrap_or_default();
+        if manager.len() > MANAGER_LIMIT {
+            causes.push(Cause::too_long("fieldManager", MANAGER_LIMIT));
         }
+        for (at, letter) in manager.char_indices().filter(|(_, letter)| letter.is_control()) {
+            let rule = format!("invalid character U+{:04X} (at position {at})", u32::from(letter));
+            causes.push(Cause::invalid("fieldManager", manager, &rule));
+        }
+        let dry_runs: Vec<&str> = self.all("dryRun").collect();
+        if dry_runs.iter().any(|value| *value != "All") {
+            let shown = serde_json::Value::from(dry_runs).to_string();
+            causes.push(Cause::not_supported_raw("dryRun", &shown, &["All"]));
+        }
+        if let Some(other) = self.text("fieldValidation").filter(|value| !VALIDATIONS.contains(value)) {
+            causes.push(Cause::not_supported("fieldValidation", other, &VALIDATIONS));
+        }
+        causes
     }
 
     pub(crate) fn include(&self) -> Result<Include, Status> {
@@ -112,14 +131,22 @@ impl Query {
 
     /// `None` when it was not said.
     pub(crate) fn resource_version(&self) -> Result<Option<u64>, Status> {
-        let parse = |text: &str| {
-            text.parse::<u64>().map_err(|_| {
-                Status::bad_request(format!(
+        let parse =
+            |text: &str| {
+                text.parse::<u64>().map_err(|_| {
+                // A real server takes this for a fault of its own.
+                Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", format!(
                     "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
                 ))
             })
-        };
+            };
         self.text("resourceVersion").map(parse).transpose()
+    }
+
+    /// The version that a list asks for. A real server blames the client for one that is malformed, here alone.
+    fn list_resource_version(&self) -> Result<Option<u64>, Status> {
+        self.resource_version()
+            .map_err(|status| Status::bad_request(format!("invalid resource version: {}", status.message())))
     }
 
     pub(crate) fn list_options(&self, selectable: Option<&[String]>, watch: bool) -> Result<ListOptions, Status> {
@@ -129,7 +156,7 @@ impl Query {
         Ok(ListOptions {
             labels: LabelSelector::parse(self.text("labelSelector").unwrap_or_default())?,
             fields: FieldSelector::parse(self.text("fieldSelector").unwrap_or_default(), selectable)?,
-            rv: self.resource_version()?,
+            rv: if watch { self.resource_version()? } else { self.list_resource_version()? },
             rv_match: match self.text("resourceVersionMatch") {
                 Some("Exact") => Some(Match::Exact),
                 Some(_) => Some(Match::NotOlderThan),

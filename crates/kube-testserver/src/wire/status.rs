@@ -57,10 +57,15 @@ impl Cause {
 
     /// The field has a closed set of values and this is none of them.
     pub(crate) fn not_supported(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
+        Self::not_supported_raw(field, &format!("{value:?}"), supported)
+    }
+
+    /// As [`Cause::not_supported`], for values that are no strings.
+    pub(crate) fn not_supported_raw(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
         let listed: Vec<String> = supported.iter().map(|known| format!("{known:?}")).collect();
         Self {
             reason: "FieldValueNotSupported",
-            message: format!("Unsupported value: {value:?}: supported values: {}", listed.join(", ")),
+            message: format!("Unsupported value: {value}: supported values: {}", listed.join(", ")),
             field: field.into(),
         }
     }
@@ -189,6 +194,12 @@ impl Status {
         Self::failure(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).with(Map::new())
     }
 
+    /// The same for a custom resource, by name.
+    pub(crate) fn method_not_supported(group: &str, resource: &str, verb: &str) -> Self {
+        let message = format!("{verb} is not supported on resources of kind {:?}", qualified(group, resource));
+        Self::failure(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).with(details(group, resource, ""))
+    }
+
     pub(crate) fn not_acceptable(message: impl Into<String>) -> Self {
         Self::failure(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
     }
@@ -196,6 +207,12 @@ impl Status {
     pub(crate) fn already_exists(group: &str, resource: &str, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", qualified(group, resource));
         Self::failure(StatusCode::CONFLICT, "AlreadyExists", message).with(details(group, resource, name))
+    }
+
+    /// Says that no unique name could be generated, and when to try again.
+    pub(crate) fn for_a_generated_name(mut self) -> Self {
+        self.0.message.push_str(", the server was not able to generate a unique name for the object");
+        self.retry_after(1)
     }
 
     /// Says that what stands in the way is on its way out.
@@ -249,6 +266,11 @@ impl Status {
             accepted.join(", ")
         );
         Self::failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+    }
+
+    /// The same, as the router of a real server says it, which leaves the details empty.
+    pub(crate) fn with_empty_details(self) -> Self {
+        self.with(Map::new())
     }
 
     /// 422: the object was understood and is not acceptable.

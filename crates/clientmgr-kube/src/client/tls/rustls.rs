@@ -11,6 +11,7 @@ use hyper_util::client::legacy::connect::Connection;
 use kube::Config;
 use kube::client::ConfigExt;
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use tower::Service;
@@ -19,6 +20,9 @@ use super::fingerprint::{Offer, TlsFingerprint, fingerprint};
 use crate::client::body::BoxError;
 use crate::config::translate;
 use crate::error::{ConfigError, Failure};
+
+/// How many sessions a configuration keeps to resume them: eight for each of four servers.
+const SESSIONS: usize = 32;
 
 /// The configurations that transports use. Holds none that no transport uses.
 #[derive(Default)]
@@ -45,7 +49,9 @@ impl TlsCache {
         }
         drop(entries);
         // Without the lock: the system's authorities are read from files.
-        let http1 = client_config(config)?;
+        let mut http1 = client_config(config)?;
+        // rustls makes room for 32 servers at once. Most configurations are for one.
+        http1.resumption = Resumption::in_memory_sessions(SESSIONS);
         let mut http2 = http1.clone();
         http2.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let shared = Arc::new(Shared { http1: Arc::new(http1), http2: Arc::new(http2) });
@@ -53,6 +59,14 @@ impl TlsCache {
         entries.retain(|_, shared| shared.strong_count() > 0);
         let entry = entries.entry(key).or_insert_with(|| Arc::downgrade(&shared));
         Ok(entry.upgrade().unwrap_or(shared))
+    }
+}
+
+#[cfg(test)]
+impl TlsCache {
+    /// How many configurations transports use.
+    pub(crate) fn in_use(&self) -> usize {
+        self.0.lock().unwrap().values().filter(|shared| shared.strong_count() > 0).count()
     }
 }
 
@@ -145,6 +159,7 @@ fn system_trust() -> Result<&'static ClientConfig, Failure> {
 
 #[cfg(test)]
 mod tests {
+
     use std::sync::Arc;
 
     use kube::Config;

@@ -78,6 +78,8 @@ pub(crate) struct Opened<I> {
     pub(crate) expiry: Option<Expiry>,
     /// How long to leave between two loads of credentials; none where loading brings no others.
     pub(crate) renewal_pause: Option<Duration>,
+    /// Whether it connects to the same server with the same credentials as the transport in use.
+    pub(crate) is_same: bool,
 }
 
 /// What a caller asks for.
@@ -164,12 +166,21 @@ pub(crate) enum Effect<E> {
     Open {
         attempt: u64,
     },
+    /// The same with the configuration that the link was made by, whose credentials are to be renewed while the one of
+    /// now fails.
+    Renew {
+        attempt: u64,
+    },
     /// Stop the attempt; its answer no longer matters.
     Abort {
         attempt: u64,
     },
     /// Drop the transport that the attempt built.
     Discard {
+        attempt: u64,
+    },
+    /// Drop it as well: it is the same as the one in use. What its proof found is news all the same.
+    Confirm {
         attempt: u64,
     },
     /// The transport that the attempt built is the current one.

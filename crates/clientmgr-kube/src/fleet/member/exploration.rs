@@ -92,6 +92,8 @@ enum Action {
     /// The status is read as it was before anything was named.
     Lag,
     Switch,
+    /// The configuration demands the cluster that answers, which may not be that of the link.
+    Pin(Id),
     GiveUp(u64),
 }
 
@@ -129,12 +131,12 @@ impl World {
 
     fn carry_out(&mut self, effect: &Effect<Class>) {
         match *effect {
-            Effect::Open { attempt } => {
+            Effect::Open { attempt } | Effect::Renew { attempt } => {
                 assert_eq!(self.live_attempt.replace(attempt), None, "two attempts at once");
                 assert!(self.attempts.insert(attempt), "attempt {attempt} began twice");
             }
             Effect::Abort { attempt } => assert_eq!(self.live_attempt.take(), Some(attempt)),
-            Effect::Discard { .. } | Effect::InstallFresh => {}
+            Effect::Discard { .. } | Effect::Confirm { .. } | Effect::InstallFresh => {}
             Effect::Install { attempt } => self.current = Some(attempt),
             Effect::Serve { revision, generation } => {
                 assert_eq!(self.current, Some(generation), "served over a transport that is not the current one");
@@ -204,6 +206,7 @@ impl World {
         if self.budget.changes > 0 {
             actions.extend([Action::Configure, Action::Replace, Action::Break, Action::Files, Action::Jump]);
             actions.extend([Action::Name(self.answering), Action::Name(Id(99)), Action::Lag, Action::Switch]);
+            actions.push(Action::Pin(self.answering));
         }
         actions.extend(self.open_requests.iter().map(|request| Action::GiveUp(*request)));
         if self.budget.removals > 0 {
@@ -234,6 +237,7 @@ impl World {
                             candidate: Self::candidate(),
                             expiry: None,
                             renewal_pause: Some(Duration::from_secs(5)),
+                            is_same: false,
                         },
                     },
                     Err(error) => {
@@ -289,6 +293,12 @@ impl World {
                 self.expected.known = None;
                 self.change(Event::Adopted(self.expected.clone()));
             }
+            Action::Pin(pin) => {
+                let served = self.machine.served().cloned();
+                self.expected.pin = Some(pin);
+                self.change(Event::Configured(self.expected.clone()));
+                assert_eq!(self.machine.served(), served.as_ref(), "a pin that was not found changed what is served");
+            }
             Action::GiveUp(request) => {
                 self.open_requests.remove(&request);
                 self.tell(Event::GaveUp { requests: vec![request] });
@@ -327,6 +337,9 @@ impl World {
 
     /// Lets everything answer well, and checks that the member ends connected and every request is answered.
     fn ends_well(mut self) {
+        if self.expected.pin.take_if(|pin| *pin != self.answering).is_some() && self.budget.removals > 0 {
+            self.tell(Event::Configured(self.expected.clone()));
+        }
         for _ in 0..40 {
             if self.budget.removals == 0 {
                 break;

@@ -20,6 +20,9 @@ use crate::fleet::clock::Now;
 use crate::fleet::history::Past;
 use crate::fleet::timing::{Expiry, Timing};
 
+/// Between two attempts, where a caller waits for a connection that fails.
+const CALLER_PAUSE: Duration = Duration::from_secs(1);
+
 /// A transport that was proven, and the incarnation it reaches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Link<I> {
@@ -84,6 +87,15 @@ pub(crate) struct Machine<I, E> {
     expiry: Option<Expiry>,
     /// Whether loading credentials anew can bring others, and how long to leave between two loads.
     renewal_pause: Option<Duration>,
+    /// How many renewals in a row that a 401 asked for brought nothing.
+    fruitless: u32,
+    /// Whether the link was made by an earlier configuration, because the one of now was not proven. It goes on renewing
+    /// its credentials meanwhile.
+    unproven: bool,
+    /// When the earlier configuration is loaded again, because a server refused what it brought or its files changed.
+    renewal_at: Option<Duration>,
+    /// Whether the pending attempt is with the earlier configuration.
+    attempt_renews: bool,
     requests: Requests,
     removed: bool,
 }
@@ -114,6 +126,10 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             backoff: Backoff::default(),
             expiry: None,
             renewal_pause: None,
+            fruitless: 0,
+            unproven: false,
+            renewal_at: None,
+            attempt_renews: false,
             requests: Requests::default(),
             removed: false,
         }
@@ -159,9 +175,10 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
         let attempt = self.attempt_at.filter(|_| self.attempt.is_none());
         let probe = self.probe_at.filter(|_| self.probe.is_none() && self.link.is_some());
-        let renewal = self.expiry.filter(|_| self.attempt.is_none() && self.attempt_at.is_none());
-        let renewal = renewal.and_then(|expiry| expiry.wake_at(now));
-        [attempt, probe, renewal].into_iter().flatten().min()
+        let may_renew = self.attempt.is_none() && (self.unproven || self.attempt_at.is_none());
+        let renewal = self.expiry.filter(|_| may_renew).and_then(|expiry| expiry.wake_at(now));
+        let asked = self.renewal_at.filter(|_| self.attempt.is_none());
+        [attempt, probe, renewal, asked].into_iter().flatten().min()
     }
 
     /// What follows from `event`.
@@ -186,16 +203,13 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             Event::OpenFailed { attempt, error } => self.open_failed(now, attempt, error, &mut effects),
             Event::Probed { probe, identity } => self.probed(now, probe, identity, &mut effects),
             Event::ProbeFailed { probe, error } => self.probe_failed(now, probe, error, &mut effects),
-            Event::FilesChanged => self.open_now(&mut effects),
-            Event::Broken { generation } => self.broken(now, generation, &mut effects),
-            Event::ClockJumped => {
-                if self.link.is_some() {
-                    self.probe_now(now, &mut effects);
-                } else {
-                    // A backoff counts time that passed while the machine slept as none.
-                    self.open_unless_pending(&mut effects);
-                }
+            Event::FilesChanged => {
+                // They may be those of the earlier configuration.
+                self.renewal_at = self.unproven.then_some(now.mono);
+                self.open_now(&mut effects);
             }
+            Event::Broken { generation } => self.broken(now, generation, &mut effects),
+            Event::ClockJumped => self.clock_jumped(now),
             Event::Woke => {}
             Event::Removed => self.remove(&mut effects),
         }
@@ -209,8 +223,11 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return;
         }
         if self.attempt.is_none() {
-            let renewal = self.attempt_at.is_none() && self.expiry.is_some_and(|expiry| expiry.is_due(now));
-            if renewal || self.attempt_at.is_some_and(|at| at <= now.mono) {
+            let is_due = |at: Option<Duration>| at.is_some_and(|at| at <= now.mono);
+            let ends = self.expiry.is_some_and(|expiry| expiry.is_due(now));
+            if self.unproven && (ends || is_due(self.renewal_at)) {
+                self.renew(effects);
+            } else if is_due(self.attempt_at) || (ends && self.attempt_at.is_none()) {
                 self.open(effects);
             }
         }
@@ -220,13 +237,26 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     }
 
     fn configured(&mut self, now: Now, expected: Expected<I>, effects: &mut Vec<Effect<E>>) {
-        self.adopted(now, expected, effects);
         // What an attempt under way reads is no longer the configuration.
         if let Some(pending) = self.attempt.take() {
             effects.push(Effect::Abort { attempt: pending.number });
         }
         self.backoff.reset();
-        self.open(effects);
+        self.adopted(now, expected, effects);
+        self.unproven = self.link.is_some();
+        self.open_unless_pending(effects);
+    }
+
+    /// The machine slept, or somebody set the clock. Within a second all clusters look at their servers, but not at once.
+    fn clock_jumped(&mut self, now: Now) {
+        let soon = now.mono + Duration::from_millis(now.jitter.into());
+        match (&self.link, &mut self.probe, self.attempt) {
+            (Some(_), Some(pending), _) => pending.again = true,
+            (Some(_), None, _) => self.probe_at = Some(self.probe_at.map_or(soon, |at| at.min(soon))),
+            // A backoff counts time that passed while the machine slept as none.
+            (None, _, None) => self.attempt_at = Some(self.attempt_at.map_or(soon, |at| at.min(soon))),
+            (None, _, Some(_)) => {}
+        }
     }
 
     fn asked(&mut self, now: Now, request: u64, what: Request, effects: &mut Vec<Effect<E>>) {
@@ -237,7 +267,12 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                     self.probe_now(now, effects);
                 }
                 (Some(link), _) => effects.push(Effect::Answer { request, outcome: link.outcome() }),
-                (None, _) => self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number)),
+                (None, _) => {
+                    self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number));
+                    // A caller that waits does not wait for the backoff.
+                    let soon = self.attempt_ended.map_or(now.mono, |ended| ended + CALLER_PAUSE);
+                    self.attempt_at = self.attempt_at.map(|at| at.min(soon));
+                }
             },
             Request::Reconnect => {
                 self.requests.for_attempt(request, self.attempts + 1);
@@ -281,6 +316,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
         self.expiry = None;
         self.probe_at = None;
+        self.unproven = false;
+        self.renewal_at = None;
         self.health = Health::Healthy;
         // Whoever waits for a probe waits for the connection that follows.
         self.requests.probes_wait_for_attempt(self.attempts + 1);

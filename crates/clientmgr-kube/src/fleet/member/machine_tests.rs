@@ -11,7 +11,7 @@ use crate::fleet::clock::Now;
 use crate::fleet::history::Past;
 use crate::fleet::timing::{Expiry, Timing};
 
-const PAUSE: Duration = Duration::from_secs(5);
+pub(super) const PAUSE: Duration = Duration::from_secs(5);
 
 /// A machine and its time.
 pub(super) struct Script {
@@ -24,7 +24,13 @@ pub(super) fn revision(micros: i64) -> ConnectedAt {
 }
 
 pub(super) fn opened(identity: u8) -> Opened<Id> {
-    Opened { identity: Id(identity), candidate: revision(1_000), expiry: None, renewal_pause: Some(PAUSE) }
+    Opened {
+        identity: Id(identity),
+        candidate: revision(1_000),
+        expiry: None,
+        renewal_pause: Some(PAUSE),
+        is_same: false,
+    }
 }
 
 impl Script {

@@ -14,8 +14,9 @@ use crate::error::ConnectError;
 
 /// A message to a member's task.
 pub(crate) enum Message {
-    /// A configuration, and the number of it. Those that describe the same have one number.
-    Config(ClusterConfig, u64),
+    /// A configuration, and the number of it. Those that describe the same have one number. Boxed: a mailbox has room for 32
+    /// messages from the start.
+    Config(Box<ClusterConfig>, u64),
     Ask(Request, oneshot::Sender<Answer>),
     FilesChanged,
     /// A connection of the transport of this generation broke.

@@ -1,5 +1,6 @@
 //! One cluster of a fleet: a pure [machine] that decides, and a [task] that does what it says.
 
+mod active;
 mod backoff;
 pub(super) mod event;
 #[cfg(test)]
@@ -14,5 +15,8 @@ mod machine_tests;
 pub(super) mod mailbox;
 pub(super) mod observe;
 pub(super) mod published;
+#[cfg(test)]
+mod renewal_tests;
 mod requests;
+pub(super) mod restarts;
 pub(super) mod task;

@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use kube::Client;
 
 use crate::error::{ConnectError, Failure};
+use crate::fleet::clock::since_1970;
 use crate::fleet::context::Context;
 use crate::fleet::explanation::Explanation;
 use crate::fleet::shared::Shared;
 use crate::fleet::snapshot::{ClusterSnapshot, ConnectionState};
 use crate::fleet::transition::Transition;
+use crate::metrics;
 
 /// What readers see of a member.
 pub(crate) struct Published {
@@ -68,6 +70,11 @@ impl Published {
         self.view.read(|view| view.serving.clone())
     }
 
+    /// Whether the task panicked.
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.view.read(|view| view.serving.as_ref().is_err_and(|error| matches!(error.failure(), Failure::Panicked)))
+    }
+
     pub(crate) fn snapshot(&self) -> ClusterSnapshot {
         self.view.read(|view| {
             let config_pending = self.configs.load(Ordering::Acquire) > view.config;
@@ -101,11 +108,14 @@ impl Published {
             self.lock_explanation().add(context.clock.wall(), transition.clone());
         }
         let cluster = snapshot.cluster.clone();
+        let is_over = transition.as_ref().is_some_and(Transition::is_the_end);
+        measure(&snapshot, is_over, context);
         let view = View { serving, snapshot, config };
         // The old view is dropped after the lock: it may hold the last handle of a client.
         drop(self.view.write(|current| std::mem::replace(current, view)));
         if let Some(transition) = transition {
             transition.trace();
+            transition.count(&cluster);
         }
         if is_changed {
             context.events.changed(&cluster);
@@ -121,4 +131,16 @@ impl Published {
         snapshot.error = Some(error.clone());
         self.publish(Err(error), snapshot, self.configs.load(Ordering::Acquire), context);
     }
+}
+
+/// Sets the gauges of the cluster, at each step of its task, so that a recorder may drop those that are set no more.
+fn measure(snapshot: &ClusterSnapshot, is_over: bool, context: &Context) {
+    let cluster = &snapshot.cluster;
+    if is_over {
+        return metrics::state(cluster, false, false, None);
+    }
+    let ends = snapshot.credentials_expire_at.map(since_1970);
+    let expires_in = ends.map(|ends| ends.saturating_sub(since_1970(context.clock.wall())));
+    let is_unavailable = snapshot.state == ConnectionState::Unavailable;
+    metrics::state(cluster, snapshot.is_connected(), is_unavailable, expires_in);
 }

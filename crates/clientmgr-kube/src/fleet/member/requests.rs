@@ -31,9 +31,9 @@ impl Requests {
         self.waiting.push(Waiting { request, awaited: Awaited::Newer(first) });
     }
 
-    /// Whether a caller waits for newer credentials.
-    pub(super) fn want_newer(&self) -> bool {
-        self.waiting.iter().any(|waiting| matches!(waiting.awaited, Awaited::Newer(_)))
+    /// Whether a caller waits for newer credentials, which an attempt up to `ended` was to bring.
+    pub(super) fn want_newer_by(&self, ended: u64) -> bool {
+        self.waiting.iter().any(|waiting| matches!(waiting.awaited, Awaited::Newer(first) if first <= ended))
     }
 
     pub(super) fn for_probe(&mut self, request: u64, first: u64) {
@@ -41,14 +41,12 @@ impl Requests {
     }
 
     pub(super) fn answer_attempt<E: Clone>(&mut self, ended: u64, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
-        let is_answered =
-            |awaited| matches!(awaited, Awaited::Attempt(first) | Awaited::Newer(first) if first <= ended);
-        self.answer(is_answered, outcome, effects);
+        self.answer(|awaited| matches!(awaited, Awaited::Attempt(first) if first <= ended), outcome, effects);
     }
 
-    /// There are newer credentials.
-    pub(super) fn answer_newer<E: Clone>(&mut self, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
-        self.answer(|awaited| matches!(awaited, Awaited::Newer(_)), outcome, effects);
+    /// What is known of newer credentials, for those that wait for an attempt up to `ended`.
+    pub(super) fn answer_newer<E: Clone>(&mut self, ended: u64, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {
+        self.answer(|awaited| matches!(awaited, Awaited::Newer(first) if first <= ended), outcome, effects);
     }
 
     pub(super) fn answer_probes<E: Clone>(&mut self, ended: u64, outcome: &Outcome<E>, effects: &mut Vec<Effect<E>>) {

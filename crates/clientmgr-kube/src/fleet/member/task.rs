@@ -7,26 +7,26 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use clientmgr_core::{ConnectedAt, Connection, NamespacedName};
+use clientmgr_core::{ConnectedAt, NamespacedName};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use super::event::{Effect, Event, Expected, FenceReason, Known, Opened, Outcome};
+use super::active::{Active, Target};
+use super::event::{Effect, Event, Expected, Known, Opened, Outcome};
 use super::gate::Gate;
-use super::machine::{Link, Machine};
+use super::machine::Machine;
 use super::mailbox::{Answer, BackLink, Message};
 use super::observe;
 use super::published::Published;
 use crate::auth::FileWatch;
-use crate::client::{RevokedReason, Switch, Transport};
+use crate::client::RevokedReason;
 use crate::config::{ClusterConfig, Incarnation};
 use crate::error::{ConnectError, Failure};
 use crate::fleet::connector::{Established, Opening, ReadFiles};
 use crate::fleet::context::Context;
 use crate::fleet::history::Past;
-use crate::fleet::snapshot::{ClusterSnapshot, ConnectionState};
-use crate::probe::{Details, Evidence, Extent, Verified};
+use crate::probe::{Evidence, Verified};
 use crate::work::{BlockingWorker, Record};
 
 /// Work under way, with the number by which its answer is known.
@@ -44,6 +44,10 @@ pub(crate) struct Task {
     /// The number of the configuration, and of the last one whose attempt has ended.
     config_number: u64,
     config_tried: u64,
+    /// That of the attempt under way or done last.
+    attempted: Option<ClusterConfig>,
+    /// The one that the transport in use was made by.
+    proven: Option<ClusterConfig>,
     worker: BlockingWorker,
     record: Arc<Record>,
     opening: Running<Result<Established, Failure>>,
@@ -52,24 +56,21 @@ pub(crate) struct Task {
     probing: Running<Result<Verified, Failure>>,
     /// What an attempt established, until the machine says what becomes of it.
     established: Option<Established>,
-    current: Option<Established>,
-    /// The attempt that established it.
-    generation: u64,
-    /// The transport of a probe on a fresh connection.
-    fresh: Option<Transport>,
-    /// The handle that is served, and its client.
-    handle: Option<(Arc<Switch>, kube::Client)>,
+    active: Active,
     files: Option<(Vec<PathBuf>, FileWatch)>,
+    /// Those of the proven configuration, while the one of now names others and fails.
+    proven_files: Option<(Vec<PathBuf>, FileWatch)>,
     requests: HashMap<u64, oneshot::Sender<Answer>>,
     next_request: u64,
-    /// How long the first answer of the last proof or probe took.
-    latency: Option<Duration>,
-    /// What the server said last of itself and of us.
-    details: Details,
-    /// Whether that may have changed: the next probe asks.
-    details_due: bool,
     /// Whether it ended in order.
     is_finished: bool,
+}
+
+/// Whether a task that was held back begins.
+#[derive(PartialEq, Eq)]
+enum Held {
+    Back,
+    Over,
 }
 
 /// What woke the task.
@@ -87,38 +88,40 @@ impl Task {
         (context, published, gate): (Arc<Context>, Arc<Published>, Arc<Gate>),
         mailbox: mpsc::WeakUnboundedSender<Message>,
     ) -> Self {
+        let back_link = BackLink::new(mailbox);
+        let active = Active::new(key.clone(), Arc::clone(&context), Arc::clone(&gate), back_link.clone());
         Self {
             key,
             machine: Machine::new(context.timing, Past::default()),
             context,
             published,
             gate,
-            back_link: BackLink::new(mailbox),
+            back_link,
             config,
             config_number: 0,
             config_tried: 0,
+            attempted: None,
+            proven: None,
             worker: BlockingWorker::new(),
             record: Arc::default(),
             opening: None,
             read_files: Arc::default(),
             probing: None,
             established: None,
-            current: None,
-            generation: 0,
-            fresh: None,
-            handle: None,
+            active,
             files: None,
+            proven_files: None,
             requests: HashMap::new(),
             next_request: 0,
-            latency: None,
-            details: Details::default(),
-            details_due: true,
             is_finished: false,
         }
     }
 
-    /// Runs until the cluster is removed, the fleet is dropped, or it shuts down.
-    pub(crate) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+    /// Runs until the cluster is removed, the fleet is dropped, or it shuts down. Begins after `delay`.
+    pub(crate) async fn run(mut self: Box<Self>, mut messages: mpsc::UnboundedReceiver<Message>, delay: Duration) {
+        if !delay.is_zero() && self.hold_back(&mut messages, delay).await == Held::Over {
+            return;
+        }
         // The member before has ended: its past is known now.
         self.machine = Machine::new(self.context.timing, self.context.history.of(&self.key));
         let expected = expected(&self.config);
@@ -142,6 +145,31 @@ impl Task {
                 Wake::Timer => self.step(Event::Woke),
             }
         }
+    }
+
+    /// Waits for `delay`, because the task before panicked, or for another configuration.
+    async fn hold_back(&mut self, messages: &mut mpsc::UnboundedReceiver<Message>, delay: Duration) -> Held {
+        let held = async {
+            loop {
+                match messages.recv().await {
+                    None => return Held::Over,
+                    Some(Message::Removed) => self.finish(Failure::Removed),
+                    Some(Message::ShutDown) => self.finish(Failure::ShutDown),
+                    Some(Message::Config(config, number)) => {
+                        (self.config, self.config_number) = (*config, number);
+                        return Held::Back;
+                    }
+                    Some(Message::Ask(_, reply)) => {
+                        // Nobody listens where the caller gave up.
+                        let _ = reply.send(Err(ConnectError::new(self.key.clone(), Failure::Panicked)));
+                        continue;
+                    }
+                    Some(Message::FilesChanged | Message::Broken(_) | Message::ClockJumped) => continue,
+                }
+                return Held::Over;
+            }
+        };
+        tokio::time::timeout(delay, held).await.unwrap_or(Held::Back)
     }
 
     async fn wait(&mut self, messages: &mut mpsc::UnboundedReceiver<Message>) -> Wake {
@@ -169,7 +197,7 @@ impl Task {
                 self.config_number = number;
                 let expected = expected(&config);
                 let is_same = config.fingerprint() == self.config.fingerprint();
-                self.config = config;
+                self.config = *config;
                 self.step(if is_same { Event::Adopted(expected) } else { Event::Configured(expected) });
             }
             Message::Ask(what, reply) => {
@@ -181,7 +209,7 @@ impl Task {
             Message::FilesChanged => self.step(Event::FilesChanged),
             Message::Broken(generation) => {
                 // A server that comes back may have another version.
-                self.details_due = true;
+                self.active.doubt_details();
                 self.step(Event::Broken { generation });
             }
             Message::ClockJumped => self.step(Event::ClockJumped),
@@ -199,7 +227,7 @@ impl Task {
         self.opening = None;
         // An attempt with an older configuration was given up when the newer one came.
         self.config_tried = self.config_number;
-        observe::attempted(attempt, &result);
+        observe::attempted(&self.key, attempt, &result);
         self.watch_files();
         match result {
             Ok(established) => {
@@ -208,6 +236,7 @@ impl Task {
                     candidate: ConnectedAt::now(),
                     expiry: established.expiry,
                     renewal_pause: established.renewal_pause,
+                    is_same: self.is_in_use(&established),
                 };
                 self.established = Some(established);
                 self.step(Event::Opened { attempt, opened });
@@ -221,15 +250,15 @@ impl Task {
 
     fn probed(&mut self, probe: u64, result: Result<Verified, Failure>) {
         self.probing = None;
-        observe::probed(probe, &result);
+        observe::probed(&self.key, probe, &result);
         match result {
             Ok(verified) => {
                 let identity = verified.evidence.clone();
-                self.learn(verified);
+                self.active.learn(verified);
                 self.step(Event::Probed { probe, identity: Some(identity) });
             }
             Err(failure) => {
-                self.details_due = true;
+                self.active.doubt_details();
                 let error = ConnectError::new(self.key.clone(), failure);
                 self.step(Event::ProbeFailed { probe, error });
             }
@@ -254,32 +283,39 @@ impl Task {
 
     fn carry_out(&mut self, effect: Effect<ConnectError>, answers: &mut Vec<(u64, Outcome<ConnectError>)>) {
         match effect {
-            Effect::Open { attempt } => self.open(attempt),
+            Effect::Open { attempt } => self.open(attempt, self.config.clone()),
+            Effect::Renew { attempt } => {
+                let config = self.proven.clone().unwrap_or_else(|| self.config.clone());
+                self.open(attempt, config);
+            }
             Effect::Abort { .. } => self.opening = None,
             // Not closed: it may share its connections with the transport of now.
             Effect::Discard { .. } => self.established = None,
-            Effect::Install { attempt } => self.install(attempt),
-            Effect::InstallFresh => {
-                if let Some(fresh) = self.fresh.take() {
-                    self.exchange(fresh);
+            Effect::Confirm { .. } => {
+                if let Some(established) = self.established.take() {
+                    self.active.learn(established.verified);
                 }
+                self.keep_attempted();
             }
-            Effect::Serve { revision, generation } => self.serve(revision, generation),
-            Effect::Fence { revision, reason } => self.fence(revision, reason),
+            Effect::Install { attempt } => self.install(attempt),
+            Effect::InstallFresh => self.active.install_fresh(),
+            Effect::Serve { revision, generation } => self.active.serve(revision, generation),
+            Effect::Fence { revision, reason } => self.active.fence(revision, reason),
             Effect::Probe { probe, fresh } => self.probe(probe, fresh),
             Effect::AbortProbe { .. } => self.probing = None,
             Effect::Answer { request, outcome } => answers.push((request, outcome)),
         }
     }
 
-    fn open(&mut self, attempt: u64) {
+    fn open(&mut self, attempt: u64, config: ClusterConfig) {
+        self.attempted = Some(config.clone());
         self.read_files = Arc::default();
         let opening = Opening {
             files: Arc::clone(&self.read_files),
-            config: self.config.clone(),
+            config,
             worker: self.worker.clone(),
             record: Arc::clone(&self.record),
-            previous: self.current.as_ref().map(|current| current.transport.clone()),
+            previous: self.active.transport(),
         };
         let context = Arc::clone(&self.context);
         let deadline = context.deadline;
@@ -293,90 +329,55 @@ impl Task {
     }
 
     fn probe(&mut self, probe: u64, fresh: bool) {
-        let Some(current) = &self.current else { return };
-        let transport = if fresh { current.transport.fresh() } else { current.transport.clone() };
-        self.fresh = fresh.then(|| transport.clone());
-        let address = current.address.clone();
+        let Some(Target { transport, address, extent }) = self.active.probe_target(fresh) else { return };
         let Some(expected) = self.machine.link().map(|link| link.identity.clone()) else { return };
         let context = Arc::clone(&self.context);
-        let extent = if std::mem::take(&mut self.details_due) { Extent::Details } else { Extent::Proof };
         let probing = async move { context.connector.probe(&transport, &address, &expected, extent).await };
         self.probing = Some((probe, observe::probe(probe, fresh, probing).boxed()));
     }
 
     fn install(&mut self, attempt: u64) {
-        let Some(established) = self.established.take() else { return };
-        self.details_due = established.verified.details.is_none();
-        self.learn(established.verified.clone());
-        let transport = established.transport.clone();
-        self.generation = attempt;
-        self.current = Some(established);
-        self.exchange(transport);
-    }
-
-    /// `transport` is the current one, and its connections are watched.
-    fn exchange(&mut self, transport: Transport) {
-        let (back_link, generation) = (self.back_link.clone(), self.generation);
-        transport.on_broken(move || _ = back_link.send(Message::Broken(generation)));
-        if let Some(current) = &mut self.current {
-            current.transport = transport;
+        if let Some(established) = self.established.take() {
+            self.active.install(established, attempt);
+            self.keep_attempted();
         }
     }
 
-    /// Keeps what a proof or a probe found.
-    fn learn(&mut self, verified: Verified) {
-        self.latency = Some(verified.latency);
-        if let Some(details) = verified.details {
-            self.details = details;
+    /// The configuration of the last attempt is proven. If it is the one of now, the files of the one before are no longer
+    /// watched.
+    fn keep_attempted(&mut self) {
+        let Some(attempted) = &self.attempted else { return };
+        if attempted.fingerprint() == self.config.fingerprint() {
+            self.proven_files = None;
         }
+        self.proven = Some(attempted.clone());
+    }
+
+    /// Whether `established` is what is in use already.
+    fn is_in_use(&self, established: &Established) -> bool {
+        let is_same_config = match (&self.attempted, &self.proven) {
+            (Some(attempted), Some(proven)) => attempted.fingerprint() == proven.fingerprint(),
+            _ => false,
+        };
+        is_same_config && self.active.transport().is_some_and(|current| current.is_same(&established.transport))
     }
 
     /// Watches the files that the last attempt read, also where it failed: they may be corrected.
     fn watch_files(&mut self) {
         let Some(ReadFiles { files, stamp }) = self.read_files.get().cloned() else { return };
-        if self.files.as_ref().is_some_and(|(watched, _)| *watched == files) {
+        let is_watched = |watch: &Option<(Vec<PathBuf>, FileWatch)>| watch.as_ref().is_some_and(|it| it.0 == files);
+        if is_watched(&self.files) || is_watched(&self.proven_files) {
             return;
         }
         let back_link = self.back_link.clone();
         let changed = move || _ = back_link.send(Message::FilesChanged);
-        self.files = (!files.is_empty()).then(|| {
+        let watch = (!files.is_empty()).then(|| {
             let watch = self.context.files.watch(files.clone(), stamp, self.worker.clone(), changed);
             (files, watch)
         });
-    }
-
-    fn serve(&mut self, revision: ConnectedAt, generation: u64) {
-        let closed = self.current.as_ref().filter(|current| current.transport.connections().is_closed());
-        if let Some(current) = closed {
-            // They went with the fence of the handle before.
-            self.exchange(current.transport.fresh());
-        }
-        let Some(current) = &self.current else { return };
-        let credentials = || self.back_link.clone().into_credential_requests();
-        let (switch, client) = match self.handle.take() {
-            Some((switch, client)) if switch.revision() == revision => (switch, Some(client)),
-            _ => (self.context.handle(&self.key, revision, credentials), None),
-        };
-        if !self.gate.turn(&switch, current.transport.clone(), generation) {
-            // The cluster was removed meanwhile. The task reads so next.
-            return;
-        }
-        let valid_until = current.transport.expires().filter(|_| current.renewal_pause.is_none());
-        let client = client.filter(|client| client.default_namespace() == current.transport.default_namespace());
-        let client = match client {
-            Some(client) => client.with_valid_until(valid_until),
-            None => switch.client(current.transport.default_namespace(), valid_until),
-        };
-        self.handle = Some((switch, client));
-    }
-
-    fn fence(&mut self, revision: ConnectedAt, reason: FenceReason) {
-        let Some((switch, _)) = self.handle.take_if(|(switch, _)| switch.revision() == revision) else { return };
-        switch.revoke(match reason {
-            FenceReason::Replaced => RevokedReason::Replaced,
-            FenceReason::Reset => RevokedReason::Reset,
-            FenceReason::Removed => RevokedReason::Removed,
-        });
+        let before = std::mem::replace(&mut self.files, watch);
+        // The first ones that are replaced after a proof are those of the proven configuration.
+        self.proven_files = self.proven_files.take().or(before);
     }
 
     fn answer(&self, outcome: Outcome<ConnectError>) -> Answer {
@@ -389,37 +390,7 @@ impl Task {
     }
 
     fn publish(&self) {
-        let unavailable = self.machine.unavailable().map(|error| error.of_cluster(&self.key));
-        let serving = match (self.machine.served(), &self.handle) {
-            (Some(Link { revision: Some(revision), .. }), Some((_, client))) => {
-                Ok(Connection { client: client.clone(), revision: *revision })
-            }
-            _ => Err(unavailable.clone().unwrap_or_else(|| ConnectError::new(self.key.clone(), Failure::Connecting))),
-        };
-        let state = match &serving {
-            Ok(_) => ConnectionState::Connected,
-            Err(_) if unavailable.is_none() => ConnectionState::Connecting,
-            Err(_) => ConnectionState::Unavailable,
-        };
-        let link = self.machine.link();
-        let error = match state {
-            ConnectionState::Connected => self.machine.attempt_error().map(|error| error.of_cluster(&self.key)),
-            _ => unavailable,
-        };
-        let snapshot = ClusterSnapshot {
-            cluster: self.key.clone(),
-            state,
-            connected_at: link.and_then(|link| link.revision),
-            identity: link.and_then(|link| link.identity.identity()).cloned(),
-            user: link.and_then(|_| self.details.user.clone()),
-            version: link.and_then(|_| self.details.version.clone()),
-            latency: link.and(self.latency),
-            credentials_expire_at: link.and_then(|_| self.current.as_ref()?.transport.expires()),
-            error,
-            config_pending: false,
-            interruption: 0,
-            generation: link.map_or(0, |link| link.generation),
-        };
+        let (serving, snapshot) = self.active.view(&self.machine);
         self.published.publish(serving, snapshot, self.config_tried, &self.context);
     }
 
@@ -432,11 +403,7 @@ impl Task {
         }
         self.opening = None;
         self.probing = None;
-        // It was fenced before this task heard of it.
-        self.handle = None;
-        if let Some(current) = self.current.take() {
-            current.transport.close();
-        }
+        self.active.close();
         self.published.end(failure, &self.context);
     }
 }

@@ -28,6 +28,9 @@ pub(crate) struct DeleteOptions {
     pub(crate) grace_period: Option<i64>,
     /// `None` keeps to what earlier deletes asked for.
     pub(crate) propagation: Option<Propagation>,
+    pub(crate) dry_run: bool,
+    /// The deprecated way to ask for the background policy, which changes the code of the answer.
+    pub(crate) keeps_no_orphans: bool,
 }
 
 /// What becomes of dependents.
@@ -64,18 +67,42 @@ impl DeleteOptions {
             Value::Null => None,
             value => Some(value.as_i64().ok_or_else(|| refuse("gracePeriodSeconds"))?),
         };
-        let mut options = Self {
+        let policy = text(body, "propagationPolicy")?;
+        let orphans = match &body["orphanDependents"] {
+            Value::Null => None,
+            value => Some(value.as_bool().ok_or_else(|| refuse("orphanDependents"))?),
+        };
+        let dry_runs = match &body["dryRun"] {
+            Value::Null => &Vec::new(),
+            Value::Array(list) if list.iter().all(Value::is_string) => list,
+            _ => return Err(refuse("dryRun")),
+        };
+        let mut causes = Vec::new();
+        if let Some(policy) = policy.as_deref() {
+            if orphans.is_some() {
+                let rule = "orphanDependents and deletionPropagation cannot be both set";
+                causes.push(Cause::invalid("propagationPolicy", policy, rule));
+            }
+            if Propagation::parse(policy).is_none() {
+                let known = ["Foreground", "Background", "Orphan", "nil"];
+                causes.push(Cause::not_supported("propagationPolicy", policy, &known));
+            }
+        }
+        if dry_runs.iter().any(|value| value != "All") {
+            causes.push(Cause::not_supported_raw("dryRun", &body["dryRun"].to_string(), &["All"]));
+        }
+        if !causes.is_empty() {
+            return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &causes));
+        }
+        let orphaning = |orphans| if orphans { Propagation::Orphan } else { Propagation::Background };
+        Ok(Self {
             uid: text(&body["preconditions"], "uid")?,
             resource_version: text(&body["preconditions"], "resourceVersion")?,
             grace_period,
-            propagation: None,
-        };
-        if let Some(policy) = text(body, "propagationPolicy")? {
-            options.propagation = Some(Propagation::parse(&policy)?);
-        } else if body["orphanDependents"] == true {
-            options.propagation = Some(Propagation::Orphan);
-        }
-        Ok(options)
+            propagation: policy.as_deref().and_then(Propagation::parse).or(orphans.map(orphaning)),
+            dry_run: !dry_runs.is_empty(),
+            keeps_no_orphans: orphans == Some(false),
+        })
     }
 }
 
@@ -83,17 +110,12 @@ impl Propagation {
     /// The finalizers that stand for a policy.
     const FINALIZERS: [&str; 2] = ["foregroundDeletion", "orphan"];
 
-    pub(crate) fn parse(policy: &str) -> Result<Self, Status> {
+    fn parse(policy: &str) -> Option<Self> {
         match policy {
-            "Background" => Ok(Self::Background),
-            "Foreground" => Ok(Self::Foreground),
-            "Orphan" => Ok(Self::Orphan),
-            other => Err(Status::invalid(
-                "meta.k8s.io",
-                "DeleteOptions",
-                "",
-                &[Cause::not_supported("propagationPolicy", other, &["Foreground", "Background", "Orphan", "nil"])],
-            )),
+            "Background" => Some(Self::Background),
+            "Foreground" => Some(Self::Foreground),
+            "Orphan" => Some(Self::Orphan),
+            _ => None,
         }
     }
 
@@ -129,16 +151,19 @@ pub(crate) fn delete(store: &mut Store, target: &Target, options: &DeleteOptions
     let kind = &target.view.kind;
     let current = store.find(&kind.collection, &target.key).cloned().ok_or_else(|| target.not_found())?;
     let object = current.value();
+    let conflict = |why: &str| Status::conflict(&kind.group, &kind.kind, &target.key.name, why);
     if let Some(uid) = options.uid.as_deref().filter(|uid| **uid != *current.uid) {
-        return Err(target.conflict(&format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+        return Err(conflict(&format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted \
+             and then recreated",
             current.uid
         )));
     }
     let rv = options.resource_version.as_deref().filter(|rv| rv.parse() != Ok(current.rv));
     if let Some(rv) = rv {
-        return Err(target.conflict(&format!(
-            "Precondition failed: ResourceVersion in precondition: {rv}, ResourceVersion in object meta: {}",
+        return Err(conflict(&format!(
+            "the ResourceVersion in the precondition ({rv}) does not match the ResourceVersion in record ({}). The object \
+             might have been modified",
             current.rv
         )));
     }

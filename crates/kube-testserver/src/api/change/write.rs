@@ -64,6 +64,7 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
         object.remove("status");
     }
     core_rules::fill_in(kind, &mut object, true);
+    check_kind(target, &object)?;
     let mut causes = meta::problems(&object, kind);
     causes.extend(custom_problems(target, &object, None, &causes));
     causes.extend(core_rules::problems(kind, &object, None));
@@ -76,12 +77,17 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
     }
     if let Some(there) = store.find(collection, &target.key) {
         let taken = Status::already_exists(&kind.group, &kind.plural, &target.key.name);
-        return Err(if meta::is_deleting(&there.value()) { taken.by_one_being_deleted() } else { taken });
+        return Err(match () {
+            () if !meta::text(&object, "generateName").is_empty() => taken.for_a_generated_name(),
+            () if meta::is_deleting(&there.value()) => taken.by_one_being_deleted(),
+            () => taken,
+        });
     }
     meta::drop_empty(&mut object);
     if typed {
         managed_fields::track(None, &mut object, target);
     }
+    core_rules::drop_disabled(kind, &mut object);
     if target.dry_run {
         // The storage, which gives the version, does not see the object.
         if !version.is_empty() {
@@ -110,9 +116,13 @@ pub(crate) fn update(
     target.place(&mut new)?;
     meta::metadata_mut(&mut new).insert("name".to_owned(), (&*target.key.name).into());
     check_preconditions(target, style, &current, &new)?;
+    check_kind(target, &new)?;
     let typed = is_typed(target, &new);
     restrict(target, &old, &mut new);
     // A real server checks these twice, and says so.
+    let mut tracked = new.clone();
+    core_rules::fill_in(kind, &mut tracked, false);
+    meta::drop_empty(&mut tracked);
     let forbidden = meta::carry_over(&old, &mut new);
     let mut causes: Vec<Cause> = forbidden.iter().cloned().chain(forbidden.iter().cloned()).collect();
     core_rules::fill_in(kind, &mut new, false);
@@ -129,11 +139,18 @@ pub(crate) fn update(
     meta::drop_empty(&mut new);
     match style {
         Style::Apply => {}
-        Style::Replace | Style::Derive if typed => managed_fields::track(Some(&old), &mut new, target),
+        Style::Replace | Style::Derive if typed => {
+            // Owners are of what the client sent, without the fields that the server adds.
+            managed_fields::track(Some(&old), &mut tracked, target);
+            let entries = tracked["metadata"]["managedFields"].take();
+            meta::metadata_mut(&mut new).insert("managedFields".to_owned(), entries);
+            meta::metadata_mut(&mut new).retain(|_, value| !value.is_null());
+        }
         Style::Replace | Style::Derive => {
             meta::metadata_mut(&mut new).remove("managedFields");
         }
     }
+    core_rules::drop_disabled(kind, &mut new);
     meta::metadata_mut(&mut new).insert("resourceVersion".to_owned(), current.rv.to_string().into());
     if managed_fields::same(&old, &new) {
         return Ok(current);
@@ -161,7 +178,19 @@ pub(crate) fn update(
 fn is_typed(target: &Target, object: &Value) -> bool {
     let kind = &target.view.kind;
     let schema = kind.versions[target.view.version].structural.as_deref();
-    !kind.custom || schema.is_none_or(|schema| schema::is_typed(object, schema))
+    !kind.custom || schema.is_none_or(|schema| schema::type_errors(object, schema).is_empty())
+}
+
+/// Refuses a custom resource that says it is of another kind.
+fn check_kind(target: &Target, object: &Value) -> Result<(), Status> {
+    let kind = &target.view.kind;
+    match object["kind"].as_str() {
+        Some(other) if kind.custom && other != kind.kind => {
+            let cause = Cause::invalid("kind", other, &format!("must be {}", kind.kind));
+            Err(Status::invalid(&kind.group, other, meta::text(object, "name"), &[cause]))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What the schema of a custom resource finds wrong.
@@ -182,7 +211,7 @@ fn check_preconditions(target: &Target, style: Style, current: &Stored, new: &Va
     }
     let rv = meta::text(new, "resourceVersion");
     let unsaid = matches!(rv, "" | "0");
-    if unsaid && style == Style::Replace && (kind.custom || kind.traits.conditional_update) {
+    if unsaid && target.subresource != Subresource::Scale && (kind.custom || kind.traits.conditional_update) {
         let cause = Cause::invalid_raw("metadata.resourceVersion", "0", "must be specified for an update");
         return Err(Status::invalid(&kind.group, &kind.plural, &target.key.name, &[cause]));
     }

@@ -2,7 +2,7 @@
 //!
 //! The sets of fields are `field_set`; what server-side apply makes of them is `patch/apply.rs`.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     api::{
@@ -46,12 +46,7 @@ pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
         target.view.show(&mut shown);
         ownable(shown, &target.view.kind, version.status, target.subresource)
     };
-    let entries = match (&new["metadata"]["managedFields"], old) {
-        (Value::Array(said), _) => said.clone(),
-        (_, Some(old)) => old["metadata"]["managedFields"].as_array().cloned().unwrap_or_default(),
-        (_, None) => Vec::new(),
-    };
-    let mut entries: Vec<Value> = entries.into_iter().filter(|entry| entry["manager"].is_string()).collect();
+    let Some(mut entries) = entries_before(old, new, target) else { return write_entries(new, Vec::new()) };
     if let (Some(applied), None) = (&target.manager.applied, old) {
         if !applied.is_empty() {
             entries.push(entry(target, "Apply", applied));
@@ -71,6 +66,31 @@ pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
         }
     }
     write_entries(new, entries);
+}
+
+/// The entries that a write begins with: those that the client sent, if they can be read, else the ones that are stored. An entry
+/// of a version that is not served is dropped; for a custom resource nothing is known of owners then, and this is `None`.
+fn entries_before(old: Option<&Value>, new: &Value, target: &Target) -> Option<Vec<Value>> {
+    let entries_of = |object: &Value| object["metadata"]["managedFields"].as_array().cloned();
+    // A custom resource with an empty list of owners says nothing about them.
+    let says = |entries: &Vec<Value>| !(target.view.kind.custom && entries.is_empty());
+    let sent = entries_of(new).filter(says).filter(|_| target.subresource == Subresource::Main);
+    let stored = || old.and_then(entries_of).unwrap_or_default();
+    let is_empty = |entry: &Value| entry.as_object().is_none_or(Map::is_empty);
+    let entries = match sent {
+        Some(sent) if sent.is_empty() || sent.len() == 1 && is_empty(&sent[0]) => Vec::new(),
+        Some(sent) if sent.iter().all(|entry| entry["fieldsType"] == "FieldsV1") => sent,
+        _ => stored(),
+    };
+    let kind = &target.view.kind;
+    let is_served = |entry: &Value| {
+        let version = entry["apiVersion"].as_str().unwrap_or_default();
+        kind.versions.iter().any(|served| kind.api_version(&served.name) == version) || target.view.renames_events()
+    };
+    if kind.custom && !entries.iter().all(is_served) {
+        return None;
+    }
+    Some(entries.into_iter().filter(is_served).collect())
 }
 
 fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {

@@ -94,7 +94,13 @@ impl Target {
             ));
         }
         let name = meta::text(object, "name");
-        if !self.key.name.is_empty() && !name.is_empty() && *name != *self.key.name {
+        if !self.key.name.is_empty() && name.is_empty() {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                self.key.name
+            )));
+        }
+        if !self.key.name.is_empty() && *name != *self.key.name {
             return Err(Status::bad_request(format!(
                 "the name of the object ({name}) does not match the name on the URL ({})",
                 self.key.name

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     api::object::{definition_rules, event_rules, meta},
     registry::kinds::Kind,
-    wire::status::Cause,
+    wire::{status::Cause, syntax::config_key_problems},
 };
 
 /// Refuses fields that a typed decoder cannot read, in its words.
@@ -44,11 +44,15 @@ pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), String> {
             }
         }
     }
-    let numbers: &[&str] = if kind.kind == "Lease" { &["leaseDurationSeconds", "leaseTransitions"] } else { &[] };
-    for field in numbers {
-        let value = &object["spec"][*field];
-        if !value.is_null() && value.as_i64().is_none_or(|number| i32::try_from(number).is_err()) {
-            return refuse(value, &format!("spec.{field}"), "int32");
+    for (pointer, wanted) in typed_fields(kind) {
+        let value = object.pointer(pointer).filter(|value| !value.is_null());
+        let fits = |value: &Value| match *wanted {
+            "bool" => value.is_boolean(),
+            "string" => value.is_string(),
+            _ => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+        };
+        if let Some(value) = value.filter(|value| !fits(value)) {
+            return refuse(value, &pointer[1..].replace('/', "."), wanted);
         }
     }
     let times: &[&str] = match kind.kind.as_str() {
@@ -74,9 +78,14 @@ fn json_type(value: &Value) -> &'static str {
     }
 }
 
+/// Base64 without the line ends that a decoder passes over.
+fn without_line_ends(text: &str) -> String {
+    text.replace(['\n', '\r'], "")
+}
+
 /// Where a text stops being base64.
 fn not_base64(text: &str) -> Option<usize> {
-    match BASE64_STANDARD.decode(text) {
+    match BASE64_STANDARD.decode(without_line_ends(text)) {
         Ok(_) => None,
         Err(base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _)) => Some(at),
         Err(base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding) => Some(text.len()),
@@ -95,6 +104,22 @@ fn is_micro_time(text: &str) -> bool {
     // There is no leap second in Go.
     let leaps = text.get(17..19) == Some("60");
     fraction.len() - zone.len() == 6 && zoned && !leaps && text.contains('T') && text.parse::<Timestamp>().is_ok()
+}
+
+/// Fields with a type of one value, and that type in Go.
+fn typed_fields(kind: &Kind) -> &'static [(&'static str, &'static str)] {
+    match kind.kind.as_str() {
+        "ConfigMap" => &[("/immutable", "bool")],
+        "Secret" => &[("/immutable", "bool"), ("/type", "string")],
+        "Lease" => &[
+            ("/spec/holderIdentity", "string"),
+            ("/spec/leaseDurationSeconds", "int32"),
+            ("/spec/leaseTransitions", "int32"),
+            ("/spec/strategy", "string"),
+            ("/spec/preferredHolder", "string"),
+        ],
+        _ => &[],
+    }
 }
 
 /// The maps that hold what the object is for.
@@ -117,7 +142,14 @@ fn omit_empty(kind: &Kind, object: &mut Value) {
         if data.is_empty() {
             object[*field] = Value::Null;
         } else {
-            data.values_mut().filter(|value| value.is_null()).for_each(|value| *value = "".into());
+            let encoded = *field == "binaryData" || kind.kind == "Secret" && *field == "data";
+            for value in data.values_mut() {
+                match value {
+                    Value::Null => *value = "".into(),
+                    Value::String(text) if encoded && text.contains(['\n', '\r']) => *text = without_line_ends(text),
+                    _ => {}
+                }
+            }
         }
     }
     drop_nulls(object);
@@ -166,6 +198,15 @@ pub(crate) fn fill_in(kind: &Kind, object: &mut Value, new: bool) {
                 }
             }
         }
+        "Lease" => {
+            let spec = meta::object_at(object, "spec");
+            for field in ["acquireTime", "renewTime"] {
+                let time = spec.get(field).and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok());
+                if let Some(time) = time {
+                    spec.insert(field.to_owned(), time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string().into());
+                }
+            }
+        }
         "Pod" if new => {
             meta::object_at(object, "status").insert("phase".to_owned(), "Pending".into());
         }
@@ -176,16 +217,20 @@ pub(crate) fn fill_in(kind: &Kind, object: &mut Value, new: bool) {
     }
 }
 
+/// Drops the fields of features that are off unless a server is told otherwise. They have an owner all the same.
+pub(crate) fn drop_disabled(kind: &Kind, object: &mut Value) {
+    if kind.kind == "Lease" && !kind.custom {
+        meta::object_at(object, "spec").retain(|field, _| !matches!(field.as_str(), "strategy" | "preferredHolder"));
+    }
+}
+
 /// A key that is there twice, and more data than fits.
 fn size_problems(kind: &Kind, object: &Value) -> Vec<Cause> {
     const MOST: usize = 1024 * 1024;
     let entries = |field: &str| object[field].as_object().into_iter().flatten();
     let mut causes = Vec::new();
-    for (field, other) in [("data", "binaryData"), ("binaryData", "data")] {
-        for (key, _) in entries(field).filter(|(key, _)| !object[other][key.as_str()].is_null()) {
-            let rule = format!("duplicate of key present in {other}");
-            causes.push(Cause::invalid(format!("{field}[{key}]"), key, &rule));
-        }
+    for (key, _) in entries("data").filter(|(key, _)| object["binaryData"].get(key.as_str()).is_some()) {
+        causes.push(Cause::invalid(format!("data[{key}]"), key, "duplicate of key present in binaryData"));
     }
     let text = |value: &Value| value.as_str().map_or(0, str::len);
     // Four letters of base64 are three bytes.
@@ -217,12 +262,13 @@ pub(crate) fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<
 }
 
 fn lease_problems(object: &Value) -> Vec<Cause> {
+    let spec = &object["spec"];
     let least = [
         ("leaseDurationSeconds", 1, "must be greater than 0"),
         ("leaseTransitions", 0, "must be greater than or equal to 0"),
     ];
     let wrong = least.into_iter().filter_map(|(field, least, rule)| {
-        let number = object["spec"][field].as_i64().filter(|number| *number < least)?;
+        let number = spec[field].as_i64().filter(|number| *number < least)?;
         Some(Cause::invalid_raw(format!("spec.{field}"), &number.to_string(), rule))
     });
     wrong.collect()
@@ -230,27 +276,15 @@ fn lease_problems(object: &Value) -> Vec<Cause> {
 
 fn data_problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
-    let fine = |key: &str| {
-        !key.is_empty()
-            && key.len() <= 253
-            && key.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter))
-            && !key.starts_with("..")
-            && key != "."
-    };
     for field in ["data", "binaryData"] {
-        for (key, _) in object[field].as_object().into_iter().flatten().filter(|(key, _)| !fine(key)) {
-            causes.push(Cause::invalid(
-                format!("{field}[{key}]"),
-                key,
-                "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
-                 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
-            ));
+        for (key, _) in object[field].as_object().into_iter().flatten() {
+            let problems = config_key_problems(key);
+            causes.extend(problems.iter().map(|rule| Cause::invalid(format!("{field}[{key}]"), key, rule)));
         }
     }
     causes.extend(size_problems(kind, object));
-    if kind.kind == "Secret" && object["type"] == "kubernetes.io/tls" {
-        let missing = ["tls.crt", "tls.key"].into_iter().filter(|key| object["data"].get(key).is_none());
-        causes.extend(missing.map(|key| Cause::required(format!("data[{key}]"), "")));
+    if kind.kind == "Secret" {
+        secret_problems(object, &mut causes);
     }
     let Some(old) = old else { return causes };
     if old["immutable"] == true {
@@ -268,6 +302,40 @@ fn data_problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause>
         causes.push(Cause::invalid("type", shown, "field is immutable"));
     }
     causes
+}
+
+/// What the type of a Secret requires of its data.
+fn secret_problems(object: &Value, causes: &mut Vec<Cause>) {
+    let has = |key: &str| object["data"].get(key).is_some();
+    let mut require = |key: &str| causes.push(Cause::required(format!("data[{key}]"), ""));
+    let json = match object["type"].as_str().unwrap_or_default() {
+        "kubernetes.io/dockercfg" => ".dockercfg",
+        "kubernetes.io/dockerconfigjson" => ".dockerconfigjson",
+        "kubernetes.io/service-account-token" => {
+            let name = "kubernetes.io/service-account.name";
+            if object["metadata"]["annotations"][name].as_str().unwrap_or_default().is_empty() {
+                causes.push(Cause::required(format!("metadata.annotations[{name}]"), ""));
+            }
+            return;
+        }
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            return ["username", "password"].into_iter().for_each(require);
+        }
+        "kubernetes.io/ssh-auth" if object["data"]["ssh-privatekey"].as_str().unwrap_or_default().is_empty() => {
+            return require("ssh-privatekey");
+        }
+        "kubernetes.io/tls" => {
+            return ["tls.crt", "tls.key"].into_iter().filter(|key| !has(key)).for_each(require);
+        }
+        _ => return,
+    };
+    if !has(json) {
+        return require(json);
+    }
+    let bytes = BASE64_STANDARD.decode(object["data"][json].as_str().unwrap_or_default()).unwrap_or_default();
+    if let Err(error) = serde_json::from_slice::<Option<Map<String, Value>>>(&bytes) {
+        causes.push(Cause::invalid(format!("data[{json}]"), "<secret contents redacted>", &error.to_string()));
+    }
 }
 
 #[cfg(test)]

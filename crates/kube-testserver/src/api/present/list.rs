@@ -106,22 +106,24 @@ pub(crate) fn page(store: &Store, view: &View, selection: &Selection, options: &
     };
     let collection = store.collection(&view.kind.collection).ok_or_else(Status::no_such_resource)?;
     let start = token.as_ref().map(|token| token.key(view, selection));
-    let walk = collection.walk(selection.namespace.as_deref(), start.as_ref(), rv).map_err(|TooOld| match &token {
-        Some(token) => {
-            let onward = Token { rv: None, start: token.start.clone() };
-            Status::expired(TOO_OLD_PAGE).continue_with(onward.encode())
-        }
-        None => Status::expired("The resourceVersion for the provided list is too old."),
-    })?;
-    let mut matching = walk.filter(|stored| selection.matches(view, stored));
+    let mut walk =
+        collection.walk(selection.namespace.as_deref(), start.as_ref(), rv).map_err(|TooOld| match &token {
+            Some(token) => {
+                let onward = Token { rv: None, start: token.start.clone() };
+                Status::expired(TOO_OLD_PAGE).continue_with(onward.encode())
+            }
+            None => Status::expired("The resourceVersion for the provided list is too old."),
+        })?;
     // Any version will do, so the real server answers from its cache, which knows no pages.
     let whole = options.rv == Some(0) && token.is_none();
     let Some(limit) = options.limit.filter(|_| !whole) else {
-        return Ok(Page { items: matching.collect(), rv, continue_token: None, remaining: None });
+        let items = walk.filter(|stored| selection.matches(view, stored)).collect();
+        return Ok(Page { items, rv, continue_token: None, remaining: None });
     };
-    let items: Vec<_> = matching.by_ref().take(limit).collect();
-    let more = matching.next().is_some();
-    let remaining = (more && selection.is_everything()).then(|| 1 + matching.count());
+    let items: Vec<_> = walk.by_ref().filter(|stored| selection.matches(view, stored)).take(limit).collect();
+    // What is left need not match: whether it does, the next page shows.
+    let more = walk.next().is_some();
+    let remaining = (more && selection.is_everything()).then(|| 1 + walk.count());
     let continue_token = items
         .last()
         .filter(|_| more)
@@ -135,11 +137,6 @@ pub(crate) fn not_one_object() -> Status {
 }
 
 impl Page {
-    /// Objects without a moment: what a collection's delete returns.
-    pub(crate) fn of(items: Vec<Arc<Stored>>, rv: u64) -> Self {
-        Self { items, rv, continue_token: None, remaining: None }
-    }
-
     fn metadata(&self) -> Value {
         let mut metadata = json!({"resourceVersion": self.rv.to_string()});
         if let Some(token) = &self.continue_token {
@@ -186,6 +183,7 @@ impl Page {
             }
             Format::MetadataList => {
                 let items: Vec<Value> = values().map(|value| metadata_only(&value)).collect();
+                let items = if items.is_empty() { Value::Null } else { items.into() };
                 Ok(json_response(
                     StatusCode::OK,
                     &json!({

@@ -1,6 +1,7 @@
 //! How a stored object looks to one client: in its API version and in the form it asked for.
 
 use bytes::Bytes;
+use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -59,6 +60,9 @@ impl View {
                 let metadata = json!({"resourceVersion": stored.rv.to_string()});
                 let table = table::table(self.columns(), &rows, &metadata, true);
                 Ok(Bytes::from(table.to_string()))
+            }
+            Format::MetadataList if self.kind.custom => {
+                Err(Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", "content is not a list"))
             }
             Format::MetadataList => Err(Status::not_acceptable(
                 "you requested PartialObjectMetadataList, but the requested object is not a list",

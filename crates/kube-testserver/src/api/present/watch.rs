@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{
     sync::watch::Receiver,
     time::{Instant, sleep_until},
@@ -119,7 +119,8 @@ impl Watch {
             bookmarks: options.bookmarks,
             deadline: now.checked_add(Duration::from_secs(seconds)),
             next_bookmark: now,
-            over: false,
+            // A real server finds that an event is no list, and ends the watch.
+            over: format == Format::MetadataList,
             end: Arc::clone(&end),
         };
         cursor.plan_bookmark(now);
@@ -302,21 +303,31 @@ impl Cursor {
         }
     }
 
-    fn bookmark(&self, initial_end: bool) -> Bytes {
-        let mut metadata = json!({"resourceVersion": self.at.to_string(), "creationTimestamp": null});
+    fn bookmark(&mut self, initial_end: bool) -> Bytes {
+        let mut metadata = json!({"resourceVersion": self.at.to_string()});
         if initial_end {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let object: Value = match self.format {
-            Format::Table(_) => table::table(self.view.columns(), &[], &metadata, false),
-            Format::Object => json!({
-                "kind": self.view.kind.kind, "apiVersion": self.view.api_version(), "metadata": metadata,
-            }),
-            Format::Metadata | Format::MetadataList => json!({
-                "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
-            }),
+        let kind = &self.view.kind;
+        let mut object = json!({"kind": kind.kind, "apiVersion": self.view.api_version(), "metadata": metadata});
+        if !kind.custom {
+            // A typed object is written with the structs that it always has.
+            let has_status = kind.versions[self.view.version].status;
+            let structs = [("spec", has_status || kind.kind == "Lease"), ("status", has_status)];
+            for (field, _) in structs.into_iter().filter(|(_, there)| *there) {
+                object[field] = json!({});
+            }
+        }
+        let frame = match self.format {
+            Format::Object => object,
+            Format::Metadata | Format::MetadataList => metadata_only(&object),
+            Format::Table(include) => {
+                let rows = vec![table::row(self.view.columns(), &object, include, self.shared.now())];
+                let metadata = json!({"resourceVersion": self.at.to_string()});
+                table::table(self.view.columns(), &rows, &metadata, std::mem::take(&mut self.headings))
+            }
         };
-        line("BOOKMARK", &object.to_string())
+        line("BOOKMARK", &frame.to_string())
     }
 
     /// Every so often, and once more shortly before the end.

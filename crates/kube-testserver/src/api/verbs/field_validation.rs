@@ -2,14 +2,11 @@
 //! `fieldValidation`.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, header};
 use serde_json::Value;
 
 use crate::{
-    api::{
-        merge::target::Target,
-        object::{meta, schema},
-    },
+    api::object::schema,
     registry::{structural::node::Node, view::View},
     wire::{
         query::FieldValidation,
@@ -55,27 +52,6 @@ pub(crate) fn check_patched(
 /// 422 for a patch that makes an object which cannot be read.
 pub(crate) fn refused_patch(patched: &str, complaint: &str) -> Status {
     Status::invalid("", "", "", &[Cause::invalid("patch", patched, complaint)])
-}
-
-/// Refuses what a manager applies where its schema does not declare it, whatever validation was asked for.
-pub(crate) fn check_applied(target: &Target, wanted: &Value) -> Result<(), Status> {
-    let found = schema(&target.view).map(|schema| schema::apply_errors(wanted, schema)).unwrap_or_default();
-    let problems = match found.as_slice() {
-        [] => return Ok(()),
-        [one] => one.clone(),
-        many => format!("errors:\n  {}", many.join("\n  ")),
-    };
-    let message = format!("failed to create typed patch object ({}): {problems}", described(target, wanted));
-    Err(Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message))
-}
-
-/// How errors of apply name an object: by what it says of itself.
-pub(crate) fn described(target: &Target, wanted: &Value) -> String {
-    let view = &target.view;
-    let (namespace, name) = (meta::text(wanted, "namespace"), meta::text(wanted, "name"));
-    let version = view.api_version();
-    let version = if view.kind.group.is_empty() { format!("/{version}") } else { version };
-    format!("{namespace}/{name}; {version}, Kind={}", view.kind.kind)
 }
 
 /// Adds a `Warning` header for each undeclared field.

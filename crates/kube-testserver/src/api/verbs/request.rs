@@ -24,7 +24,7 @@ use crate::{
         negotiate::{self, Format},
         query::{ListOptions, Query},
         route::{RequestInfo, Verb},
-        status::{Cause, Status, raw_response},
+        status::{Status, raw_response},
     },
 };
 
@@ -48,6 +48,9 @@ impl Request<'_> {
         if in_namespace && !kind.namespaced {
             return Err(Status::no_such_resource());
         }
+        if !kind.custom {
+            negotiate::check_routed(&self.call.headers)?;
+        }
         let subresource = self.subresource()?;
         let one = matches!(info.verb, Verb::Get | Verb::Update | Verb::Patch | Verb::Delete);
         if kind.namespaced && !in_namespace && one {
@@ -62,7 +65,8 @@ impl Request<'_> {
             Verb::Get => self.get().map(Reply::Whole),
             Verb::List if main => self.list().map(Reply::Whole),
             Verb::Watch if main => self.watch().map(Reply::Watch),
-            Verb::Create if info.name.is_none() && (in_namespace || !kind.namespaced) => {
+            // A real server passes over a name in the path of a custom resource.
+            Verb::Create if main && (info.name.is_none() || kind.custom) && (in_namespace || !kind.namespaced) => {
                 self.create().map(Reply::Whole)
             }
             Verb::Update if info.name.is_some() => self.update(subresource).map(Reply::Whole),
@@ -71,6 +75,10 @@ impl Request<'_> {
             Verb::DeleteCollection if (in_namespace || !kind.namespaced) && !kind.is("", "namespaces") => {
                 self.delete_collection().map(Reply::Whole)
             }
+            Verb::Update | Verb::Patch if kind.custom && info.name.is_none() => {
+                Err(Status::bad_request("name must be provided"))
+            }
+            _ if kind.custom => Err(Status::method_not_supported(&kind.group, &kind.plural, info.verb.as_str())),
             _ => Err(Status::method_not_allowed()),
         }
     }
@@ -91,6 +99,10 @@ impl Request<'_> {
             {
                 Err(Status::not_implemented(format_args!("the subresource {}/{other}", kind.plural)))
             }
+            Some(_) if kind.custom => {
+                let name = self.info.name.as_deref().unwrap_or_default();
+                Err(Status::not_found(&kind.group, &kind.plural, name))
+            }
             Some(_) => Err(Status::no_such_resource()),
         }
     }
@@ -103,22 +115,23 @@ impl Request<'_> {
         if self.view.kind.namespaced { self.info.namespace.as_deref().unwrap_or_default() } else { "" }
     }
 
-    pub(super) fn target(&self, subresource: Subresource, options_kind: &str) -> Result<Target, Status> {
+    /// The object that the request is about.
+    pub(super) fn target(&self, subresource: Subresource) -> Target {
         let agent = self.call.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
-        let named = self.query.text("fieldManager");
-        if let Some(long) = named.filter(|name| name.len() > 128 || name.chars().any(char::is_control)) {
-            let cause = Cause::invalid("fieldManager", long, "may not be more than 128 bytes");
-            return Err(Status::invalid("meta.k8s.io", options_kind, "", &[cause]));
-        }
-        self.query.field_validation(options_kind)?;
-        Ok(Target {
+        Target {
             view: self.view.clone(),
             key: Key::new(self.namespace(), self.info.name.as_deref().unwrap_or_default()),
             subresource,
-            dry_run: self.query.dry_run(options_kind)?,
-            manager: Manager::of_request(named, agent),
+            dry_run: self.query.dry_run(),
+            manager: Manager::of_request(self.query.text("fieldManager"), agent),
             now: self.shared.now(),
-        })
+        }
+    }
+
+    /// Refuses options that a write may not have. `kind` is what the error calls them.
+    pub(super) fn check_options(&self, kind: &str) -> Result<(), Status> {
+        let causes = self.query.write_options_problems();
+        if causes.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", kind, "", &causes)) }
     }
 
     pub(super) fn one(&self, code: StatusCode, stored: &Stored, format: Format) -> Result<Response<Bytes>, Status> {
@@ -128,7 +141,7 @@ impl Request<'_> {
 
     fn get(&self) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
-        let target = self.target(Subresource::Main, "GetOptions")?;
+        let target = self.target(Subresource::Main);
         let store = self.shared.read();
         if let Some(asked) = self.query.resource_version()?.filter(|&asked| asked > store.rv()) {
             return Err(Status::resource_version_too_large(asked, store.rv()));

@@ -9,15 +9,15 @@ use crate::{
         change::write,
         merge::{
             patch::Patch,
-            target::{Style, Subresource, Target},
+            target::{Style, Subresource},
         },
         object::meta,
-        verbs::request::Request,
+        verbs::{field_validation, request::Request},
     },
     registry::kinds::Scale,
     wire::{
         route::Verb,
-        status::{Cause, Status, json_response},
+        status::{Status, json_response},
     },
 };
 
@@ -63,52 +63,59 @@ fn scaled(object: &Value, paths: &Scale, scale: &Value) -> Value {
     object
 }
 
-fn check(scale: &Value, target: &Target) -> Result<(), Status> {
+/// Says what in a `Scale` cannot be read.
+fn check(scale: &Value) -> Result<(), String> {
     let replicas = &scale["spec"]["replicas"];
-    let number = replicas.as_i64().filter(|number| i32::try_from(*number).is_ok());
-    if !replicas.is_null() && number.is_none() {
-        return Err(Status::bad_request(
-            "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal into Go struct field \
-             ScaleSpec.spec.replicas of type int32",
-        ));
-    }
-    match number.filter(|number| *number < 0) {
-        Some(number) => {
-            let cause = Cause::invalid_raw("spec.replicas", &number.to_string(), "must be greater than or equal to 0");
-            Err(Status::invalid("autoscaling", "Scale", &target.key.name, &[cause]))
-        }
-        None => Ok(()),
-    }
+    let fits = replicas.is_null() || replicas.as_i64().is_some_and(|number| i32::try_from(number).is_ok());
+    let complaint = "json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32";
+    if fits { Ok(()) } else { Err(complaint.to_owned()) }
+}
+
+/// What a real server answers to an apply that changes a scale. One that changes nothing succeeds.
+fn refused_apply(wanted: &Value) -> Status {
+    let name = format!("{}/{}", meta::text(wanted, "namespace"), meta::text(wanted, "name"));
+    let message = format!(
+        "failed to convert new object ({name}; {API_VERSION}, Kind=Scale) to proper version: request to convert CR to an \
+         invalid group/version: {API_VERSION}"
+    );
+    Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message)
 }
 
 impl Request<'_> {
     /// Reads or writes the scale of one object.
     pub(super) fn scale(&self, paths: &Scale) -> Result<Response<Bytes>, Status> {
-        let target = self.target(Subresource::Scale, "UpdateOptions")?;
+        self.format()?;
+        let target = self.target(Subresource::Scale);
         let stored = match self.info.verb {
             Verb::Get => {
                 let found = self.shared.read().find(&self.view.kind.collection, &target.key).cloned();
                 found.ok_or_else(|| target.not_found())?
             }
             Verb::Update => {
-                let wanted = self.body()?;
+                self.check_options("UpdateOptions")?;
+                let mut wanted = self.body()?;
                 if wanted["kind"] != "Scale" || wanted["apiVersion"] != API_VERSION {
                     return Err(Status::bad_request(
                         "the object provided is unrecognized (must be of type Scale of autoscaling/v1)",
                     ));
                 }
-                check(&wanted, &target)?;
+                check(&wanted).map_err(Status::bad_request)?;
+                target.place(&mut wanted)?;
                 let change = |current: &Value| Ok(scaled(current, paths, &wanted));
                 write::update(&mut self.shared.write(), &target, Style::Derive, change)?
             }
             Verb::Patch => {
                 let patch = Patch::read(&self.call, &self.query, &self.view.kind)?;
-                if matches!(patch, Patch::Apply { .. }) {
-                    return Err(Status::not_implemented("an apply of the scale subresource"));
-                }
                 let change = |current: &Value| {
-                    let wanted = patch.apply(&target, &scale_of(current, paths))?;
-                    check(&wanted, &target)?;
+                    let scale = scale_of(current, paths);
+                    if let Patch::Apply { wanted, .. } = &patch {
+                        let said = &wanted["spec"]["replicas"];
+                        let same = said.is_null() || *said == scale["spec"]["replicas"];
+                        return if same { Ok(current.clone()) } else { Err(refused_apply(wanted)) };
+                    }
+                    let mut wanted = patch.apply(&target, &scale)?;
+                    check(&wanted).map_err(|why| field_validation::refused_patch(&wanted.to_string(), &why))?;
+                    target.place(&mut wanted)?;
                     Ok(scaled(current, paths, &wanted))
                 };
                 write::update(&mut self.shared.write(), &target, Style::Derive, change)?

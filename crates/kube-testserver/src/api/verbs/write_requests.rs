@@ -2,29 +2,30 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     api::{
         change::{
             definitions,
-            delete::{self, DeleteOptions, Deletion, Propagation},
+            delete::{self, DeleteOptions, Deletion},
             write,
         },
         merge::{
-            patch::Patch,
+            patch::{self, Patch},
             target::{Style, Subresource, Target},
         },
         object::{core_rules, meta, schema},
-        present::list::{self, Page},
-        store::objects::Store,
+        present::list,
+        store::objects::{Key, Store},
         verbs::{field_validation, request::Request},
     },
     registry::kinds::Kind,
     wire::{
         negotiate::{self, Format},
         protobuf,
-        status::{Cause, Status, json_response, success},
+        route::truthy,
+        status::{Status, json_response, success},
         yaml,
     },
 };
@@ -70,7 +71,7 @@ impl Source<'_> {
                 field_validation::refused_patch(&sent.to_string(), &format!("error decoding from json: {complaint}"))
             }
             Self::Apply(target) => {
-                let described = field_validation::described(target, object);
+                let described = patch::described(target, object);
                 let kind = described.split_once("; ").map_or("", |(_, kind)| kind);
                 let message = format!(
                     "failed to convert new object ({described}) to proper version: unable to convert unstructured \
@@ -106,35 +107,28 @@ impl Request<'_> {
 
     /// The object a create or replace brings, checked for its type and shape, in stored form; and the undeclared
     /// fields to warn of.
-    fn object(&self, options_kind: &str) -> Result<(Value, Vec<String>), Status> {
+    fn object(&self) -> Result<(Value, Vec<String>), Status> {
         let mut object = self.body()?;
-        let undeclared = field_validation::check(&self.view, self.query.field_validation(options_kind)?, &mut object);
+        let undeclared = field_validation::check(&self.view, self.query.field_validation(), &mut object);
         Ok((self.admit(object, &Source::Body)?, undeclared?))
     }
 
     fn admit(&self, mut object: Value, source: &Source<'_>) -> Result<Value, Status> {
         let kind = &self.view.kind;
-        let version = &kind.versions[self.view.version].name;
-        meta::check_shape(&object, kind, version)?;
-        for (field, wanted) in [("apiVersion", self.view.api_version()), ("kind", kind.kind.clone())] {
-            match &object[field] {
-                Value::Null if !kind.custom => {}
-                Value::String(said) if *said == wanted => {}
-                Value::Null => {
-                    return Err(Status::bad_request(format!("Object '{field}' is missing in '{object}'")));
-                }
-                Value::String(said) if field == "apiVersion" => {
-                    return Err(Status::bad_request(format!(
-                        "the API version in the data ({said}) does not match the expected API version ({wanted})"
-                    )));
-                }
-                other => {
-                    return Err(Status::bad_request(format!(
-                        "the object provided is unrecognized (must be of type {wanted}): it says {other}"
-                    )));
-                }
-            }
+        if !object.is_object() {
+            return Err(Status::bad_request(format!(
+                "couldn't get version/kind; json parse error: {} must be a JSON object",
+                kind.kind
+            )));
         }
+        if kind.custom && matches!(source, Source::Apply(_)) {
+            meta::drop_malformed(&mut object);
+        }
+        let schema = kind.versions[self.view.version].structural.as_deref().filter(|_| kind.custom);
+        let embedded = schema.map_or(Ok(()), |schema| schema::check_embedded(&object, schema, ""));
+        let readable = meta::check_shape(&object).and(embedded);
+        readable.map_err(|complaint| source.refuse(self, &object, &complaint))?;
+        self.check_type(&object, source)?;
         let is_definition = kind.is("apiextensions.k8s.io", "customresourcedefinitions");
         if is_definition && object["spec"]["conversion"]["strategy"] == "Webhook" {
             return Err(Status::not_implemented("the conversion of custom resources by a webhook"));
@@ -147,17 +141,48 @@ impl Request<'_> {
         if let Err(complaint) = core_rules::check_shape(kind, &object) {
             return Err(source.refuse(self, &object, &complaint));
         }
-        meta::metadata_mut(&mut object);
-        if let Some(schema) = kind.versions[self.view.version].structural.as_deref().filter(|_| kind.custom) {
-            schema::fill(&mut object, schema);
+        meta::normalize(&mut object);
+        if let Some(schema) = schema {
+            schema::fill(&mut object, schema, matches!(source, Source::Apply(_)));
+            schema::normalize_embedded(&mut object, schema);
+            schema::limit_integers(&mut object);
         }
         Ok(object)
     }
 
+    /// Refuses an object that says it is of another version or kind. For a custom resource of another kind that is an error of
+    /// validation, which comes later.
+    fn check_type(&self, object: &Value, source: &Source<'_>) -> Result<(), Status> {
+        let kind = &self.view.kind;
+        for (field, wanted) in [("apiVersion", self.view.api_version()), ("kind", kind.kind.clone())] {
+            let complaint = match &object[field] {
+                Value::Null if !kind.custom => continue,
+                Value::String(said) if said.is_empty() && !kind.custom => continue,
+                Value::String(said) if *said == wanted || field == "kind" && kind.custom && !said.is_empty() => {
+                    continue;
+                }
+                Value::Null => format!("Object '{field}' is missing in '{object}'"),
+                Value::String(said) if field == "apiVersion" => {
+                    format!("the API version in the data ({said}) does not match the expected API version ({wanted})")
+                }
+                other => format!("the object provided is unrecognized (must be of type {wanted}): it says {other}"),
+            };
+            return Err(match source {
+                Source::Body | Source::Apply(_) => Status::bad_request(complaint),
+                Source::Patch | Source::StrategicPatch(_) => source.refuse(self, object, &complaint),
+            });
+        }
+        Ok(())
+    }
+
     pub(super) fn create(&self) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
-        let target = self.target(Subresource::Main, "CreateOptions")?;
-        let (object, undeclared) = self.object("CreateOptions")?;
+        self.check_options("CreateOptions")?;
+        let target = self.target(Subresource::Main);
+        let key = Key::new(&target.key.namespace, "");
+        let target = Target { key, ..target };
+        let (mut object, undeclared) = self.object()?;
+        meta::wipe(&mut object);
         let name = meta::text(&object, "name");
         definitions::check_not_terminating(&self.shared.read(), &self.view.kind, name)?;
         let stored = write::create(&mut self.shared.write(), &target, object)?;
@@ -166,8 +191,9 @@ impl Request<'_> {
 
     pub(super) fn update(&self, subresource: Subresource) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
-        let target = self.target(subresource, "UpdateOptions")?;
-        let (mut object, undeclared) = self.object("UpdateOptions")?;
+        self.check_options("UpdateOptions")?;
+        let target = self.target(subresource);
+        let (mut object, undeclared) = self.object()?;
         target.place(&mut object)?;
         let mut store = self.shared.write();
         let missing = store.find(&self.view.kind.collection, &target.key).is_none();
@@ -183,16 +209,13 @@ impl Request<'_> {
 
     pub(super) fn patch(&self, subresource: Subresource) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
-        let target = self.target(subresource, "PatchOptions")?;
+        let target = self.target(subresource);
         let patch = Patch::read(&self.call, &self.query, &self.view.kind)?;
-        let validation = self.query.field_validation("PatchOptions")?;
-        if let Patch::Apply { wanted, .. } = &patch {
-            field_validation::check_applied(&target, wanted)?;
-        }
+        let validation = self.query.field_validation();
         let mut undeclared = Vec::new();
         let mut store = self.shared.write();
         let missing = store.find(&self.view.kind.collection, &target.key).is_none();
-        if missing && matches!(patch, Patch::Apply { .. }) && subresource == Subresource::Main {
+        if missing && patch.creates() && subresource == Subresource::Main {
             let (object, owned) = patch.new_object(&target)?;
             target.expects_nothing(&object, Style::Apply)?;
             let target = target.applying(owned);
@@ -209,7 +232,7 @@ impl Request<'_> {
             let source = match &patch {
                 Patch::Apply { .. } => Source::Apply(&target),
                 Patch::Strategic(sent, _) => Source::StrategicPatch(sent),
-                Patch::Json(_) | Patch::Merge(_) => Source::Patch,
+                Patch::Json(_) | Patch::Merge(_) | Patch::Malformed { .. } => Source::Patch,
             };
             self.admit(patched, &source)
         })?;
@@ -217,46 +240,37 @@ impl Request<'_> {
         self.one(StatusCode::OK, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
     }
 
-    /// From the body, or from the query where there is no body: a real server never reads both.
+    /// The options of a delete: from the body, or from the query where there is no body. A real server never reads both.
     fn delete_options(&self) -> Result<DeleteOptions, Status> {
-        if !self.call.body.is_empty() {
+        let query = &self.query;
+        let read = if self.call.body.is_empty() {
+            json!({
+                "gracePeriodSeconds": query.grace_period()?,
+                "propagationPolicy": query.text("propagationPolicy"),
+                "orphanDependents": query.text("orphanDependents").map(truthy),
+                "dryRun": query.all("dryRun").collect::<Vec<_>>(),
+                "preconditions": {"uid": query.text("uid"), "resourceVersion": query.text("resourceVersion")},
+            })
+        } else {
             let body = self.body()?;
-            if !body.is_object() || !matches!(body["kind"].as_str(), None | Some("DeleteOptions")) {
+            let named = matches!(body["kind"].as_str(), None | Some("" | "DeleteOptions"));
+            if !body.is_object() || !named {
                 return Err(Status::bad_request("the object provided is unrecognized (must be of type DeleteOptions)"));
             }
-            return DeleteOptions::read(&body);
-        }
-        let mut options = DeleteOptions::default();
-        if let Some(seconds) = self.query.grace_period()? {
-            options.grace_period = Some(seconds);
-        }
-        if let Some(policy) = self.query.text("propagationPolicy") {
-            options.propagation = Some(Propagation::parse(policy)?);
-        }
-        Ok(options)
+            body
+        };
+        DeleteOptions::read(&read)
     }
 
-    /// The target of a delete. Whether it is a dry run is said where its other options are.
-    fn deleting(&self) -> Result<Target, Status> {
-        let mut target = self.target(Subresource::Main, "DeleteOptions")?;
-        if !self.call.body.is_empty() {
-            match &self.body()?["dryRun"] {
-                Value::Null => target.dry_run = false,
-                Value::Array(list) if list.iter().all(|value| value == "All") => target.dry_run = !list.is_empty(),
-                other => {
-                    let shown = other.to_string();
-                    let cause = Cause::not_supported("dryRun", &shown, &["All"]);
-                    return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &[cause]));
-                }
-            }
-        }
-        Ok(target)
+    /// The target of a delete with these options.
+    fn deleting(&self, options: &DeleteOptions) -> Target {
+        Target { dry_run: options.dry_run, ..self.target(Subresource::Main) }
     }
 
     pub(super) fn delete(&self) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
         let options = self.delete_options()?;
-        let target = self.deleting()?;
+        let target = self.deleting(&options);
         let kind: &Kind = &self.view.kind;
         let deletion = delete::delete(&mut self.shared.write(), &target, &options)?;
         match deletion {
@@ -264,6 +278,7 @@ impl Request<'_> {
                 let status = success(&kind.group, &kind.plural, &gone.key.name, &gone.uid);
                 Ok(json_response(StatusCode::OK, &status))
             }
+            Deletion::Pending(stored) if options.keeps_no_orphans => self.one(StatusCode::ACCEPTED, &stored, format),
             Deletion::Done(stored) | Deletion::Pending(stored) => self.one(StatusCode::OK, &stored, format),
         }
     }
@@ -275,12 +290,11 @@ impl Request<'_> {
             return Err(list::not_one_object());
         }
         let options = self.delete_options()?;
-        let template = self.deleting()?;
+        let template = self.deleting(&options);
         let (selection, list_options) = self.selection(false)?;
         let mut store: std::sync::RwLockWriteGuard<'_, Store> = self.shared.write();
         let page = list::page(&store, &self.view, &selection, &list_options)?;
-        let mut deleted = Vec::with_capacity(page.items.len());
-        for stored in page.items {
+        for stored in &page.items {
             let target = Target {
                 view: self.view.clone(),
                 key: stored.key.clone(),
@@ -288,15 +302,14 @@ impl Request<'_> {
                 ..template
             };
             match delete::delete(&mut store, &target, &options) {
-                // What is answered is what was listed.
-                Ok(Deletion::Done(_) | Deletion::Pending(_)) => deleted.push(stored),
+                Ok(Deletion::Done(_) | Deletion::Pending(_)) => {}
                 // Gone with another one of the list.
                 Err(status) if status.code() == 404 => {}
                 Err(status) => return Err(status),
             }
         }
-        let page = Page::of(deleted, store.rv());
         drop(store);
+        // The answer is the list as it was.
         page.respond(&self.view, format, self.shared.now())
     }
 }

@@ -7,4 +7,6 @@ pub(crate) struct Broken {
     pub(crate) path: String,
     pub(crate) reason: Option<String>,
     pub(crate) message: String,
+    /// The rule compares with the old value, so it holds for a value that did not change too.
+    pub(crate) compares: bool,
 }

@@ -19,7 +19,7 @@ impl Node {
         Self {
             types,
             nullable: flag("nullable"),
-            default: schema.get("default").cloned(),
+            default: schema.get("default").filter(|default| !default.is_null()).cloned(),
             preserves: flag("x-kubernetes-preserve-unknown-fields"),
             embedded: flag("x-kubernetes-embedded-resource"),
             list_type: match schema["x-kubernetes-list-type"].as_str() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kube_cel::{CompiledSchema, compile_schema};
+use kube_cel::{CompiledSchema, ErrorKind, compile_schema};
 use serde_json::Value;
 
 use crate::registry::structural::broken::Broken;
@@ -51,10 +51,16 @@ impl Rules {
         errors
             .into_vec()
             .into_iter()
-            .map(|error| Broken {
-                path: error.field_path.trim_start_matches('.').to_owned(),
-                reason: error.reason.clone(),
-                message: error.message.trim().to_owned(),
+            .map(|error| {
+                // The path and the reason of a rule are for a value that breaks it, not for a rule that cannot be
+                // evaluated.
+                let broken = error.kind == ErrorKind::ValidationFailure;
+                Broken {
+                    path: if broken { error.field_path.trim_start_matches('.').to_owned() } else { String::new() },
+                    reason: error.reason.clone().filter(|_| broken),
+                    message: error.message.trim().to_owned(),
+                    compares: error.rule.contains("oldSelf"),
+                }
             })
             .collect()
     }

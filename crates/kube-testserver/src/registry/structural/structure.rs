@@ -162,7 +162,7 @@ fn check_keywords(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
         }
     }
     check_list_type(schema, path, causes);
-    if let Some(default) = schema.get("default") {
+    if let Some(default) = schema.get("default").filter(|default| !default.is_null()) {
         check_default(schema, default, path, causes);
     }
 }
@@ -215,9 +215,7 @@ fn check_list_type(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
 /// A default must have the type it stands for.
 fn check_default(schema: &Value, default: &Value, path: &str, causes: &mut Vec<Cause>) {
     let node = Node::parse(schema);
-    if default.is_null() && !node.nullable
-        || !node.types.is_empty() && !node.types.iter().any(|kind| kind.admits(default))
-    {
+    if !node.types.is_empty() && !node.types.iter().any(|kind| kind.admits(default)) {
         let types: Vec<&str> = node.types.iter().map(|kind| kind.as_str()).collect();
         let name = Type::name_of(default);
         let rule = format!("in body must be of type {}: {name:?}", types.join(","));

@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use super::{Health, Link, Machine, Pending};
 use crate::fleet::clock::Now;
-use crate::fleet::member::event::{Effect, Fault, FenceReason, Opened, Outcome, SameCluster};
+use crate::fleet::member::event::{Class, Effect, Fault, FenceReason, Opened, Outcome, SameCluster};
+
+/// How long a refused request waits for a renewal to begin, where the last ones brought nothing.
+const WAIT_FOR_RENEWAL: Duration = Duration::from_secs(1);
+
+/// Between two renewals that 401s ask for, where they bring nothing.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// A user's request was refused with 401 on the transport of `generation`.
@@ -20,9 +26,16 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 effects.push(Effect::Answer { request, outcome: link.outcome() });
             }
             (Some(_), Some(pause)) => {
+                let earliest = self.earliest_renewal(pause, now);
+                let is_idle = self.attempt.is_none();
+                if self.fruitless > 0 && is_idle && earliest > now.mono + WAIT_FOR_RENEWAL {
+                    // The last ones brought nothing. A change of a file, a probe or the backoff begins the next.
+                    effects.push(Effect::Answer { request, outcome: Outcome::Unchanged });
+                    return;
+                }
                 // An attempt under way may have loaded the very credentials that were refused: its failure is no answer.
                 self.requests.for_newer(request, self.attempts + 1);
-                if self.attempt.is_none() {
+                if is_idle || self.unproven {
                     self.renew_after(pause, now);
                 }
             }
@@ -31,11 +44,18 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
     }
 
-    /// Begins an attempt, not sooner than `pause` after the last one: a server that refuses every token must not make a
-    /// plugin run for every request.
+    /// When the next renewal may begin that a 401 asks for: ever later where they bring nothing. A server that refuses every
+    /// token must not make a plugin run for every request.
+    fn earliest_renewal(&self, pause: Duration, now: Now) -> Duration {
+        let pause = pause.saturating_mul(1 << self.fruitless.min(10)).min(LONGEST_PAUSE.max(pause));
+        self.attempt_ended.map_or(now.mono, |ended| now.mono.max(ended + pause))
+    }
+
+    /// Begins an attempt with the configuration that the link was made by, not sooner than `pause` after the last one.
     pub(super) fn renew_after(&mut self, pause: Duration, now: Now) {
-        let earliest = self.attempt_ended.map_or(now.mono, |ended| now.mono.max(ended + pause));
-        self.attempt_at = Some(self.attempt_at.map_or(earliest, |at| at.min(earliest)));
+        let earliest = self.earliest_renewal(pause, now);
+        let at = if self.unproven { &mut self.renewal_at } else { &mut self.attempt_at };
+        *at = Some(at.map_or(earliest, |at| at.min(earliest)));
     }
 
     pub(super) fn opened(&mut self, now: Now, attempt: u64, opened: Opened<I>, effects: &mut Vec<Effect<E>>) {
@@ -43,20 +63,66 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             effects.push(Effect::Discard { attempt });
             return;
         };
-        if let Some(pin) = self.expected.pin.clone().filter(|pin| !pin.same(&opened.identity)) {
+        let renews = std::mem::take(&mut self.attempt_renews);
+        // The pin is of the configuration of now.
+        let pin = self.expected.pin.clone().filter(|_| !renews);
+        if let Some(pin) = pin.filter(|pin| !pin.same(&opened.identity)) {
             effects.push(Effect::Discard { attempt });
             let error = E::other_cluster(&pin, &opened.identity);
-            self.attempt_failed(now, pending, error, effects);
+            self.attempt_failed(now, pending, false, error, effects);
             return;
         }
         self.attempt_ended = Some(now.mono);
-        self.attempt_at = None;
-        self.backoff.reset();
-        self.error = None;
+        if !renews {
+            self.renewal_at = None;
+            self.attempt_at = None;
+            self.backoff.reset();
+            self.error = None;
+            self.unproven = false;
+        }
         let pause = opened.renewal_pause.unwrap_or_default();
         let retry = self.timing.renewal_retry;
         self.expiry = opened.expiry.map(|expiry| expiry.with_jitter(now.jitter).loaded(now, pause, retry));
         self.renewal_pause = opened.renewal_pause;
+        let is_confirmed = opened.is_same
+            && self.link.as_ref().is_some_and(|link| link.revision.is_some() && link.identity.same(&opened.identity));
+        let answered = if is_confirmed {
+            self.confirmed(attempt, opened.identity, effects);
+            // A request that was refused while it was under way may have been refused for what it loaded.
+            attempt
+        } else {
+            self.fruitless = 0;
+            self.install(attempt, opened, effects);
+            u64::MAX
+        };
+        // The transport was just proven.
+        self.health = Health::Healthy;
+        self.end_probe(effects);
+        self.probe_at = Some(self.timing.first_probe(now));
+        if let Some(outcome) = self.link.as_ref().map(Link::outcome) {
+            if !renews {
+                self.requests.answer_attempt(attempt, &outcome, effects);
+            }
+            self.requests.answer_newer(answered, &outcome, effects);
+            self.requests.answer_probes(u64::MAX, &outcome, effects);
+        }
+        self.renew_if_wanted(now);
+        if pending.again {
+            self.open(effects);
+        }
+    }
+
+    /// The attempt brought what is in use already.
+    fn confirmed(&mut self, attempt: u64, identity: I, effects: &mut Vec<Effect<E>>) {
+        effects.push(Effect::Confirm { attempt });
+        if let Some(link) = &mut self.link {
+            link.identity = link.identity.clone().merged(identity);
+        }
+        self.fruitless = self.fruitless.saturating_add(u32::from(self.requests.want_newer_by(attempt)));
+    }
+
+    /// The transport that the attempt built is the link, of the cluster of before or of another one.
+    fn install(&mut self, attempt: u64, opened: Opened<I>, effects: &mut Vec<Effect<E>>) {
         let (identity, revision) = match self.link.take() {
             Some(link) if link.identity.same(&opened.identity) => {
                 (link.identity.merged(opened.identity), link.revision)
@@ -71,41 +137,48 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         let link = Link { generation: attempt, identity, revision, candidate: opened.candidate };
         effects.push(Effect::Install { attempt });
         link.serve(effects);
-        let outcome = link.outcome();
         self.link = Some(link);
-        // The transport was just proven.
-        self.health = Health::Healthy;
-        self.end_probe(effects);
-        self.probe_at = Some(self.timing.first_probe(now));
-        self.requests.answer_attempt(attempt, &outcome, effects);
-        self.requests.answer_newer(&outcome, effects);
-        self.requests.answer_probes(u64::MAX, &outcome, effects);
-        if pending.again {
-            self.open(effects);
-        }
     }
 
     pub(super) fn open_failed(&mut self, now: Now, attempt: u64, error: E, effects: &mut Vec<Effect<E>>) {
         if let Some(pending) = self.attempt.take_if(|pending| pending.number == attempt) {
-            self.attempt_failed(now, pending, error, effects);
+            let renews = std::mem::take(&mut self.attempt_renews);
+            self.attempt_failed(now, pending, renews, error, effects);
         }
     }
 
-    pub(super) fn attempt_failed(&mut self, now: Now, pending: Pending, error: E, effects: &mut Vec<Effect<E>>) {
+    /// The attempt failed. `renews`: that with the earlier configuration.
+    fn attempt_failed(&mut self, now: Now, pending: Pending, renews: bool, error: E, effects: &mut Vec<Effect<E>>) {
         self.attempt_ended = Some(now.mono);
-        self.expiry = self.expiry.map(|expiry| expiry.postponed(now, self.timing.renewal_retry));
-        let delay = self.backoff.after(error.class(), now.jitter);
-        self.attempt_at = Some(now.mono + delay);
-        self.requests.answer_attempt(pending.number, &Outcome::Failed(error.clone()), effects);
-        self.error = Some(error);
-        if let Some(pause) = self.renewal_pause.filter(|_| self.requests.want_newer()) {
-            self.renew_after(pause, now);
+        let failed = Outcome::Failed(error.clone());
+        if renews || !self.unproven {
+            self.expiry = self.expiry.map(|expiry| expiry.postponed(now, self.timing.renewal_retry));
+            if self.requests.want_newer_by(pending.number) && error.class() == Class::Unauthorized {
+                self.fruitless = self.fruitless.saturating_add(1);
+            }
+            self.requests.answer_newer(pending.number, &failed, effects);
         }
+        if renews {
+            self.error.get_or_insert(error);
+        } else {
+            let delay = self.backoff.after(error.class(), now.jitter);
+            self.attempt_at = Some(now.mono + delay);
+            self.requests.answer_attempt(pending.number, &failed, effects);
+            self.error = Some(error);
+        }
+        self.renew_if_wanted(now);
         if pending.again {
             self.open(effects);
         } else if self.link.is_some() {
             // What it was to replace may be broken as well.
             self.probe_now(now, effects);
+        }
+    }
+
+    /// Renews where a request still waits for newer credentials.
+    fn renew_if_wanted(&mut self, now: Now) {
+        if let Some(pause) = self.renewal_pause.filter(|_| self.requests.want_newer_by(u64::MAX)) {
+            self.renew_after(pause, now);
         }
     }
 
@@ -124,9 +197,21 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     }
 
     pub(super) fn open(&mut self, effects: &mut Vec<Effect<E>>) {
-        self.attempts += 1;
         self.attempt_at = None;
-        self.attempt = Some(Pending { number: self.attempts, again: false });
+        self.begin_attempt(false);
         effects.push(Effect::Open { attempt: self.attempts });
+    }
+
+    /// Begins an attempt with the configuration that the link was made by.
+    pub(super) fn renew(&mut self, effects: &mut Vec<Effect<E>>) {
+        self.renewal_at = None;
+        self.begin_attempt(true);
+        effects.push(Effect::Renew { attempt: self.attempts });
+    }
+
+    fn begin_attempt(&mut self, renews: bool) {
+        self.attempts += 1;
+        self.attempt_renews = renews;
+        self.attempt = Some(Pending { number: self.attempts, again: false });
     }
 }

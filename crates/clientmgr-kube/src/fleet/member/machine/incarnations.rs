@@ -35,7 +35,12 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return;
         };
         if self.expected.pin.as_ref().is_some_and(|pin| !pin.same(&link.identity)) {
-            self.drop_link(FenceReason::Replaced, effects);
+            if link.revision.is_some() {
+                // It stays in use until the cluster that is demanded was found.
+                self.unproven = true;
+            } else {
+                self.drop_link(FenceReason::Replaced, effects);
+            }
             self.open_now(effects);
             return;
         }

@@ -60,6 +60,12 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 }
                 return;
             }
+            // The earlier configuration has no backoff of its own: the pause is one.
+            Class::Unauthorized if self.unproven => {
+                if let Some(pause) = self.renewal_pause {
+                    self.renew_after(pause, now);
+                }
+            }
             // A renewal that failed is tried again by its backoff, and not for every probe.
             Class::Unauthorized if self.attempt.is_some() || self.attempt_at.is_none() => {
                 if let Some(pause) = self.renewal_pause {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
             managed_fields::{self, before_first_apply, entry, is_entry_of, ownable},
             target::Target,
         },
-        object::meta,
+        object::{meta, schema},
     },
     registry::schema::{Schema, Shape},
     wire::status::{Cause, Status},
@@ -26,25 +27,65 @@ pub(super) fn new_object(target: &Target, wanted: &Value) -> Result<(Value, Fiel
     Ok((wanted.clone(), owned(target, wanted)))
 }
 
+/// Refuses what cannot be applied: another type than the target's, and what the schema does not declare, whatever validation
+/// was asked for.
 fn check(wanted: &Value, target: &Target) -> Result<(), Status> {
-    let kind = &target.view.kind;
-    meta::check_shape(wanted, kind, &kind.versions[target.view.version].name)?;
-    for field in ["apiVersion", "kind"] {
-        if wanted[field].is_null() {
-            return Err(Status::bad_request(format!("error decoding YAML: Object '{field}' is missing")));
-        }
+    let view = &target.view;
+    let text = |field: &str| wanted[field].as_str().unwrap_or_default();
+    if text("kind") != view.kind.kind {
+        let (group, version) = text("apiVersion").rsplit_once('/').unwrap_or(("", text("apiVersion")));
+        return Err(Status::bad_request(format!("invalid object type: {group}/{version}, Kind={}", text("kind"))));
+    }
+    let version = view.api_version();
+    if text("apiVersion") != version {
+        return Err(Status::bad_request(format!(
+            "Incorrect version specified in apply patch. Specified patch version: {}, expected: {version}",
+            text("apiVersion"),
+        )));
     }
     if !wanted["metadata"]["managedFields"].is_null() {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    let version = target.view.api_version();
-    if wanted["apiVersion"] != *version {
-        return Err(Status::bad_request(format!(
-            "Incorrect version specified in apply patch. Specified patch version: {}, expected: {version}",
-            wanted["apiVersion"].as_str().unwrap_or_default(),
-        )));
+    let schema = view.kind.versions[view.version].structural.as_deref();
+    let found = schema.map(|schema| schema::apply_errors(wanted, schema)).unwrap_or_default();
+    if found.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("failed to create typed patch object ({}): {}", described(target, wanted), listed(&found));
+    Err(Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message))
+}
+
+/// Refuses to find the owners of an object whose values do not have the types that the schema declares.
+fn check_typed(target: &Target, current: &Value) -> Result<(), Status> {
+    let view = &target.view;
+    let schema = view.kind.versions[view.version].structural.as_deref().filter(|_| view.kind.custom);
+    let found = schema.map(|schema| schema::type_errors(current, schema)).unwrap_or_default();
+    if found.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "failed to create manager for existing fields: failed to convert new object ({}) to smd typed: {}",
+        described(target, current),
+        listed(&found)
+    );
+    Err(Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message))
+}
+
+/// Errors as a message lists them.
+fn listed(errors: &[String]) -> String {
+    match errors {
+        [one] => one.clone(),
+        many => format!("errors:\n  {}", many.join("\n  ")),
+    }
+}
+
+/// How errors of apply name an object: by what it says of itself.
+pub(crate) fn described(target: &Target, wanted: &Value) -> String {
+    let view = &target.view;
+    let (namespace, name) = (meta::text(wanted, "namespace"), meta::text(wanted, "name"));
+    let version = view.api_version();
+    let version = if view.kind.group.is_empty() { format!("/{version}") } else { version };
+    format!("{namespace}/{name}; {version}, Kind={}", view.kind.kind)
 }
 
 fn part(target: &Target, object: &Value) -> Value {
@@ -52,12 +93,12 @@ fn part(target: &Target, object: &Value) -> Value {
     ownable(object.clone(), &target.view.kind, status, target.subresource)
 }
 
-fn schema(target: &Target) -> &Schema {
+fn schema_of(target: &Target) -> &Schema {
     &target.view.kind.versions[target.view.version].schema
 }
 
 fn owned(target: &Target, wanted: &Value) -> Fields {
-    let mut fields = Fields::of(&part(target, wanted), schema(target));
+    let mut fields = Fields::of(&part(target, wanted), schema_of(target));
     fields.here = false;
     fields
 }
@@ -65,7 +106,7 @@ fn owned(target: &Target, wanted: &Value) -> Fields {
 /// What `current` becomes when `wanted` is applied to it.
 pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: bool) -> Result<Value, Status> {
     check(wanted, target)?;
-    let schema = schema(target);
+    let schema = schema_of(target);
     let fields = owned(target, wanted);
     let mut own = None;
     let mut others: Vec<(Value, Fields)> = Vec::new();
@@ -79,6 +120,7 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
     }
 
     if own.is_none() && others.is_empty() {
+        check_typed(target, current)?;
         let entry = before_first_apply(target, current);
         let owns = Fields::from_json(&entry["fieldsV1"]);
         others.extend((!owns.is_empty()).then_some((entry, owns)));
@@ -143,8 +185,20 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
             entries.push(new);
         }
     }
+    drop_emptied(&mut merged, current, wanted);
     managed_fields::write_entries(&mut merged, entries);
     Ok(merged)
+}
+
+/// Drops the nulls that [`remove`] left, and keeps those that the object had and that the manager applies.
+fn drop_emptied(value: &mut Value, current: &Value, wanted: &Value) {
+    let Some(map) = value.as_object_mut() else { return };
+    map.retain(|name, value| {
+        let is_null = |object: &Value| object.get(name).is_some_and(Value::is_null);
+        let kept = !value.is_null() || is_null(current) || is_null(wanted);
+        drop_emptied(value, &current[name.as_str()], &wanted[name.as_str()]);
+        kept
+    });
 }
 
 /// How messages name a manager.

@@ -1,11 +1,14 @@
 //! Patches: how the body of a PATCH turns one object into another.
 
 mod apply;
+mod json;
 mod strategic;
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+pub(crate) use apply::described;
+
+use serde_json::Value;
 
 use crate::{
     api::merge::{field_set::Fields, target::Target},
@@ -21,14 +24,12 @@ use crate::{
 
 /// Operations a JSON patch may have.
 const MOST_OPERATIONS: usize = 10_000;
-/// How much a JSON patch's copies may add up to, in bytes.
-const MOST_COPIED: usize = 3 * 1024 * 1024;
 
 /// A patch, read.
 #[derive(Debug)]
 pub(crate) enum Patch {
     /// RFC 6902.
-    Json(Vec<json_patch::PatchOperation>),
+    Json(Vec<json::Operation>),
     /// RFC 7386.
     Merge(Value),
     /// Merges lists by the keys core types declare.
@@ -40,6 +41,8 @@ pub(crate) enum Patch {
         /// Take over what others own.
         force: bool,
     },
+    /// A body that is no patch. The error is returned once the object is found, or is to be created.
+    Malformed { error: Status, creates: bool },
 }
 
 impl Patch {
@@ -54,104 +57,89 @@ impl Patch {
         let accepted = if kind.custom { &TYPES[..3] } else { &TYPES[..] };
         let content_type = negotiate::body_type(&call.headers);
         if !accepted.contains(&content_type.as_str()) {
-            return Err(Status::unsupported_media_type(accepted));
+            let refused = Status::unsupported_media_type(accepted);
+            return Err(if kind.custom { refused } else { refused.with_empty_details() });
         }
-        let invalid = |cause| Status::invalid("meta.k8s.io", "PatchOptions", "", &[cause]);
-        let force = query.text("force");
+        let applies = content_type == TYPES[2];
+        let mut causes = match (applies, query.text("fieldManager"), query.text("force")) {
+            (true, None, _) => vec![Cause::required("fieldManager", "is required for apply patch")],
+            (false, _, Some(_)) => vec![Cause::forbidden("force", "may not be specified for non-apply patch")],
+            _ => Vec::new(),
+        };
+        causes.extend(query.write_options_problems());
+        if !causes.is_empty() {
+            return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &causes));
+        }
         let text =
             std::str::from_utf8(&call.body).map_err(|_| Status::bad_request("the body of the request is not UTF-8"))?;
-        if content_type == TYPES[2] {
-            if query.text("fieldManager").is_none() {
-                return Err(invalid(Cause::required("fieldManager", "is required for apply patch")));
+        let read = match content_type.as_str() {
+            "application/apply-patch+yaml" => {
+                yaml::read(text).map(|wanted| Self::Apply { wanted, force: query.flag("force") })
             }
-            let wanted = yaml::read(text)?;
-            return Ok(Self::Apply { wanted, force: query.flag("force") });
-        }
-        if force.is_some() {
-            return Err(invalid(Cause::forbidden("force", "may not be specified for non-apply patch")));
-        }
-        let broken = |error: serde_json::Error| Status::bad_request(format!("error decoding patch: {error}"));
-        if content_type == TYPES[0] {
-            // What is a list of objects is a patch; whether each is an operation shows when it is carried out.
-            let operations: Vec<Map<String, Value>> = serde_json::from_str(text).map_err(broken)?;
-            if operations.len() > MOST_OPERATIONS {
-                return Err(Status::too_large(format_args!(
-                    "The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}",
-                    operations.len()
-                )));
-            }
-            let operation = |fields| serde_json::from_value(Value::Object(fields)).map_err(|_| does_not_fit());
-            return operations.into_iter().map(operation).collect::<Result<_, _>>().map(Self::Json);
-        }
-        let patch: Value = serde_json::from_str(text).map_err(broken)?;
-        if !patch.is_object() {
-            return Err(Status::bad_request("error decoding patch: it must be a JSON object"));
-        }
-        if content_type == TYPES[1] {
-            return Ok(Self::Merge(patch));
-        }
-        let schema = Schema::of_core(&kind.kind);
-        Ok(Self::Strategic(patch, schema))
+            "application/json-patch+json" => json_operations(text).map(Self::Json),
+            "application/merge-patch+json" => fields(text).map(Self::Merge),
+            _ => fields(text).map(|patch| Self::Strategic(patch, Schema::of_core(&kind.kind))),
+        };
+        Ok(read.unwrap_or_else(|error| Self::Malformed { error, creates: applies }))
     }
 
     /// What the object becomes, in the client's version.
     pub(crate) fn apply(&self, target: &Target, current: &Value) -> Result<Value, Status> {
         let mut object = current.clone();
         match self {
-            Self::Json(operations) => apply_operations(&mut object, operations)?,
-            Self::Merge(patch) => json_patch::merge(&mut object, patch),
+            Self::Json(operations) => json::patch(&mut object, operations).map_err(|_| does_not_fit())?,
+            Self::Merge(patch) => json::merge(&mut object, patch),
             Self::Strategic(patch, schema) => strategic::merge(&mut object, patch, schema)?,
             Self::Apply { wanted, force } => return apply::apply(target, current, wanted, *force),
+            Self::Malformed { error, .. } => return Err(error.clone()),
         }
         Ok(object)
+    }
+
+    /// Whether it creates an object that does not exist.
+    pub(crate) fn creates(&self) -> bool {
+        matches!(self, Self::Apply { .. } | Self::Malformed { creates: true, .. })
     }
 
     /// The object an apply makes where there is none, and what of it the manager owns.
     pub(crate) fn new_object(&self, target: &Target) -> Result<(Value, Fields), Status> {
         match self {
             Self::Apply { wanted, .. } => apply::new_object(target, wanted),
+            Self::Malformed { error, .. } => Err(error.clone()),
             _ => Err(target.not_found()),
         }
     }
 }
 
-fn apply_operations(object: &mut Value, operations: &[json_patch::PatchOperation]) -> Result<(), Status> {
-    let mut copied = 0_usize;
-    for operation in operations {
-        if let json_patch::PatchOperation::Copy(copy) = operation {
-            let size = object.pointer(copy.from.as_str()).map_or(0, |value| value.to_string().len());
-            copied = copied.saturating_add(size);
-        }
-        if tests_for_nothing(object, operation) || replaces_nothing(object, operation) {
-            continue;
-        }
-        let done = json_patch::patch_unsafe(object, std::slice::from_ref(operation));
-        if done.is_err() || copied > MOST_COPIED {
-            return Err(does_not_fit());
-        }
-    }
-    Ok(())
+fn malformed(error: &dyn std::fmt::Display) -> Status {
+    Status::bad_request(format!("error decoding patch: {error}"))
 }
 
+fn fields(text: &str) -> Result<Value, Status> {
+    let patch: Value = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+    if patch.is_object() { Ok(patch) } else { Err(malformed(&"it is not a JSON object")) }
+}
+
+/// The operations of a JSON patch. Whether an operation can be carried out shows later.
+fn json_operations(text: &str) -> Result<Vec<json::Operation>, Status> {
+    let operations: Vec<json::Operation> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+    if operations.len() > MOST_OPERATIONS {
+        return Err(Status::too_large(format_args!(
+            "The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}",
+            operations.len()
+        )));
+    }
+    let is_text = |value: &Value| value.is_string() || value.is_null();
+    let wrong = ["op", "path", "from"]
+        .into_iter()
+        .find(|field| operations.iter().any(|operation| operation.get(*field).is_some_and(|value| !is_text(value))));
+    if let Some(field) = wrong {
+        return Err(malformed(&format_args!("the {field} of an operation is not a string")));
+    }
+    Ok(operations)
+}
+
+/// 422 for a patch that cannot be laid over the object.
 fn does_not_fit() -> Status {
     Status::unprocessable("the server rejected our request due to an error in our request")
-}
-
-/// Carries out an operation that replaces a field which is not there: the real server sets it.
-fn replaces_nothing(object: &mut Value, operation: &json_patch::PatchOperation) -> bool {
-    let json_patch::PatchOperation::Replace(replace) = operation else { return false };
-    let path = &replace.path;
-    let (Some((parent, last)), None) = (path.split_back(), object.pointer(path.as_str())) else { return false };
-    let Some(Value::Object(fields)) = object.pointer_mut(parent.as_str()) else { return false };
-    fields.insert(last.decoded().into_owned(), replace.value.clone());
-    true
-}
-
-/// Whether an operation tests for null what is not there: the real server lets that pass, and clients that add
-/// a first finalizer lean on it.
-fn tests_for_nothing(object: &Value, operation: &json_patch::PatchOperation) -> bool {
-    let json_patch::PatchOperation::Test(test) = operation else { return false };
-    let path = test.path.as_str();
-    let parent = path.rsplit_once('/').and_then(|(parent, _)| object.pointer(parent));
-    test.value.is_null() && parent.is_some_and(Value::is_object) && object.pointer(path).is_none()
 }

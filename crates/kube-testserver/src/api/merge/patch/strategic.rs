@@ -32,6 +32,7 @@ pub(super) fn merge(value: &mut Value, patch: &Value, schema: &Schema) -> Result
         Directive::Merge if value.is_object() && patch.contains_key("$patch") => return Err(unknown("merge", patch)),
         Directive::Merge => {}
     }
+    check_retained(patch)?;
     let map = crate::api::object::meta::map_of(value);
     for (name, wanted) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
         let below = schema.field(name);
@@ -81,6 +82,18 @@ pub(super) fn merge(value: &mut Value, patch: &Value, schema: &Schema) -> Result
         }
     }
     Ok(())
+}
+
+/// Every field of a patch that says which fields are kept must be one of them.
+fn check_retained(patch: &Map<String, Value>) -> Result<(), Status> {
+    let Some(retained) = patch.get("$retainKeys") else { return Ok(()) };
+    let names = retained.as_array();
+    let is_kept = |name: &str| names.is_some_and(|names| names.iter().any(|kept| kept == name));
+    let mut fields = patch.iter().filter(|(name, value)| !value.is_null() && !name.starts_with('$'));
+    if names.is_some() && fields.all(|(name, _)| is_kept(name)) {
+        return Ok(());
+    }
+    Err(Status::bad_request("invalid patch format of retainKeys"))
 }
 
 enum Directive {

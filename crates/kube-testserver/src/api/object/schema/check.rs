@@ -32,7 +32,10 @@ fn invalid(path: &str, value: &str, rule: &str) -> Cause {
 
 fn check_type(value: &Value, schema: &Node, path: &str, causes: &mut Vec<Cause>) {
     let fits = value.is_null() && schema.nullable || schema.types.iter().any(|kind| kind.admits(value));
-    if schema.types.is_empty() || fits {
+    let is_number = |kind: &Type| matches!(kind, Type::Integer | Type::Number);
+    // The format is checked in place of the type: of texts there, of lists nowhere.
+    let has_format = schema.checks.format.is_some() && !schema.types.iter().any(is_number);
+    if schema.types.is_empty() || fits || has_format && (value.is_string() || value.is_array()) {
         return;
     }
     let types: Vec<&str> = schema.types.iter().map(|kind| kind.as_str()).collect();
@@ -45,7 +48,9 @@ fn type_invalid(path: &str, found: &str, wanted: &str) -> Cause {
 }
 
 fn check_allowed(value: &Value, checks: &Checks, path: &str, causes: &mut Vec<Cause>) {
-    let Some(allowed) = checks.allowed.as_ref().filter(|allowed| !allowed.contains(value)) else { return };
+    // Null is no value of any enumeration, even of one that lists it.
+    let is_allowed = |allowed: &Vec<Value>| !value.is_null() && allowed.iter().any(|known| same_value(known, value));
+    let Some(allowed) = checks.allowed.as_ref().filter(|allowed| !is_allowed(allowed)) else { return };
     let texts: Vec<String> =
         allowed.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
     let listed: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
@@ -56,17 +61,20 @@ fn check_allowed(value: &Value, checks: &Checks, path: &str, causes: &mut Vec<Ca
     });
 }
 
+/// Whether two values are equal; `1` and `1.0` are.
+fn same_value(left: &Value, right: &Value) -> bool {
+    left == right || left.is_number() && left.as_f64() == right.as_f64()
+}
+
 fn check_text(text: &str, checks: &Checks, path: &str, causes: &mut Vec<Cause>) {
     let length = u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
     let shown = format!("{text:?}");
     if let Some(most) = checks.max_length.filter(|most| length > *most) {
         let message = format!("Too long: may not be more than {most} bytes");
         causes.push(Cause { reason: "FieldValueTooLong", message, field: path.to_owned() });
-    }
-    if let Some(least) = checks.min_length.filter(|least| length < *least) {
+    } else if let Some(least) = checks.min_length.filter(|least| length < *least) {
         causes.push(invalid(path, &shown, &format!("should be at least {least} chars long")));
-    }
-    if let Some(pattern) = checks.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
+    } else if let Some(pattern) = checks.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
         causes.push(invalid(path, &shown, &format!("should match '{pattern}'")));
     }
     if let Some(format) = checks.format.as_deref().filter(|format| !formats::fits(format, text)) {
@@ -132,7 +140,7 @@ fn check_branches(value: &Value, checks: &Checks, path: &str, causes: &mut Vec<C
         let failures: Vec<Vec<Cause>> = checks.any_of.iter().map(said_of).collect();
         if failures.iter().all(|said| !said.is_empty()) {
             causes.push(composite("validate at least one schema (anyOf)"));
-            causes.extend(closest(failures));
+            causes.extend(closest(value, &checks.any_of, failures));
         }
     }
     if !checks.one_of.is_empty() {
@@ -141,7 +149,7 @@ fn check_branches(value: &Value, checks: &Checks, path: &str, causes: &mut Vec<C
             1 => {}
             0 => {
                 causes.push(composite("validate one and only one schema (oneOf). Found none valid"));
-                causes.extend(closest(failures));
+                causes.extend(closest(value, &checks.one_of, failures));
             }
             valid => {
                 let rule = format!("validate one and only one schema (oneOf). Found {valid} valid alternatives");
@@ -161,9 +169,23 @@ fn check_branches(value: &Value, checks: &Checks, path: &str, causes: &mut Vec<C
     }
 }
 
-/// What the branch that fits best says.
-fn closest(failures: Vec<Vec<Cause>>) -> Vec<Cause> {
-    failures.into_iter().min_by_key(Vec::len).unwrap_or_default()
+/// What the first of the branches says that check most of the value.
+fn closest(value: &Value, branches: &[Node], failures: Vec<Vec<Cause>>) -> Vec<Cause> {
+    let checked = branches.iter().map(|branch| values_checked(value, branch));
+    let best = checked.zip(failures).reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.map(|(_, said)| said).unwrap_or_default()
+}
+
+/// How many values within a value a schema says something about.
+fn values_checked(value: &Value, schema: &Node) -> usize {
+    let below: usize = match value {
+        Value::Object(map) => {
+            map.iter().filter_map(|(name, value)| Some(values_checked(value, schema.field(name)?))).sum()
+        }
+        Value::Array(list) => list.iter().filter_map(|item| Some(values_checked(item, schema.items.as_deref()?))).sum(),
+        _ => 0,
+    };
+    1 + below
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::registry::structural::node::Node;
 
-/// Fills in defaults, also in place of nulls that the schema does not allow; such nulls without a default go.
-pub(crate) fn fill(value: &mut Value, schema: &Node) {
+/// Fills in defaults, also in place of nulls that the schema does not allow. Such nulls without a default go, unless they are
+/// to be kept: what is applied keeps them, and is refused for them.
+pub(crate) fn fill(value: &mut Value, schema: &Node, keeps_nulls: bool) {
     match value {
         Value::Object(map) => {
             for (name, field) in &schema.properties {
@@ -20,10 +21,10 @@ pub(crate) fn fill(value: &mut Value, schema: &Node) {
                 if below.is_wrong_null(value) {
                     match &below.default {
                         Some(default) => *value = default.clone(),
-                        None => return false,
+                        None => return keeps_nulls,
                     }
                 }
-                fill(value, below);
+                fill(value, below, keeps_nulls);
                 true
             });
         }
@@ -33,7 +34,7 @@ pub(crate) fn fill(value: &mut Value, schema: &Node) {
                 if let Some(default) = items.default.as_ref().filter(|_| items.is_wrong_null(item)) {
                     *item = default.clone();
                 }
-                fill(item, items);
+                fill(item, items, keeps_nulls);
             }
         }
         _ => {}
@@ -67,7 +68,7 @@ mod tests {
             ),
         ] {
             let mut value = given;
-            fill(&mut value, &schema);
+            fill(&mut value, &schema, false);
             assert_eq!(value, expected);
         }
     }

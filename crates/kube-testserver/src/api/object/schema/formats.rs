@@ -1,31 +1,65 @@
 //! Formats of strings.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::LazyLock,
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use jiff::{Timestamp, civil::Date};
+use jiff::civil::Date;
+use regex::Regex;
 
-/// Whether a text has a format. A format that nobody knows fits every text, as on a real API server.
+use crate::wire::syntax::{is_subdomain, label_problems};
+
+/// A pattern that is compiled when it is first used.
+macro_rules! pattern {
+    ($pattern:expr) => {{
+        static PATTERN: LazyLock<Regex> = LazyLock::new(|| Regex::new($pattern).expect("the pattern is valid"));
+        &*PATTERN
+    }};
+}
+
+/// Whether a text has a format. An unknown format fits every text.
 pub(super) fn fits(format: &str, text: &str) -> bool {
     match format {
-        "date-time" | "datetime" => is_date_time(text),
-        "date" => text.len() == 10 && text.parse::<Date>().is_ok(),
-        "byte" => BASE64_STANDARD.decode(text).is_ok(),
-        "uuid" => is_uuid(text, None),
-        "uuid3" => is_uuid(text, Some('3')),
-        "uuid4" => is_uuid(text, Some('4')),
-        "uuid5" => is_uuid(text, Some('5')),
-        "ipv4" => text.parse::<Ipv4Addr>().is_ok(),
+        "k8s-short-name" => label_problems(text).is_empty(),
+        "k8s-long-name" => text.len() <= 253 && is_subdomain(text),
+        _ => fits_normalized(&format.replace('-', ""), text),
+    }
+}
+
+fn fits_normalized(format: &str, text: &str) -> bool {
+    match format {
+        "datetime" => is_date_time(text),
+        "date" => is_date(text),
+        "byte" => !text.is_empty() && BASE64_STANDARD.decode(text).is_ok(),
+        "uuid" => pattern!("(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$").is_match(text),
+        "uuid3" => pattern!("(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?3[0-9a-f]{3}-?[0-9a-f]{4}-?[0-9a-f]{12}$").is_match(text),
+        "uuid4" => {
+            pattern!("(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?4[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$").is_match(text)
+        }
+        "uuid5" => {
+            pattern!("(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?5[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$").is_match(text)
+        }
+        "ipv4" => text.contains('.') && without_leading_zeros(text).parse::<IpAddr>().is_ok(),
         "ipv6" => text.parse::<Ipv6Addr>().is_ok(),
         "cidr" => is_cidr(text),
         "mac" => is_mac(text),
         "hostname" => is_hostname(text),
-        "email" => text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && is_hostname(host)),
-        "uri" => text.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some() || text.starts_with('/')),
-        "bsonobjectid" => text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        "hexcolor" => text
-            .strip_prefix('#')
-            .is_some_and(|digits| matches!(digits.len(), 3 | 6) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())),
+        "email" => pattern!(r"^([^<>@\s]+@[^<>@\s]+|[^<>]*<[^<>@\s]+@[^<>@\s]+>)$").is_match(text),
+        "uri" => is_uri(text),
+        "bsonobjectid" => pattern!("^[0-9a-fA-F]{24}$").is_match(text),
+        "hexcolor" => pattern!("^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$").is_match(text),
+        "rgbcolor" => {
+            let part = |part: &str| part.trim().parse::<u8>().is_ok_and(|number| number.to_string() == part.trim());
+            let parts = text.strip_prefix("rgb(").and_then(|text| text.strip_suffix(')'));
+            parts.is_some_and(|parts| parts.split(',').count() == 3 && parts.split(',').all(part))
+        }
+        "ssn" => text.len() == 11 && pattern!(r"^\d{3}[- ]?\d{2}[- ]?\d{4}$").is_match(text),
+        "isbn" => is_isbn10(text) || is_isbn13(text),
+        "isbn10" => is_isbn10(text),
+        "isbn13" => is_isbn13(text),
+        "creditcard" => is_credit_card(text),
         "duration" => is_duration(text),
         _ => true,
     }
@@ -33,25 +67,28 @@ pub(super) fn fits(format: &str, text: &str) -> bool {
 
 /// RFC 3339: a date, a `T`, a time with seconds, a zone.
 fn is_date_time(text: &str) -> bool {
-    let shape = text.as_bytes();
-    let zone =
-        text.get(19..).unwrap_or_default().trim_start_matches(|letter: char| letter == '.' || letter.is_ascii_digit());
-    let zoned = matches!(zone.as_bytes(), [b'Z' | b'z'] | [b'+' | b'-', _, _, b':', _, _]);
-    shape.get(10).is_some_and(|letter| matches!(letter, b'T' | b't'))
-        && zoned
-        && text.to_uppercase().parse::<Timestamp>().is_ok()
+    let text = text.to_lowercase();
+    let Some((date, time)) = text.split_once('t') else { return false };
+    let time = pattern!(r"^([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))$").captures(time);
+    is_date(date) && time.is_some_and(|time| &time[1] <= "23" && &time[2] <= "59" && &time[3] <= "59")
 }
 
-fn is_uuid(text: &str, version: Option<char>) -> bool {
-    let digits: String = text.chars().filter(|letter| *letter != '-').collect();
-    digits.len() == 32
-        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-        && version.is_none_or(|version| digits.chars().nth(12) == Some(version))
+fn is_date(text: &str) -> bool {
+    text.len() == 10 && text.parse::<Date>().is_ok()
+}
+
+/// An address as Go read it for long: `01.2.3.4` is `1.2.3.4`.
+fn without_leading_zeros(address: &str) -> String {
+    let part = |part: &str| {
+        let digits = part.trim_start_matches('0');
+        if digits.is_empty() && !part.is_empty() { "0".to_owned() } else { digits.to_owned() }
+    };
+    if address.contains(':') { address.to_owned() } else { address.split('.').map(part).collect::<Vec<_>>().join(".") }
 }
 
 fn is_cidr(text: &str) -> bool {
     let Some((address, bits)) = text.split_once('/') else { return false };
-    let most = match address.parse::<IpAddr>() {
+    let most = match without_leading_zeros(address).parse::<IpAddr>() {
         Ok(IpAddr::V4(_)) => 32,
         Ok(IpAddr::V6(_)) => 128,
         Err(_) => return false,
@@ -68,41 +105,76 @@ fn is_mac(text: &str) -> bool {
     pairs(':') || pairs('-')
 }
 
+/// Labels that may hold letters and symbols of any script, the last of them letters only.
 fn is_hostname(text: &str) -> bool {
-    let label = |label: &str| {
-        let edge = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_alphanumeric());
-        label.len() <= 63
-            && edge(label.chars().next())
-            && edge(label.chars().last())
-            && label.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-')
-    };
-    text.len() <= 255 && text.trim_end_matches('.').split('.').all(label)
+    let form = pattern!(concat!(
+        r"^([a-zA-Z0-9\p{S}\p{L}]((-?[a-zA-Z0-9\p{S}\p{L}]{0,62})?)",
+        r"|([a-zA-Z0-9\p{S}\p{L}](([a-zA-Z0-9\-\p{S}\p{L}]{0,61}[a-zA-Z0-9\p{S}\p{L}])?)(\.)){1,}([a-zA-Z\p{L}]){2,63})$",
+    ));
+    text.len() <= 255 && text.split('.').all(|label| label.len() <= 63) && form.is_match(text)
 }
 
-/// Go's durations, `1h30m`, and numbers with a unit in words, `3 days`.
+/// A URI with a scheme, or an absolute path.
+fn is_uri(text: &str) -> bool {
+    let escapes = text
+        .split('%')
+        .skip(1)
+        .all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()));
+    let host = text.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    (text.starts_with('/') || pattern!("^[A-Za-z][A-Za-z0-9+.-]*:").is_match(text))
+        && escapes
+        && !host.contains(' ')
+        && !text.chars().any(char::is_control)
+}
+
+fn without_separators(text: &str) -> Vec<u32> {
+    let digits = text.chars().filter(|letter| !letter.is_whitespace() && *letter != '-');
+    digits.map(|letter| if letter == 'X' { 10 } else { letter.to_digit(10).unwrap_or(u32::MAX) }).collect()
+}
+
+fn is_isbn10(text: &str) -> bool {
+    let digits = without_separators(text);
+    let valid = digits.len() == 10 && digits[..9].iter().all(|digit| *digit < 10) && digits[9] <= 10;
+    valid && (1..).zip(&digits).map(|(weight, digit)| weight.min(10) * digit).sum::<u32>().is_multiple_of(11)
+}
+
+fn is_isbn13(text: &str) -> bool {
+    let digits = without_separators(text);
+    let valid = digits.len() == 13 && digits.iter().all(|digit| *digit < 10);
+    valid && [1, 3].iter().cycle().zip(&digits).map(|(weight, digit)| weight * digit).sum::<u32>().is_multiple_of(10)
+}
+
+fn is_credit_card(text: &str) -> bool {
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let issued = pattern!(
+        "^(?:4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}|(?:2131|1800|35\\d{3})\\d{11})$"
+    );
+    let sum: u32 = digits
+        .chars()
+        .rev()
+        .filter_map(|letter| letter.to_digit(10))
+        .enumerate()
+        .map(|(at, digit)| if at % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 })
+        .sum();
+    issued.is_match(&digits) && sum.is_multiple_of(10)
+}
+
+/// A duration of Go, `1h30m`, or a text with a number and a unit in words, `3 days`.
 fn is_duration(text: &str) -> bool {
-    const UNITS: [&str; 26] = [
-        "ns", "us", "µs", "ms", "s", "m", "h", "d", "w", "nano", "nanos", "micro", "micros", "milli", "millis", "sec",
-        "secs", "second", "seconds", "minute", "minutes", "hour", "hours", "day", "days", "week",
+    const UNITS: [(&[&str], &str); 8] = [
+        (&["ns"], "nano"),
+        (&["us", "µs"], "micro"),
+        (&["ms"], "milli"),
+        (&["s"], "sec"),
+        (&["m"], "min"),
+        (&["h", "hr"], "hour"),
+        (&["d"], "day"),
+        (&["w", "wk"], "week"),
     ];
-    let mut rest = text.trim_start_matches(['-', '+']);
-    if rest == "0" {
-        return true;
-    }
-    let mut parts = 0;
-    while !rest.is_empty() {
-        let unit = rest.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
-        let number = &rest[..rest.len() - unit.len()];
-        let word = unit.trim_start();
-        let after = word.trim_start_matches(|letter: char| letter.is_alphabetic());
-        let name = &word[..word.len() - after.len()];
-        if number.parse::<f64>().is_err() || !(UNITS.contains(&name) || name == "weeks") {
-            return false;
-        }
-        parts += 1;
-        rest = after.trim_start();
-    }
-    parts > 0
+    let go = pattern!(r"^[-+]?(0|([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$");
+    let mut in_words = pattern!(r"([0-9]+)\s*([A-Za-zµ]+)").captures_iter(text);
+    let is_unit = |name: &str| UNITS.iter().any(|(short, long)| short.contains(&name) || name.starts_with(long));
+    go.is_match(text) && text != "-" || in_words.any(|found| is_unit(&found[2].to_lowercase()))
 }
 
 #[cfg(test)]
@@ -128,6 +200,16 @@ mod tests {
             ("duration", "1h30m", "soon"),
             ("duration", "3 days", "3"),
             ("hexcolor", "#ff0000", "red"),
+            ("rgbcolor", "rgb(1, 2,3)", "rgb(1,2,256)"),
+            ("ipv4", "01.2.3.4", "1.2.3"),
+            ("isbn", "0321751043", "0321751044"),
+            ("isbn13", "978-0321751041", "978-0321751042"),
+            ("creditcard", "4012 8888 8888 1881", "4012888888881882"),
+            ("ssn", "111-22-3333", "111223333"),
+            ("k8s-short-name", "a-b", "a.b"),
+            ("k8s-long-name", "a-b.c", "A"),
+            ("uri", "urn:a:b", ""),
+            ("hostname", "a.example", "a_b"),
         ] {
             assert!(fits(format, right), "{format} {right}");
             assert!(!fits(format, wrong), "{format} {wrong}");

@@ -24,6 +24,10 @@ pub(super) fn duplicates(value: &Value, schema: &Node, path: &str, causes: &mut 
         Value::Array(list) => {
             let mut seen = HashMap::new();
             for (at, item) in list.iter().enumerate() {
+                if matches!(schema.list_type, ListType::Map(_)) && !(item.is_object() || item.is_null()) {
+                    let rule = "must be an object for an array of list-type map";
+                    causes.push(Cause::invalid_raw(format!("{path}[{at}]"), &shown(item), rule));
+                }
                 let identity = match &schema.list_type {
                     ListType::Atomic => None,
                     ListType::Set => Some(shown(item)),

@@ -17,8 +17,10 @@ mod typed;
 
 pub(crate) use self::{
     declared::prune,
+    embedded::{check_shape as check_embedded, normalize as normalize_embedded},
     fill::fill,
+    go_values::limit_integers,
     problems::problems,
     stored::bring_up_to_date,
-    typed::{errors as apply_errors, is_typed},
+    typed::{errors as apply_errors, type_errors},
 };

@@ -5,13 +5,15 @@ use serde_json::Value;
 use super::{correlate, go_values::shown};
 use crate::{registry::structural::node::Node, wire::status::Cause};
 
-/// The rules that an object, or a part of it, breaks. A value that did not change is not checked again.
+/// The rules that an object, or a part of it, breaks. A value that did not change is checked by the
+/// rules that compare it with the old one only.
 pub(super) fn broken(value: &Value, old: Option<&Value>, schema: &Node, path: &str, causes: &mut Vec<Cause>) {
     if value.is_null() || !schema.has_rules() {
         return;
     }
-    if let Some(rules) = schema.rules.as_ref().filter(|_| old != Some(value)) {
-        for broken in rules.broken(value, old) {
+    if let Some(rules) = &schema.rules {
+        let unchanged = old == Some(value);
+        for broken in rules.broken(value, old).into_iter().filter(|broken| broken.compares || !unchanged) {
             let field = match (path, broken.path.as_str()) {
                 ("", "") => "<nil>".to_owned(),
                 (path, "") => path.to_owned(),

@@ -8,7 +8,7 @@ use crate::{registry::kinds::Scale, wire::status::Cause};
 /// What is wrong with the fields that `scale` shows.
 pub(super) fn problems(object: &Value, scale: &Scale, causes: &mut Vec<Cause>) {
     for path in [&scale.spec_replicas, &scale.status_replicas] {
-        let Some(found) = value_at(object, path) else { continue };
+        let Some(found) = value_at(object, path, causes) else { continue };
         match found.as_i64() {
             None => {
                 let kind = go_type(found);
@@ -25,7 +25,7 @@ pub(super) fn problems(object: &Value, scale: &Scale, causes: &mut Vec<Cause>) {
             Some(_) => {}
         }
     }
-    let selector = scale.label_selector.as_ref().and_then(|path| Some((path, value_at(object, path)?)));
+    let selector = scale.label_selector.as_ref().and_then(|path| Some((path, value_at(object, path, causes)?)));
     if let Some((path, found)) = selector.filter(|(_, found)| !found.is_string()) {
         let kind = go_type(found);
         let rule = format!("{path} accessor error: {} is of the type {kind}, expected string", plain(found));
@@ -33,8 +33,16 @@ pub(super) fn problems(object: &Value, scale: &Scale, causes: &mut Vec<Cause>) {
     }
 }
 
-fn value_at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
-    path.trim_start_matches('.').split('.').try_fold(object, |value, field| value.get(field))
+/// The value at a path. What is on the way must be objects.
+fn value_at<'a>(object: &'a Value, path: &str, causes: &mut Vec<Cause>) -> Option<&'a Value> {
+    path.trim_start_matches('.').split('.').try_fold(object, |value, field| {
+        if !value.is_object() {
+            let (kind, wanted) = (go_type(value), go_type(&Value::Object(serde_json::Map::new())));
+            let rule = format!("{path} accessor error: {} is of the type {kind}, expected {wanted}", plain(value));
+            causes.push(Cause::invalid_raw(path, "0", &rule));
+        }
+        value.get(field)
+    })
 }
 
 fn plain(value: &Value) -> String {

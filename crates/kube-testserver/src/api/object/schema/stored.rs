@@ -10,6 +10,6 @@ pub(crate) fn bring_up_to_date(view: &View, object: &mut Value) {
     let schema = view.kind.versions[view.version].structural.as_deref();
     if let Some(schema) = schema.filter(|_| view.kind.custom) {
         prune(object, schema);
-        fill(object, schema);
+        fill(object, schema, false);
     }
 }

@@ -12,15 +12,32 @@ use crate::registry::structural::{
 /// What keeps an object from being applied, by path.
 pub(crate) fn errors(object: &Value, schema: &Node) -> Vec<String> {
     let mut errors = Errors { found: Vec::new(), repeats: true };
-    walk(object, schema, true, "", &mut errors);
+    walk(object, schema, Place::ROOT, "", &mut errors);
     errors.found
 }
 
-/// Whether all values have their types. Items of a list may be there twice.
-pub(crate) fn is_typed(object: &Value, schema: &Node) -> bool {
+/// What keeps the owners of an object's fields from being known, by path. Items of a list may be there twice.
+pub(crate) fn type_errors(object: &Value, schema: &Node) -> Vec<String> {
     let mut errors = Errors { found: Vec::new(), repeats: false };
-    walk(object, schema, true, "", &mut errors);
-    errors.found.is_empty()
+    walk(object, schema, Place::ROOT, "", &mut errors);
+    errors.found
+}
+
+/// Where a value is.
+#[derive(Clone, Copy)]
+struct Place {
+    /// It has a type and metadata.
+    resource: bool,
+    /// Undeclared fields are kept, here or further up.
+    preserves: bool,
+}
+
+impl Place {
+    const ROOT: Self = Self { resource: true, preserves: false };
+
+    fn below(self, schema: &Node) -> Self {
+        Self { resource: schema.embedded, preserves: self.preserves || schema.preserves }
+    }
 }
 
 struct Errors {
@@ -29,10 +46,11 @@ struct Errors {
     repeats: bool,
 }
 
-fn walk(value: &Value, schema: &Node, resource: bool, path: &str, errors: &mut Errors) {
+fn walk(value: &Value, schema: &Node, place: Place, path: &str, errors: &mut Errors) {
     if value.is_null() {
         return;
     }
+    let place = Place { preserves: place.preserves || schema.preserves, ..place };
     let mut refuse = |rule: String| errors.found.push(format!("{path}: {rule}"));
     let go = || format!("&value.valueUnstructured{{Value:{}}}", go_syntax(value));
     match schema.types.as_slice() {
@@ -43,39 +61,55 @@ fn walk(value: &Value, schema: &Node, resource: bool, path: &str, errors: &mut E
         [Type::Boolean] if !value.is_boolean() => return refuse(format!("expected boolean, got {}", go())),
         [Type::Object] if !value.is_object() => return refuse(format!("expected map, got {}", go())),
         [Type::Array] if !value.is_array() => return refuse(format!("expected list, got {}", go())),
-        [Type::Integer, Type::String] if value.is_object() || value.is_array() => {
-            return refuse(format!("expected any scalar, got {}", go()));
-        }
         _ => {}
     }
     match value {
         Value::Object(map) => {
             for (name, value) in map {
                 let path = format!("{path}.{name}");
-                if resource && name == "metadata" {
-                    walk(value, builtin::object_meta(), false, &path, errors);
+                if place.resource && name == "metadata" {
+                    walk(value, builtin::object_meta(), Place { resource: false, preserves: false }, &path, errors);
                 } else if let Some(below) = schema.field(name) {
-                    walk(value, below, below.embedded, &path, errors);
-                } else if !(schema.preserves
+                    walk(value, below, place.below(below), &path, errors);
+                } else if !(place.preserves
                     || matches!(schema.additional, Additional::Any)
-                    || resource && matches!(name.as_str(), "apiVersion" | "kind"))
+                    || place.resource && matches!(name.as_str(), "apiVersion" | "kind"))
                 {
                     errors.found.push(format!("{path}: field not declared in schema"));
                 }
             }
         }
-        Value::Array(list) => walk_list(list, schema, path, errors),
+        Value::Array(list) => walk_list(list, schema, place, path, errors),
         _ => {}
     }
 }
 
-fn walk_list(list: &[Value], schema: &Node, path: &str, errors: &mut Errors) {
+fn walk_list(list: &[Value], schema: &Node, place: Place, path: &str, errors: &mut Errors) {
     let Some(items) = schema.items.as_deref() else { return };
     let mut seen = HashSet::new();
     for (at, item) in list.iter().enumerate() {
         let step = match &schema.list_type {
             ListType::Atomic => format!("[{at}]"),
+            ListType::Set if item.is_null() => {
+                errors.found.push(format!(
+                    "{path}: element {at}: associative list without keys has an element that's an explicit null"
+                ));
+                continue;
+            }
+            ListType::Set if item.is_object() || item.is_array() => {
+                let kind = if item.is_object() { "map" } else { "list" };
+                errors.found.push(format!(
+                    "{path}: element {at}: associative list without keys has an element that's a {kind} type"
+                ));
+                continue;
+            }
             ListType::Set => format!("[={item}]"),
+            ListType::Map(_) if !item.is_object() => {
+                errors
+                    .found
+                    .push(format!("{path}: element {at}: associative list with keys may not have non-map elements"));
+                continue;
+            }
             ListType::Map(keys) => match step_of(item, keys, items) {
                 Ok(step) => step,
                 Err(key) => {
@@ -90,7 +124,7 @@ fn walk_list(list: &[Value], schema: &Node, path: &str, errors: &mut Errors) {
         if !seen.insert(step.clone()) && errors.repeats {
             errors.found.push(format!("{path}: duplicate entries for key {step}"));
         }
-        walk(item, items, items.embedded, &format!("{path}{step}"), errors);
+        walk(item, items, place.below(items), &format!("{path}{step}"), errors);
     }
 }
 

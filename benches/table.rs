@@ -17,7 +17,7 @@ pub struct Row {
     figure: f64,
     baseline: Option<f64>,
     ratio: f64,
-    /// What the ratio must be.
+    /// What the ratio must be; nothing where the figure is only shown.
     budget: [Option<f64>; 2],
     /// Whether it holds, or why this machine could not measure it.
     pub verdict: &'static str,
@@ -34,7 +34,12 @@ impl Row {
     ) -> Self {
         let (what, baseline) = (what.into(), baseline.into());
         let ratio = baseline.map_or(figure, |baseline| figure / baseline);
-        let verdict = if budget.contains(&ratio) { "holds" } else { "does NOT hold" };
+        let has_budget = !matches!((budget.start_bound(), budget.end_bound()), (Bound::Unbounded, Bound::Unbounded));
+        let verdict = match (has_budget, budget.contains(&ratio)) {
+            (false, _) => "no budget",
+            (true, true) => "holds",
+            (true, false) => "does NOT hold",
+        };
         let bound = |bound: Bound<&f64>| match bound {
             Bound::Included(value) | Bound::Excluded(value) => Some(*value),
             Bound::Unbounded => None,
@@ -50,16 +55,17 @@ impl fmt::Display for Row {
         let baseline = baseline.map_or_else(|| "-".to_owned(), |baseline| format!("{baseline:.2}"));
         let budget = match budget {
             [Some(least), _] => format!("≥ {least}"),
-            [None, most] => format!("≤ {}", most.unwrap_or(f64::INFINITY)),
+            [None, Some(most)] => format!("≤ {most}"),
+            [None, None] => "-".to_owned(),
         };
-        write!(f, "{what:<58} {figure:>10.2} {baseline:>10} {unit:<9} {ratio:>8.2} {budget:>8}  {verdict}")
+        write!(f, "{what:<62} {figure:>10.2} {baseline:>10} {unit:<9} {ratio:>8.2} {budget:>8}  {verdict}")
     }
 }
 
 /// Prints the rows and saves them as `target/bench/<bench>.json`.
 #[expect(clippy::print_stdout, reason = "a bench reports to its user")]
 pub fn report(bench: &str, rows: &[Row]) {
-    println!("{:<58} {:>10} {:>10} {:<9} {:>8} {:>8}", "", "figure", "baseline", "", "ratio", "budget");
+    println!("{:<62} {:>10} {:>10} {:<9} {:>8} {:>8}", "", "figure", "baseline", "", "ratio", "budget");
     for row in rows {
         println!("{row}");
     }

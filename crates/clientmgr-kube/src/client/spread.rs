@@ -1,0 +1,102 @@
+//! [`Spread`]: the requests to one server, spread over as few connections of HTTP/2 as carry them.
+//!
+//! A server grants a connection so many streams at a time, 100 in the case of a kube-apiserver, and hyper keeps one
+//! connection for a server: it queues what is beyond, behind watches that may stay open for hours. So each hyper client here
+//! has a limit below that, and the next one opens another connection. Over HTTP/1.1 each client has the connections it needs.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+/// So many requests and open responses one connection carries at most. Proxies grant no fewer by default.
+pub(super) const MOST_STREAMS: usize = 80;
+
+/// Clients of one server.
+pub(super) struct Spread<C> {
+    clients: Mutex<Vec<Counted<C>>>,
+}
+
+struct Counted<C> {
+    client: C,
+    /// One more owner than there are places taken.
+    places: Place,
+}
+
+/// The place of a request on a connection, until its answer has ended.
+pub(super) type Place = Arc<()>;
+
+impl<C: Clone> Spread<C> {
+    pub(super) fn new() -> Self {
+        Self { clients: Mutex::default() }
+    }
+
+    /// The first client that has a place, or one that `make` makes.
+    pub(super) fn take(&self, make: impl FnOnce() -> C) -> (C, Place) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = clients.iter().find(|counted| Arc::strong_count(&counted.places) <= MOST_STREAMS);
+        if let Some(Counted { client, places }) = free {
+            return (client.clone(), Arc::clone(places));
+        }
+        let (client, places) = (make(), Place::default());
+        clients.push(Counted { client: client.clone(), places: Arc::clone(&places) });
+        (client, places)
+    }
+}
+
+/// The body of an answer, which holds a place.
+pub(crate) struct Placed {
+    body: Incoming,
+    _place: Place,
+}
+
+impl Placed {
+    pub(super) fn new(body: Incoming, place: Place) -> Self {
+        Self { body, _place: place }
+    }
+}
+
+impl Body for Placed {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_STREAMS, Spread};
+
+    #[test]
+    fn the_first_client_with_a_place_is_taken_and_places_come_back() {
+        let spread = Spread::new();
+        let mut made = 0;
+        let mut take = || {
+            spread.take(|| {
+                made += 1;
+                made
+            })
+        };
+        let mut places: Vec<_> = (0..3 * MOST_STREAMS).map(|_| take()).collect();
+        let clients: Vec<_> = places.iter().map(|(client, _)| *client).collect();
+        let expected: Vec<_> = (0..3 * MOST_STREAMS).map(|number| number / MOST_STREAMS + 1).collect();
+        assert_eq!(clients, expected);
+        places.remove(MOST_STREAMS);
+        assert_eq!(take().0, 2);
+        places.clear();
+        assert_eq!(take().0, 1);
+    }
+}

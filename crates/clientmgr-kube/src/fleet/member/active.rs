@@ -1,0 +1,202 @@
+//! [`Active`]: the connection of a member that is in use, the handle over it, and what the server said of itself. What
+//! must not live here: decisions, and work that is awaited.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clientmgr_core::{ConnectedAt, Connection, NamespacedName};
+use kube::Client;
+
+use super::event::FenceReason;
+use super::gate::Gate;
+use super::machine::{Link, Machine};
+use super::mailbox::{BackLink, Message};
+use crate::client::{RevokedReason, Switch, Transport};
+use crate::config::ClusterIdentity;
+use crate::error::{ConnectError, Failure};
+use crate::fleet::connector::Established;
+use crate::fleet::context::Context;
+use crate::fleet::snapshot::{ClusterSnapshot, ConnectionState};
+use crate::probe::{Details, Evidence, Extent, Verified};
+
+/// See the [module](self).
+pub(super) struct Active {
+    key: NamespacedName,
+    context: Arc<Context>,
+    gate: Arc<Gate>,
+    back_link: BackLink,
+    current: Option<Established>,
+    /// The attempt that established it.
+    generation: u64,
+    /// The transport of a probe on a fresh connection.
+    fresh: Option<Transport>,
+    /// The handle that is served, and its client.
+    handle: Option<(Arc<Switch>, Client)>,
+    /// How long the first answer of the last proof or probe took.
+    latency: Option<Duration>,
+    /// What the server said last of itself and of us.
+    details: Details,
+    /// Whether that may have changed: the next probe asks.
+    details_due: bool,
+}
+
+/// What a probe is of.
+pub(super) struct Target {
+    pub(super) transport: Transport,
+    pub(super) address: ClusterIdentity,
+    pub(super) extent: Extent,
+}
+
+impl Active {
+    pub(super) fn new(key: NamespacedName, context: Arc<Context>, gate: Arc<Gate>, back_link: BackLink) -> Self {
+        Self {
+            key,
+            context,
+            gate,
+            back_link,
+            current: None,
+            generation: 0,
+            fresh: None,
+            handle: None,
+            latency: None,
+            details: Details::default(),
+            details_due: true,
+        }
+    }
+
+    /// The transport that is in use.
+    pub(super) fn transport(&self) -> Option<Transport> {
+        self.current.as_ref().map(|current| current.transport.clone())
+    }
+
+    /// What to probe: the transport that is in use, or the same on a fresh connection.
+    pub(super) fn probe_target(&mut self, fresh: bool) -> Option<Target> {
+        let current = self.current.as_ref()?;
+        let transport = if fresh { current.transport.fresh() } else { current.transport.clone() };
+        self.fresh = fresh.then(|| transport.clone());
+        let extent = if std::mem::take(&mut self.details_due) { Extent::Details } else { Extent::Proof };
+        Some(Target { transport, address: current.address.clone(), extent })
+    }
+
+    /// Uses what `attempt` established from now on.
+    pub(super) fn install(&mut self, established: Established, attempt: u64) {
+        self.details_due = established.verified.details.is_none();
+        self.learn(established.verified.clone());
+        let transport = established.transport.clone();
+        self.generation = attempt;
+        self.current = Some(established);
+        self.exchange(transport);
+    }
+
+    /// Uses the fresh connection of the last probe from now on.
+    pub(super) fn install_fresh(&mut self) {
+        if let Some(fresh) = self.fresh.take() {
+            self.exchange(fresh);
+        }
+    }
+
+    /// `transport` is the current one, and its connections are watched.
+    fn exchange(&mut self, transport: Transport) {
+        let (back_link, generation) = (self.back_link.clone(), self.generation);
+        transport.on_broken(move || _ = back_link.send(Message::Broken(generation)));
+        if let Some(current) = &mut self.current {
+            current.transport = transport;
+        }
+    }
+
+    /// Keeps what a proof or a probe found.
+    pub(super) fn learn(&mut self, verified: Verified) {
+        self.latency = Some(verified.latency);
+        if let Some(details) = verified.details {
+            self.details = details;
+        }
+    }
+
+    /// What the server said of itself may have changed.
+    pub(super) fn doubt_details(&mut self) {
+        self.details_due = true;
+    }
+
+    /// Serves the handle of `revision` over the transport in use.
+    pub(super) fn serve(&mut self, revision: ConnectedAt, generation: u64) {
+        let closed = self.current.as_ref().filter(|current| current.transport.connections().is_closed());
+        if let Some(current) = closed {
+            // They went with the fence of the handle before.
+            self.exchange(current.transport.fresh());
+        }
+        let Some(current) = &self.current else { return };
+        let credentials = || self.back_link.clone().into_credential_requests();
+        let (switch, client) = match self.handle.take() {
+            Some((switch, client)) if switch.revision() == revision => (switch, Some(client)),
+            _ => (self.context.handle(&self.key, revision, credentials), None),
+        };
+        if !self.gate.turn(&switch, current.transport.clone(), generation) {
+            // The cluster was removed meanwhile. The task reads so next.
+            return;
+        }
+        let valid_until = current.transport.expires().filter(|_| current.renewal_pause.is_none());
+        let client = client.filter(|client| client.default_namespace() == current.transport.default_namespace());
+        let client = match client {
+            Some(client) => client.with_valid_until(valid_until),
+            None => switch.client(current.transport.default_namespace(), valid_until),
+        };
+        self.handle = Some((switch, client));
+    }
+
+    /// Fences the handle of `revision`, if it is the one that is served.
+    pub(super) fn fence(&mut self, revision: ConnectedAt, reason: FenceReason) {
+        let Some((switch, _)) = self.handle.take_if(|(switch, _)| switch.revision() == revision) else { return };
+        switch.revoke(match reason {
+            FenceReason::Replaced => RevokedReason::Replaced,
+            FenceReason::Reset => RevokedReason::Reset,
+            FenceReason::Removed => RevokedReason::Removed,
+        });
+    }
+
+    /// Drops the handle, which was fenced before, and closes the connections.
+    pub(super) fn close(&mut self) {
+        self.handle = None;
+        if let Some(current) = self.current.take() {
+            current.transport.close();
+        }
+    }
+
+    /// What readers see, as `machine` has it.
+    pub(super) fn view(
+        &self,
+        machine: &Machine<Evidence, ConnectError>,
+    ) -> (Result<Connection<Client, ConnectedAt>, ConnectError>, ClusterSnapshot) {
+        let unavailable = machine.unavailable().map(|error| error.of_cluster(&self.key));
+        let serving = match (machine.served(), &self.handle) {
+            (Some(Link { revision: Some(revision), .. }), Some((_, client))) => {
+                Ok(Connection { client: client.clone(), revision: *revision })
+            }
+            _ => Err(unavailable.clone().unwrap_or_else(|| ConnectError::new(self.key.clone(), Failure::Connecting))),
+        };
+        let state = match &serving {
+            Ok(_) => ConnectionState::Connected,
+            Err(_) if unavailable.is_none() => ConnectionState::Connecting,
+            Err(_) => ConnectionState::Unavailable,
+        };
+        let link = machine.link();
+        let error = match state {
+            ConnectionState::Connected => machine.attempt_error().map(|error| error.of_cluster(&self.key)),
+            _ => unavailable,
+        };
+        let snapshot = ClusterSnapshot {
+            cluster: self.key.clone(),
+            state,
+            connected_at: link.and_then(|link| link.revision),
+            identity: link.and_then(|link| link.identity.identity()).cloned(),
+            user: link.and_then(|_| self.details.user.clone()),
+            version: link.and_then(|_| self.details.version.clone()),
+            latency: link.and(self.latency),
+            credentials_expire_at: link.and_then(|_| self.current.as_ref()?.transport.expires()),
+            error,
+            config_pending: false,
+            interruption: 0,
+            generation: link.map_or(0, |link| link.generation),
+        };
+        (serving, snapshot)
+    }
+}

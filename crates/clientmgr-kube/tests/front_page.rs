@@ -1,0 +1,128 @@
+//! The controller of this crate's front page, on two servers.
+#![expect(clippy::needless_pass_by_value, clippy::print_stderr, reason = "the program is as a user writes it")]
+
+use std::collections::BTreeMap;
+
+use clientmgr_fake::apiserver::{Replacement, Requests, TestServer};
+use clientmgr_kube::NamespacedName;
+use kube::api::{ObjectMeta, PostParams};
+use tokio::sync::oneshot;
+
+// From here on the program of the front page, without its `main`.
+use std::{sync::Arc, time::Duration};
+
+use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
+use clientmgr_kube::{ClientError, ClientManager, ClusterSnapshot, Fleet, requeue_after};
+use futures::{StreamExt, future::join_all};
+use kube::api::{Patch, PatchParams};
+use kube::runtime::{Controller, controller::Action, watcher};
+use kube::{Api, ResourceExt, config::Kubeconfig};
+
+const RETRY: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Request(#[from] kube::Error),
+    #[error("the cluster does not answer")]
+    Timeout(#[from] tokio::time::error::Elapsed),
+}
+
+async fn copy(map: &ConfigMap, cluster: ClusterSnapshot, clients: &ClientManager) -> Result<(), Error> {
+    if clients.refresh(map, &cluster).is_reset() {
+        // Another cluster answers under the name: drop what was built on the old client.
+    }
+    let maps = Api::<ConfigMap>::default_namespaced(clients.client(map, &cluster).await?);
+    let mut copy = ConfigMap { data: map.data.clone(), ..ConfigMap::default() };
+    copy.metadata.name = Some(map.name_any());
+    maps.patch(&map.name_any(), &PatchParams::apply("copier").force(), &Patch::Apply(copy)).await?;
+    Ok(())
+}
+
+async fn reconcile(map: Arc<ConfigMap>, context: Arc<(Fleet, ClientManager)>) -> Result<Action, Error> {
+    let (fleet, clients) = &*context;
+    // A cluster that is unavailable now brings the ConfigMap back when it recovers.
+    let clusters = fleet.snapshots().into_iter().filter(ClusterSnapshot::is_connected);
+    let copies = clusters.map(|cluster| tokio::time::timeout(RETRY, copy(&map, cluster, clients)));
+    join_all(copies).await.into_iter().try_for_each(|copied| copied?)?;
+    Ok(Action::await_change())
+}
+
+fn on_error(map: Arc<ConfigMap>, error: &Error, _: Arc<(Fleet, ClientManager)>) -> Action {
+    eprintln!("{}: {error}", map.name_any());
+    let Error::Client(error) = error else { return Action::requeue(RETRY) };
+    requeue_after(error, RETRY).map_or_else(Action::await_change, Action::requeue)
+}
+// To here.
+
+async fn data(server: &TestServer, name: &str) -> Option<BTreeMap<String, String>> {
+    let maps = Api::<ConfigMap>::default_namespaced(server.client().await.unwrap());
+    maps.get_opt(name).await.unwrap().and_then(|map| map.data)
+}
+
+/// Waits for a copy that is written after `since`.
+async fn copied(server: &TestServer, since: clientmgr_fake::apiserver::Marker) {
+    let copies = Requests::patch("configmaps").since(since).answered();
+    let copy = tokio::time::timeout(Duration::from_secs(20), server.wait_for(copies)).await.expect("no copy in time");
+    assert!(copy.status.is_some_and(|status| status < 300), "{copy:?}");
+}
+
+#[test]
+fn the_front_page_has_this_program() {
+    let (file, page) = (include_str!("front_page.rs"), include_str!("../README.md"));
+    let (_, rest) = file.split_once("without its `main`.\n").unwrap();
+    let (program, _) = rest.split_once("// To here.\n").unwrap();
+    assert!(page.contains(program.trim()));
+    let lines = page.split("```").find(|block| block.starts_with("rust,no_run\nuse std")).unwrap();
+    let count = lines.lines().skip(1).filter(|line| !line.is_empty()).count();
+    assert!(count < 60, "{count} lines");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_map_is_copied_to_every_cluster_and_again_after_a_change_an_outage_and_a_replacement() {
+    let [east, west] = ["east", "west"].map(|name| TestServer::builder().name(name).start());
+    let (east, west) = (east.await.unwrap(), west.await.unwrap());
+    let fleet = Fleet::new();
+    for server in [&east, &west] {
+        let kubeconfig: Kubeconfig = server.kubeconfig();
+        fleet.add_contexts(&kubeconfig);
+    }
+    let hub = fleet.client("east").await.unwrap();
+    fleet.client("west").await.unwrap();
+    let maps = Api::<ConfigMap>::default_namespaced(hub.clone());
+    let labels = BTreeMap::from([("copy".to_owned(), "true".to_owned())]);
+    let metadata = ObjectMeta { name: Some("a".into()), labels: Some(labels), ..ObjectMeta::default() };
+    let map = ConfigMap { metadata, data: Some([("text".into(), "one".into())].into()), ..ConfigMap::default() };
+
+    let start = west.marker();
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let context = Arc::new((fleet.clone(), ClientManager::new(fleet.clone().into())));
+    let running = tokio::spawn(
+        Controller::new(maps.clone(), watcher::Config::default().labels("copy=true"))
+            .reconcile_all_on(fleet.events().map(drop))
+            .graceful_shutdown_on(async { drop(stopped.await) })
+            .run(reconcile, on_error, context)
+            .for_each(|_| std::future::ready(())),
+    );
+    copied(&west, start).await;
+    assert_eq!(data(&west, "a").await.unwrap()["text"], "one");
+
+    west.stop().await;
+    let patch = Patch::Merge(serde_json::json!({ "data": { "text": "two" } }));
+    maps.patch("a", &PatchParams::default(), &patch).await.unwrap();
+    let restart = west.marker();
+    west.start().await.unwrap();
+    copied(&west, restart).await;
+    assert_eq!(data(&west, "a").await.unwrap()["text"], "two");
+
+    let replaced = west.marker();
+    west.replace(Replacement::SameCa).unwrap();
+    copied(&west, replaced).await;
+    assert_eq!(data(&west, "a").await.unwrap()["text"], "two");
+    assert!(fleet.snapshot(&NamespacedName::from("west")).unwrap().is_connected());
+    drop(stop);
+    running.await.unwrap();
+}

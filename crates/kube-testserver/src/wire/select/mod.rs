@@ -1,0 +1,8 @@
+//! Label and field selectors: parsed from the query, matched against objects.
+
+mod fields;
+mod labels;
+mod tokens;
+
+pub(crate) use fields::FieldSelector;
+pub(crate) use labels::LabelSelector;
