@@ -11,7 +11,8 @@ use std::path::Path;
 
 use clientmgr_fake::apiserver::TestServer;
 use clientmgr_kube::{
-    ClientManager, ClusterConfig, ClusterObject, ConnectedAt, Fleet, ResourceName as _, contexts, read_kubeconfig_from,
+    ClientManager, ClusterConfig, ClusterObject, ConnectedAt, Fleet, Incarnation, ResourceName as _, contexts,
+    read_kubeconfig_from,
 };
 use clientmgr_runtime::k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use clientmgr_runtime::kube::api::{ListParams, Patch, PatchParams, PostParams};
@@ -33,6 +34,14 @@ struct MemberSpec {
 struct MemberStatus {
     /// An `Option<ConnectedAt>` has the schema and the text of a `MicroTime`.
     connected_at: Option<ConnectedAt>,
+    /// Which cluster it is. With it the revision is adopted after a restart.
+    identity: Option<String>,
+}
+
+impl MemberStatus {
+    fn incarnation(&self) -> Option<Incarnation> {
+        Some(Incarnation { identity: self.identity.as_deref()?.parse().ok()?, revision: self.connected_at? })
+    }
 }
 
 /// This is all that makes it a cluster object.
@@ -49,8 +58,16 @@ impl ClusterObject for Member {
 /// What the writer of the status does: connect the cluster, and say under which revision.
 async fn connect(fleet: &Fleet, kubeconfig: &Kubeconfig, member: &Member) -> Result<MemberStatus, Box<dyn Error>> {
     let key = member.cluster_key();
-    fleet.upsert(key.clone(), ClusterConfig::from_kubeconfig(kubeconfig, &member.spec.context));
-    Ok(MemberStatus { connected_at: Some(fleet.wait_connected(&key).await?) })
+    let config = ClusterConfig::from_kubeconfig(kubeconfig, &member.spec.context);
+    // What the status names is adopted: a restart resets nothing.
+    let config = match member.status.as_ref().and_then(MemberStatus::incarnation) {
+        Some(known) => config.with_incarnation(known),
+        None => config,
+    };
+    fleet.upsert(key.clone(), config);
+    let connected_at = Some(fleet.wait_connected(&key).await?);
+    let identity = fleet.snapshot(&key).and_then(|snapshot| snapshot.identity).map(|identity| identity.to_string());
+    Ok(MemberStatus { connected_at, identity })
 }
 
 /// What any controller does with it.
@@ -86,6 +103,12 @@ async fn in_process() -> Result<(), Box<dyn Error>> {
     let clients = ClientManager::new(fleet.clone());
     println!("{}: {} namespaces", member.cluster_key(), count(&clients, &ConfigMap::default(), &member).await?);
     fleet.shutdown().await;
+
+    // After a restart it is the same revision.
+    let restarted = Fleet::new();
+    let again = connect(&restarted, &east.kubeconfig(), &member).await?;
+    println!("after a restart: {}", if again.connected_at == member.connected_at() { "adopted" } else { "reset" });
+    restarted.shutdown().await;
     Ok(())
 }
 

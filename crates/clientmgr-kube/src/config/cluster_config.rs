@@ -15,8 +15,8 @@ use super::policy::Policy;
 use super::selection::Selection;
 use super::service_account;
 use super::source::Source;
-use super::validate;
-use crate::error::{ConfigError, ConnectError, ConnectErrorKind};
+use super::validate::{self, Checked};
+use crate::error::{ConfigError, ConnectError, ConnectErrorKind, Failure};
 
 /// How to reach a cluster and as whom. Cheap to clone.
 ///
@@ -243,7 +243,7 @@ impl ClusterConfig {
     ///
     /// What is wrong or denied; [`field`](ConnectError::field) names it.
     pub fn validate(&self) -> Result<(), ConnectError> {
-        validate::check(self).map(drop).map_err(ConnectError::without_cluster)
+        self.check().map(drop).map_err(ConnectError::without_cluster)
     }
 
     /// Returns a hash of everything but the incarnation and its naming: the same for configurations that describe the same.
@@ -280,8 +280,13 @@ impl ClusterConfig {
         self.policy
     }
 
-    pub(crate) fn impersonation(&self) -> Option<&Impersonation> {
+    fn impersonation(&self) -> Option<&Impersonation> {
         self.impersonation.as_deref()
+    }
+
+    /// Returns what passed the checks.
+    pub(crate) fn check(&self) -> Result<Checked<'_>, Failure> {
+        validate::check(self.source(), self.policy, self.impersonation())
     }
 
     pub(crate) fn default_namespace(&self) -> Option<&str> {

@@ -13,7 +13,7 @@ use super::environment::Environment;
 use super::field::Places;
 use super::selection::Selection;
 use super::source::Source;
-use super::validate::{self, Checked};
+use super::validate::Checked;
 use super::{address, credential_files};
 use crate::auth::{Identity, Token};
 use crate::error::{ConfigError, CredentialFile, Failure, Permission};
@@ -82,7 +82,7 @@ pub(crate) fn names_files(config: &ClusterConfig) -> bool {
 
 /// Returns the files that `config` names, whether they are there or not; none where it does not pass the checks.
 pub(crate) fn files(config: &ClusterConfig) -> Vec<PathBuf> {
-    let checked = validate::check(config);
+    let checked = config.check();
     checked.map(|checked| files_of(config.source(), &checked)).unwrap_or_default()
 }
 
@@ -107,7 +107,7 @@ fn files_of(source: &Source, Checked { cluster, user, .. }: &Checked<'_>) -> Vec
 }
 
 pub(super) fn load_in(config: &ClusterConfig, environment: &Environment) -> Result<Loaded, Failure> {
-    let checked = validate::check(config)?;
+    let checked = config.check()?;
     let places = checked.places;
     read(config, &checked, environment).map_err(|error| places.locate_config(error))
 }

@@ -9,10 +9,10 @@ use kube::config::{AuthInfo, Cluster, ExecConfig, ExecInteractiveMode};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::address;
-use super::cluster_config::ClusterConfig;
 use super::credential_files;
 use super::credentials;
 use super::field::Places;
+use super::impersonation::Impersonation;
 use super::normalize;
 use super::policy::Policy;
 use super::source::Source;
@@ -27,9 +27,13 @@ pub(crate) struct Checked<'a> {
     pub(crate) places: Places,
 }
 
-/// Checks what `config` describes, and that its policy permits it.
-pub(crate) fn check(config: &ClusterConfig) -> Result<Checked<'_>, Failure> {
-    let mut checked = match config.source() {
+/// Checks what `source` describes, that `policy` permits it, and as whom the program has requests made.
+pub(crate) fn check<'a>(
+    source: &'a Source,
+    policy: Policy,
+    impersonation: Option<&Impersonation>,
+) -> Result<Checked<'a>, Failure> {
+    let mut checked = match source {
         Source::Selection(selection) => {
             let parts = selection.parts().map_err(|error| selection.places.locate_config(error))?;
             let (cluster, user) = (Cow::Borrowed(parts.cluster), Cow::Borrowed(parts.user));
@@ -41,8 +45,8 @@ pub(crate) fn check(config: &ClusterConfig) -> Result<Checked<'_>, Failure> {
         }
     };
     let Checked { cluster, user, places } = &checked;
-    check_parts(config.policy(), cluster, user, *places).map_err(|error| places.locate_config(error))?;
-    if let Some(impersonation) = config.impersonation() {
+    check_parts(policy, cluster, user, *places).map_err(|error| places.locate_config(error))?;
+    if let Some(impersonation) = impersonation {
         // After the policy, which is about the fields of the source.
         impersonation.apply(checked.user.to_mut());
         check_impersonation(&checked.user)?;

@@ -9,6 +9,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::conditions::{ConditionType, find_condition};
 use super::status::ClusterStatus;
 
 /// The key of a Secret that is read where a [`SecretKeyRef`] names none.
@@ -225,6 +226,15 @@ impl ClusterSpec {
     /// Returns a spec with this connection and nothing else.
     pub fn new(connection: Connection) -> Self {
         Self { connection, default_namespace: None, impersonate: None, paused: false, epoch: 0 }
+    }
+}
+
+impl Cluster {
+    /// Returns whether the condition [`Connected`](super::ConditionType::Connected) is true: the cluster answered when the
+    /// status was written. During an outage a reconcile has nothing to do; the recovery brings its object back.
+    pub fn is_connected(&self) -> bool {
+        let conditions = self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        find_condition(conditions, ConditionType::Connected).is_some_and(|condition| condition.status == "True")
     }
 }
 

@@ -49,3 +49,23 @@ fn a_status_names_an_incarnation_with_both_its_parts() {
     assert_eq!(read(json!({ "connectedAt": time })), None);
     assert_eq!(read(json!({ "identity": "a b", "connectedAt": time })), None);
 }
+
+#[test]
+fn a_cluster_is_connected_by_its_condition() {
+    let cluster = |conditions| -> Cluster {
+        let json = json!({
+            "apiVersion": "clientmgr.dev/v1alpha1", "kind": "Cluster", "metadata": {},
+            "spec": { "connection": { "inCluster": {} } }, "status": { "conditions": conditions },
+        });
+        serde_json::from_value(json).unwrap()
+    };
+    let condition = |type_: &str, status: &str| {
+        json!([{
+            "type": type_, "status": status, "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }])
+    };
+    assert!(cluster(condition("Connected", "True")).is_connected());
+    for conditions in [json!([]), condition("Connected", "False"), condition("Ready", "True")] {
+        assert!(!cluster(conditions).is_connected());
+    }
+}

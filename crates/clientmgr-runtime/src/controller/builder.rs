@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_kube::{Fleet, Policy};
-use futures::stream::{self, FuturesUnordered, Stream};
+use futures::stream::{self, FuturesUnordered, Stream, StreamExt as _};
 use kube::Client;
 use kube::config::Kubeconfig;
 use kube::runtime::reflector::{self, Store};
 
 use super::announcements::Announcements;
-use super::connection::Allowed;
+use super::connection::{Allowed, Contexts};
 use super::provider::ClusterProvider;
 use super::registered::{Register, Registered};
 use super::role::StatusWriter;
@@ -21,6 +21,7 @@ use super::secrets::{SecretWatch, Secrets};
 use super::writes::Writes;
 use crate::cluster::Cluster;
 use crate::requeue::{Changes, connection_changes};
+use crate::source::{KubeconfigFiles, Merged, reread};
 
 /// How long changes are collected before a status is written.
 const STATUS_DELAY: Duration = Duration::from_millis(50);
@@ -67,6 +68,7 @@ pub struct ClusterControllerBuilder {
     allowed: Allowed,
     watch: SecretWatch,
     instance: Option<String>,
+    files: Option<KubeconfigFiles>,
 }
 
 impl ClusterController {
@@ -78,9 +80,10 @@ impl ClusterController {
             fleet: None,
             namespace: None,
             role: writer,
-            allowed: Allowed { secrets: Policy::for_secrets(), contexts: None, in_cluster: false },
+            allowed: Allowed { secrets: Policy::for_secrets(), contexts: Contexts::Denied, in_cluster: false },
             watch: SecretWatch::default(),
             instance: None,
+            files: None,
         }
     }
 
@@ -124,7 +127,8 @@ impl ClusterController {
     /// Dropping the future is as good as `shutdown`. A status that is being written may or may not be stored.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { settings, provider, registered, announcements, store: _, writer } = self;
-        let ClusterControllerBuilder { client, namespace, role, allowed, watch, instance, .. } = settings;
+        let ClusterControllerBuilder { client, namespace, role, allowed, watch, instance, files, .. } = settings;
+        let contexts = files.map_or_else(|| stream::pending().boxed(), |files| reread(Merged(files)).boxed());
         let running = Loop {
             provider,
             registered,
@@ -139,6 +143,7 @@ impl ClusterController {
             due: BTreeSet::new(),
             delay: STATUS_DELAY,
             listed: None,
+            contexts,
         };
         running.run(client, namespace.as_deref(), writer, shutdown).await;
     }
@@ -165,7 +170,16 @@ impl ClusterControllerBuilder {
 
     /// Allows Clusters to name contexts of this kubeconfig, with the rights of this process. By default none may.
     pub fn allow_contexts(mut self, kubeconfig: Kubeconfig) -> Self {
-        self.allowed.contexts = Some(Arc::new(kubeconfig));
+        self.allowed.contexts = Contexts::Read(Arc::new(kubeconfig));
+        self
+    }
+
+    /// Allows Clusters to name contexts of these files, which are read again when they change.
+    ///
+    /// Files that cannot be read show in the conditions of the Clusters by context; their connections of before stay in use.
+    pub fn allow_contexts_of(mut self, files: KubeconfigFiles) -> Self {
+        self.allowed.contexts = Contexts::Unread;
+        self.files = Some(files);
         self
     }
 
@@ -208,7 +222,7 @@ impl fmt::Debug for ClusterControllerBuilder {
         f.debug_struct("ClusterControllerBuilder")
             .field("namespace", &self.namespace)
             .field("writer", &self.role)
-            .field("allow_contexts", &self.allowed.contexts.is_some())
+            .field("allow_contexts", &!matches!(self.allowed.contexts, Contexts::Denied))
             .field("allow_in_cluster", &self.allowed.in_cluster)
             .field("secret_watch", &self.watch)
             .finish_non_exhaustive()

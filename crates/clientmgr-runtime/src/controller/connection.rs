@@ -9,15 +9,27 @@ use kube::config::Kubeconfig;
 
 use super::problem::ConfigProblem;
 use crate::cluster::{ClusterSpec, ConnectionKind, KubeconfigConnection};
+use crate::source::SourceError;
 
 /// What connections are allowed.
 #[derive(Clone)]
 pub(super) struct Allowed {
     /// For the kubeconfigs in Secrets.
     pub(super) secrets: Policy,
-    /// The controller's own kubeconfig, if its contexts are allowed.
-    pub(super) contexts: Option<Arc<Kubeconfig>>,
+    pub(super) contexts: Contexts,
     pub(super) in_cluster: bool,
+}
+
+/// The kubeconfig on the controller's machine. It has no `Debug`: it holds credentials.
+#[derive(Clone)]
+pub(super) enum Contexts {
+    /// Its contexts are not allowed.
+    Denied,
+    /// Its files were not read yet.
+    Unread,
+    Read(Arc<Kubeconfig>),
+    /// Its files cannot be read.
+    Broken(SourceError),
 }
 
 /// What is known of a Secret. It has no `Debug`: the data is secret.
@@ -58,11 +70,13 @@ pub(super) fn desired(namespace: &str, spec: &ClusterSpec, secret: &SecretState,
         Some(ConnectionKind::Docker(docker)) => return Desired::Docker(docker.host.as_str().into()),
         Some(ConnectionKind::Kubeconfig(kubeconfig)) => from_secret(namespace, kubeconfig, spec, secret, allowed),
         Some(ConnectionKind::Context(context)) => match &allowed.contexts {
-            Some(file) => {
+            Contexts::Denied => Err(ConfigProblem::ContextsNotAllowed),
+            Contexts::Unread => Err(ConfigProblem::ContextsPending),
+            Contexts::Broken(error) => Err(ConfigProblem::ContextFile { error: error.clone() }),
+            Contexts::Read(file) => {
                 let config = ClusterConfig::from_kubeconfig(file, &context.name);
                 impersonating(config, spec).map_err(|error| ConfigProblem::Context { error })
             }
-            None => Err(ConfigProblem::ContextsNotAllowed),
         },
         Some(ConnectionKind::InCluster) if !allowed.in_cluster => Err(ConfigProblem::InClusterNotAllowed),
         Some(ConnectionKind::InCluster) => {
@@ -77,7 +91,9 @@ pub(super) fn desired(namespace: &str, spec: &ClusterSpec, secret: &SecretState,
             Some(namespace) => config.with_default_namespace(namespace),
             None => config,
         }),
-        Err(problem @ ConfigProblem::SecretPending { .. }) => Desired::Pending(Arc::new(problem)),
+        Err(problem @ (ConfigProblem::SecretPending { .. } | ConfigProblem::ContextsPending)) => {
+            Desired::Pending(Arc::new(problem))
+        }
         Err(problem) => Desired::Broken(Arc::new(problem)),
     }
 }

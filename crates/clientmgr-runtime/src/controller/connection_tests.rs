@@ -8,7 +8,7 @@ use k8s_openapi::ByteString;
 use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 
-use super::connection::{Allowed, Desired, SecretState, desired, secret_of};
+use super::connection::{Allowed, Contexts, Desired, SecretState, desired, secret_of};
 use crate::cluster::ClusterSpec;
 
 const TEXT: &str = "
@@ -28,7 +28,7 @@ fn secret(text: &str) -> SecretState {
 }
 
 fn allowed() -> Allowed {
-    Allowed { secrets: Policy::for_secrets(), contexts: None, in_cluster: false }
+    Allowed { secrets: Policy::for_secrets(), contexts: Contexts::Denied, in_cluster: false }
 }
 
 fn by_secret() -> Value {
@@ -116,7 +116,7 @@ fn contexts_are_those_of_the_controllers_kubeconfig_and_need_to_be_allowed() {
     assert_eq!(problem(desired("fleet", &context("east"), &none, &allowed())).0, "NotAllowed");
     let file = Kubeconfig::from_yaml(TEXT).unwrap();
     let expected = ClusterConfig::from_kubeconfig(&file, "east");
-    let allowed = Allowed { contexts: Some(Arc::new(file)), ..allowed() };
+    let allowed = Allowed { contexts: Contexts::Read(Arc::new(file)), ..allowed() };
     assert_eq!(config(desired("fleet", &context("east"), &none, &allowed)), expected);
     let found = problem(desired("fleet", &context("north"), &none, &allowed));
     assert_eq!(found.0, "InvalidConfig");

@@ -206,6 +206,23 @@ fn a_reader_leaves_what_no_status_named() {
 }
 
 #[test]
+fn a_writer_keeps_what_it_has_named_until_the_status_says_so() {
+    for case in cases().filter(|case| case.role == Role::Writer && !matches!(case.desired, Desired::Docker(_))) {
+        assert_ne!(case.decide().fleet, FleetStep::Disconnect);
+    }
+}
+
+#[test]
+fn nothing_is_written_while_the_fleet_serves_an_earlier_revision_than_the_status_names() {
+    let mut earlier = 0;
+    for case in cases().filter(|case| case.serves().is_some() && case.serves() < case.named()) {
+        assert_eq!(case.decide().status, None);
+        earlier += 1;
+    }
+    assert!(earlier > 0);
+}
+
+#[test]
 fn a_status_that_goes_back_costs_no_reader_its_connection() {
     let mut kept = 0;
     for mut case in cases().filter(|case| !matches!(case.desired, Desired::Docker(_))) {

@@ -2,6 +2,8 @@
 
 use clientmgr_kube::{ConnectError, ConnectErrorKind, NamespacedName};
 
+use crate::source::SourceError;
+
 /// Why the spec of a `Cluster` gives no configuration to connect with.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -64,6 +66,17 @@ pub enum ConfigProblem {
         error: ConnectError,
     },
 
+    /// The controller's kubeconfig was not read yet.
+    #[error("spec.connection.context: the controller's kubeconfig is being read")]
+    ContextsPending,
+
+    /// The controller's kubeconfig cannot be read.
+    #[error("spec.connection.context: the controller's kubeconfig: {error}")]
+    ContextFile {
+        /// What is wrong.
+        error: SourceError,
+    },
+
     /// The controller was started without contexts.
     #[error("spec.connection.context: contexts are not allowed: start the controller with allow_contexts")]
     ContextsNotAllowed,
@@ -94,6 +107,8 @@ impl ConfigProblem {
             Self::SecretForbidden { .. } => "SecretForbidden".to_owned(),
             Self::SecretUnavailable { .. } => "SecretUnavailable".to_owned(),
             Self::Kubeconfig { error, .. } | Self::Context { error } | Self::InCluster { error } => reason_of(error),
+            Self::ContextsPending => "ContextsPending".to_owned(),
+            Self::ContextFile { error } => reason_of_kind(error.kind()),
             Self::ContextsNotAllowed | Self::InClusterNotAllowed => "NotAllowed".to_owned(),
             Self::UnknownConnection => "UnknownConnection".to_owned(),
         }

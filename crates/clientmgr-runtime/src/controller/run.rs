@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use clientmgr_kube::{ClusterChanges, ConnectError, ConnectedAt, NamespacedName, ResourceName as _};
 use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
+use futures::stream::{BoxStream, FuturesUnordered};
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use kube::config::Kubeconfig;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::watcher;
 use kube::{Api, Client};
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 use super::announcements::Announcements;
 use super::backoff::backoff;
 use super::conditions::OutageText;
-use super::connection::{Allowed, Desired, desired, secret_of};
+use super::connection::{Allowed, Contexts, Desired, desired, secret_of};
 use super::decide::{Decision, FleetStep, Input, Role, decide};
 use super::entry::Entry;
 use super::observed::Observed;
@@ -28,7 +29,8 @@ use super::registered::Registered;
 use super::role::StatusWriter;
 use super::secrets::Secrets;
 use super::writes::{Outcome, Writes, Written};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ConnectionKind};
+use crate::source::SourceError;
 use crate::watching::watching;
 
 /// So many statuses are written at a time.
@@ -59,6 +61,8 @@ pub(super) struct Loop {
     pub(super) delay: Duration,
     /// What a relist has listed so far.
     pub(super) listed: Option<HashSet<NamespacedName>>,
+    /// The controller's own kubeconfig, where its files are watched.
+    pub(super) contexts: BoxStream<'static, Result<Arc<Kubeconfig>, SourceError>>,
 }
 
 impl Loop {
@@ -108,6 +112,7 @@ impl Loop {
                     }
                     Err(error) => tracing::warn!(%error, "the watch of Clusters failed"),
                 },
+                Some(read) = self.contexts.next() => self.contexts_changed(read),
                 secret = self.secrets.changed() => self.secret_changed(&secret),
                 Some(changes) = fleet.next() => self.fleet_changed(changes),
                 written = self.writes.written() => self.written(written),
@@ -215,6 +220,22 @@ impl Loop {
         // First the fence, so that no manager hands out a client of the cluster after it has forgotten it.
         self.provider.fleet().remove(key);
         self.registered.forget(key);
+    }
+
+    fn contexts_changed(&mut self, read: Result<Arc<Kubeconfig>, SourceError>) {
+        self.allowed.contexts = match read {
+            Ok(kubeconfig) => Contexts::Read(kubeconfig),
+            Err(error) => {
+                tracing::warn!(%error, "the controller's kubeconfig cannot be read");
+                Contexts::Broken(error)
+            }
+        };
+        let by_context =
+            |entry: &Entry| matches!(entry.cluster.spec.connection.kind(), Some(ConnectionKind::Context(_)));
+        let keys: Vec<_> = self.entries.iter().filter(|(_, it)| by_context(it)).map(|(key, _)| key.clone()).collect();
+        for key in &keys {
+            self.configure(key);
+        }
     }
 
     fn secret_changed(&mut self, secret: &NamespacedName) {

@@ -3,6 +3,7 @@
 mod any_server;
 mod cluster_definition;
 mod controller;
+mod front_page;
 mod lease;
 mod requeue;
 mod source;

@@ -1,19 +1,25 @@
 //! [`ClusterProfiles`]: the clusters of the cluster inventory API.
 
+mod join;
 mod profile;
 mod providers;
+
+use std::path::PathBuf;
 
 use clientmgr_kube::kube::Client;
 use clientmgr_kube::kube::api::DynamicObject;
 use clientmgr_kube::{ClusterConfig, Policy};
-use futures::Stream;
+use futures::stream::{self, Stream, StreamExt as _};
 
+use self::join::Join;
 use self::profile::translate;
 pub use self::providers::AccessProviders;
+use self::providers::ProvidersFile;
 use super::error::SourceError;
 use super::event::SourceEvent;
+use super::file::reread;
 use super::target::{Kind, Namespaces};
-use super::watch::declared;
+use super::watch::{Observed, combined};
 
 const PROFILES: Kind = Kind {
     group: "multicluster.x-k8s.io",
@@ -50,9 +56,11 @@ pub fn cluster_profile_config(
 /// # fn example(hub: clientmgr_kube::kube::Client) -> Result<(), clientmgr_runtime::source::SourceError> {
 /// use clientmgr_runtime::source::{AccessProviders, ClusterProfiles};
 ///
+/// // Read once, or again when it changes:
 /// let providers = AccessProviders::read("/etc/clusterprofile/providers.json")?;
-/// let source = ClusterProfiles::new(hub, providers).watch();
-/// # drop(source);
+/// let fixed = ClusterProfiles::new(hub.clone(), providers).watch();
+/// let watched = ClusterProfiles::from_file(hub, "/etc/clusterprofile/providers.json").watch();
+/// # drop((fixed, watched));
 /// # Ok(())
 /// # }
 /// ```
@@ -60,14 +68,33 @@ pub fn cluster_profile_config(
 #[must_use = "call `watch`"]
 pub struct ClusterProfiles {
     client: Client,
-    providers: AccessProviders,
+    providers: Providers,
     namespaces: Namespaces,
     policy: Policy,
 }
 
+#[derive(Clone, Debug)]
+enum Providers {
+    Given(AccessProviders),
+    InFile(PathBuf),
+}
+
 impl ClusterProfiles {
-    /// Returns the source of the `ClusterProfile`s in all namespaces of the hub.
+    /// Returns the source of the `ClusterProfile`s in all namespaces of the hub, with these providers.
     pub fn new(client: Client, providers: AccessProviders) -> Self {
+        Self::with(client, Providers::Given(providers))
+    }
+
+    /// Returns the source of the `ClusterProfile`s in all namespaces of the hub, with the providers in the file `path`, which
+    /// is read again when it changes.
+    ///
+    /// A file that cannot be read, or is not valid, is an error of the source; the providers of before count until it is
+    /// corrected. The file may lie on a mounted ConfigMap.
+    pub fn from_file(client: Client, path: impl Into<PathBuf>) -> Self {
+        Self::with(client, Providers::InFile(path.into()))
+    }
+
+    fn with(client: Client, providers: Providers) -> Self {
         let policy = Policy::for_secrets().allow_exec(true);
         Self { client, providers, namespaces: Namespaces::default(), policy }
     }
@@ -82,11 +109,33 @@ impl ClusterProfiles {
         Self { policy: policy.allow_exec(true), ..self }
     }
 
-    /// Returns the source, which watches the profiles while it is polled.
+    /// Returns the source, which watches the profiles, and the file of the providers, while it is polled.
     pub fn watch(self) -> impl Stream<Item = SourceEvent> + Send + 'static {
-        let profiles = self.namespaces.dynamic(&self.client, &PROFILES);
-        declared(profiles, move |profile| Some(cluster_profile_config(profile, &self.providers, self.policy)))
+        let profiles =
+            combined(self.namespaces.dynamic(&self.client, &PROFILES)).map(|(_, seen)| Seen::Profile(seen.into()));
+        let providers = match self.providers {
+            Providers::Given(providers) => stream::once(async { Ok(providers) }).boxed(),
+            Providers::InFile(path) => reread(ProvidersFile(path)).map(|read| read.map(|read| read.1.clone())).boxed(),
+        };
+        let mut join = Join::new(self.policy);
+        stream::select(providers.map(Seen::Providers), profiles).flat_map(move |seen| {
+            stream::iter(match seen {
+                Seen::Providers(Ok(providers)) => join.providers(providers),
+                Seen::Providers(Err(error)) => join.providers_failed(error),
+                Seen::Profile(seen) => match *seen {
+                    Observed::Applied(profile) => join.profile(profile),
+                    Observed::Gone(cluster) => join.gone(cluster),
+                    Observed::Synced => join.synced(),
+                    Observed::Failed(error) => vec![SourceEvent::Failed(error)],
+                },
+            })
+        })
     }
+}
+
+enum Seen {
+    Providers(Result<AccessProviders, SourceError>),
+    Profile(Box<Observed<DynamicObject>>),
 }
 
 impl std::fmt::Debug for ClusterProfiles {

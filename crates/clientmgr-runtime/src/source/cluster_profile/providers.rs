@@ -1,13 +1,14 @@
 //! [`AccessProviders`]: the file in which the operator says which credential plugins may be run for `ClusterProfile`s.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clientmgr_kube::kube::config::ExecConfig;
 use serde::Deserialize;
 
 use crate::source::error::SourceError;
+use crate::source::file::Files;
 
 /// The credential plugins that may be run for `ClusterProfile`s, in the order in which they are preferred. Cheap to clone.
 ///
@@ -114,6 +115,28 @@ impl AccessProviders {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Provider> {
         self.0.iter()
+    }
+}
+
+/// The providers' file, which may change.
+pub(super) struct ProvidersFile(pub(super) PathBuf);
+
+impl Files for ProvidersFile {
+    type Content = (Vec<u8>, AccessProviders);
+
+    fn paths(&self) -> Vec<PathBuf> {
+        vec![self.0.clone()]
+    }
+
+    fn read(&self) -> Result<Self::Content, SourceError> {
+        let text = std::fs::read(&self.0);
+        let text = text.map_err(|error| SourceError::File { path: self.0.clone(), source: error.into() })?;
+        let providers = AccessProviders::from_json(&text)?;
+        Ok((text, providers))
+    }
+
+    fn is_same((last, _): &Self::Content, (now, _): &Self::Content) -> bool {
+        last == now
     }
 }
 

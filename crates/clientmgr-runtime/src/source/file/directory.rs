@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clientmgr_kube::{ClusterConfig, ConnectErrorKind, NamespacedName, read_kubeconfig_from};
+use clientmgr_kube::{ClusterConfig, ConnectErrorKind, NamespacedName, Policy, read_kubeconfig_from};
 use futures::Stream;
 
-use super::reread::{Clusters, Files, not_empty, reread};
+use super::reread::{Clusters, Files, clusters, is_same, lacks, not_empty};
 use crate::source::error::SourceError;
 use crate::source::event::SourceEvent;
 
@@ -33,17 +33,24 @@ const EXTENSIONS: [&str; 5] = ["conf", "json", "kubeconfig", "yaml", "yml"];
 #[must_use = "call `watch`"]
 pub struct KubeconfigDirectory {
     path: PathBuf,
+    policy: Policy,
 }
 
 impl KubeconfigDirectory {
     /// Returns the source of the kubeconfigs in the directory `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), policy: Policy::trusted() }
+    }
+
+    /// Sets what the kubeconfigs may do; by default [`Policy::trusted`]. Where the directory is a mounted Secret, use
+    /// [`Policy::for_secrets`]: to write the Secret must not be enough to run commands.
+    pub fn policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Returns the source, which reads the directory while it is polled.
     pub fn watch(self) -> impl Stream<Item = SourceEvent> + Send + 'static {
-        reread(self)
+        clusters(self)
     }
 
     /// Returns the files of the directory, sorted.
@@ -63,10 +70,20 @@ impl KubeconfigDirectory {
 }
 
 impl Files for KubeconfigDirectory {
+    type Content = Clusters;
+
     fn paths(&self) -> Vec<PathBuf> {
         // A name in the directory, so that the directory itself is watched.
         let inside = self.path.join("any");
         self.files().unwrap_or_default().into_iter().chain([self.path.clone(), inside]).collect()
+    }
+
+    fn is_same(last: &Clusters, now: &Clusters) -> bool {
+        is_same(last, now)
+    }
+
+    fn lacks(last: &Clusters, now: &Clusters) -> bool {
+        lacks(last, now)
     }
 
     fn read(&self) -> Result<Clusters, SourceError> {
@@ -75,7 +92,7 @@ impl Files for KubeconfigDirectory {
             let cluster = NamespacedName::cluster_scoped(&cluster_name(&path));
             let config = match clusters.remove(&cluster) {
                 Some((first, _)) => Err(SourceError::SameName { first, second: path.clone() }),
-                None => read(&path),
+                None => read(&path, self.policy),
             };
             clusters.insert(cluster, (path, config));
         }
@@ -89,7 +106,7 @@ fn cluster_name(path: &Path) -> String {
     name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn read(path: &Path) -> Result<ClusterConfig, SourceError> {
+fn read(path: &Path, policy: Policy) -> Result<ClusterConfig, SourceError> {
     not_empty(path)?;
     let kubeconfig = read_kubeconfig_from(path)?;
     let current = kubeconfig.current_context.as_deref().filter(|context| !context.is_empty());
@@ -100,7 +117,7 @@ fn read(path: &Path) -> Result<ClusterConfig, SourceError> {
             message: format!("{} does not set it", path.display()),
         });
     };
-    let config = ClusterConfig::from_kubeconfig(&kubeconfig, context);
+    let config = ClusterConfig::from_kubeconfig(&kubeconfig, context).with_policy(policy);
     config.validate()?;
     Ok(config)
 }
@@ -108,6 +125,8 @@ fn read(path: &Path) -> Result<ClusterConfig, SourceError> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use clientmgr_kube::Policy;
 
     use super::{Files, KubeconfigDirectory};
     use crate::source::SourceError;
@@ -159,6 +178,16 @@ mod tests {
             ("west", None),
         ];
         assert_eq!(short, expected.map(|(cluster, problem)| (cluster.to_owned(), problem)));
+    }
+
+    #[test]
+    fn a_policy_for_secrets_denies_what_a_mounted_secret_must_not_do() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("east"), GOOD.replace("token: t", "tokenFile: /token")).unwrap();
+        let source = KubeconfigDirectory::new(directory.path());
+        assert!(source.clone().read().unwrap()[0].1.is_ok());
+        let denied = source.policy(Policy::for_secrets()).read().unwrap().remove(0).1.unwrap_err();
+        assert_eq!(denied.field(), Some("users[0].user.tokenFile"));
     }
 
     #[test]

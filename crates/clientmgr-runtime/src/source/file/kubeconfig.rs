@@ -4,11 +4,11 @@ use std::io;
 use std::path::PathBuf;
 
 use clientmgr_kube::kube::config::Kubeconfig;
-use clientmgr_kube::{ClusterConfig, ConnectErrorKind, NamespacedName, contexts, read_kubeconfig_from};
+use clientmgr_kube::{ClusterConfig, ConnectErrorKind, NamespacedName, Policy, contexts, read_kubeconfig_from};
 use futures::Stream;
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::reread::{Clusters, Files, not_empty, reread};
+use super::reread::{Clusters, Files, clusters, is_same, lacks, not_empty};
 use crate::source::error::SourceError;
 use crate::source::event::SourceEvent;
 
@@ -43,6 +43,7 @@ pub struct KubeconfigFiles {
     paths: Vec<PathBuf>,
     /// None for every context.
     patterns: Vec<GlobMatcher>,
+    policy: Policy,
 }
 
 impl KubeconfigFiles {
@@ -64,7 +65,13 @@ impl KubeconfigFiles {
 
     /// Returns the source of every context of these files. Of what several files name, the first counts.
     pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
-        Self { paths: paths.into_iter().map(Into::into).collect(), patterns: Vec::new() }
+        Self { paths: paths.into_iter().map(Into::into).collect(), patterns: Vec::new(), policy: Policy::trusted() }
+    }
+
+    /// Sets what the kubeconfigs may do; by default [`Policy::trusted`]. Where the files are a mounted Secret, use
+    /// [`Policy::for_secrets`].
+    pub fn policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Reads only the contexts of this name or pattern (`*`, `?`, `[a-z]`, `{a,b}`), besides those of earlier calls.
@@ -82,7 +89,7 @@ impl KubeconfigFiles {
 
     /// Returns the source, which reads the files while it is polled.
     pub fn watch(self) -> impl Stream<Item = SourceEvent> + Send + 'static {
-        reread(self)
+        clusters(self)
     }
 
     fn includes(&self, context: &str) -> bool {
@@ -115,18 +122,54 @@ impl KubeconfigFiles {
 }
 
 impl Files for KubeconfigFiles {
+    type Content = Clusters;
+
     fn paths(&self) -> Vec<PathBuf> {
         self.paths.clone()
+    }
+
+    fn is_same(last: &Clusters, now: &Clusters) -> bool {
+        is_same(last, now)
+    }
+
+    fn lacks(last: &Clusters, now: &Clusters) -> bool {
+        lacks(last, now)
     }
 
     fn read(&self) -> Result<Clusters, SourceError> {
         let kubeconfig = self.merged()?;
         let declared = contexts(&kubeconfig).filter(|context| self.includes(context)).map(|context| {
-            let config = ClusterConfig::from_kubeconfig(&kubeconfig, context);
+            let config = ClusterConfig::from_kubeconfig(&kubeconfig, context).with_policy(self.policy);
             let checked = config.validate().map_err(SourceError::from).map(|()| config);
             (NamespacedName::cluster_scoped(context), checked)
         });
         Ok(declared.collect())
+    }
+}
+
+/// The contexts of kubeconfig files as one kubeconfig, for what names contexts itself.
+pub(crate) struct Merged(pub(crate) KubeconfigFiles);
+
+impl Files for Merged {
+    type Content = Kubeconfig;
+
+    fn paths(&self) -> Vec<PathBuf> {
+        self.0.paths.clone()
+    }
+
+    fn read(&self) -> Result<Kubeconfig, SourceError> {
+        let mut merged = self.0.merged()?;
+        merged.contexts.retain(|context| self.0.includes(&context.name));
+        Ok(merged)
+    }
+
+    fn is_same(last: &Kubeconfig, now: &Kubeconfig) -> bool {
+        let text = |kubeconfig| serde_json::to_value(kubeconfig).ok();
+        text(last).is_some_and(|last| Some(last) == text(now))
+    }
+
+    fn lacks(last: &Kubeconfig, now: &Kubeconfig) -> bool {
+        contexts(last).any(|context| !contexts(now).any(|other| other == context))
     }
 }
 

@@ -5,4 +5,6 @@ mod kubeconfig;
 mod reread;
 
 pub use self::directory::KubeconfigDirectory;
+pub(crate) use self::kubeconfig::Merged;
 pub use self::kubeconfig::{InvalidPattern, KubeconfigFiles};
+pub(crate) use self::reread::{Files, reread};

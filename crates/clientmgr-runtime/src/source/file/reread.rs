@@ -1,14 +1,14 @@
 //! Reading files again when they change. Directories are watched, because files are replaced and symbolic links swapped;
 //! the files are read every minute too, since network file systems report nothing.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_kube::{ClusterConfig, NamespacedName};
-use futures::stream::{self, Stream};
+use futures::stream::{self, Stream, StreamExt as _};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
@@ -23,6 +23,10 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// How often they are read without a report.
 const POLL: Duration = Duration::from_secs(60);
 
+/// How long a file that names less than before is left alone until it is believed: editors and mounts remove what they
+/// write again a moment later.
+const DOUBT: Duration = Duration::from_secs(2);
+
 /// How long reading them may take until the source says that it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -30,16 +34,41 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) type Clusters = Vec<(NamespacedName, Result<ClusterConfig, SourceError>)>;
 
 /// What is read.
-pub(super) trait Files: Send + Sync + 'static {
+pub(crate) trait Files: Send + Sync + 'static {
+    /// What they hold.
+    type Content: Send + Sync + 'static;
+
     /// Returns the paths whose directories are watched. Blocks.
     fn paths(&self) -> Vec<PathBuf>;
 
-    /// Reads the clusters. Blocks.
-    fn read(&self) -> Result<Clusters, SourceError>;
+    /// Reads them. Blocks.
+    fn read(&self) -> Result<Self::Content, SourceError>;
+
+    /// Returns whether two contents say the same.
+    fn is_same(last: &Self::Content, now: &Self::Content) -> bool;
+
+    /// Returns whether something is gone.
+    fn lacks(_last: &Self::Content, _now: &Self::Content) -> bool {
+        false
+    }
 }
 
-/// Returns the source of what `files` declare, read again after each change.
-pub(super) fn reread(files: impl Files) -> impl Stream<Item = SourceEvent> + Send + 'static {
+/// Returns the source of the clusters that `files` declare, read again after each change.
+pub(super) fn clusters(files: impl Files<Content = Clusters>) -> impl Stream<Item = SourceEvent> + Send + 'static {
+    reread(files).flat_map(|read| {
+        let events = match read {
+            Ok(clusters) => {
+                let upserts = clusters.iter().cloned().map(|(cluster, config)| SourceEvent::upsert(cluster, config));
+                [SourceEvent::Restarted].into_iter().chain(upserts).chain([SourceEvent::Synced]).collect::<Vec<_>>()
+            }
+            Err(error) => vec![SourceEvent::Failed(error)],
+        };
+        stream::iter(events)
+    })
+}
+
+/// Returns what `files` hold, again after each change, and each time that they cannot be read.
+pub(crate) fn reread<F: Files>(files: F) -> impl Stream<Item = Result<Arc<F::Content>, SourceError>> + Send + 'static {
     let reported = Arc::new(Notify::new());
     let rereading = Rereading {
         files: Arc::new(files),
@@ -47,41 +76,41 @@ pub(super) fn reread(files: impl Files) -> impl Stream<Item = SourceEvent> + Sen
         reported,
         reading: None,
         last: None,
-        is_first: true,
-        ready: VecDeque::new(),
+        wait: Duration::ZERO,
     };
     stream::unfold(rereading, |mut rereading| async move { Some((rereading.next().await, rereading)) })
 }
 
-type Reading = JoinHandle<(Watches, Result<Clusters, SourceError>)>;
+type Read<F> = (Watches, Result<<F as Files>::Content, SourceError>);
 
-struct Rereading<F> {
+struct Rereading<F: Files> {
     files: Arc<F>,
     /// None while they are with the thread that reads.
     watches: Option<Watches>,
     reported: Arc<Notify>,
     /// A reading that hangs. No other one is begun.
-    reading: Option<Reading>,
-    /// What was read last, as far as it could be.
-    last: Option<Clusters>,
-    is_first: bool,
-    ready: VecDeque<SourceEvent>,
+    reading: Option<JoinHandle<Read<F>>>,
+    /// What was read last. None after an error: whatever is read next says that the files are well again.
+    last: Option<Arc<F::Content>>,
+    /// How long to wait for a report.
+    wait: Duration,
 }
 
 impl<F: Files> Rereading<F> {
-    async fn next(&mut self) -> SourceEvent {
+    async fn next(&mut self) -> Result<Arc<F::Content>, SourceError> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return event;
-            }
             if let Some(reading) = self.reading.take() {
                 let read = reading.await;
-                self.finish(read);
+                if let Some(read) = self.finish(read) {
+                    return read;
+                }
                 continue;
             }
-            if !std::mem::take(&mut self.is_first) && timeout(POLL, self.reported.notified()).await.is_ok() {
+            if timeout(self.wait, self.reported.notified()).await.is_ok() {
                 sleep(DEBOUNCE).await;
             }
+            let is_doubtful = self.wait == DOUBT;
+            self.wait = POLL;
             let (files, watches) = (Arc::clone(&self.files), self.watches.take());
             let reported = Arc::clone(&self.reported);
             let mut reading = spawn_blocking(move || {
@@ -90,47 +119,44 @@ impl<F: Files> Rereading<F> {
                 watches.watch(&files.paths());
                 (watches, files.read())
             });
-            if let Ok(read) = timeout(PATIENCE, &mut reading).await {
-                self.finish(read);
-            } else {
+            let Ok(read) = timeout(PATIENCE, &mut reading).await else {
                 self.reading = Some(reading);
-                self.take(Err(SourceError::FilesHang { deadline: PATIENCE }));
-            }
-        }
-    }
-
-    fn finish(&mut self, read: Result<(Watches, Result<Clusters, SourceError>), JoinError>) {
-        match read {
-            Ok((watches, read)) => {
-                self.watches = Some(watches);
-                self.take(read);
-            }
-            Err(_) => self.take(Err(SourceError::Panicked)),
-        }
-    }
-
-    fn take(&mut self, read: Result<Clusters, SourceError>) {
-        match read {
-            Ok(clusters) => {
-                if self.last.as_ref().is_some_and(|last| is_same(last, &clusters)) {
-                    return;
-                }
-                self.ready.push_back(SourceEvent::Restarted);
-                let upserts = clusters.iter().cloned();
-                self.ready.extend(upserts.map(|(cluster, config)| SourceEvent::upsert(cluster, config)));
-                self.ready.push_back(SourceEvent::Synced);
-                self.last = Some(clusters);
-            }
-            Err(error) => {
-                self.ready.push_back(SourceEvent::Failed(error));
-                // Whatever is read next says that the source works again.
                 self.last = None;
+                return Err(SourceError::FilesHang { deadline: PATIENCE });
+            };
+            if !is_doubtful
+                && let (Ok((_, Ok(now))), Some(last)) = (&read, &self.last)
+                && F::lacks(last, now)
+            {
+                self.wait = DOUBT;
+                self.watches = read.ok().map(|(watches, _)| watches);
+                continue;
+            }
+            if let Some(read) = self.finish(read) {
+                return read;
+            }
+        }
+    }
+
+    /// Returns what is new.
+    fn finish(&mut self, read: Result<Read<F>, JoinError>) -> Option<Result<Arc<F::Content>, SourceError>> {
+        let read = read.map_err(|_| SourceError::Panicked).and_then(|(watches, read)| {
+            self.watches = Some(watches);
+            read
+        });
+        match read {
+            Ok(now) if self.last.as_ref().is_some_and(|last| F::is_same(last, &now)) => None,
+            Ok(now) => Some(Ok(Arc::clone(self.last.insert(Arc::new(now))))),
+            Err(error) => {
+                self.last = None;
+                Some(Err(error))
             }
         }
     }
 }
 
-fn is_same(last: &Clusters, now: &Clusters) -> bool {
+/// Returns whether two readings declare the same.
+pub(super) fn is_same(last: &Clusters, now: &Clusters) -> bool {
     let same =
         |(last, now): (&Result<ClusterConfig, SourceError>, &Result<ClusterConfig, SourceError>)| match (last, now) {
             (Ok(last), Ok(now)) => last == now,
@@ -138,6 +164,12 @@ fn is_same(last: &Clusters, now: &Clusters) -> bool {
             _ => false,
         };
     last.len() == now.len() && last.iter().zip(now).all(|(last, now)| last.0 == now.0 && same((&last.1, &now.1)))
+}
+
+/// Returns whether a cluster is gone.
+pub(super) fn lacks(last: &Clusters, now: &Clusters) -> bool {
+    let now: BTreeSet<_> = now.iter().map(|(cluster, _)| cluster).collect();
+    last.iter().any(|(cluster, _)| !now.contains(cluster))
 }
 
 /// The directories that are watched.
@@ -201,36 +233,73 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::{Mutex, mpsc};
 
+    use clientmgr_kube::ClusterConfig;
+    use clientmgr_kube::kube::config::Kubeconfig;
     use futures::{FutureExt, StreamExt};
+    use tokio::time::Instant;
 
-    use super::{Clusters, Files, PATIENCE, reread};
+    use super::{Clusters, DOUBT, Files, PATIENCE, POLL, clusters, is_same, lacks, reread};
     use crate::source::{SourceError, SourceEvent};
 
-    /// Files whose reading waits until it is let go.
-    struct Hanging(Mutex<mpsc::Receiver<()>>);
+    /// Files whose reading waits for what it returns.
+    struct Script(Mutex<mpsc::Receiver<Clusters>>);
 
-    impl Files for Hanging {
+    impl Files for Script {
+        type Content = Clusters;
+
         fn paths(&self) -> Vec<PathBuf> {
             Vec::new()
         }
 
         fn read(&self) -> Result<Clusters, SourceError> {
-            // An error, too, is a way to be let go: of the test that failed.
-            let _ = self.0.lock().unwrap().recv();
-            Ok(Vec::new())
+            // Without a sender the test has failed.
+            Ok(self.0.lock().unwrap().recv().unwrap_or_default())
         }
+
+        fn is_same(last: &Clusters, now: &Clusters) -> bool {
+            is_same(last, now)
+        }
+
+        fn lacks(last: &Clusters, now: &Clusters) -> bool {
+            lacks(last, now)
+        }
+    }
+
+    fn of(names: &[&str]) -> Clusters {
+        let config = |name: &str| ClusterConfig::from_kubeconfig(&Kubeconfig::default(), name);
+        names.iter().map(|name| ((*name).into(), Ok(config(name)))).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_reading_that_hangs_is_an_error_until_it_ends() {
         let (let_go, hangs) = mpsc::channel();
-        let mut events = Box::pin(reread(Hanging(Mutex::new(hangs))));
+        let mut events = Box::pin(clusters(Script(Mutex::new(hangs))));
         assert!(events.next().now_or_never().is_none(), "it is being read");
         tokio::time::advance(PATIENCE).await;
         assert!(matches!(events.next().await, Some(SourceEvent::Failed(SourceError::FilesHang { .. }))));
         assert!(events.next().now_or_never().is_none(), "no other reading is begun");
-        let_go.send(()).unwrap();
+        let_go.send(of(&[])).unwrap();
         assert!(matches!(events.next().await, Some(SourceEvent::Restarted)));
         assert!(matches!(events.next().await, Some(SourceEvent::Synced)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_gone_is_believed_when_it_is_still_gone_a_moment_later() {
+        let (send, script) = mpsc::channel();
+        for names in [&["a", "b"][..], &["a"], &["a", "b"], &["a", "b", "c"], &["c"], &["c"]] {
+            send.send(of(names)).unwrap();
+        }
+        let mut read = Box::pin(reread(Script(Mutex::new(script))));
+        let mut next = async || {
+            let read = read.next().await.unwrap().unwrap();
+            read.iter().map(|(cluster, _)| cluster.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let began = Instant::now();
+        assert_eq!(next().await, "a b");
+        // Without b, and again with it: nothing was said.
+        assert_eq!(next().await, "a b c");
+        assert_eq!(began.elapsed(), POLL + DOUBT + POLL);
+        assert_eq!(next().await, "c");
+        assert_eq!(began.elapsed(), POLL + DOUBT + POLL + POLL + DOUBT);
     }
 }

@@ -4,12 +4,13 @@ use clientmgr_fake::apiserver::{Requests, of};
 use clientmgr_kube::kube::Api;
 use clientmgr_kube::kube::api::ListParams;
 use clientmgr_kube::{ClientProvider as _, Fleet, ProviderError};
-use clientmgr_runtime::cluster::Cluster;
+use clientmgr_runtime::cluster::{Cluster, ConditionType};
 use clientmgr_runtime::controller::DockerCluster;
+use clientmgr_runtime::source::KubeconfigFiles;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use serde_json::json;
 
-use super::fixture::{Hub, by_secret, conditions, holds, key, remote, within};
+use super::fixture::{Hub, by_secret, condition, conditions, holds, key, remote, within};
 
 #[tokio::test]
 async fn an_applied_cluster_is_connected_with_one_status_write() {
@@ -119,6 +120,54 @@ async fn a_context_of_the_controllers_kubeconfig_needs_to_be_allowed() {
 
     let _running = hub.run(|settings| settings.allow_contexts(east.kubeconfig()));
     hub.until_ready("east").await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn contexts_of_watched_files_rotate_and_a_broken_file_shows_and_changes_nothing() {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    // As a mounted ConfigMap or Secret: a link to a directory that is exchanged.
+    let mount = tempfile::tempdir().unwrap();
+    let path = |name: &str| mount.path().join(name);
+    let write = |version: &str, text: &str| {
+        fs::create_dir(path(version)).unwrap();
+        fs::write(path(version).join("config"), text).unwrap();
+    };
+    let swap = |version: &str| {
+        symlink(version, path("..data_tmp")).unwrap();
+        fs::rename(path("..data_tmp"), path("..data")).unwrap();
+    };
+    let of = |user: &str| east.kubeconfig_yaml(&east.issue_token(user));
+    write("..1", &of("first"));
+    write("..2", &of("second"));
+    write("..3", "contexts: [");
+    write("..4", &of("fourth"));
+    symlink("..1", path("..data")).unwrap();
+    symlink("..data/config", path("config")).unwrap();
+    let files = KubeconfigFiles::new([path("config")]);
+    let running = hub.run(|settings| settings.allow_contexts_of(files));
+    hub.create("east", json!({ "connection": { "context": { "name": "east" } } })).await;
+    let before = hub.until_ready("east").await.status.unwrap();
+    let user = || running.provider.fleet().snapshot(&key("east")).unwrap().user.unwrap_or_default();
+    assert_eq!(user(), "first");
+
+    swap("..2");
+    holds("the second is in use", || user() == "second").await;
+    swap("..3");
+    let broken = hub.until("east", |it| condition(it, ConditionType::Ready).0 == "False").await;
+    let (_, reason, message) = condition(&broken, ConditionType::Ready);
+    assert_eq!(reason, "InvalidConfig");
+    assert!(message.starts_with("spec.connection.context: the controller's kubeconfig: "), "{message}");
+    running.provider.connection(&key("east")).await.unwrap();
+    assert_eq!(user(), "second");
+    swap("..4");
+    let after = hub.until_ready("east").await.status.unwrap();
+    assert_eq!(after.connected_at, before.connected_at);
+    holds("the fourth is in use", || user() == "fourth").await;
+    running.kill().await;
 }
 
 #[tokio::test]

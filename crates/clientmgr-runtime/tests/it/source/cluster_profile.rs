@@ -9,7 +9,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clientmgr_fake::apiserver::TestServer;
-use clientmgr_runtime::source::{AccessProviders, ClusterProfiles};
+use clientmgr_runtime::source::{AccessProviders, ClusterProfiles, SourceError};
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
@@ -31,7 +31,11 @@ fn plugin(directory: &Path) -> String {
 }
 
 fn providers(command: &str) -> AccessProviders {
-    let file = json!({"providers": [
+    AccessProviders::from_json(providers_file(command).as_bytes()).unwrap()
+}
+
+fn providers_file(command: &str) -> String {
+    json!({"providers": [
         {"name": "not-offered", "execConfig": {"apiVersion": "client.authentication.k8s.io/v1", "command": "false"}},
         {
             "name": "tokens", "profileSourcedCLIArgsPolicy": "Append", "profileSourcedEnvVarsPolicy": "AppendIfNotExists",
@@ -40,8 +44,8 @@ fn providers(command: &str) -> AccessProviders {
                 "provideClusterInfo": true,
             },
         },
-    ]});
-    AccessProviders::from_json(file.to_string().as_bytes()).unwrap()
+    ]})
+    .to_string()
 }
 
 fn profile(version: &str, name: &str, member: &TestServer, user: &str) -> Value {
@@ -122,4 +126,40 @@ async fn an_older_hub_offers_access_under_the_older_name() {
     let mut fed = Fed::by(|sources| sources.source("profiles", source.watch()));
     fed.connected(&key("east")).await;
     assert_eq!(fed.user(&key("east")).await, "east");
+}
+
+#[tokio::test]
+async fn the_providers_file_is_read_again_when_it_changes_and_the_last_valid_one_counts() {
+    let (hub, member) = (Hub::start().await, TestServer::start_default().await.unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let profiles = hub.install("multicluster.x-k8s.io", "v1alpha2", "ClusterProfile", "clusterprofiles").await;
+    put(&profiles, profile("v1alpha2", "east", &member, "east")).await;
+    let path = directory.path().join("providers.json");
+    let replace = |text: &str| {
+        let new = path.with_extension("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, &path).unwrap();
+    };
+    let source = ClusterProfiles::from_file(hub.client.clone(), &path);
+    let mut fed = Fed::by(|sources| sources.source("profiles", source.watch()));
+    fed.source("there is no file", |source| matches!(source.error, Some(SourceError::File { .. }))).await;
+    assert!(fed.fleet.clusters().is_empty());
+
+    let command = plugin(directory.path());
+    replace(&providers_file(&command));
+    let revision = fed.connected(&key("east")).await;
+    fed.source("the source works", |source| source.synced && source.error.is_none()).await;
+    replace("{");
+    fed.source("the file is broken", |source| matches!(source.error, Some(SourceError::Malformed { .. }))).await;
+    put(&profiles, profile("v1alpha2", "west", &member, "west")).await;
+    fed.connected(&key("west")).await;
+    assert_eq!(fed.user(&key("east")).await, "east");
+
+    // Another plugin for the same clusters: a rotation.
+    let other = directory.path().join("other");
+    fs::create_dir(&other).unwrap();
+    replace(&providers_file(&plugin(&other)));
+    fed.source("the source works again", |source| source.error.is_none()).await;
+    fed.until("the other plugin runs", |_, _| other.join("east").exists() && other.join("west").exists()).await;
+    assert_eq!(fed.connected(&key("east")).await, revision);
 }

@@ -143,3 +143,32 @@ async fn an_argo_cd_cluster_connects_with_its_token_or_its_certificate() {
     }
     fed.broken(&key("aws"), "config.awsAuthConfig: it is not supported").await;
 }
+
+#[tokio::test]
+async fn an_argo_cd_cluster_comes_and_goes_with_its_label_its_keys_and_its_secret() {
+    let (hub, member) = (Hub::start().await, TestServer::start_default().await.unwrap());
+    let token = member.issue_token("argo");
+    let ca = STANDARD.encode(member.ca_pem().unwrap());
+    let config = json!({"bearerToken": token.token().unwrap(), "tlsClientConfig": {"caData": ca}}).to_string();
+    let data = json!({"name": "east", "server": member.url(), "config": config});
+    let labels = |value: &Value| json!({"argocd.argoproj.io/secret-type": value});
+    hub.secret("east", labels(&json!("cluster")), data.clone()).await;
+    let source = ArgoCdClusters::new(hub.client.clone()).namespaces(["fleet"]);
+    let mut fed = Fed::by(|sources| sources.source("argo", source.watch()));
+    let first = fed.connected(&key("east")).await;
+    hub.take_keys("east", json!({"config": null})).await;
+    fed.broken(&key("east"), "config: it is missing").await;
+    fed.fleet.client(key("east")).await.unwrap().apiserver_version().await.unwrap();
+    hub.secret("east", labels(&json!("cluster")), data.clone()).await;
+    assert_eq!(fed.connected(&key("east")).await, first);
+
+    hub.secret("east", labels(&Value::Null), json!({})).await;
+    fed.gone(&key("east")).await;
+    hub.secret("east", labels(&json!("cluster")), json!({})).await;
+    let second = fed.connected(&key("east")).await;
+    assert!(second > first);
+    hub.delete_secret("east").await;
+    fed.gone(&key("east")).await;
+    hub.secret("east", labels(&json!("cluster")), data).await;
+    assert!(fed.connected(&key("east")).await > second);
+}
