@@ -48,6 +48,8 @@ async fn a_fault_for_a_count_passes_with_and_without_a_socket() -> Outcome {
             (Fault::Unauthorized, 401),
             (Fault::Forbidden, 403),
             (Fault::TooManyRequests { retry_after: Duration::from_secs(7) }, 429),
+            (Fault::Conflict, 409),
+            (Fault::status(422, "Invalid", "refused by a webhook"), 422),
             (Fault::InternalError, 500),
             (Fault::Unavailable, 503),
             (Fault::ExpiredResourceVersion, 410),

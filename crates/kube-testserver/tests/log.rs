@@ -1,6 +1,6 @@
 //! The request log of the in-process API server: what is written down, and waiting for it.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -77,6 +77,18 @@ async fn waiting_wakes_for_the_request_it_waits_for() -> Outcome {
     assert!(never.as_mut().now_or_never().is_none());
     client.apiserver_version().await?;
     assert!(never.now_or_never().is_none(), "another request does not complete it");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_without_success_shows_the_last_requests() -> Outcome {
+    let server = TestServer::builder().start_without_socket()?;
+    server.client().apiserver_version().await?;
+    let found = server.wait_for_within(Duration::from_secs(5), Requests::any().verb("watch")).await;
+    let shown = found.err().ok_or("no watch was opened")?.to_string();
+    assert!(shown.starts_with("no request matched within 5s: "), "{shown}");
+    assert!(shown.ends_with("the last requests were:\n  GET /version 200"), "{shown}");
+    server.wait_for_within(Duration::from_secs(5), Requests::any()).await?;
     Ok(())
 }
 

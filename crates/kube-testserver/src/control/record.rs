@@ -1,6 +1,6 @@
 //! A record of one request in the log.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -113,6 +113,21 @@ impl RequestRecord {
     /// The object's name.
     pub fn name(&self) -> Option<&str> {
         self.info.name.as_deref()
+    }
+}
+
+/// One line: the verb, the path with its query, and the status code once there is one.
+impl fmt::Display for RequestRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.is_resource() { self.verb() } else { self.method.as_str() };
+        write!(f, "{verb} {}", self.path())?;
+        if let Some(query) = &self.query {
+            write!(f, "?{query}")?;
+        }
+        match self.status {
+            Some(status) => write!(f, " {status}"),
+            None => f.write_str(" (not answered)"),
+        }
     }
 }
 

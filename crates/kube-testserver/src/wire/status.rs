@@ -2,6 +2,8 @@
 //!
 //! Only the vocabulary of failures lives here. Whoever decides *that* something failed lives elsewhere.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -13,7 +15,7 @@ pub(crate) struct Status(Box<Body>);
 #[derive(Debug, Clone, PartialEq)]
 struct Body {
     code: u16,
-    reason: &'static str,
+    reason: Cow<'static, str>,
     message: String,
     details: Option<Map<String, Value>>,
     continue_token: Option<String>,
@@ -92,10 +94,10 @@ fn details(group: &str, kind: &str, name: &str) -> Map<String, Value> {
 
 impl Status {
     /// A failure of any kind; prefer the named constructors.
-    pub(crate) fn failure(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn failure(code: StatusCode, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self(Box::new(Body {
             code: code.as_u16(),
-            reason,
+            reason: reason.into(),
             message: message.into(),
             details: None,
             continue_token: None,
@@ -138,8 +140,8 @@ impl Status {
 
     /// The machine readable reason, `NotFound` for one.
     #[cfg(test)]
-    pub(crate) fn reason(&self) -> &'static str {
-        self.0.reason
+    pub(crate) fn reason(&self) -> &str {
+        &self.0.reason
     }
 
     /// The sentence for people.
@@ -341,7 +343,7 @@ impl Status {
             "status": "Failure", "message": body.message, "code": body.code,
         });
         if !body.reason.is_empty() {
-            status["reason"] = body.reason.into();
+            status["reason"] = body.reason.as_ref().into();
         }
         if let Some(details) = &body.details {
             status["details"] = details.clone().into();

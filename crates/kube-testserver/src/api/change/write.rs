@@ -25,6 +25,7 @@ use crate::{
 pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> Result<Arc<Stored>, Status> {
     target.place(&mut object)?;
     let kind = &target.view.kind;
+    definitions::check_not_terminating(store, kind, meta::text(&object, "name"))?;
     let collection = kind.collection.as_str();
     let typed = is_typed(target, &object);
     let version = meta::text(&object, "resourceVersion").to_owned();

@@ -161,12 +161,13 @@ pub(crate) fn before_first_apply(target: &Target, current: &Value) -> Value {
     entry
 }
 
-/// Whether an entry of `managedFields` is this client's, through this subresource and version.
+/// Whether an entry of `managedFields` is this client's, through this subresource. One who updates has an entry for each
+/// version, one who applies has one entry.
 pub(crate) fn is_entry_of(entry: &Value, target: &Target, operation: &str) -> bool {
     entry["manager"] == *target.manager.name
         && entry["operation"] == operation
         && entry["subresource"].as_str() == subresource_name(target.subresource)
-        && entry["apiVersion"] == *target.view.api_version()
+        && (operation == "Apply" || entry["apiVersion"] == *target.view.api_version())
 }
 
 fn subresource_name(subresource: Subresource) -> Option<&'static str> {

@@ -4,6 +4,7 @@
 //! serialised once however many watch it. The store knows no verbs and no validation.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashMap, VecDeque},
     ops::Bound,
     sync::{Arc, Mutex, PoisonError},
@@ -24,10 +25,24 @@ const HISTORY: usize = 10_000;
 const WARM: usize = 64;
 
 /// Where an object is; cluster-scoped ones have an empty namespace. Orders as lists do.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) namespace: Box<str>,
     pub(crate) name: Box<str>,
+}
+
+/// As the keys of etcd: `namespace/name`. So `a-b/x` is before `a/x`.
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let path = |key: &Self| [key.namespace.as_bytes(), b"/", key.name.as_bytes()].concat();
+        if self.namespace == other.namespace { self.name.cmp(&other.name) } else { path(self).cmp(&path(other)) }
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Key {

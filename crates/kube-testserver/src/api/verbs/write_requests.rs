@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         change::{
-            definitions,
             delete::{self, DeleteOptions, Deletion},
             write,
         },
@@ -20,7 +19,7 @@ use crate::{
         store::objects::{Key, Store},
         verbs::{field_validation, request::Request},
     },
-    registry::kinds::Kind,
+    registry::{kinds::Kind, structural::rules::has_unsupported_optional},
     wire::{
         negotiate::{self, Format},
         protobuf,
@@ -137,6 +136,10 @@ impl Request<'_> {
             let what = "CEL rules, x-kubernetes-validations; build it with its feature cel";
             return Err(Status::not_implemented(what));
         }
+        if is_definition && has_unsupported_optional(&object["spec"]["versions"]) {
+            let what = "CEL rules with optionalOldSelf that use more of oldSelf than hasValue() and value()";
+            return Err(Status::not_implemented(what));
+        }
         self.view.store(&mut object);
         if let Err(complaint) = core_rules::check_shape(kind, &object) {
             return Err(source.refuse(self, &object, &complaint));
@@ -183,8 +186,6 @@ impl Request<'_> {
         let target = Target { key, ..target };
         let (mut object, undeclared) = self.object()?;
         meta::wipe(&mut object);
-        let name = meta::text(&object, "name");
-        definitions::check_not_terminating(&self.shared.read(), &self.view.kind, name)?;
         let stored = write::create(&mut self.shared.write(), &target, object)?;
         self.one(StatusCode::CREATED, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
     }
