@@ -246,7 +246,7 @@ async fn open_watches_are_ended_on_demand() -> Outcome {
 }
 
 #[tokio::test]
-async fn an_expired_resource_version_is_told_within_the_watch() -> Outcome {
+async fn an_expired_resource_version_is_an_error_event_of_the_watch() -> Outcome {
     let server = TestServer::start_default().await?;
     server.inject(Fault::ExpiredResourceVersion.times(1));
     let maps = Api::<ConfigMap>::default_namespaced(server.client().await?);

@@ -17,7 +17,7 @@ fn maps(client: Client) -> Api<ConfigMap> {
 }
 
 #[tokio::test]
-async fn a_record_tells_who_asked_what_and_how_it_ended() -> Outcome {
+async fn a_record_has_the_user_the_request_and_its_end() -> Outcome {
     let server = TestServer::start_default().await?;
     let token = server.issue_token("alice");
     let alice = maps(server.client_for(&token).await?);
@@ -119,7 +119,7 @@ async fn a_watch_that_times_out_is_complete_and_its_times_follow_the_clock() -> 
 }
 
 #[tokio::test]
-async fn a_record_tells_which_cluster_was_behind_the_address() -> Outcome {
+async fn a_record_has_the_uid_of_the_cluster() -> Outcome {
     let server = TestServer::start_default().await?;
     let client = server.client().await?;
     let before = server.kube_system_uid();

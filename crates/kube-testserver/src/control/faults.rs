@@ -17,7 +17,7 @@ use crate::{
 
 /// What goes wrong with a request.
 ///
-/// Faults act on the socket and on the socketless service alike. A fault is for every request and stands until
+/// Faults act on the socket and on the socketless service alike. A fault is for every request and lasts until
 /// lifted, unless said otherwise:
 ///
 /// ```
@@ -222,7 +222,7 @@ impl From<ConnectionFault> for ConnectionInjection {
     }
 }
 
-/// Which of the standing faults a request meets: the first that applies to it.
+/// Returns the fault that a request meets: the first of the current ones that applies to it.
 pub(crate) fn choose(orders: &[Order<Injection>], info: &RequestInfo, user: Option<&str>) -> Option<usize> {
     orders.iter().position(|order| order.what.fault.applies_to(info) && order.what.requests.matches(info, user))
 }

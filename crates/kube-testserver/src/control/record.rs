@@ -12,11 +12,11 @@ use crate::{access::credential::Fingerprint, wire::route::RequestInfo};
 pub enum EndReason {
     /// The whole answer was given. A watch ends so when its `timeoutSeconds` have passed.
     Complete,
-    /// A watch could not go on from its resource version: the client was told 410.
+    /// A watch could not go on from its resource version: the client got a 410.
     Expired,
     /// The client went away.
     ClientGone,
-    /// The server cut the connection: it was stopped, replaced or told to.
+    /// The server cut the connection: it was stopped or replaced, or the test cut it.
     ServerCut,
     /// The watch was ended on demand.
     EndedOnDemand,
@@ -52,7 +52,7 @@ pub struct RequestRecord {
     /// The UID of the cluster that was behind the address.
     pub cluster_uid: Arc<str>,
     /// The user, `system:anonymous` without credentials, `None` if the credential was refused. With impersonation
-    /// it is the one who impersonates.
+    /// it is the impersonating user.
     pub user: Option<String>,
     /// Tells which credential was presented.
     pub fingerprint: Option<Fingerprint>,

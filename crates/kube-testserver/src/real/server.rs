@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// How often the servers are started on other ports when somebody else took theirs meanwhile.
+/// How often the servers are started on other ports when another process took theirs meanwhile.
 const ATTEMPTS: u32 = 3;
 /// What a server says whose port is taken.
 const PORT_TAKEN: &str = "address already in use";

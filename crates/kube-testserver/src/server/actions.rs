@@ -28,7 +28,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Replacement {
-    /// The authority and every credential stay valid. Only the content and the UID tell that it is another
+    /// The authority and every credential stay valid. Only the content and the UID show that it is another
     /// cluster: the replacement that is hardest to notice.
     SameCa,
     /// It has an authority of its own and knows none of the old credentials; the administrator's is a new one
@@ -175,7 +175,7 @@ impl<T> TestServer<T> {
         self.core.denials.add(requests, None)
     }
 
-    /// Whether `/readyz` says yes. It does until told otherwise.
+    /// Whether `/readyz` succeeds. It does by default.
     pub fn set_ready(&self, ready: bool) {
         self.core.set_ready(ready);
     }

@@ -1,6 +1,6 @@
 //! `metav1.Status`: how a request failed, in the shape and the words of a real kube-apiserver.
 //!
-//! Only the vocabulary of failures lives here. Whoever decides *that* something failed lives elsewhere.
+//! Only the vocabulary of failures is here, not the decision that something failed.
 
 use std::borrow::Cow;
 
@@ -217,7 +217,7 @@ impl Status {
         self.retry_after(1)
     }
 
-    /// Says that what stands in the way is on its way out.
+    /// Says that the object of this name is being deleted.
     pub(crate) fn by_one_being_deleted(mut self) -> Self {
         self.0.message = format!("object is being deleted: {}", self.0.message);
         self
@@ -228,7 +228,7 @@ impl Status {
         Self::failure(StatusCode::CONFLICT, "Conflict", message).with(details(group, resource, name))
     }
 
-    /// 409 of server-side apply: one cause for each field somebody else owns.
+    /// 409 of server-side apply: one cause for each field that another manager owns.
     pub(crate) fn apply_conflict(causes: &[Cause]) -> Self {
         let message = match causes {
             [one] => format!("Apply failed with 1 conflict: {}: {}", one.message, one.field),
@@ -309,7 +309,7 @@ impl Status {
         Self::failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
     }
 
-    /// What this double leaves out, said aloud: a real server would have answered.
+    /// For what this double leaves out and a real server has.
     pub(crate) fn not_implemented(what: impl std::fmt::Display) -> Self {
         let message = format!("kube-testserver does not do this: {what}");
         Self::failure(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
@@ -383,7 +383,7 @@ pub(crate) fn raw_response(code: StatusCode, content_type: &'static str, body: B
     response
 }
 
-/// What Go's mux says about a path nobody serves.
+/// What Go's mux answers for a path that is not served.
 pub(crate) fn page_not_found() -> Response<Bytes> {
     raw_response(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", Bytes::from_static(b"404 page not found\n"))
 }

@@ -2,7 +2,7 @@
 //!
 //! There are no controllers in this server but one, and it is here: a namespace that is deleted is emptied
 //! and goes. Garbage collection is not done: owner references are kept and mean nothing, and a foreground or
-//! orphaning delete leaves its finalizer for somebody to act on, as on a server without a controller manager.
+//! orphaning delete leaves its finalizer for a client to remove, as on a server without a controller manager.
 
 use std::sync::Arc;
 

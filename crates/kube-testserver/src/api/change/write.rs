@@ -174,7 +174,7 @@ pub(crate) fn update(
     Ok(stored)
 }
 
-/// Whether the values of a custom resource have the types that its schema declares. A real server cannot tell who
+/// Whether the values of a custom resource have the types that its schema declares. A real server does not know who
 /// owns the fields of one whose values do not, and forgets all owners, even where the values are not kept.
 fn is_typed(target: &Target, object: &Value) -> bool {
     let kind = &target.view.kind;

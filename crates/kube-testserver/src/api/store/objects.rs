@@ -112,12 +112,12 @@ pub(crate) struct Event {
     pub(crate) rv: u64,
     pub(crate) after: Arc<Stored>,
     pub(crate) before: Option<Arc<Stored>>,
-    /// Rendered forms, shared by all who watch in the same way.
+    /// Rendered forms, shared by all watches of the same form.
     frames: Mutex<Vec<(Form, Bytes)>>,
 }
 
 impl Event {
-    /// The frame of this form, rendered by the first who asks.
+    /// The frame of this form, rendered at the first call.
     pub(crate) fn frame(&self, form: Form, render: impl FnOnce() -> Bytes) -> Bytes {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, frame)) = frames.iter().find(|(known, _)| *known == form) {
@@ -154,7 +154,7 @@ impl Collection {
         self.objects.get(key)
     }
 
-    /// Whether somebody who was told all changes up to `rv` has missed none, though they may be forgotten.
+    /// Whether a watch that has sent all changes up to `rv` has missed none, though they may be forgotten.
     pub(crate) fn is_caught_up(&self, rv: u64) -> bool {
         rv >= self.latest
     }
@@ -274,10 +274,10 @@ impl Store {
     pub(crate) fn serve(&mut self, kind: Arc<Kind>) {
         self.incarnations += 1;
         let incarnation = self.incarnations;
-        let standing = self.collections.get(&kind.collection);
-        if standing.is_none_or(|collection| collection.retired) {
+        let existing = self.collections.get(&kind.collection);
+        if existing.is_none_or(|collection| collection.retired) {
             // A new kind has no past to forget; one that is declared again has lost its own.
-            let floor = if standing.is_some() { self.rv } else { self.compacted };
+            let floor = if existing.is_some() { self.rv } else { self.compacted };
             let collection = Collection {
                 incarnation,
                 objects: BTreeMap::new(),
