@@ -151,7 +151,7 @@ fn a_removed_cluster_is_not_found_and_others_stay() {
 }
 
 #[test]
-fn a_cluster_object_tells_what_was_served_when_it_was_taken() {
+fn a_cluster_object_has_the_revision_of_when_it_was_taken() {
     let provider = FakeClientProvider::new(1);
     let first = provider.cluster(&default_key());
     let second = provider.set_client(&default_key(), 2).unwrap();

@@ -1,4 +1,4 @@
-//! Why a server does not start, or does not do what it is told.
+//! Why a server does not start, or does not carry out a call.
 
 use std::{io, net::SocketAddr};
 
@@ -11,7 +11,7 @@ pub enum StartError {
     /// The loopback port could not be opened.
     #[error("the loopback port {address} could not be opened")]
     Bind {
-        /// The address; port 0 stands for any free one.
+        /// The address; port 0 is any free one.
         address: SocketAddr,
         /// What the system said.
         #[source]

@@ -30,6 +30,7 @@ pub use self::{
     },
     control::{
         faults::{ConnectionFault, ConnectionInjection, Fault, Injection},
+        no_such_request::NoSuchRequest,
         orders::InjectionHandle,
         record::{EndReason, Ended, Marker, RequestRecord},
         requests::{Logged, Requests, ResourceName, of},

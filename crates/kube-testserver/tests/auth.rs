@@ -50,7 +50,7 @@ fn get(path: &str, headers: &[(&str, &str)]) -> http::Request<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn a_token_stands_for_its_user_and_groups() -> Outcome {
+async fn a_token_authenticates_its_user_and_groups() -> Outcome {
     let server = TestServer::builder().token(User::new("alice").group("developers"), "t-1").start().await?;
     let alice = server.client_for(&server.accept_token(User::new("alice").group("developers"), "t-1")).await?;
     let (user, groups) = whoami(&alice).await?;
@@ -62,7 +62,7 @@ async fn a_token_stands_for_its_user_and_groups() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_certificate_stands_for_its_user_and_groups() -> Outcome {
+async fn a_certificate_authenticates_its_user_and_groups() -> Outcome {
     let server = TestServer::start_default().await?;
     let user = User::new("bob").group("one").group("two");
     let certificate = server.issue_certificate(user, HOUR)?;
@@ -195,7 +195,7 @@ async fn a_bad_credential_is_never_demoted_to_none() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_impersonated_user_is_the_one_who_is_forbidden() -> Outcome {
+async fn the_impersonated_user_is_forbidden() -> Outcome {
     let server = TestServer::builder().start_without_socket()?;
     let denial = server.forbid("bob", "list", "configmaps");
     let path = "/api/v1/namespaces/default/configmaps";
@@ -252,7 +252,7 @@ async fn debug_output_holds_no_secret() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_review_tells_what_would_be_forbidden() -> Outcome {
+async fn a_review_shows_what_would_be_forbidden() -> Outcome {
     let server = TestServer::builder().start_without_socket()?;
     let denial = server.forbid("admin", "list", "configmaps");
     let ask = |attributes: serde_json::Value| {

@@ -4,7 +4,9 @@
 use std::{
     error::Error,
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -39,6 +41,11 @@ kind: Widget
 metadata: {name: first}
 ";
 
+async fn client_of(kubeconfig: &Path) -> Result<Client, Box<dyn Error>> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    Ok(Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)?)
+}
+
 #[tokio::test]
 async fn the_program_serves_its_seed_until_a_signal_ends_it() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
@@ -49,6 +56,7 @@ async fn the_program_serves_its_seed_until_a_signal_ends_it() -> Result<(), Box<
         .arg(&kubeconfig)
         .arg("--seed")
         .arg(&seed)
+        .args(["--name", "mine"])
         .stdout(Stdio::piped())
         .spawn()?;
     let mut url = String::new();
@@ -57,9 +65,8 @@ async fn the_program_serves_its_seed_until_a_signal_ends_it() -> Result<(), Box<
 
     // Installs the crypto provider of this process.
     kube_testserver::TestServer::start_default().await?.client().await?;
-    let config =
-        Config::from_custom_kubeconfig(Kubeconfig::read_from(&kubeconfig)?, &KubeConfigOptions::default()).await?;
-    let client = Client::try_from(config)?;
+    assert_eq!(Kubeconfig::read_from(&kubeconfig)?.current_context.as_deref(), Some("mine"));
+    let client = client_of(&kubeconfig).await?;
     let map = Api::<ConfigMap>::namespaced(client.clone(), "seeded").get("greeting").await?;
     assert_eq!(map.data.ok_or("data")?["hello"], "world");
     let widgets = ApiResource {
@@ -69,7 +76,19 @@ async fn the_program_serves_its_seed_until_a_signal_ends_it() -> Result<(), Box<
         kind: "Widget".into(),
         plural: "widgets".into(),
     };
-    Api::<DynamicObject>::default_namespaced_with(client, &widgets).get("first").await?;
+    Api::<DynamicObject>::default_namespaced_with(client.clone(), &widgets).get("first").await?;
+
+    let before = std::fs::read_to_string(&kubeconfig)?;
+    assert!(Command::new("kill").args(["-HUP", &program.id().to_string()]).status()?.success());
+    let rewritten = async {
+        let mut rounds = tokio::time::interval(Duration::from_millis(20));
+        while std::fs::read_to_string(&kubeconfig).is_ok_and(|now| now.is_empty() || now == before) {
+            rounds.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), rewritten).await?;
+    assert!(client.apiserver_version().await.is_err(), "the old token is revoked");
+    client_of(&kubeconfig).await?.apiserver_version().await?;
 
     assert!(Command::new("kill").arg(program.id().to_string()).status()?.success());
     assert!(program.wait()?.success(), "SIGTERM is a regular end");

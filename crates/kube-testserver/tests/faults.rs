@@ -48,6 +48,8 @@ async fn a_fault_for_a_count_passes_with_and_without_a_socket() -> Outcome {
             (Fault::Unauthorized, 401),
             (Fault::Forbidden, 403),
             (Fault::TooManyRequests { retry_after: Duration::from_secs(7) }, 429),
+            (Fault::Conflict, 409),
+            (Fault::status(422, "Invalid", "refused by a webhook"), 422),
             (Fault::InternalError, 500),
             (Fault::Unavailable, 503),
             (Fault::ExpiredResourceVersion, 410),
@@ -244,7 +246,7 @@ async fn open_watches_are_ended_on_demand() -> Outcome {
 }
 
 #[tokio::test]
-async fn an_expired_resource_version_is_told_within_the_watch() -> Outcome {
+async fn an_expired_resource_version_is_an_error_event_of_the_watch() -> Outcome {
     let server = TestServer::start_default().await?;
     server.inject(Fault::ExpiredResourceVersion.times(1));
     let maps = Api::<ConfigMap>::default_namespaced(server.client().await?);

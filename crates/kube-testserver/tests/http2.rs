@@ -126,7 +126,7 @@ async fn requests_and_watches_share_one_connection() -> Outcome {
 }
 
 #[tokio::test]
-async fn http1_is_all_that_a_server_speaks_that_was_told_so() -> Outcome {
+async fn a_server_set_to_http1_speaks_nothing_else() -> Outcome {
     let (server, client) = start_with(TestServer::builder().http1_only()).await?;
     list(&client).await?;
     assert_eq!(server.requests()[0].http_version, Version::HTTP_11);

@@ -71,7 +71,7 @@ async fn it_starts_with_tls_and_serves_with_no_configuration() -> Outcome {
 }
 
 #[tokio::test]
-async fn it_speaks_plain_http_when_told() -> Outcome {
+async fn it_speaks_plain_http_when_set_to() -> Outcome {
     let server = TestServer::builder().plain_http().start().await?;
     assert!(server.url().starts_with("http://127.0.0.1:"), "{}", server.url());
     create(&server.client().await?, "a").await?;
@@ -183,7 +183,7 @@ async fn a_replacement_with_the_same_authority_differs_by_identity_and_content_o
 }
 
 #[tokio::test]
-async fn a_replacement_with_a_new_authority_knows_nobody() -> Outcome {
+async fn a_replacement_with_a_new_authority_accepts_no_old_credential() -> Outcome {
     let server = TestServer::start_default().await?;
     let (old, old_token) = (server.client().await?, server.admin());
     let old_service = Client::new(server.service(old_token), "default");
@@ -269,7 +269,7 @@ async fn a_head_that_does_not_come_is_not_waited_for() -> Outcome {
 }
 
 #[tokio::test]
-async fn plain_http_on_the_tls_port_is_told_so() -> Outcome {
+async fn plain_http_on_the_tls_port_is_a_bad_request() -> Outcome {
     let server = TestServer::start_default().await?;
     let answer = exchange(server.address(), b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", Then::Wait).await?;
     assert!(answer.starts_with("HTTP/1.0 400 Bad Request\r\n"), "{answer}");

@@ -1,6 +1,6 @@
 //! The request log of the in-process API server: what is written down, and waiting for it.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -17,7 +17,7 @@ fn maps(client: Client) -> Api<ConfigMap> {
 }
 
 #[tokio::test]
-async fn a_record_tells_who_asked_what_and_how_it_ended() -> Outcome {
+async fn a_record_has_the_user_the_request_and_its_end() -> Outcome {
     let server = TestServer::start_default().await?;
     let token = server.issue_token("alice");
     let alice = maps(server.client_for(&token).await?);
@@ -80,6 +80,18 @@ async fn waiting_wakes_for_the_request_it_waits_for() -> Outcome {
     Ok(())
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_wait_without_success_shows_the_last_requests() -> Outcome {
+    let server = TestServer::builder().start_without_socket()?;
+    server.client().apiserver_version().await?;
+    let found = server.wait_for_within(Duration::from_secs(5), Requests::any().verb("watch")).await;
+    let shown = found.err().ok_or("no watch was opened")?.to_string();
+    assert!(shown.starts_with("no request matched within 5s: "), "{shown}");
+    assert!(shown.ends_with("the last requests were:\n  GET /version 200"), "{shown}");
+    server.wait_for_within(Duration::from_secs(5), Requests::any()).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_watch_is_answered_when_it_opens_and_ended_when_its_client_leaves() -> Outcome {
     let server = TestServer::start_default().await?;
@@ -107,7 +119,7 @@ async fn a_watch_that_times_out_is_complete_and_its_times_follow_the_clock() -> 
 }
 
 #[tokio::test]
-async fn a_record_tells_which_cluster_was_behind_the_address() -> Outcome {
+async fn a_record_has_the_uid_of_the_cluster() -> Outcome {
     let server = TestServer::start_default().await?;
     let client = server.client().await?;
     let before = server.kube_system_uid();

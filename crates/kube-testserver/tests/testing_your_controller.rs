@@ -53,7 +53,7 @@ async fn a_greeting_that_fails_is_tried_again() -> Result<(), Box<dyn Error>> {
 }
 
 #[tokio::test]
-async fn nothing_is_written_for_those_who_do_not_ask() -> Result<(), Box<dyn Error>> {
+async fn a_map_without_the_label_is_not_written() -> Result<(), Box<dyn Error>> {
     let server = TestServer::builder().start().await?;
     let greeter = server.issue_token("greeter");
     let controller = tokio::spawn(greeter::run(server.client_for(&greeter).await?, |_| {}));

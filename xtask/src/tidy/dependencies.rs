@@ -1,5 +1,5 @@
-//! Core and fake depend on no Kubernetes, no HTTP and no async runtime, at any depth. cargo-deny's bans could say this too,
-//! with a configuration for each crate; this check needs nothing but cargo.
+//! Core and fake depend on no Kubernetes, no HTTP and no async runtime, at any depth. cargo-deny's bans
+//! cannot say this: they see the features that the whole workspace turns on, and fake's `apiserver` is one of them.
 
 use super::source::Violation;
 

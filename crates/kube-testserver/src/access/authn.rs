@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn every_pair_of_presented_credentials_is_decided_like_the_real_chain() {
         let (cert, bearer) = (token("cert-user", "c"), token("token-user", "t"));
-        let unknown = Fingerprint::of_token("nobody's");
+        let unknown = Fingerprint::of_token("unknown");
         let now = Instant::now();
         let credentials = Credentials::default();
         credentials.accept(&cert, None, now);

@@ -15,7 +15,7 @@ use crate::{
 #[non_exhaustive]
 pub enum Anonymous {
     /// They are made as `system:anonymous`, who may read health and version and gets 403 for the rest. This is
-    /// what kube-apiserver does unless told otherwise.
+    /// what kube-apiserver does by default.
     #[default]
     Limited,
     /// They get 401 except for health and version, as clusters do that allow anonymous requests for these
@@ -36,7 +36,7 @@ fn is_public(info: &RequestInfo) -> bool {
     !info.is_resource && info.verb == Verb::Get && public.contains(&info.path.as_str())
 }
 
-/// Whether somebody without credentials may make this request.
+/// Whether this request needs no credentials.
 pub(crate) fn decide_anonymous(policy: Anonymous, info: &RequestInfo) -> Verdict {
     match policy {
         _ if is_public(info) => Verdict::Allowed,

@@ -1,4 +1,4 @@
-//! Users, and the credentials that prove who they are: tokens and client certificates, told apart by fingerprints. Whether
+//! Users, and the credentials that prove who they are: tokens and client certificates, identified by fingerprints. Whether
 //! a credential is accepted is decided in `authn`.
 
 use std::{collections::BTreeMap, fmt};
@@ -37,7 +37,7 @@ impl User {
         self
     }
 
-    /// Sets the user's UID, as `SelfSubjectReview` tells it.
+    /// Sets the user's UID, which `SelfSubjectReview` returns.
     #[must_use]
     pub fn uid(mut self, uid: impl Into<String>) -> Self {
         self.uid = Some(uid.into());
@@ -73,7 +73,7 @@ impl User {
         Self::new("system:anonymous").group("system:unauthenticated")
     }
 
-    /// The user as the API sees one who has been let in.
+    /// The user as the API sees an authenticated one.
     pub(crate) fn authenticated(&self) -> Self {
         let everyone = "system:authenticated";
         let mut user = self.clone();
@@ -126,7 +126,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// A token or client certificate the server accepts, with the user it stands for.
+/// A token or client certificate the server accepts, with its user.
 ///
 /// It is made by the server ([`issue_token`](crate::TestServer::issue_token),
 /// [`issue_certificate`](crate::TestServer::issue_certificate)) and goes into a kubeconfig or a client. Debug
@@ -149,7 +149,7 @@ impl Credential {
         Self { user, fingerprint: Fingerprint::of_token(&token), secret: Secret::Token(token) }
     }
 
-    /// A token nobody can guess.
+    /// A random token.
     pub(crate) fn random_token(user: User) -> Self {
         let [a, b] = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::simple);
         Self::from_token(user, format!("{a}{b}"))
@@ -159,7 +159,7 @@ impl Credential {
         Self { user, fingerprint: Fingerprint::of_certificate(&issued.der), secret: Secret::Certificate(issued) }
     }
 
-    /// The user this credential stands for.
+    /// The user of this credential.
     pub fn user(&self) -> &User {
         &self.user
     }
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_output_tells_the_fingerprint_and_not_the_token() {
+    fn debug_output_has_the_fingerprint_and_not_the_token() {
         let shown = format!("{:?}", Credential::from_token(User::new("alice"), "s3cret".to_owned()));
         assert!(!shown.contains("s3cret"), "{shown}");
         assert!(shown.contains(&Fingerprint::of_token("s3cret").to_string()), "{shown}");

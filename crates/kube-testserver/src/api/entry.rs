@@ -106,7 +106,7 @@ impl Api {
         answer::answer(&self.shared, call).map(drop)
     }
 
-    /// Forgets history: watches and pages from earlier resource versions are told `410 Expired`.
+    /// Forgets history: watches and pages from earlier resource versions get `410 Expired`.
     pub(crate) fn compact(&self) {
         self.shared.write().compact();
     }

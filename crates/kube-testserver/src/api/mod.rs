@@ -6,7 +6,7 @@
 //! - `verbs`: which part of the API a request is for, and what each verb does with its query and body
 //! - `change`: creates, updates and deletes, and what follows from them
 //! - `present`: how objects are shown: lists, watches, tables, discovery
-//! - `merge`: patches and apply, and who owns which field
+//! - `merge`: patches and apply, and the owners of fields
 //! - `object`: what is valid in an object, and what the server fills in
 //! - `store`: the objects and their history
 //!

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
-use std::{ffi::OsString, fs::OpenOptions, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, fs::OpenOptions, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use kube::{
     Api, Client, ResourceExt as _,
@@ -10,15 +10,18 @@ use kube::{
     core::GroupVersionKind,
     discovery::{Scope, pinned_kind},
 };
-use kube_testserver::TestServer;
+use kube_testserver::{TestServer, TestServerBuilder};
 
-const USAGE: &str = "usage: kube-testserver --kubeconfig PATH [--port N] [--seed FILE]
+const USAGE: &str = "usage: kube-testserver --kubeconfig PATH [--name NAME] [--port N] [--seed FILE]
 
 Serves the Kubernetes API on a loopback port until a signal ends it.
 
   --kubeconfig PATH  write a kubeconfig of the administrator there
+  --name NAME        what the kubeconfig calls the cluster and the context
   --port N           the port to listen on; any free one by default
   --seed FILE        create the objects in this YAML or JSON file first
+
+A SIGHUP revokes the administrator's token and writes a kubeconfig with a new one.
 ";
 
 type Failure = Box<dyn std::error::Error>;
@@ -27,6 +30,7 @@ type Failure = Box<dyn std::error::Error>;
 #[derive(Debug, Default, PartialEq)]
 struct Options {
     kubeconfig: PathBuf,
+    name: Option<String>,
     port: u16,
     seed: Option<PathBuf>,
 }
@@ -35,11 +39,12 @@ impl Options {
     fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let (mut options, mut arguments) = (Self::default(), arguments.into_iter());
         while let Some(flag) = arguments.next() {
-            let name = flag.to_str().filter(|name| matches!(*name, "--kubeconfig" | "--port" | "--seed"));
+            let name = flag.to_str().filter(|name| matches!(*name, "--kubeconfig" | "--name" | "--port" | "--seed"));
             let name = name.ok_or_else(|| format!("unknown argument {}", flag.display()))?;
             let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
             match name {
                 "--kubeconfig" => options.kubeconfig = value.into(),
+                "--name" => options.name = Some(value.into_string().map_err(|_| "--name takes UTF-8")?),
                 "--seed" => options.seed = Some(value.into()),
                 _ => {
                     let port = value.to_str().and_then(|port| port.parse().ok());
@@ -83,18 +88,28 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> Result<(), Failure> {
-    let server = TestServer::builder().port(options.port).start().await?;
+    let builder = TestServer::builder().port(options.port);
+    let builder = options.name.iter().fold(builder, TestServerBuilder::name);
+    let server = builder.start().await?;
     if let Some(seed) = &options.seed {
         let text = std::fs::read_to_string(seed).map_err(|error| format!("{}: {error}", seed.display()))?;
         create_all(&server.client().await?, &text).await?;
     }
-    let kubeconfig = server.kubeconfig_yaml(&server.admin());
-    write_secret(&options.kubeconfig, &kubeconfig)
-        .map_err(|error| format!("{}: {error}", options.kubeconfig.display()))?;
+    write_kubeconfig(&server, options)?;
+    let mut signals = Signals::new()?;
     println!("{}", server.url());
-    ended().await?;
+    while signals.next().await? == Signal::Rotate {
+        _ = server.rotate_token(&server.admin(), Duration::ZERO);
+        write_kubeconfig(&server, options)?;
+    }
     server.shutdown().await;
     Ok(())
+}
+
+fn write_kubeconfig(server: &TestServer, options: &Options) -> Result<(), Failure> {
+    let kubeconfig = server.kubeconfig_yaml(&server.admin());
+    let written = write_secret(&options.kubeconfig, &kubeconfig);
+    written.map_err(|error| format!("{}: {error}", options.kubeconfig.display()).into())
 }
 
 /// Creates the objects of a YAML text, in its order.
@@ -124,20 +139,51 @@ fn write_secret(path: &std::path::Path, text: &str) -> std::io::Result<()> {
     options.open(path)?.write_all(text.as_bytes())
 }
 
-/// Waits for the signal that ends the program.
-async fn ended() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    End,
+    Rotate,
+}
+
+/// The signals that the program reacts to, caught from when this is made.
+#[cfg(unix)]
+struct Signals {
+    interrupted: tokio::signal::unix::Signal,
+    terminated: tokio::signal::unix::Signal,
+    hung_up: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
-        let mut terminated = signal(SignalKind::terminate())?;
+        let (interrupted, terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupted, terminated, hung_up: signal(SignalKind::hangup())? })
+    }
+
+    async fn next(&mut self) -> std::io::Result<Signal> {
         tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminated.recv() => Ok(()),
+            _ = self.interrupted.recv() => Ok(Signal::End),
+            _ = self.terminated.recv() => Ok(Signal::End),
+            _ = self.hung_up.recv() => Ok(Signal::Rotate),
         }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> std::io::Result<Signal> {
+        tokio::signal::ctrl_c().await.map(|()| Signal::End)
+    }
 }
 
 #[cfg(test)]
@@ -150,8 +196,10 @@ mod tests {
 
     #[test]
     fn the_command_line_is_read_or_refused_with_the_reason() {
-        let all = parse(&["--port", "6443", "--kubeconfig", "a", "--seed", "b"]);
-        assert_eq!(all, Ok(Options { kubeconfig: "a".into(), port: 6443, seed: Some("b".into()) }));
+        let all = parse(&["--port", "6443", "--kubeconfig", "a", "--seed", "b", "--name", "c"]);
+        let expected =
+            Options { kubeconfig: "a".into(), name: Some("c".to_owned()), port: 6443, seed: Some("b".into()) };
+        assert_eq!(all, Ok(expected));
         assert_eq!(parse(&["--kubeconfig", "a"]).map(|options| options.port), Ok(0));
         for (arguments, problem) in [
             (&[][..], "--kubeconfig is missing"),

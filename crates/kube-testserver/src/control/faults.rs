@@ -1,7 +1,7 @@
 //! Faults on demand: what can go wrong, for which requests, and which fault a request meets. `pipeline` and `transport`
 //! carry them out.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -17,7 +17,7 @@ use crate::{
 
 /// What goes wrong with a request.
 ///
-/// Faults act on the socket and on the socketless service alike. A fault is for every request and stands until
+/// Faults act on the socket and on the socketless service alike. A fault is for every request and lasts until
 /// lifted, unless said otherwise:
 ///
 /// ```
@@ -38,6 +38,18 @@ pub enum Fault {
     TooManyRequests {
         /// When the client may try again.
         retry_after: Duration,
+    },
+    /// 409 with a Status, as if the object had been changed meanwhile.
+    Conflict,
+    /// This code with a Status of this reason and message. For what has no variant of its own, such as the refusal of an
+    /// admission webhook.
+    Status {
+        /// The HTTP status code, 400 to 599.
+        code: u16,
+        /// The machine readable reason, such as `AlreadyExists`.
+        reason: Cow<'static, str>,
+        /// The sentence for people.
+        message: Cow<'static, str>,
     },
     /// 500 with a Status.
     InternalError,
@@ -70,6 +82,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Returns a [`Status`](Self::Status) fault.
+    pub fn status(code: u16, reason: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::Status { code, reason: reason.into(), message: message.into() }
+    }
+
     /// This fault, for these requests only.
     pub fn on(self, requests: Requests) -> Injection {
         Injection::from(self).on(requests)
@@ -101,6 +118,15 @@ impl Fault {
                 Status::forbidden(&info.group, &info.resource, name, "injected fault")
             }
             Self::TooManyRequests { retry_after } => Status::too_many_requests(whole_seconds(*retry_after)),
+            Self::Conflict => {
+                let name = info.name.as_deref().unwrap_or_default();
+                let why = "the object has been modified; please apply your changes to the latest version and try again";
+                Status::conflict(&info.group, &info.resource, name, why)
+            }
+            Self::Status { code, reason, message } => {
+                let code = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                Status::failure(code, reason.clone(), message.clone())
+            }
             Self::InternalError => Status::internal("injected fault"),
             Self::Unavailable => Status::unavailable("the server is currently unable to handle the request"),
             Self::UnavailablePlainText => {
@@ -196,7 +222,7 @@ impl From<ConnectionFault> for ConnectionInjection {
     }
 }
 
-/// Which of the standing faults a request meets: the first that applies to it.
+/// Returns the fault that a request meets: the first of the current ones that applies to it.
 pub(crate) fn choose(orders: &[Order<Injection>], info: &RequestInfo, user: Option<&str>) -> Option<usize> {
     orders.iter().position(|order| order.what.fault.applies_to(info) && order.what.requests.matches(info, user))
 }

@@ -142,7 +142,7 @@ impl Log {
     }
 }
 
-/// A request on its way. Dropped before it is over, it says who left: the server, if it cut the connection,
+/// A request on its way. Dropped before it is over, it records the side that ended it: the server, if it cut the connection,
 /// else the client.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reason_to_end_counts_and_a_drop_tells_who_left() {
+    fn the_first_reason_to_end_counts_and_a_drop_records_the_side_that_left() {
         let (log, cut) = (Arc::new(Log::new(10, Clock::starting_at(Timestamp::UNIX_EPOCH))), CancellationToken::new());
         let mut entry = arrive(&log, "/a", &cut);
         entry.ended(EndReason::Complete);

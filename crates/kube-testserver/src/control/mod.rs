@@ -3,6 +3,7 @@
 pub(crate) mod denials;
 pub(crate) mod faults;
 pub(crate) mod log;
+pub(crate) mod no_such_request;
 pub(crate) mod open_watches;
 pub(crate) mod orders;
 pub(crate) mod record;

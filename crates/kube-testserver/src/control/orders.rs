@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_without_a_count_stands_until_lifted() {
+    fn an_injection_without_a_count_lasts_until_lifted() {
         let orders = Orders::default();
         let (a, b) = (orders.add("a", None), orders.add("b", None));
         assert_eq!([orders.take(first), orders.take(first)], [Some("a"), Some("a")]);

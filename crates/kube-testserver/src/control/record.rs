@@ -1,6 +1,6 @@
 //! A record of one request in the log.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -12,11 +12,11 @@ use crate::{access::credential::Fingerprint, wire::route::RequestInfo};
 pub enum EndReason {
     /// The whole answer was given. A watch ends so when its `timeoutSeconds` have passed.
     Complete,
-    /// A watch could not go on from its resource version: the client was told 410.
+    /// A watch could not go on from its resource version: the client got a 410.
     Expired,
     /// The client went away.
     ClientGone,
-    /// The server cut the connection: it was stopped, replaced or told to.
+    /// The server cut the connection: it was stopped or replaced, or the test cut it.
     ServerCut,
     /// The watch was ended on demand.
     EndedOnDemand,
@@ -52,7 +52,7 @@ pub struct RequestRecord {
     /// The UID of the cluster that was behind the address.
     pub cluster_uid: Arc<str>,
     /// The user, `system:anonymous` without credentials, `None` if the credential was refused. With impersonation
-    /// it is the one who impersonates.
+    /// it is the impersonating user.
     pub user: Option<String>,
     /// Tells which credential was presented.
     pub fingerprint: Option<Fingerprint>,
@@ -113,6 +113,21 @@ impl RequestRecord {
     /// The object's name.
     pub fn name(&self) -> Option<&str> {
         self.info.name.as_deref()
+    }
+}
+
+/// One line: the verb, the path with its query, and the status code once there is one.
+impl fmt::Display for RequestRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.is_resource() { self.verb() } else { self.method.as_str() };
+        write!(f, "{verb} {}", self.path())?;
+        if let Some(query) = &self.query {
+            write!(f, "?{query}")?;
+        }
+        match self.status {
+            Some(status) => write!(f, " {status}"),
+            None => f.write_str(" (not answered)"),
+        }
     }
 }
 

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_credential_is_nobody_in_particular() {
+    fn a_refused_credential_has_no_user() {
         let info = RequestInfo::parse(&Method::GET, "/version", None);
         assert!(Requests::any().matches(&info, None));
         assert!(Requests::any().user("*").matches(&info, None));

@@ -9,7 +9,7 @@ use crate::wire::{
 };
 
 const TEXT: &str = "text/plain; charset=utf-8";
-/// The check that fails while a server is told to be not ready (real ones fail it while shutting down).
+/// The check that fails while the test has set the server to not ready (real ones fail it while shutting down).
 const SWITCHED: &str = "shutdown";
 const CHECKS: [&str; 4] = ["ping", "log", "etcd", "poststarthook/start-apiextensions-controllers"];
 
@@ -60,7 +60,7 @@ fn all(endpoint: &str, checks: &[(&str, bool)], query: &str) -> Response<Bytes> 
     match (passed, verbose) {
         (true, false) => text(StatusCode::OK, "ok".to_owned()),
         (true, true) => text(StatusCode::OK, format!("{lines}{endpoint} check passed\n")),
-        // A failure is always told in full.
+        // A failure is always shown in full.
         (false, _) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{lines}{endpoint} check failed\n")),
     }
 }

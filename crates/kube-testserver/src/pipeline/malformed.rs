@@ -1,4 +1,4 @@
-//! Requests that a real server's HTTP layer refuses before it asks who makes them: they are no API request, and the
+//! Requests that a real server's HTTP layer refuses before it authenticates them: they are no API request, and the
 //! request log does not have them.
 
 use bytes::Bytes;

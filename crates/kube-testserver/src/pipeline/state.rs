@@ -119,7 +119,7 @@ impl Core {
         std::mem::take(&mut self.behind().tenancy.silent).cancel();
     }
 
-    /// Cuts every connection and lets nobody in until [`open`](Self::open).
+    /// Cuts every connection and accepts no new one until [`open`](Self::open).
     pub(crate) fn close(&self) {
         let mut behind = self.behind();
         behind.open = false;

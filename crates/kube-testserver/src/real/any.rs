@@ -6,12 +6,14 @@ use std::{
 };
 
 use kube::{Client, config::Kubeconfig};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     access::credential::{Credential, User},
     error::{ClientError, StartError},
     real::{error::RealError, server::RealServer},
-    server::handle::TestServer,
+    server::{builder::TestServerBuilder, handle::TestServer},
 };
 
 /// The directory of the real binaries, by the convention of envtest.
@@ -20,6 +22,7 @@ const ASSETS: &str = "KUBEBUILDER_ASSETS";
 /// An API server to test against: the in-process one, or real binaries. It offers what both have.
 #[derive(Debug)]
 #[must_use = "the server ends when this is dropped"]
+#[non_exhaustive]
 pub enum AnyServer {
     /// In this process.
     InProcess(TestServer),
@@ -29,6 +32,7 @@ pub enum AnyServer {
 
 /// Why no server started.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FromEnvError {
     /// The in-process server did not start.
     #[error("the in-process API server did not start")]
@@ -71,9 +75,16 @@ impl TestServer {
 pub struct AnyServerBuilder {
     assets: Option<OsString>,
     tokens: Vec<(User, String)>,
+    definitions: Vec<serde_json::Result<Value>>,
 }
 
 impl AnyServerBuilder {
+    /// Serves a custom resource: `CustomResourceExt::crd()` of kube makes its definition.
+    pub fn install(mut self, definition: impl Serialize) -> Self {
+        self.definitions.push(serde_json::to_value(definition));
+        self
+    }
+
     /// Accepts this bearer token for this user. Give it a UID too: kube-apiserver's file of tokens has one for each user.
     pub fn token(mut self, user: impl Into<User>, token: impl Into<String>) -> Self {
         self.tokens.push((user.into(), token.into()));
@@ -89,10 +100,15 @@ impl AnyServerBuilder {
         Ok(if let Some(assets) = self.assets {
             let builder = RealServer::builder(assets);
             let builder = tokens.fold(builder, |builder, (user, token)| builder.token(user, token));
-            AnyServer::Real(Box::new(builder.start().await?))
+            let server = builder.start().await?;
+            for definition in self.definitions {
+                server.install(definition).await?;
+            }
+            AnyServer::Real(Box::new(server))
         } else {
             let builder = TestServer::builder();
             let builder = tokens.fold(builder, |builder, (user, token)| builder.token(user, token));
+            let builder = self.definitions.into_iter().fold(builder, TestServerBuilder::install_value);
             AnyServer::InProcess(builder.start().await?)
         })
     }
@@ -105,7 +121,7 @@ impl AnyServer {
     }
 
     fn builder_with(assets: Option<&OsStr>) -> AnyServerBuilder {
-        AnyServerBuilder { assets: assets.map(OsStr::to_owned), tokens: Vec::new() }
+        AnyServerBuilder { assets: assets.map(OsStr::to_owned), tokens: Vec::new(), definitions: Vec::new() }
     }
 
     /// Returns the in-process server, for what only it can do, or `None` on real binaries.
@@ -148,6 +164,17 @@ impl AnyServer {
         match self {
             Self::InProcess(server) => server.client().await,
             Self::Real(server) => server.client().await,
+        }
+    }
+
+    /// [`client`](Self::client) with another credential.
+    ///
+    /// # Errors
+    /// If kube cannot build a client.
+    pub async fn client_for(&self, credential: &Credential) -> Result<Client, ClientError> {
+        match self {
+            Self::InProcess(server) => server.client_for(credential).await,
+            Self::Real(server) => server.client_for(credential).await,
         }
     }
 

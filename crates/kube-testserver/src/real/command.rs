@@ -31,7 +31,7 @@ impl EtcdPlan {
             format!("--listen-peer-urls={peer}"),
             format!("--initial-advertise-peer-urls={peer}"),
             format!("--initial-cluster=testserver={peer}"),
-            // Nobody needs this data after the run.
+            // The data is not needed after the run.
             "--unsafe-no-fsync".to_owned(),
         ]
     }
@@ -62,7 +62,7 @@ impl ApiServerPlan {
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
-            // Nobody makes the service accounts that it would ask for: there is no controller manager.
+            // It would ask for service accounts, and there is no controller manager to create them.
             "--disable-admission-plugins=ServiceAccount".to_owned(),
         ]
     }

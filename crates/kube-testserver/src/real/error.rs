@@ -43,6 +43,18 @@ pub enum RealError {
     /// The client that waits for the server could not be built.
     #[error("the client that waits for the server could not be built")]
     Client(#[from] ClientError),
+    /// A custom resource could not be installed: its definition cannot be written as JSON, or the server refused it.
+    #[error("a custom resource could not be installed")]
+    Definition(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The server did not serve a custom resource in time.
+    #[error("the custom resource {name} was not served after {waited:?}")]
+    #[non_exhaustive]
+    NotServed {
+        /// The name of the definition.
+        name: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// A program could not be run.
     #[error("{program} could not be run")]
     #[non_exhaustive]

@@ -17,11 +17,11 @@ use tokio::{
 
 use crate::real::error::RealError;
 
-/// How often a program is asked whether it is ready. It has no way to tell by itself.
+/// How often a program is asked whether it is ready. It does not announce it.
 const ROUND: Duration = Duration::from_millis(50);
 /// How long one such question may take.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How many lines of its output tell why a program failed.
+/// How many lines at the end of its output an error shows.
 const TAIL: usize = 40;
 
 /// A running program.
@@ -79,7 +79,7 @@ impl Process {
     }
 
     fn ended(&mut self) -> Option<ExitStatus> {
-        // Where the system cannot tell, the deadline does.
+        // Where the system does not know, the deadline ends the wait.
         self.child.try_wait().ok().flatten()
     }
 

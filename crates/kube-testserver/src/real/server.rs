@@ -10,6 +10,7 @@ use std::{
 };
 
 use kube::{Client, config::Kubeconfig};
+use serde_json::Value;
 
 use crate::{
     access::credential::{Credential, User},
@@ -27,7 +28,7 @@ use crate::{
     },
 };
 
-/// How often the servers are started on other ports when somebody else took theirs meanwhile.
+/// How often the servers are started on other ports when another process took theirs meanwhile.
 const ATTEMPTS: u32 = 3;
 /// What a server says whose port is taken.
 const PORT_TAKEN: &str = "address already in use";
@@ -176,6 +177,37 @@ impl RealServer {
     /// Returns the administrator's client certificate (user `admin`, group `system:masters`).
     pub fn admin(&self) -> &Credential {
         &self.admin
+    }
+
+    /// Creates the definition of a custom resource and waits until the server serves it.
+    pub(super) async fn install(&self, definition: serde_json::Result<Value>) -> Result<(), RealError> {
+        const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        const ROUND: Duration = Duration::from_millis(50);
+        const WAITED: Duration = Duration::from_secs(30);
+        let refused = |error: Box<dyn std::error::Error + Send + Sync>| RealError::Definition(error);
+        let definition = definition.map_err(|error| refused(error.into()))?;
+        let name = definition["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let client = self.client().await?;
+        let request = http::Request::post(DEFINITIONS)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(definition.to_string().into_bytes())
+            .map_err(|error| refused(error.into()))?;
+        client.request_text(request).await.map_err(|error| refused(error.into()))?;
+        let established = async {
+            loop {
+                let request = http::Request::get(format!("{DEFINITIONS}/{name}")).body(Vec::new());
+                let request = request.map_err(|error| refused(error.into()))?;
+                let found: Value = client.request(request).await.map_err(|error| refused(error.into()))?;
+                let conditions = found["status"]["conditions"].as_array().into_iter().flatten();
+                let is_established = |one: &Value| one["type"] == "Established" && one["status"] == "True";
+                if conditions.into_iter().any(is_established) {
+                    return Ok(());
+                }
+                tokio::time::sleep(ROUND).await;
+            }
+        };
+        let done = tokio::time::timeout(WAITED, established).await;
+        done.unwrap_or(Err(RealError::NotServed { name, waited: WAITED }))
     }
 
     /// Returns a kubeconfig with the administrator's credential.

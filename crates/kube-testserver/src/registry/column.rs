@@ -39,15 +39,11 @@ impl Column {
             "number" => first.as_f64().map_or(Value::Null, Into::into),
             "boolean" => first.as_bool().map_or(Value::Null, Into::into),
             "date" => first.as_str().map_or(Value::Null, |time| age(time, now)),
-            _ if found.len() == 1 => match first {
+            // Of several values the first is shown.
+            _ => match first {
                 Value::String(text) => text.as_str().into(),
                 other => other.to_string().into(),
             },
-            _ => {
-                let listed: Vec<String> =
-                    found.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
-                listed.join(",").into()
-            }
         }
     }
 

@@ -62,7 +62,7 @@ pub(crate) struct Version {
     /// Field selectors besides `metadata.name` and `metadata.namespace`.
     pub(crate) selectable: Vec<String>,
     pub(crate) schema: Arc<Schema>,
-    /// What its objects may hold; `None` for a core type that nobody has described here.
+    /// What its objects may hold; `None` for a core type without a schema here.
     pub(crate) structural: Option<Arc<Node>>,
     /// As the CRD declares it, for the `OpenAPI` documents.
     pub(crate) openapi: Option<Value>,

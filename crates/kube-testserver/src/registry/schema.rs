@@ -52,7 +52,7 @@ static FREE: LazyLock<Schema> = LazyLock::new(Schema::default);
 static FREE_OF_CORE: LazyLock<Schema> = LazyLock::new(|| Schema { of: Types::Core, ..Schema::default() });
 
 /// Fields of core types that are written out even when they are empty, so that no write adds or removes them.
-/// Names are enough because they are unambiguous among the kinds served. Who adds a kind must come here: `DaemonSet`
+/// Names are enough because they are unambiguous among the kinds served. When you add a kind, extend this: `DaemonSet`
 /// has an `updateStrategy` and `CronJob` a `jobTemplate`.
 const ALWAYS_THERE: [&str; 14] = [
     "metadata",

@@ -10,6 +10,7 @@ use crate::{
     access::credential::{Credential, Fingerprint, User},
     control::{
         faults::{ConnectionFault, ConnectionInjection, Injection},
+        no_such_request::NoSuchRequest,
         orders::InjectionHandle,
         record::{Marker, RequestRecord},
         requests::{Logged, Requests},
@@ -27,7 +28,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Replacement {
-    /// The authority and every credential stay valid. Only the content and the UID tell that it is another
+    /// The authority and every credential stay valid. Only the content and the UID show that it is another
     /// cluster: the replacement that is hardest to notice.
     SameCa,
     /// It has an authority of its own and knows none of the old credentials; the administrator's is a new one
@@ -174,7 +175,7 @@ impl<T> TestServer<T> {
         self.core.denials.add(requests, None)
     }
 
-    /// Whether `/readyz` says yes. It does until told otherwise.
+    /// Whether `/readyz` succeeds. It does by default.
     pub fn set_ready(&self, ready: bool) {
         self.core.set_ready(ready);
     }
@@ -242,11 +243,28 @@ impl<T> TestServer<T> {
     /// Waits for a request that matches, and returns the oldest. A request that was seen before counts, unless
     /// the filter says [`since`](Requests::since).
     ///
-    /// It does not poll and has no deadline of its own: put it under `tokio::time::timeout`.
+    /// It does not poll and has no deadline of its own: see [`wait_for_within`](Self::wait_for_within).
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
     pub async fn wait_for(&self, filter: impl Into<Requests<Logged>>) -> RequestRecord {
         self.core.log.wait_for(&filter.into()).await
+    }
+
+    /// [`wait_for`](Self::wait_for), for this long at most.
+    ///
+    /// # Errors
+    /// If no such request comes in time. The error names the filter and the last requests of the log.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub async fn wait_for_within(
+        &self,
+        limit: Duration,
+        filter: impl Into<Requests<Logged>>,
+    ) -> Result<RequestRecord, NoSuchRequest> {
+        let filter = filter.into();
+        let found = tokio::time::timeout(limit, self.core.log.wait_for(&filter)).await;
+        found.map_err(|_| NoSuchRequest::new(limit, filter, self.core.log.matching(&Requests::any().into())))
     }
 }

@@ -37,7 +37,7 @@ impl TestServer {
     }
 }
 
-/// The settings of an [`TestServer`]. The defaults are a TLS server on a free loopback port.
+/// The settings of a [`TestServer`]. The defaults are a TLS server on a free loopback port.
 #[derive(Debug)]
 #[must_use = "a builder makes a server only when it is started"]
 pub struct TestServerBuilder {
@@ -50,7 +50,7 @@ impl Default for TestServerBuilder {
     fn default() -> Self {
         Self {
             settings: Settings {
-                name: "fake".to_owned(),
+                name: "testserver".to_owned(),
                 port: 0,
                 security: Security::Tls,
                 protocols: Protocols::Http2AndHttp1,
@@ -66,7 +66,7 @@ impl Default for TestServerBuilder {
 }
 
 impl TestServerBuilder {
-    /// What its kubeconfigs call the cluster and the context. The default is `fake`.
+    /// What its kubeconfigs call the cluster and the context. The default is `testserver`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
         self
@@ -101,6 +101,12 @@ impl TestServerBuilder {
     /// makes it. Any serializable form will do.
     pub fn install(mut self, crd: impl Serialize) -> Self {
         self.installed.push(serde_json::to_value(crd));
+        self
+    }
+
+    /// As [`install`](Self::install), of a definition that is JSON already, or could not be made so.
+    pub(crate) fn install_value(mut self, definition: serde_json::Result<Value>) -> Self {
+        self.installed.push(definition);
         self
     }
 

@@ -32,7 +32,7 @@ const BACKLOG: u32 = 1024;
 
 /// A Kubernetes API server inside the test process.
 ///
-/// It runs until [`shutdown`](TestServer::shutdown) or until it is dropped. A drop only tells the tasks to
+/// It runs until [`shutdown`](TestServer::shutdown) or until it is dropped. A drop only signals the tasks to
 /// end; `shutdown` waits until they have. The type parameter says how it is reached: by a loopback socket, or by
 /// [`TestServer::service`] alone.
 ///
@@ -60,7 +60,7 @@ pub struct NoSocket;
 #[derive(Debug)]
 enum Phase {
     Running(Listening),
-    /// Not listening; the port is kept, if the system let us, so that nobody else is given it meanwhile.
+    /// Not listening. The port stays reserved where the system allows it, so that no other process takes it meanwhile.
     Stopped(Option<TcpSocket>),
 }
 
@@ -118,7 +118,7 @@ impl TestServer<Loopback> {
     /// Starts a stopped server again: same port, same certificates, same content, same credentials.
     ///
     /// # Errors
-    /// [`StartError::AlreadyRunning`] if it runs, [`StartError::Bind`] if somebody else took the port meanwhile;
+    /// [`StartError::AlreadyRunning`] if it runs, [`StartError::Bind`] if another process took the port meanwhile;
     /// then it stays stopped.
     pub async fn start(&self) -> Result<(), StartError> {
         let mut phase = self.transport.phase.lock().await;
@@ -152,7 +152,7 @@ impl TestServer<Loopback> {
             listening.stop().await;
         }
         if let Phase::Stopped(kept @ None) = &mut *phase {
-            // Without the placeholder the system may hand the port to somebody else; `start` would say so.
+            // Without the placeholder another process may get the port; `start` returns an error then.
             *kept = listen::bind(self.transport.address).ok();
         }
     }

@@ -38,7 +38,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 const MOST_STREAMS: u32 = 100;
 const MOST_HEADER_BYTES: u32 = 1024 * 1024;
 
-/// What somebody is told who speaks plain HTTP to a TLS port.
+/// The answer to plain HTTP on a TLS port.
 const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 /// A listener at work.
@@ -114,7 +114,7 @@ async fn talk(core: Arc<Core>, connection: Connection, mut stream: TcpStream, ta
         Some(ConnectionFault::ExpiredCertificate) => Validity::Expired,
         None => Validity::Good,
     };
-    // An event of a watch is a small write that somebody waits for.
+    // An event of a watch is a small write that a client waits for.
     _ = stream.set_nodelay(true);
     match core.settings.security {
         Security::Plain => {
@@ -145,7 +145,7 @@ async fn shake(core: &Core, connection: &Connection, mut stream: TcpStream, vali
     let mut first = [0];
     stream.peek(&mut first).await.ok()?;
     if first[0].is_ascii_uppercase() {
-        // A method and not a handshake: somebody's URL says http. Go's server answers so, in clear.
+        // A method and not a handshake: the client's URL says http. Go's server answers so, in clear.
         _ = stream.write_all(NOT_TLS).await;
         return None;
     }

@@ -41,7 +41,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Silenced<S> {
     }
 }
 
-/// A silent stream is never ready to write. Whoever waits for it is woken by the end of the reading half.
+/// A silent stream is never ready to write. A task that waits for it is woken by the end of the reading half.
 impl<S: AsyncWrite + Unpin> AsyncWrite for Silenced<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.silent.is_cancelled() { Poll::Pending } else { Pin::new(&mut self.stream).poll_write(cx, bytes) }
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(peer.read_u8().await?, b'b');
 
         silent.cancel();
-        // More than the pipe holds: the peer can write it all only if somebody reads.
+        // More than the pipe holds: the peer can write it all only if the other side reads.
         let (mut read, mut write) = tokio::io::split(stream);
         let reading = tokio::spawn(async move { read.read(&mut [0; 8]).await });
         peer.write_all(&[0; 64]).await?;

@@ -1,4 +1,4 @@
-//! A request as it arrives at the API, and who makes it.
+//! A request as it arrives at the API, and its caller.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -18,7 +18,7 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
 }
 
-/// Who asks.
+/// The user that makes a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) username: String,

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn aggregated_discovery_is_for_those_who_put_it_first() {
+    fn aggregated_discovery_is_for_clients_that_prefer_it() {
         let v2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
         assert!(accepts_aggregated(&accept(v2)));
         assert!(accepts_aggregated(&accept(&format!("{v2},application/json"))));

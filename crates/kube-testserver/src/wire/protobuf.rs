@@ -19,7 +19,7 @@ enum Form {
     Text,
     Bool,
     Number,
-    /// A switch that is off, or a number that is 0, unless said otherwise: Go cannot tell these from nothing.
+    /// A switch that is off, or a number that is 0, unless said otherwise: in Go these are the same as nothing.
     Switch,
     Count,
     Texts,

@@ -1,6 +1,6 @@
 //! What a request asks for, read off its method, path and query alone.
 //!
-//! Pure, and it knows no kinds: a request for something nobody serves still has a verb, a resource and a
+//! Pure, and it knows no kinds: a request for something that is not served still has a verb, a resource and a
 //! name, which is what authorization and fault rules go by.
 
 use http::Method;

@@ -1,6 +1,8 @@
 //! `metav1.Status`: how a request failed, in the shape and the words of a real kube-apiserver.
 //!
-//! Only the vocabulary of failures lives here. Whoever decides *that* something failed lives elsewhere.
+//! Only the vocabulary of failures is here, not the decision that something failed.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
@@ -13,7 +15,7 @@ pub(crate) struct Status(Box<Body>);
 #[derive(Debug, Clone, PartialEq)]
 struct Body {
     code: u16,
-    reason: &'static str,
+    reason: Cow<'static, str>,
     message: String,
     details: Option<Map<String, Value>>,
     continue_token: Option<String>,
@@ -92,10 +94,10 @@ fn details(group: &str, kind: &str, name: &str) -> Map<String, Value> {
 
 impl Status {
     /// A failure of any kind; prefer the named constructors.
-    pub(crate) fn failure(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn failure(code: StatusCode, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self(Box::new(Body {
             code: code.as_u16(),
-            reason,
+            reason: reason.into(),
             message: message.into(),
             details: None,
             continue_token: None,
@@ -138,8 +140,8 @@ impl Status {
 
     /// The machine readable reason, `NotFound` for one.
     #[cfg(test)]
-    pub(crate) fn reason(&self) -> &'static str {
-        self.0.reason
+    pub(crate) fn reason(&self) -> &str {
+        &self.0.reason
     }
 
     /// The sentence for people.
@@ -215,7 +217,7 @@ impl Status {
         self.retry_after(1)
     }
 
-    /// Says that what stands in the way is on its way out.
+    /// Says that the object of this name is being deleted.
     pub(crate) fn by_one_being_deleted(mut self) -> Self {
         self.0.message = format!("object is being deleted: {}", self.0.message);
         self
@@ -226,7 +228,7 @@ impl Status {
         Self::failure(StatusCode::CONFLICT, "Conflict", message).with(details(group, resource, name))
     }
 
-    /// 409 of server-side apply: one cause for each field somebody else owns.
+    /// 409 of server-side apply: one cause for each field that another manager owns.
     pub(crate) fn apply_conflict(causes: &[Cause]) -> Self {
         let message = match causes {
             [one] => format!("Apply failed with 1 conflict: {}: {}", one.message, one.field),
@@ -307,7 +309,7 @@ impl Status {
         Self::failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
     }
 
-    /// What this double leaves out, said aloud: a real server would have answered.
+    /// For what this double leaves out and a real server has.
     pub(crate) fn not_implemented(what: impl std::fmt::Display) -> Self {
         let message = format!("kube-testserver does not do this: {what}");
         Self::failure(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
@@ -341,7 +343,7 @@ impl Status {
             "status": "Failure", "message": body.message, "code": body.code,
         });
         if !body.reason.is_empty() {
-            status["reason"] = body.reason.into();
+            status["reason"] = body.reason.as_ref().into();
         }
         if let Some(details) = &body.details {
             status["details"] = details.clone().into();
@@ -381,7 +383,7 @@ pub(crate) fn raw_response(code: StatusCode, content_type: &'static str, body: B
     response
 }
 
-/// What Go's mux says about a path nobody serves.
+/// What Go's mux answers for a path that is not served.
 pub(crate) fn page_not_found() -> Response<Bytes> {
     raw_response(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", Bytes::from_static(b"404 page not found\n"))
 }

@@ -22,7 +22,8 @@ const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 /// Keeps a definition until its objects are gone.
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-fn is_definition(kind: &Kind) -> bool {
+/// Whether it is the kind of definitions.
+pub(crate) fn is_definition(kind: &Kind) -> bool {
     kind.is("apiextensions.k8s.io", "customresourcedefinitions")
 }
 
@@ -103,23 +104,28 @@ pub(crate) fn after_removal(store: &mut Store, kind: &Kind, gone: &Stored) {
     }
 }
 
-/// Prepares a definition for its deletion: it waits for its objects.
+/// Prepares a definition for its deletion, if it has to wait for its objects.
 pub(crate) fn hold_for_objects(store: &Store, kind: &Kind, object: &mut Value, now: Timestamp) {
     let name = meta::text(object, "name").to_owned();
-    let waits = is_definition(kind) && store.collection(&name).is_some_and(|collection| collection.len() > 0);
-    if waits && !meta::finalizers(object).contains(&CLEANUP) {
+    if is_definition(kind) && store.collection(&name).is_some_and(|collection| collection.len() > 0) {
+        mark_for_deletion(object, now);
+    }
+}
+
+/// Adds the finalizer and the condition of a definition that is being deleted.
+pub(crate) fn mark_for_deletion(object: &mut Value, now: Timestamp) {
+    if !meta::finalizers(object).contains(&CLEANUP) {
         let mut finalizers: Vec<Value> = meta::finalizers(object).into_iter().map(Value::from).collect();
         finalizers.push(CLEANUP.into());
         meta::metadata_mut(object).insert("finalizers".to_owned(), finalizers.into());
     }
-    if waits {
-        let conditions = object["status"]["conditions"].as_array_mut();
-        if let Some(conditions) = conditions.filter(|all| all.iter().all(|one| one["type"] != "Terminating")) {
-            conditions.push(json!({
-                "type": "Terminating", "status": "True", "lastTransitionTime": meta::time(now),
-                "reason": "InstanceDeletionInProgress", "message": "CustomResource deletion is in progress",
-            }));
-        }
+    let conditions = object["status"]["conditions"].as_array_mut();
+    if let Some(conditions) = conditions.filter(|all| all.iter().all(|one| one["type"] != "Terminating")) {
+        conditions.push(json!({
+            "type": "Terminating", "status": "True", "lastTransitionTime": meta::time(now),
+            "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        }));
     }
 }
 

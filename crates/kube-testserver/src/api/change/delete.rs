@@ -2,7 +2,7 @@
 //!
 //! There are no controllers in this server but one, and it is here: a namespace that is deleted is emptied
 //! and goes. Garbage collection is not done: owner references are kept and mean nothing, and a foreground or
-//! orphaning delete leaves its finalizer for somebody to act on, as on a server without a controller manager.
+//! orphaning delete leaves its finalizer for a client to remove, as on a server without a controller manager.
 
 use std::sync::Arc;
 
@@ -181,6 +181,18 @@ pub(crate) fn delete(store: &mut Store, target: &Target, options: &DeleteOptions
     }
     definitions::hold_for_objects(store, kind, &mut marked, target.now);
     mark(&mut marked, grace, target.now);
+    if definitions::is_definition(kind) && !meta::is_deleting(&object) && meta::finalizers(&marked).is_empty() {
+        // A real server lets a controller finish what it only marks. Here that controller is done at once.
+        let mut pending = marked.clone();
+        definitions::mark_for_deletion(&mut pending, target.now);
+        if target.dry_run {
+            return Ok(Deletion::Pending(Arc::new(Stored::unsaved(target.key.clone(), current.rv, &pending))));
+        }
+        let stored = store.put(&kind.collection, target.key.clone(), pending.clone());
+        let gone = store.remove(&kind.collection, &target.key, pending);
+        after_removal(store, kind, &gone, target.now);
+        return Ok(Deletion::Pending(stored));
+    }
     if may_go(&marked) {
         if target.dry_run {
             return Ok(Deletion::Done(current));

@@ -25,6 +25,7 @@ use crate::{
 pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> Result<Arc<Stored>, Status> {
     target.place(&mut object)?;
     let kind = &target.view.kind;
+    definitions::check_not_terminating(store, kind, meta::text(&object, "name"))?;
     let collection = kind.collection.as_str();
     let typed = is_typed(target, &object);
     let version = meta::text(&object, "resourceVersion").to_owned();
@@ -173,7 +174,7 @@ pub(crate) fn update(
     Ok(stored)
 }
 
-/// Whether the values of a custom resource have the types that its schema declares. A real server cannot tell who
+/// Whether the values of a custom resource have the types that its schema declares. A real server does not know who
 /// owns the fields of one whose values do not, and forgets all owners, even where the values are not kept.
 fn is_typed(target: &Target, object: &Value) -> bool {
     let kind = &target.view.kind;

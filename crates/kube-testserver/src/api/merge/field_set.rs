@@ -1,6 +1,6 @@
 //! Sets of field paths, in the shape of `fieldsV1`: what an object sets, and what differs between two of its states.
 //!
-//! Pure data. Who owns a set is `managed_fields`.
+//! Pure data. `managed_fields` has the owners of the sets.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -132,7 +132,7 @@ impl Fields {
         fields
     }
 
-    /// A value with all that is in it, as one who adds or removes it owns it.
+    /// A value with all that is in it: what a manager owns that adds or removes it.
     fn whole(value: &Value, schema: &Schema) -> Self {
         let mut fields = Self::default();
         fields.add(value, schema, true);
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_tells_changed_from_removed() {
+    fn a_difference_separates_changed_from_removed() {
         let old = json!({"spec": {"a": 1, "b": 2}, "status": {"conditions": [{"type": "T", "x": 1}, {"type": "U"}]}});
         let new = json!({"spec": {"a": 3}, "status": {"conditions": [{"type": "T", "x": 2}]}});
         let difference = Difference::between(&old, &new, &schema());

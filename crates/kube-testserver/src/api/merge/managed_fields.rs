@@ -1,4 +1,4 @@
-//! `metadata.managedFields`: who owns which field, kept up to date for ordinary writes.
+//! `metadata.managedFields`, the owners of fields, kept up to date for ordinary writes.
 //!
 //! The sets of fields are `field_set`; what server-side apply makes of them is `patch/apply.rs`.
 
@@ -53,7 +53,7 @@ pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
         }
     } else {
         if old.is_some() && entries.is_empty() {
-            // Nobody owns anything, and an update does not begin to keep account.
+            // No field has an owner, and an update does not record the first one.
             return write_entries(new, entries);
         }
         let nothing = json!({});
@@ -96,12 +96,12 @@ fn entries_before(old: Option<&Value>, new: &Value, target: &Target) -> Option<V
 fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
     let mut own = Fields::default();
     let mut others = Vec::new();
-    let mut standing = None;
+    let mut existing = None;
     for entry in entries.drain(..) {
         let mut fields = Fields::from_json(&entry["fieldsV1"]);
         if is_entry_of(&entry, target, "Update") {
             own = fields;
-            standing = Some(entry);
+            existing = Some(entry);
             continue;
         }
         let before = fields.clone();
@@ -118,8 +118,8 @@ fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
     let before = own.clone();
     own.subtract(&difference.removed);
     own.union(&difference.changed);
-    match standing {
-        Some(standing) if own == before && difference.changed.is_empty() => others.push(standing),
+    match existing {
+        Some(existing) if own == before && difference.changed.is_empty() => others.push(existing),
         _ if own.is_empty() => {}
         _ => others.push(entry(target, "Update", &own)),
     }
@@ -150,7 +150,7 @@ fn record_scale(entries: &mut Vec<Value>, target: &Target, new: &Value, differen
     });
 }
 
-/// The entry of one who owns all of an object that nobody owned before something was applied to it.
+/// The entry for all fields of an object that has no owners when something is first applied to it.
 pub(crate) fn before_first_apply(target: &Target, current: &Value) -> Value {
     let version = &target.view.kind.versions[target.view.version];
     let part = ownable(current.clone(), &target.view.kind, version.status, target.subresource);
@@ -161,12 +161,13 @@ pub(crate) fn before_first_apply(target: &Target, current: &Value) -> Value {
     entry
 }
 
-/// Whether an entry of `managedFields` is this client's, through this subresource and version.
+/// Whether an entry of `managedFields` is this client's, through this subresource. A manager has
+/// an entry for each version in which it updates, and one entry for all that it applies.
 pub(crate) fn is_entry_of(entry: &Value, target: &Target, operation: &str) -> bool {
     entry["manager"] == *target.manager.name
         && entry["operation"] == operation
         && entry["subresource"].as_str() == subresource_name(target.subresource)
-        && entry["apiVersion"] == *target.view.api_version()
+        && (operation == "Apply" || entry["apiVersion"] == *target.view.api_version())
 }
 
 fn subresource_name(subresource: Subresource) -> Option<&'static str> {

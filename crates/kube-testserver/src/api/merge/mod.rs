@@ -1,4 +1,4 @@
-//! What a write asks for and how it merges: its target, patches, apply, and who owns which field.
+//! What a write asks for and how it merges: its target, patches, apply, and the owners of fields.
 
 pub(super) mod field_set;
 pub(super) mod managed_fields;

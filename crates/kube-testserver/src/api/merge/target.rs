@@ -123,6 +123,6 @@ pub(crate) enum Style {
     Replace,
     /// PATCH: derived from the current object.
     Derive,
-    /// Server-side apply: keeps its own account of who owns what.
+    /// Server-side apply: records the owners of fields itself.
     Apply,
 }

@@ -217,7 +217,7 @@ pub(crate) fn fill_in(kind: &Kind, object: &mut Value, new: bool) {
     }
 }
 
-/// Drops the fields of features that are off unless a server is told otherwise. They have an owner all the same.
+/// Drops the fields of features that are off by default. They have an owner all the same.
 pub(crate) fn drop_disabled(kind: &Kind, object: &mut Value) {
     if kind.kind == "Lease" && !kind.custom {
         meta::object_at(object, "spec").retain(|field, _| !matches!(field.as_str(), "strategy" | "preferredHolder"));

@@ -5,9 +5,15 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use crate::{
-    api::object::meta,
-    registry::{json_path::is_known_path, structural::structure},
-    wire::{status::Cause, syntax::is_subdomain},
+    api::object::{meta, schema},
+    registry::{
+        json_path::is_known_path,
+        structural::{node::Node, structure},
+    },
+    wire::{
+        status::Cause,
+        syntax::{dns_1035_problems, is_subdomain},
+    },
 };
 
 /// Defaults of the spec.
@@ -50,6 +56,12 @@ pub(crate) fn problems(object: &Value, old: Option<&Value>) -> Vec<Cause> {
             causes.push(Cause::required(format!("spec.names.{field}"), ""));
         }
     }
+    name_problems(&spec["names"], &mut causes);
+    if spec["preserveUnknownFields"] == true {
+        let rule =
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        causes.push(Cause::invalid_raw("spec.preserveUnknownFields", "true", rule));
+    }
     if !matches!(spec["conversion"]["strategy"].as_str(), None | Some("None")) {
         causes.push(Cause::not_supported(
             "spec.conversion.strategy",
@@ -77,14 +89,32 @@ pub(crate) fn problems(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         } else {
             format!("spec.versions[{at}].schema.openAPIV3Schema")
         };
-        causes.extend(structure::problems(schema, &path));
+        let wrong = structure::problems(schema, &path);
+        // A default is checked by a schema that is structural.
+        if wrong.is_empty() {
+            schema::default_problems(&Node::parse(schema), &path, &mut causes);
+        }
+        causes.extend(wrong);
+    }
+    for (at, version) in versions.iter().enumerate() {
+        // What all versions share is named once, as the schema is.
+        let shares = |field: &str| versions.iter().all(|other| other[field] == version[field]);
+        let path = |field: &str| {
+            if shares(field) { format!("spec.{field}") } else { format!("spec.versions[{at}].{field}") }
+        };
+        if at == 0 || !shares("additionalPrinterColumns") {
+            column_problems(&version["additionalPrinterColumns"], &path("additionalPrinterColumns"), &mut causes);
+        }
+        if at == 0 || !shares("subresources") {
+            scale_problems(&version["subresources"]["scale"], &path("subresources"), &mut causes);
+        }
     }
     let mut seen = HashSet::new();
     for (at, version) in versions.iter().enumerate() {
         let name = text(&version["name"]);
-        if name.is_empty() || !is_subdomain(&name) {
-            let rule = "a DNS-1035 label must consist of lower case alphanumeric characters or '-'";
-            causes.push(Cause::invalid(format!("spec.versions[{at}].name"), &name, rule));
+        let wrong = dns_1035_problems(&name);
+        if !wrong.is_empty() {
+            causes.push(Cause::invalid(format!("spec.versions[{at}].name"), &name, &wrong.join(",")));
         }
         if !seen.insert(name.clone()) {
             let rule = "must contain unique version names";
@@ -103,6 +133,18 @@ pub(crate) fn problems(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         }
     }
     if let Some(old) = old {
+        let stored = old["status"]["storedVersions"].as_array().into_iter().flatten();
+        for (at, name) in
+            stored.enumerate().filter(|(_, name)| versions.iter().all(|version| version["name"] != **name))
+        {
+            let rule = format!(
+                "missing from spec.versions; {} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {} and removes {} from status.storedVersions",
+                text(name),
+                text(name),
+                text(name)
+            );
+            causes.push(Cause::invalid(format!("status.storedVersions[{at}]"), &text(name), &rule));
+        }
         for (field, path) in [
             ("group", "/spec/group"),
             ("scope", "/spec/scope"),
@@ -116,4 +158,76 @@ pub(crate) fn problems(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         }
     }
     causes
+}
+
+/// What is wrong with the names of the kind.
+fn name_problems(names: &Value, causes: &mut Vec<Cause>) {
+    let text = |field: &str| names[field].as_str().unwrap_or_default();
+    let mut check = |field: String, name: &str, mixed: bool| {
+        let lower = name.to_lowercase();
+        let wrong = dns_1035_problems(if mixed { &lower } else { name });
+        if !name.is_empty() && !wrong.is_empty() {
+            let prefix = if mixed { "may have mixed case, but should otherwise match: " } else { "" };
+            causes.push(Cause::invalid(field, name, &format!("{prefix}{}", wrong.join(","))));
+        }
+    };
+    for (field, mixed) in [("plural", false), ("singular", false), ("kind", true), ("listKind", true)] {
+        check(format!("spec.names.{field}"), text(field), mixed);
+    }
+    for list in ["shortNames", "categories"] {
+        for (at, name) in names[list].as_array().into_iter().flatten().enumerate() {
+            check(format!("spec.names.{list}[{at}]"), name.as_str().unwrap_or_default(), false);
+        }
+    }
+    if !text("kind").is_empty() && text("kind") == text("listKind") {
+        let rule = "kind and listKind may not be the same";
+        causes.push(Cause::invalid("spec.names.listKind", text("listKind"), rule));
+    }
+}
+
+/// What is wrong with the columns of a table.
+fn column_problems(columns: &Value, path: &str, causes: &mut Vec<Cause>) {
+    const TYPES: [&str; 5] = ["boolean", "date", "integer", "number", "string"];
+    for (at, column) in columns.as_array().into_iter().flatten().enumerate() {
+        let text = |field: &str| column[field].as_str().unwrap_or_default();
+        let field = |name: &str| format!("{path}[{at}].{name}");
+        if text("name").is_empty() {
+            causes.push(Cause::required(field("name"), ""));
+        }
+        let rule = format!("must be one of {}", TYPES.join(","));
+        match text("type") {
+            "" => causes.push(Cause::required(field("type"), &rule)),
+            kind if !TYPES.contains(&kind) => causes.push(Cause::invalid(field("type"), kind, &rule)),
+            _ => {}
+        }
+        match text("jsonPath") {
+            "" => causes.push(Cause::required(field("JSONPath"), "")),
+            path if !path.starts_with('.') => {
+                causes.push(Cause::invalid(field("JSONPath"), path, "must be a simple json path starting with ."));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What is wrong with the paths of the scale.
+fn scale_problems(scale: &Value, path: &str, causes: &mut Vec<Cause>) {
+    if !scale.is_object() {
+        return;
+    }
+    for (name, below) in [("specReplicasPath", ".spec"), ("statusReplicasPath", ".status")] {
+        let (field, value) = (format!("{path}.scale.{name}"), scale[name].as_str().unwrap_or_default());
+        if value.is_empty() {
+            causes.push(Cause::required(field, ""));
+        } else if !value.starts_with('.') {
+            causes.push(Cause::invalid(field, value, "must be a simple json path starting with ."));
+        } else if !value.starts_with(&format!("{below}.")) {
+            causes.push(Cause::invalid(field, value, &format!("should be a json path under {below}")));
+        }
+    }
+    let selector = scale["labelSelectorPath"].as_str().unwrap_or_default();
+    if !selector.is_empty() && !selector.starts_with(".spec.") && !selector.starts_with(".status.") {
+        let rule = "should be a json path under either .spec or .status";
+        causes.push(Cause::invalid(format!("{path}.scale.labelSelectorPath"), selector, rule));
+    }
 }

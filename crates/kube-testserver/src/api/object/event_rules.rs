@@ -44,7 +44,7 @@ pub(super) fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<
     causes
 }
 
-/// An event stands beside what it is about. One that has a time of its own need not.
+/// An event is in the namespace of the object that it is about. One that has a time of its own need not be.
 fn place_problems(object: &Value) -> Vec<Cause> {
     let (namespace, about) = (meta::text(object, "namespace"), &object["involvedObject"]["namespace"]);
     let about = about.as_str().unwrap_or_default();
@@ -58,7 +58,7 @@ fn place_problems(object: &Value) -> Vec<Cause> {
     if fine { Vec::new() } else { vec![cause()] }
 }
 
-/// Who reports such an event, what was done, and why.
+/// The reporter of such an event, the action, and the reason.
 fn timed_problems(kind: &Kind, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let text = |field: &str| object[field].as_str().unwrap_or_default();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_with_a_time_of_its_own_says_who_what_and_why() {
+    fn an_event_with_a_time_of_its_own_needs_a_reporter_an_action_and_a_reason() {
         assert_eq!(refused(&event()), [Vec::<String>::new(), Vec::new()]);
         let both = |field: &'static str| [field, field];
         for (field, value, expected) in [

@@ -186,12 +186,9 @@ pub(crate) fn problems(object: &Value, kind: &Kind) -> Vec<Cause> {
     let mut causes = problems_of(&object["metadata"], kind.traits);
     if !kind.custom && matches!(kind.group.as_str(), "" | "apps") {
         for (at, finalizer) in finalizers(object).into_iter().enumerate() {
-            let field = format!("metadata.finalizers[{at}]");
-            let problems = key_problems(finalizer);
-            causes.extend(problems.iter().map(|rule| Cause::invalid(field.clone(), finalizer, rule)));
-            if problems.is_empty() && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+            if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
                 let rule = "name is neither a standard finalizer name nor is it fully qualified";
-                causes.push(Cause::invalid(field, finalizer, rule));
+                causes.push(Cause::invalid(format!("metadata.finalizers[{at}]"), finalizer, rule));
             }
         }
     }

@@ -31,7 +31,7 @@ fn index(store: &Store) -> Value {
     for kind in store.kinds() {
         for version in kind.versions.iter().filter(|version| version.served) {
             let path = base(&kind.group, &version.name);
-            // Changes with every write, so that nobody caches a document for too long.
+            // Changes with every write, so that no client caches a document for too long.
             let url = format!("/openapi/v3/{path}?hash={:016X}", store.rv());
             paths.insert(path, json!({"serverRelativeURL": url}));
         }

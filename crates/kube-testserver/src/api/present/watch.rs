@@ -1,7 +1,7 @@
 //! Watches: a stream of frames that follows one kind's changes.
 //!
 //! A watch holds a place in the history and is woken when something happened; it never polls. Each frame is
-//! rendered once for all who watch in the same form.
+//! rendered once for all watches of the same form.
 
 use std::{
     collections::VecDeque,
@@ -59,7 +59,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// The content type of the response.
-    #[expect(clippy::unused_self, reason = "whatever form is watched, it is framed as JSON today")]
+    #[expect(clippy::unused_self, reason = "every form is framed as JSON today")]
     pub(crate) fn content_type(&self) -> &'static str {
         "application/json"
     }
@@ -108,7 +108,7 @@ impl Watch {
             },
             begun: false,
             initial,
-            // Who asks for no version, or for any, has asked for initial events too, as the real server sees it.
+            // A watch without a version, or from any, asks for initial events too, as on a real server.
             marks_initial_end: with_initial && options.bookmarks,
             pending: VecDeque::new(),
             changes: collection.subscribe(),
@@ -150,9 +150,9 @@ impl Stream for Watch {
 struct Cursor {
     shared: Arc<Shared>,
     incarnation: u64,
-    /// All changes up to here were told, or were none of this watch's business.
+    /// The latest change that was sent, or that does not match this watch.
     at: u64,
-    /// It has begun: what is forgotten from now on does not concern it once it was told.
+    /// It has begun: a change that it has sent may be forgotten from now on.
     begun: bool,
     initial: VecDeque<Arc<Stored>>,
     marks_initial_end: bool,
@@ -206,7 +206,7 @@ impl Cursor {
                 }
             }
             tokio::select! {
-                // Whatever happened last is told before the time is up.
+                // The latest changes are sent before the watch times out.
                 biased;
                 changed = self.changes.changed() => {
                     if changed.is_err() {
@@ -270,7 +270,7 @@ impl Cursor {
             headings: self.headings,
         };
         let frame = event.frame(form, || match &event.before {
-            // Who leaves a selection is shown as it was while it was in it.
+            // An object that stops matching is sent in its last matching state.
             Some(before) if change == Change::Deleted && event.change != Change::Deleted => {
                 let left = before.as_of(event.rv);
                 self.render_with(change, &left, self.headings)

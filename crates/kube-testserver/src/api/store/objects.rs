@@ -4,6 +4,7 @@
 //! serialised once however many watch it. The store knows no verbs and no validation.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashMap, VecDeque},
     ops::Bound,
     sync::{Arc, Mutex, PoisonError},
@@ -24,10 +25,24 @@ const HISTORY: usize = 10_000;
 const WARM: usize = 64;
 
 /// Where an object is; cluster-scoped ones have an empty namespace. Orders as lists do.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) namespace: Box<str>,
     pub(crate) name: Box<str>,
+}
+
+/// As the keys of etcd: `namespace/name`. So `a-b/x` is before `a/x`.
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let path = |key: &Self| [key.namespace.as_bytes(), b"/", key.name.as_bytes()].concat();
+        if self.namespace == other.namespace { self.name.cmp(&other.name) } else { path(self).cmp(&path(other)) }
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Key {
@@ -97,12 +112,12 @@ pub(crate) struct Event {
     pub(crate) rv: u64,
     pub(crate) after: Arc<Stored>,
     pub(crate) before: Option<Arc<Stored>>,
-    /// Rendered forms, shared by all who watch in the same way.
+    /// Rendered forms, shared by all watches of the same form.
     frames: Mutex<Vec<(Form, Bytes)>>,
 }
 
 impl Event {
-    /// The frame of this form, rendered by the first who asks.
+    /// The frame of this form, rendered at the first call.
     pub(crate) fn frame(&self, form: Form, render: impl FnOnce() -> Bytes) -> Bytes {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, frame)) = frames.iter().find(|(known, _)| *known == form) {
@@ -139,7 +154,7 @@ impl Collection {
         self.objects.get(key)
     }
 
-    /// Whether somebody who was told all changes up to `rv` has missed none, though they may be forgotten.
+    /// Whether a watch that has sent all changes up to `rv` has missed none, though they may be forgotten.
     pub(crate) fn is_caught_up(&self, rv: u64) -> bool {
         rv >= self.latest
     }
@@ -259,10 +274,10 @@ impl Store {
     pub(crate) fn serve(&mut self, kind: Arc<Kind>) {
         self.incarnations += 1;
         let incarnation = self.incarnations;
-        let standing = self.collections.get(&kind.collection);
-        if standing.is_none_or(|collection| collection.retired) {
+        let existing = self.collections.get(&kind.collection);
+        if existing.is_none_or(|collection| collection.retired) {
             // A new kind has no past to forget; one that is declared again has lost its own.
-            let floor = if standing.is_some() { self.rv } else { self.compacted };
+            let floor = if existing.is_some() { self.rv } else { self.compacted };
             let collection = Collection {
                 incarnation,
                 objects: BTreeMap::new(),

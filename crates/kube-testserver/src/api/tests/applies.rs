@@ -35,7 +35,7 @@ fn an_apply_makes_the_object_and_owns_what_it_said() {
 }
 
 #[test]
-fn what_a_manager_no_longer_says_goes_unless_somebody_else_owns_it() {
+fn what_a_manager_no_longer_applies_is_removed_unless_another_owns_it() {
     let api = with_widgets();
     apply(&api, &target(), "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).expect(201);
     let both = apply(&api, &target(), "two", "", &widget("w", &json!({"color": "red"}))).expect(200);
@@ -120,7 +120,7 @@ fn finalizers_of_several_managers_merge() {
 }
 
 #[test]
-fn an_apply_must_say_who_and_what() {
+fn an_apply_needs_a_manager_and_an_object() {
     let api = with_widgets();
     let wanted = widget("w", &json!({}));
     let message = patch(&api, &target(), "apply", &wanted).refused(422, "Invalid");

@@ -103,7 +103,7 @@ fn a_changed_definition_serves_the_change() {
 }
 
 #[test]
-fn a_field_the_schema_does_not_declare_is_refused_when_asked_for_and_told_otherwise() {
+fn an_undeclared_field_is_refused_under_strict_validation_and_warned_of_otherwise() {
     let mut definition = widgets();
     let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     schema["x-kubernetes-preserve-unknown-fields"] = false.into();

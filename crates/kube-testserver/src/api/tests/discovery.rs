@@ -5,7 +5,7 @@ use super::*;
 const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 
 #[test]
-fn both_forms_of_discovery_tell_the_same() {
+fn both_forms_of_discovery_have_the_same_content() {
     let api = with_widgets();
     let group = get(&api, "/apis/example.com").expect(200);
     assert_eq!(group["preferredVersion"]["groupVersion"], "example.com/v1");
@@ -76,7 +76,7 @@ fn openapi_names_the_patches_and_their_validation() {
 }
 
 #[test]
-fn what_nobody_serves_is_not_found_and_what_is_left_out_says_so() {
+fn an_unknown_path_is_not_found_and_one_that_is_left_out_is_501() {
     let api = Api::new();
     for path in ["/nothing", "/apis/none", "/apis/none/v1", "/apis/none/v1/things", "/api/v2"] {
         let answer = get(&api, path);

@@ -267,7 +267,7 @@ fn a_lease_is_made_by_its_first_put() {
 }
 
 #[test]
-fn the_caller_learns_who_it_is() {
+fn a_self_review_returns_the_caller() {
     let api = Api::new();
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let answer = post(&api, "/apis/authentication.k8s.io/v1/selfsubjectreviews", &review).expect(201);

@@ -25,7 +25,7 @@ async fn a_watch_without_a_version_starts_with_what_there_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_from_a_version_tells_what_came_after() {
+async fn a_watch_from_a_version_sends_the_later_changes() {
     let api = Api::new();
     let first = post(&api, CONFIGMAPS, &config_map("a", "1")).expect(201);
     put(&api, &format!("{CONFIGMAPS}/a"), &config_map("a", "2")).expect(200);
@@ -136,7 +136,7 @@ async fn a_compaction_does_not_end_a_watch_that_missed_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_who_watch_share_one_frame() {
+async fn all_watches_of_a_form_share_one_frame() {
     let api = Api::new();
     let mut watches: Vec<Watch> = (0..10).map(|_| watch(&api, &in_maps("&resourceVersion=1"))).collect();
     post(&api, CONFIGMAPS, &config_map("a", "1")).expect(201);
@@ -159,7 +159,7 @@ async fn metadata_can_be_watched_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_change_is_missed_or_told_twice_however_late_it_is_read() {
+async fn no_change_is_missed_or_sent_twice_however_late_it_is_read() {
     let api = Api::new();
     let mut watch = watch(&api, &in_maps("&resourceVersion=1"));
     for at in 0..500 {

@@ -58,7 +58,7 @@ pub(crate) fn refused_patch(patched: &str, complaint: &str) -> Status {
 pub(crate) fn warn(mut answer: Response<Bytes>, paths: &[String]) -> Response<Bytes> {
     for path in paths {
         let quoted = describe(path).replace('\\', "\\\\").replace('"', "\\\"");
-        // A name that no header can carry is one nobody is warned of.
+        // There is no warning for a name that a header cannot contain.
         if let Ok(value) = HeaderValue::try_from(format!("299 - \"{quoted}\"")) {
             answer.headers_mut().append(header::WARNING, value);
         }
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_warning_is_quoted() {
         let answer = warn(Response::new(Bytes::new()), &["spec.a".to_owned(), "b".to_owned()]);
-        let told: Vec<&HeaderValue> = answer.headers().get_all(header::WARNING).iter().collect();
-        assert_eq!(told, [r#"299 - "unknown field \"spec.a\"""#, r#"299 - "unknown field \"b\"""#]);
+        let warnings: Vec<&HeaderValue> = answer.headers().get_all(header::WARNING).iter().collect();
+        assert_eq!(warnings, [r#"299 - "unknown field \"spec.a\"""#, r#"299 - "unknown field \"b\"""#]);
     }
 }

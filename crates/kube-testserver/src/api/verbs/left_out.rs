@@ -1,4 +1,4 @@
-//! What a real server has and this one knowingly does not: refused as such, and not as if it did not exist.
+//! What a real server has and this one does not: refused with 501 and not with 404.
 
 /// Whether it is a resource of a real server.
 pub(super) fn is_left_out(group: &str, resource: &str) -> bool {

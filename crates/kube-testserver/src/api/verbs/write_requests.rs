@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         change::{
-            definitions,
             delete::{self, DeleteOptions, Deletion},
             write,
         },
@@ -20,7 +19,7 @@ use crate::{
         store::objects::{Key, Store},
         verbs::{field_validation, request::Request},
     },
-    registry::kinds::Kind,
+    registry::{kinds::Kind, structural::rules::has_unsupported_optional},
     wire::{
         negotiate::{self, Format},
         protobuf,
@@ -50,13 +49,30 @@ fn has_rules(value: &Value) -> bool {
     }
 }
 
-/// Where an object comes from: who cannot read it says so in words of its own.
+/// Where an object comes from. Each source has its own words for an object that cannot be read.
 enum Source<'a> {
     Body,
     Patch,
     /// With the patch that was sent.
     StrategicPatch(&'a Value),
-    Apply(&'a Target),
+    /// With what the manager applies.
+    Apply(&'a Target, &'a Value),
+}
+
+/// A value as Go prints it, `map[a:1 b:[x y]]`.
+fn go_syntax(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("[{}]", list.iter().map(go_syntax).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let mut fields: Vec<String> =
+                map.iter().map(|(name, value)| format!("{name}:{}", go_syntax(value))).collect();
+            fields.sort();
+            format!("map[{}]", fields.join(" "))
+        }
+        scalar => scalar.to_string(),
+    }
 }
 
 impl Source<'_> {
@@ -68,10 +84,10 @@ impl Source<'_> {
             }
             Self::Patch => field_validation::refused_patch(&object.to_string(), complaint),
             Self::StrategicPatch(sent) => {
-                field_validation::refused_patch(&sent.to_string(), &format!("error decoding from json: {complaint}"))
+                field_validation::refused_patch(&go_syntax(sent), &format!("error decoding from json: {complaint}"))
             }
-            Self::Apply(target) => {
-                let described = patch::described(target, object);
+            Self::Apply(target, wanted) => {
+                let described = patch::described(target, wanted);
                 let kind = described.split_once("; ").map_or("", |(_, kind)| kind);
                 let message = format!(
                     "failed to convert new object ({described}) to proper version: unable to convert unstructured \
@@ -121,7 +137,7 @@ impl Request<'_> {
                 kind.kind
             )));
         }
-        if kind.custom && matches!(source, Source::Apply(_)) {
+        if kind.custom && matches!(source, Source::Apply(..)) {
             meta::drop_malformed(&mut object);
         }
         let schema = kind.versions[self.view.version].structural.as_deref().filter(|_| kind.custom);
@@ -137,13 +153,17 @@ impl Request<'_> {
             let what = "CEL rules, x-kubernetes-validations; build it with its feature cel";
             return Err(Status::not_implemented(what));
         }
+        if is_definition && has_unsupported_optional(&object["spec"]["versions"]) {
+            let what = "CEL rules with optionalOldSelf that use more of oldSelf than hasValue() and value()";
+            return Err(Status::not_implemented(what));
+        }
         self.view.store(&mut object);
         if let Err(complaint) = core_rules::check_shape(kind, &object) {
             return Err(source.refuse(self, &object, &complaint));
         }
         meta::normalize(&mut object);
         if let Some(schema) = schema {
-            schema::fill(&mut object, schema, matches!(source, Source::Apply(_)));
+            schema::fill(&mut object, schema, matches!(source, Source::Apply(..)));
             schema::normalize_embedded(&mut object, schema);
             schema::limit_integers(&mut object);
         }
@@ -168,7 +188,7 @@ impl Request<'_> {
                 other => format!("the object provided is unrecognized (must be of type {wanted}): it says {other}"),
             };
             return Err(match source {
-                Source::Body | Source::Apply(_) => Status::bad_request(complaint),
+                Source::Body | Source::Apply(..) => Status::bad_request(complaint),
                 Source::Patch | Source::StrategicPatch(_) => source.refuse(self, object, &complaint),
             });
         }
@@ -183,8 +203,6 @@ impl Request<'_> {
         let target = Target { key, ..target };
         let (mut object, undeclared) = self.object()?;
         meta::wipe(&mut object);
-        let name = meta::text(&object, "name");
-        definitions::check_not_terminating(&self.shared.read(), &self.view.kind, name)?;
         let stored = write::create(&mut self.shared.write(), &target, object)?;
         self.one(StatusCode::CREATED, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
     }
@@ -219,7 +237,8 @@ impl Request<'_> {
             let (object, owned) = patch.new_object(&target)?;
             target.expects_nothing(&object, Style::Apply)?;
             let target = target.applying(owned);
-            let object = self.admit(object, &Source::Apply(&target))?;
+            let wanted = object.clone();
+            let object = self.admit(object, &Source::Apply(&target, &wanted))?;
             let stored = write::create(&mut store, &target, unversioned(object, &target))?;
             return self.one(StatusCode::CREATED, &stored, format);
         }
@@ -230,7 +249,7 @@ impl Request<'_> {
             let mut patched = patch.apply(&target, &shown)?;
             undeclared = field_validation::check_patched(&self.view, validation, &mut patched)?;
             let source = match &patch {
-                Patch::Apply { .. } => Source::Apply(&target),
+                Patch::Apply { wanted, .. } => Source::Apply(&target, wanted),
                 Patch::Strategic(sent, _) => Source::StrategicPatch(sent),
                 Patch::Json(_) | Patch::Merge(_) | Patch::Malformed { .. } => Source::Patch,
             };

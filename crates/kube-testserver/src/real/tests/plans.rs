@@ -42,7 +42,7 @@ fn etcd_listens_on_loopback_alone() {
 }
 
 #[test]
-fn the_server_is_told_all_that_it_needs() {
+fn the_command_line_has_all_that_the_server_needs() {
     let arguments = plan(Path::new("files")).arguments();
     for wanted in [
         "--etcd-servers=http://127.0.0.1:2379",
@@ -64,7 +64,7 @@ fn the_server_is_told_all_that_it_needs() {
 }
 
 #[test]
-fn every_file_the_server_is_told_of_is_there() -> Outcome {
+fn every_file_of_the_command_line_exists() -> Outcome {
     let directory = tempfile::tempdir()?;
     Pki::new("admin", "system:masters")?.write_to(directory.path())?;
     let arguments = plan(directory.path()).arguments();
@@ -118,7 +118,7 @@ async fn server_and_administrator_trust_each_other() -> Outcome {
 }
 
 #[test]
-fn the_administrator_is_in_the_group_nobody_stops() -> Outcome {
+fn the_administrator_is_in_the_group_of_masters() -> Outcome {
     let pki = Pki::new("the-admin", "system:masters")?;
     let certificate = CertificateDer::from_pem_slice(pki.admin.certificate_pem.as_bytes())?;
     for text in ["the-admin", "system:masters"] {

@@ -61,7 +61,7 @@ fn etcd_plan(directory: &Path) -> EtcdPlan {
 }
 
 #[tokio::test]
-async fn a_directory_that_lacks_a_program_is_told() -> Outcome {
+async fn a_directory_without_a_program_is_an_error() -> Outcome {
     let assets = Assets::new("exit 0", "exit 0")?;
     std::fs::remove_file(assets.path().join("kube-apiserver"))?;
     let error = RealServer::builder(assets.path()).start().await.err().ok_or("an error")?;
@@ -71,7 +71,7 @@ async fn a_directory_that_lacks_a_program_is_told() -> Outcome {
 }
 
 #[tokio::test]
-async fn an_etcd_that_ends_is_told_with_its_last_words() -> Outcome {
+async fn an_error_of_an_etcd_that_ends_has_the_end_of_its_output() -> Outcome {
     let assets = Assets::new("echo no space left >&2; exit 3", "exit 0")?;
     let error = RealServer::builder(assets.path()).patience(LONG).start().await.err().ok_or("an error")?;
     assert!(matches!(&error, RealError::Exited { program: "etcd", status, .. } if status.code() == Some(3)), "{error}");
@@ -80,7 +80,7 @@ async fn an_etcd_that_ends_is_told_with_its_last_words() -> Outcome {
 }
 
 #[tokio::test]
-async fn an_etcd_that_is_never_healthy_is_told_and_killed() -> Outcome {
+async fn an_etcd_that_is_never_healthy_is_an_error_and_is_killed() -> Outcome {
     let assets = Assets::new(STAYS, "exit 0")?;
     let files = tempfile::tempdir()?;
     let error = start_etcd(assets.path(), &etcd_plan(files.path()), SHORT).await.err().ok_or("an error")?;
@@ -121,7 +121,7 @@ async fn start_server(
 }
 
 #[tokio::test]
-async fn a_server_that_ends_is_told_with_its_last_words() -> Outcome {
+async fn an_error_of_a_server_that_ends_has_the_end_of_its_output() -> Outcome {
     let assets = Assets::new("exit 0", "echo \"unknown flag in $*\" >&2; exit 1")?;
     let files = tempfile::tempdir()?;
     let error = start_server(&assets, files.path(), LONG).await?;
@@ -131,7 +131,7 @@ async fn a_server_that_ends_is_told_with_its_last_words() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_server_that_is_never_ready_is_told_and_killed() -> Outcome {
+async fn a_server_that_is_never_ready_is_an_error_and_is_killed() -> Outcome {
     let assets = Assets::new("exit 0", STAYS)?;
     let files = tempfile::tempdir()?;
     let error = start_server(&assets, files.path(), SHORT).await?;
@@ -141,7 +141,7 @@ async fn a_server_that_is_never_ready_is_told_and_killed() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_program_that_cannot_be_run_is_told() -> Outcome {
+async fn a_program_that_cannot_be_run_is_an_error() -> Outcome {
     let assets = Assets::new("exit 0", "exit 0")?;
     let status = Command::new("chmod").arg("644").arg(assets.path().join("etcd")).status()?;
     assert!(status.success());
@@ -151,7 +151,7 @@ async fn a_program_that_cannot_be_run_is_told() -> Outcome {
 }
 
 #[tokio::test]
-async fn only_the_end_of_a_long_output_is_told() -> Outcome {
+async fn an_error_has_only_the_end_of_a_long_output() -> Outcome {
     let assets = Assets::new("i=0; while [ $i -lt 500 ]; do i=$((i+1)); echo line $i; done; exit 1", "exit 0")?;
     let error = RealServer::builder(assets.path()).start().await.err().ok_or("an error")?.to_string();
     assert!(error.contains("line 500") && !error.contains("line 400"), "{error}");

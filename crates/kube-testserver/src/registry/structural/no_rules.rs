@@ -29,3 +29,8 @@ impl Rules {
         match *self {}
     }
 }
+
+/// None: a definition with rules is refused before.
+pub(crate) fn has_unsupported_optional(_: &Value) -> bool {
+    false
+}

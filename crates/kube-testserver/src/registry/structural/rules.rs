@@ -24,7 +24,7 @@ impl Rules {
     /// Reads and compiles the rules of a node, if it has some.
     pub(crate) fn parse(schema: &Value) -> Option<Self> {
         let declared = schema["x-kubernetes-validations"].as_array().filter(|rules| !rules.is_empty())?;
-        let mut compiled = compile_schema(schema);
+        let mut compiled = compile_schema(&with_plain_old_values(schema));
         let below = compiled.properties.values_mut().chain(compiled.items.as_deref_mut());
         below.chain(compiled.additional_properties.as_deref_mut()).for_each(without_rules);
         for branches in [&mut compiled.all_of, &mut compiled.one_of, &mut compiled.any_of] {
@@ -63,6 +63,44 @@ impl Rules {
                 }
             })
             .collect()
+    }
+}
+
+/// The schema with the rules of its own node rewritten for `kube-cel`, to which an optional old value is one that may be null.
+fn with_plain_old_values(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    let rules = schema["x-kubernetes-validations"].as_array_mut();
+    for rule in rules.into_iter().flatten().filter(|rule| rule["optionalOldSelf"] == true) {
+        for field in ["rule", "messageExpression"] {
+            if let Some(text) = rule[field].as_str().map(plain_old_value) {
+                rule[field] = text.into();
+            }
+        }
+    }
+    schema
+}
+
+fn plain_old_value(text: &str) -> String {
+    text.replace("oldSelf.hasValue()", "(oldSelf != null)").replace("oldSelf.value()", "oldSelf")
+}
+
+/// Whether the rules of a schema, at any depth, use an optional old value in a way that is not supported here.
+pub(crate) fn has_unsupported_optional(schema: &Value) -> bool {
+    match schema {
+        Value::Object(map) => {
+            let rules = map.get("x-kubernetes-validations").and_then(Value::as_array);
+            let unsupported = |rule: &Value| {
+                let text = |field: &str| rule[field].as_str().unwrap_or_default();
+                rule["optionalOldSelf"] == true
+                    && ["rule", "messageExpression"].into_iter().any(|field| {
+                        let rest = text(field).replace("oldSelf.hasValue()", "").replace("oldSelf.value()", "");
+                        rest.contains("oldSelf")
+                    })
+            };
+            rules.is_some_and(|rules| rules.iter().any(unsupported)) || map.values().any(has_unsupported_optional)
+        }
+        Value::Array(list) => list.iter().any(has_unsupported_optional),
+        _ => false,
     }
 }
 

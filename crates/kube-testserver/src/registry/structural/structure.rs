@@ -8,7 +8,7 @@ use crate::{
     registry::structural::{
         junctors,
         keywords::{EMBEDDED, INT_OR_STRING, PRESERVES, property},
-        node::{Node, Type},
+        node::Type,
         rules::Rules,
     },
     wire::status::Cause,
@@ -162,9 +162,6 @@ fn check_keywords(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
         }
     }
     check_list_type(schema, path, causes);
-    if let Some(default) = schema.get("default").filter(|default| !default.is_null()) {
-        check_default(schema, default, path, causes);
-    }
 }
 
 fn check_list_type(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
@@ -208,21 +205,6 @@ fn check_list_type(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
         causes.push(match list_type {
             None => Cause::required(field, rule),
             Some(other) => Cause::invalid(field, other, rule),
-        });
-    }
-}
-
-/// A default must have the type it stands for.
-fn check_default(schema: &Value, default: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let node = Node::parse(schema);
-    if !node.types.is_empty() && !node.types.iter().any(|kind| kind.admits(default)) {
-        let types: Vec<&str> = node.types.iter().map(|kind| kind.as_str()).collect();
-        let name = Type::name_of(default);
-        let rule = format!("in body must be of type {}: {name:?}", types.join(","));
-        causes.push(Cause {
-            reason: "FieldValueTypeInvalid",
-            message: format!("Invalid value: {name:?}: {path}.default {rule}"),
-            field: format!("{path}.default"),
         });
     }
 }
@@ -279,11 +261,6 @@ mod tests {
             (
                 json!({"type": "object", "anyOf": [{"type": "object"}]}),
                 "s.properties[spec].anyOf[0].type: Forbidden: must be empty to be structural",
-            ),
-            (
-                json!({"type": "string", "default": 1}),
-                "s.properties[spec].default: Invalid value: \"integer\": s.properties[spec].default in body must be of \
-                 type string: \"integer\"",
             ),
             (
                 json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": {"type": "string"}}),

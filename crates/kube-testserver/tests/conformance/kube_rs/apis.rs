@@ -35,7 +35,7 @@ tests![
     a_deletion_can_be_awaited,
     an_event_is_recorded_once_and_then_counted,
     a_lease_is_taken_by_one,
-    a_server_tells_its_version,
+    a_server_returns_its_version,
 ];
 
 async fn a_typed_object_makes_the_round_trip(case: Case) -> Outcome {
@@ -207,7 +207,7 @@ async fn a_lease_is_taken_by_one(case: Case) -> Outcome {
     Ok(())
 }
 
-async fn a_server_tells_its_version(case: Case) -> Outcome {
+async fn a_server_returns_its_version(case: Case) -> Outcome {
     assert_eq!(case.client().await.apiserver_version().await?.major, "1");
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 tests![
-    version_tells_both_sides,
+    version_shows_both_sides,
     api_resources_lists_core_and_custom_kinds,
     get_shows_columns,
     get_of_nothing_says_so,
@@ -23,14 +23,14 @@ tests![
     patch_label_and_annotate_change_metadata,
     delete_deletes,
     delete_waits_for_finalizers,
-    whoami_tells_who_one_is,
-    can_i_tells_what_one_may,
+    whoami_shows_the_user,
+    can_i_shows_what_the_user_may_do,
     describe_shows_an_object,
     replace_and_wait_work,
     explain_shows_the_fields_of_a_custom_resource,
 ];
 
-async fn version_tells_both_sides(case: Case) -> Outcome {
+async fn version_shows_both_sides(case: Case) -> Outcome {
     let text = Terminal::new(&case)?.run(&["version"]).await.text();
     assert!(text.contains("Client Version: v1.") && text.contains("Server Version: v1."), "{text}");
     Ok(())
@@ -223,7 +223,7 @@ async fn delete_waits_for_finalizers(case: Case) -> Outcome {
     Ok(())
 }
 
-async fn whoami_tells_who_one_is(case: Case) -> Outcome {
+async fn whoami_shows_the_user(case: Case) -> Outcome {
     let text = Terminal::new(&case)?.run(&["auth", "whoami"]).await.text();
     assert!(text.contains("admin") && text.contains("system:masters"), "{text}");
     let text = Terminal::new(&case)?.run(&["auth", "whoami", "--as=bob", "--as-group=devs"]).await.text();
@@ -248,7 +248,7 @@ async fn replace_and_wait_work(case: Case) -> Outcome {
     Ok(())
 }
 
-async fn can_i_tells_what_one_may(case: Case) -> Outcome {
+async fn can_i_shows_what_the_user_may_do(case: Case) -> Outcome {
     let text = Terminal::new(&case)?.run(&["auth", "can-i", "create", "configmaps"]).await.text();
     assert_eq!(text.trim(), "yes");
     Ok(())

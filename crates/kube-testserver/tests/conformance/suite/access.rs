@@ -11,20 +11,20 @@ use crate::{
 };
 
 tests![
-    a_client_certificate_tells_who_one_is,
-    a_token_tells_who_one_is,
+    a_client_certificate_authenticates_its_user,
+    a_token_authenticates_its_user,
     a_token_of_the_administrator_does_what_its_certificate_does,
-    a_token_nobody_has_is_refused_everywhere,
+    an_unknown_token_is_refused_everywhere,
     without_credentials_health_and_version_are_open,
     without_credentials_the_rest_is_forbidden,
-    somebody_without_rights_is_forbidden_to_read,
-    somebody_without_rights_is_forbidden_to_write,
+    a_user_without_rights_is_forbidden_to_read,
+    a_user_without_rights_is_forbidden_to_write,
     a_denial_at_the_cluster_scope_says_so,
-    somebody_without_rights_may_still_discover,
+    a_user_without_rights_may_still_discover,
     a_watch_is_forbidden_as_a_watch,
-    an_administrator_may_be_somebody_else,
-    somebody_without_rights_may_not_impersonate,
-    nobody_is_impersonated_without_a_name,
+    an_administrator_may_impersonate,
+    a_user_without_rights_may_not_impersonate,
+    impersonation_needs_a_user_name,
 ];
 
 async fn ask(case: &Case, who: Who, target: &str) -> Answer {
@@ -48,13 +48,13 @@ fn groups(user: &Value) -> Vec<&str> {
     user["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-async fn a_client_certificate_tells_who_one_is(case: Case) {
+async fn a_client_certificate_authenticates_its_user(case: Case) {
     let user = review(&case, Who::Admin).await;
     assert_eq!(user["username"], "admin");
     assert_eq!(groups(&user), ["system:masters", "system:authenticated"]);
 }
 
-async fn a_token_tells_who_one_is(case: Case) {
+async fn a_token_authenticates_its_user(case: Case) {
     let user = review(&case, Who::Outsider).await;
     assert_eq!((&user["username"], &user["uid"]), (&json!(OUTSIDER), &json!(OUTSIDER_UID)));
     assert_eq!(groups(&user), [OUTSIDER_GROUP, "system:authenticated"]);
@@ -64,7 +64,7 @@ async fn a_token_of_the_administrator_does_what_its_certificate_does(case: Case)
     ask(&case, Who::AdminByToken, &case.maps()).await.expect(200);
 }
 
-async fn a_token_nobody_has_is_refused_everywhere(case: Case) {
+async fn an_unknown_token_is_refused_everywhere(case: Case) {
     for target in [case.maps(), "/version".to_owned(), "/readyz".to_owned(), "/apis".to_owned()] {
         let status = ask(&case, Who::Impostor, &target).await.refused(401, "Unauthorized");
         assert_eq!(message(&status), "Unauthorized", "{target}");
@@ -93,7 +93,7 @@ async fn without_credentials_the_rest_is_forbidden(case: Case) {
     }
 }
 
-async fn somebody_without_rights_is_forbidden_to_read(case: Case) {
+async fn a_user_without_rights_is_forbidden_to_read(case: Case) {
     let one = format!("{}/a", case.maps());
     let status = ask(&case, Who::Outsider, &one).await.refused(403, "Forbidden");
     let expected = format!(
@@ -105,7 +105,7 @@ async fn somebody_without_rights_is_forbidden_to_read(case: Case) {
     assert_eq!(status["details"], json!({"name": "a", "kind": "configmaps"}));
 }
 
-async fn somebody_without_rights_is_forbidden_to_write(case: Case) {
+async fn a_user_without_rights_is_forbidden_to_write(case: Case) {
     let client = case.client_of(Who::Outsider).await;
     let headers = [("content-type", "application/json")];
     let body = config_map("a", "1").to_string();
@@ -124,7 +124,7 @@ async fn a_denial_at_the_cluster_scope_says_so(case: Case) {
     assert!(message(&status).starts_with(&expected), "{status}");
 }
 
-async fn somebody_without_rights_may_still_discover(case: Case) {
+async fn a_user_without_rights_may_still_discover(case: Case) {
     for path in ["/api", "/apis", "/api/v1", "/version", "/openapi/v3"] {
         assert_eq!(ask(&case, Who::Outsider, path).await.code, 200, "{path}");
     }
@@ -135,7 +135,7 @@ async fn a_watch_is_forbidden_as_a_watch(case: Case) {
     assert!(message(&status).contains("cannot watch resource \"configmaps\""), "{status}");
 }
 
-async fn an_administrator_may_be_somebody_else(case: Case) {
+async fn an_administrator_may_impersonate(case: Case) {
     let user = review_as(&case, Who::Admin, &[("impersonate-user", "bob"), ("impersonate-group", "devs")]).await;
     assert_eq!((&user["username"], groups(&user)), (&json!("bob"), vec!["devs", "system:authenticated"]));
     let more = [("impersonate-user", "bob"), ("impersonate-uid", "7"), ("impersonate-extra-scopes", "a")];
@@ -147,7 +147,7 @@ async fn an_administrator_may_be_somebody_else(case: Case) {
     assert_eq!(groups(&user), expected);
 }
 
-async fn somebody_without_rights_may_not_impersonate(case: Case) {
+async fn a_user_without_rights_may_not_impersonate(case: Case) {
     let client = case.client_of(Who::Outsider).await;
     let status = send(&client, "GET", "/version", &[("impersonate-user", "bob")], "").await.refused(403, "Forbidden");
     let expected = if case.minor_version().await < 36 {
@@ -161,7 +161,7 @@ async fn somebody_without_rights_may_not_impersonate(case: Case) {
     assert!(message(&status).starts_with(&expected), "{status}");
 }
 
-async fn nobody_is_impersonated_without_a_name(case: Case) {
+async fn impersonation_needs_a_user_name(case: Case) {
     let code = if case.minor_version().await < 36 { 500 } else { 400 };
     assert_eq!(case.send("GET", "/version", &[("impersonate-group", "devs")], "").await.code, code);
 }

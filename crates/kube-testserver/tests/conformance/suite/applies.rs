@@ -15,23 +15,23 @@ tests![
     the_same_apply_again_changes_nothing,
     a_manager_owns_what_it_said,
     what_a_manager_no_longer_says_goes,
-    what_somebody_else_owns_too_stays,
-    a_field_that_somebody_else_owns_is_a_conflict,
+    what_another_manager_owns_too_stays,
+    apply_of_a_field_of_another_manager_is_a_conflict,
     force_takes_the_field_over,
-    to_say_the_same_is_no_conflict,
+    apply_of_an_equal_value_is_no_conflict,
     an_update_takes_what_it_changes,
     a_status_is_applied_apart,
     conditions_of_several_managers_stand_side_by_side,
     finalizers_of_several_managers_merge,
-    an_apply_says_who_it_is,
+    an_apply_needs_a_manager,
     an_apply_brings_no_account_of_its_own,
     only_an_apply_can_force,
     an_apply_may_be_yaml,
     containers_of_several_managers_merge,
-    who_applies_data_owns_its_entries,
-    data_goes_with_its_last_entry,
+    an_applier_of_data_owns_its_entries,
+    data_is_removed_with_its_last_entry,
     to_apply_null_takes_nothing_from_others,
-    a_map_in_a_spec_goes_with_its_last_entry,
+    a_map_in_a_spec_is_removed_with_its_last_entry,
     a_reference_is_owned_as_a_whole,
 ];
 
@@ -80,7 +80,7 @@ async fn what_a_manager_no_longer_says_goes(case: Case) {
     assert_eq!(after["spec"], json!({"size": 1}));
 }
 
-async fn what_somebody_else_owns_too_stays(case: Case) {
+async fn what_another_manager_owns_too_stays(case: Case) {
     let path = path(&case).await;
     case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
     case.apply(&path, "two", "", &widget("w", &json!({"color": "red"}))).await.expect(200);
@@ -89,7 +89,7 @@ async fn what_somebody_else_owns_too_stays(case: Case) {
     assert_eq!(managers(&after), ["one Apply -", "two Apply -"]);
 }
 
-async fn a_field_that_somebody_else_owns_is_a_conflict(case: Case) {
+async fn apply_of_a_field_of_another_manager_is_a_conflict(case: Case) {
     let path = path(&case).await;
     case.apply(&path, "one", "", &sized(1)).await.expect(201);
     let status = case.apply(&path, "two", "", &sized(2)).await.refused(409, "Conflict");
@@ -108,7 +108,7 @@ async fn force_takes_the_field_over(case: Case) {
     assert_eq!(after["spec"]["size"], 2, "who lost the field leaves it alone");
 }
 
-async fn to_say_the_same_is_no_conflict(case: Case) {
+async fn apply_of_an_equal_value_is_no_conflict(case: Case) {
     let path = path(&case).await;
     case.apply(&path, "one", "", &sized(1)).await.expect(201);
     let after = case.apply(&path, "two", "", &sized(1)).await.expect(200);
@@ -170,7 +170,7 @@ async fn finalizers_of_several_managers_merge(case: Case) {
     assert_eq!(left["metadata"]["finalizers"], json!(["example.com/b"]));
 }
 
-async fn an_apply_says_who_it_is(case: Case) {
+async fn an_apply_needs_a_manager(case: Case) {
     let status = case.patch(&path(&case).await, "apply", &sized(1)).await.refused(422, "Invalid");
     assert_eq!((fields(&status), reasons(&status)), (vec!["fieldManager"], vec!["FieldValueRequired"]));
 }
@@ -221,7 +221,7 @@ fn owned_by<'a>(object: &'a Value, manager: &str) -> &'a Value {
     entry.map_or(&Value::Null, |entry| &entry["fieldsV1"])
 }
 
-async fn who_applies_data_owns_its_entries(case: Case) {
+async fn an_applier_of_data_owns_its_entries(case: Case) {
     let path = format!("{}/a", case.maps());
     let made = case.apply(&path, "one", "", &applied_map(&json!({"a": "1"}))).await.expect(201);
     assert_eq!(owned_by(&made, "one"), &json!({"f:data": {"f:a": {}}}));
@@ -234,7 +234,7 @@ async fn who_applies_data_owns_its_entries(case: Case) {
     assert_eq!(owned_by(&made, "three"), &whole, "who writes a map that was not there owns all of it");
 }
 
-async fn data_goes_with_its_last_entry(case: Case) {
+async fn data_is_removed_with_its_last_entry(case: Case) {
     let path = format!("{}/a", case.maps());
     case.apply(&path, "one", "", &applied_map(&json!({"a": "1"}))).await.expect(201);
     let taken = case.apply(&path, "two", "&force=true", &applied_map(&json!({"a": "2"}))).await.expect(200);
@@ -254,7 +254,7 @@ async fn to_apply_null_takes_nothing_from_others(case: Case) {
     assert!(none.get("data").is_none(), "{none}");
 }
 
-async fn a_map_in_a_spec_goes_with_its_last_entry(case: Case) {
+async fn a_map_in_a_spec_is_removed_with_its_last_entry(case: Case) {
     let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", case.namespace());
     let limited = json!([{"name": "a", "image": "one", "resources": {"limits": {"cpu": "1"}}}]);
     let made = case.apply(&path, "one", "", &deployment("d", &limited)).await.expect(201);

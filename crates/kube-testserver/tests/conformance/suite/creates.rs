@@ -12,7 +12,7 @@ use crate::{
 tests![
     a_new_object_gets_an_identity_from_the_server,
     what_only_the_server_sets_is_not_taken_from_the_body,
-    a_generated_name_starts_as_told,
+    a_generated_name_starts_with_its_prefix,
     generated_names_differ,
     a_name_that_is_taken_is_refused,
     an_object_needs_a_name,
@@ -28,8 +28,8 @@ tests![
     plain_text_of_a_secret_is_kept_encoded,
     nulls_and_empty_data_are_not_kept,
     a_lease_has_a_duration_and_times,
-    an_event_stands_beside_its_object,
-    an_event_with_a_time_says_who_what_and_why,
+    an_event_is_in_the_namespace_of_its_object,
+    an_event_with_a_time_needs_a_reporter_an_action_and_a_reason,
     an_event_is_counted_and_not_changed,
     yaml_is_read_too,
     generation_starts_at_one,
@@ -61,7 +61,7 @@ async fn what_only_the_server_sets_is_not_taken_from_the_body(case: Case) {
     assert!(made["metadata"]["deletionTimestamp"].is_null());
 }
 
-async fn a_generated_name_starts_as_told(case: Case) {
+async fn a_generated_name_starts_with_its_prefix(case: Case) {
     let wanted = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "job-"}});
     let made = case.post(&case.maps(), &wanted).await.expect(201);
     let name = made["metadata"]["name"].as_str().expect("a name");
@@ -201,7 +201,7 @@ async fn a_lease_has_a_duration_and_times(case: Case) {
     case.post(&leases, &lease("l", &fine)).await.expect(201);
 }
 
-async fn an_event_stands_beside_its_object(case: Case) {
+async fn an_event_is_in_the_namespace_of_its_object(case: Case) {
     let events = format!("/api/v1/namespaces/{}/events", case.namespace());
     let about = |name: &str, namespace: &str| {
         let object = json!({"kind": "Pod", "name": "p", "namespace": namespace});
@@ -229,7 +229,7 @@ fn timed(mut event: Value) -> Value {
     event
 }
 
-async fn an_event_with_a_time_says_who_what_and_why(case: Case) {
+async fn an_event_with_a_time_needs_a_reporter_an_action_and_a_reason(case: Case) {
     let object = json!({"kind": "Pod", "name": "p", "namespace": case.namespace()});
     let old = timed(json!({"metadata": {"name": "old"}, "involvedObject": object}));
     let mut new = timed(json!({"metadata": {"name": "new"}, "regarding": object, "type": "Normal"}));

@@ -24,6 +24,10 @@ tests![
     a_schema_that_is_not_structural_is_refused,
     what_is_stored_is_shown_as_the_schema_of_now_has_it,
     explain_has_the_schema_of_a_custom_resource,
+    what_is_wrong_with_a_definition_is_named,
+    a_default_must_be_valid_itself,
+    a_version_that_was_stored_may_not_go,
+    nothing_is_applied_under_a_definition_that_is_being_deleted,
 ];
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -247,4 +251,85 @@ async fn explain_has_the_schema_of_a_custom_resource(case: Case) {
         assert!(properties[field]["description"].is_string(), "{field}");
     }
     assert!(properties["metadata"].is_object());
+}
+
+async fn what_is_wrong_with_a_definition_is_named(case: Case) {
+    let group = group(&case);
+    let path = format!("{DEFINITIONS}?dryRun=All");
+    for (pointer, value, expected) in [
+        ("/spec/names/singular", json!("Widget"), "spec.names.singular"),
+        ("/spec/names/kind", json!("wid_get"), "spec.names.kind"),
+        ("/spec/names/listKind", json!("Widget"), "spec.names.listKind"),
+        ("/spec/names/shortNames", json!(["W"]), "spec.names.shortNames[0]"),
+        ("/spec/preserveUnknownFields", json!(true), "spec.preserveUnknownFields"),
+        ("/spec/versions/0/name", json!("v1.beta"), "spec.versions[0].name"),
+        (
+            "/spec/versions/0/additionalPrinterColumns",
+            json!([{"name": "A", "type": "text", "jsonPath": ".spec.color"}]),
+            "spec.additionalPrinterColumns[0].type",
+        ),
+        (
+            "/spec/versions/0/subresources",
+            json!({"scale": {"specReplicasPath": ".size", "statusReplicasPath": ".status.size"}}),
+            "spec.subresources.scale.specReplicasPath",
+        ),
+    ] {
+        let mut definition = widgets(&group);
+        let (parent, last) = pointer.rsplit_once('/').expect("a path");
+        definition.pointer_mut(parent).expect("it is there")[last] = value;
+        let status = case.post(&path, &definition).await.refused(422, "Invalid");
+        assert_eq!(fields(&status), [expected], "{pointer}");
+    }
+}
+
+async fn a_default_must_be_valid_itself(case: Case) {
+    let group = group(&case);
+    for (schema, expected) in [
+        (json!({"type": "integer", "default": "x"}), "default"),
+        (json!({"type": "integer", "maximum": 5, "default": 9}), "default"),
+        (json!({"type": "string", "enum": ["a"], "default": "b"}), "default"),
+        (json!({"type": "object", "properties": {"a": {"type": "string"}}, "default": {"b": 1}}), "default"),
+        (
+            json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}, "default": {}}),
+            "default.a",
+        ),
+    ] {
+        let mut definition = widgets(&group);
+        definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["color"] =
+            schema.clone();
+        definition["spec"]["versions"][0]["selectableFields"] = json!([]);
+        let status = case.post(&format!("{DEFINITIONS}?dryRun=All"), &definition).await.refused(422, "Invalid");
+        let path = "spec.validation.openAPIV3Schema.properties[spec].properties[color]";
+        assert_eq!(fields(&status), [format!("{path}.{expected}")], "{schema}");
+    }
+}
+
+async fn a_version_that_was_stored_may_not_go(case: Case) {
+    let group = group(&case);
+    case.define(&widgets(&group)).await.expect("it is accepted");
+    let path = format!("{DEFINITIONS}/widgets.{group}");
+    let patch = json!([{"op": "replace", "path": "/spec/versions/0/name", "value": "v2"}]);
+    let status = case.patch(&path, "json", &patch).await.refused(422, "Invalid");
+    assert!(fields(&status).contains(&"status.storedVersions[0]"), "{}", message(&status));
+}
+
+async fn nothing_is_applied_under_a_definition_that_is_being_deleted(case: Case) {
+    let group = group(&case);
+    case.define(&widgets(&group)).await.expect("it is accepted");
+    let (objects, definition) = (path(&case, &group, "v1"), format!("{DEFINITIONS}/widgets.{group}"));
+    let mut held = object(&group, "v1");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    case.post(&objects, &held).await.expect(201);
+    case.delete(&definition).await.expect(200);
+    case.eventually(&definition, |answer| is_condition_true(&answer.body, "Terminating")).await;
+    let mut new = object(&group, "v1");
+    new["metadata"]["name"] = "new".into();
+    let refused = |answer: &crate::answer::Answer| answer.code == 403;
+    let mut rounds = tokio::time::interval(std::time::Duration::from_millis(50));
+    // A real server may need a moment until it has heard of the condition itself.
+    while !refused(&case.apply(&format!("{objects}/new"), "m", "&dryRun=All", &new).await) {
+        rounds.tick().await;
+    }
+    let patch = json!({"metadata": {"finalizers": null}});
+    case.patch(&format!("{objects}/w"), "merge", &patch).await.expect(200);
 }

@@ -15,7 +15,7 @@ tests![
     a_delete_can_ask_for_an_identity,
     a_delete_can_ask_for_a_version,
     a_collection_is_deleted_as_selected,
-    a_deleted_object_is_told_with_the_version_of_its_deletion,
+    a_delete_event_has_the_version_of_the_deletion,
 ];
 
 async fn a_delete_says_what_it_deleted(case: Case) {
@@ -64,7 +64,7 @@ async fn a_collection_is_deleted_as_selected(case: Case) {
     assert_eq!(names(&rest), ["b"]);
 }
 
-async fn a_deleted_object_is_told_with_the_version_of_its_deletion(case: Case) {
+async fn a_delete_event_has_the_version_of_the_deletion(case: Case) {
     let made = case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
     let mut watch = case.watch(&case.maps(), &format!("&resourceVersion={}", rv(&made))).await;
     case.delete(&format!("{}/a", case.maps())).await.expect(200);

@@ -16,7 +16,7 @@ tests![
     the_reviews_are_described,
     discovery_can_be_had_in_one_request,
     aggregated_discovery_holds_custom_resources,
-    the_version_is_told,
+    the_version_is_served,
     the_server_is_healthy,
     openapi_names_the_groups,
 ];
@@ -123,7 +123,7 @@ async fn aggregated_discovery_holds_custom_resources(case: Case) {
     }
 }
 
-async fn the_version_is_told(case: Case) {
+async fn the_version_is_served(case: Case) {
     let version = case.get("/version").await.expect(200);
     assert_eq!(version["major"], "1");
     assert!(version["gitVersion"].as_str().is_some_and(|text| text.starts_with("v1.")), "{version}");

@@ -11,7 +11,7 @@ use crate::{
 
 tests![
     a_finalizer_keeps_a_deleted_object,
-    the_object_goes_with_its_last_finalizer,
+    an_object_is_removed_with_its_last_finalizer,
     no_finalizer_is_added_to_a_deleted_object,
     a_second_delete_changes_nothing,
     the_name_stays_taken_until_the_object_is_gone,
@@ -38,7 +38,7 @@ async fn a_finalizer_keeps_a_deleted_object(case: Case) {
     assert_eq!(read["metadata"]["finalizers"], made["metadata"]["finalizers"]);
 }
 
-async fn the_object_goes_with_its_last_finalizer(case: Case) {
+async fn an_object_is_removed_with_its_last_finalizer(case: Case) {
     let path = format!("{}/a", case.maps());
     case.post(&case.maps(), &kept(config_map("a", "1"))).await.expect(201);
     case.delete(&path).await.expect(200);

@@ -10,8 +10,11 @@ mod discovery;
 mod dry_run;
 mod finalizers;
 mod lists;
+mod metadata;
 mod namespaces;
+mod options;
 mod patches;
+mod rules;
 mod schemas;
 mod selectors;
 mod subresources;
@@ -34,8 +37,11 @@ pub(crate) fn tests() -> Vec<Test> {
         dry_run::tests(),
         finalizers::tests(),
         lists::tests(),
+        metadata::tests(),
         namespaces::tests(),
+        options::tests(),
         patches::tests(),
+        rules::tests(),
         schemas::tests(),
         selectors::tests(),
         subresources::tests(),

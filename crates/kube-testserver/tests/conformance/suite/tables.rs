@@ -13,7 +13,7 @@ tests![
     an_object_can_be_a_table,
     a_custom_resource_has_the_columns_of_its_definition,
     a_custom_resource_without_columns_shows_its_age,
-    a_table_carries_metadata_unless_told_otherwise,
+    a_table_carries_metadata_by_default,
     a_watch_can_be_of_tables,
     a_table_is_given_where_it_is_preferred,
     a_pod_shows_why_its_container_waits,
@@ -64,7 +64,7 @@ async fn a_custom_resource_without_columns_shows_its_age(case: Case) {
     assert_eq!(columns(&case.get_as(&path, TABLE).await.expect(200)), ["Name", "Age"]);
 }
 
-async fn a_table_carries_metadata_unless_told_otherwise(case: Case) {
+async fn a_table_carries_metadata_by_default(case: Case) {
     case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
     let table = case.get_as(&case.maps(), TABLE).await.expect(200);
     let object = &table["rows"][0]["object"];

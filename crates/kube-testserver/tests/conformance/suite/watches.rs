@@ -11,9 +11,9 @@ use crate::{
 
 tests![
     a_watch_without_a_version_starts_with_what_there_is,
-    a_watch_from_a_version_tells_what_came_after,
+    a_watch_from_a_version_sends_the_later_changes,
     a_watch_from_a_list_misses_nothing,
-    a_watch_tells_a_whole_life,
+    a_watch_sends_creation_change_and_deletion,
     a_watch_of_one_namespace_hears_of_no_other,
     an_object_enters_and_leaves_a_selection_by_label,
     one_object_can_be_watched_by_its_name,
@@ -37,7 +37,7 @@ async fn a_watch_without_a_version_starts_with_what_there_is(case: Case) {
     }
 }
 
-async fn a_watch_from_a_version_tells_what_came_after(case: Case) {
+async fn a_watch_from_a_version_sends_the_later_changes(case: Case) {
     let path = format!("{}/a", case.maps());
     let made = case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
     case.put(&path, &config_map("a", "2")).await.expect(200);
@@ -56,7 +56,7 @@ async fn a_watch_from_a_list_misses_nothing(case: Case) {
     assert_eq!(watch.next_short().await, "ADDED b");
 }
 
-async fn a_watch_tells_a_whole_life(case: Case) {
+async fn a_watch_sends_creation_change_and_deletion(case: Case) {
     let path = format!("{}/a", case.maps());
     let list = case.get(&case.maps()).await.expect(200);
     let mut watch = case.watch(&case.maps(), &format!("&resourceVersion={}", rv(&list))).await;

@@ -171,13 +171,13 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
     }
     let untouched = difference.changed.is_empty() && difference.removed.is_empty();
     match own {
-        Some((standing, before)) if untouched && before == fields => entries.push(standing),
+        Some((existing, before)) if untouched && before == fields => entries.push(existing),
         _ if fields.is_empty() => {}
-        standing => {
+        existing => {
             let mut new = entry(target, "Apply", &fields);
             if untouched && let Some(entry) = new.as_object_mut() {
                 // The time is that of the last change of the object.
-                match standing.and_then(|(standing, _)| standing.get("time").cloned()) {
+                match existing.and_then(|(existing, _)| existing.get("time").cloned()) {
                     Some(time) => entry.insert("time".to_owned(), time),
                     None => entry.remove("time"),
                 };
@@ -217,7 +217,7 @@ fn describe(entry: &Value) -> String {
 /// Lays `wanted` over `value`.
 fn merge(value: &mut Value, wanted: &Value, schema: &Schema) {
     match (value, wanted, &schema.shape) {
-        // To say nothing about what merges is no wish to remove what others said.
+        // A null does not remove what merges: other managers may own parts of it.
         (Value::Object(_), Value::Null, Shape::Granular)
         | (Value::Array(_), Value::Null, Shape::Keyed(_) | Shape::Set) => {}
         (Value::Object(value), Value::Object(wanted), shape) if *shape != Shape::Atomic => {
@@ -250,9 +250,9 @@ fn merge(value: &mut Value, wanted: &Value, schema: &Schema) {
     }
 }
 
-/// Removes what the manager owned before and nobody owns now.
+/// Removes what the manager owned before and no manager owns now.
 ///
-/// A declared field that holds something owned counts as owned itself. So it goes as a whole, with all that nobody owns in
+/// A declared field that holds something owned counts as owned itself. So it goes as a whole, with all that has no owner in
 /// it, once the manager drops the last of what it owned there.
 fn prune(merged: &Value, before: &Fields, managed: Fields, schema: &Schema) -> Value {
     let last = before.clone().with_declared(schema);

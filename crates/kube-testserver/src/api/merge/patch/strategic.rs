@@ -125,7 +125,7 @@ fn without_directives(patch: &Map<String, Value>) -> Value {
     Value::Object(fields.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
-/// What tells an item from its siblings: its key field, or all of it.
+/// What identifies an item in its list: its key field, or all of it.
 fn identity(item: &Value, shape: &Shape) -> Option<String> {
     match shape {
         Shape::Keyed(keys) => item.get(&keys.first()?.0).map(Value::to_string),
@@ -341,8 +341,8 @@ mod tests {
     #[test]
     fn a_directive_about_what_is_not_there_is_left_out_with_its_map() {
         for directive in ["merge", "replace", "delete"] {
-            let told = json!({"name": "a", "$patch": directive});
-            let patch = json!({"spec": {"containers": [{"name": "b"}, told], "securityContext": told}});
+            let item = json!({"name": "a", "$patch": directive});
+            let patch = json!({"spec": {"containers": [{"name": "b"}, item], "securityContext": item}});
             assert_eq!(merged(json!({}), &patch), json!({"spec": {"containers": [{"name": "b"}]}}), "{directive}");
         }
     }
@@ -355,7 +355,7 @@ mod tests {
             (with_item(json!({"$patch": "delete"})), "does not contain declared merge key: name"),
             (with_item(json!("a")), "list element types are not identical"),
             (with_item(json!({"name": "a", "$patch": "merge"})), "merging lists cannot yet be specified in the patch"),
-            (with_item(json!({"name": "a", "$patch": "mend"})), "unknown patch type: mend in map: "),
+            (with_item(json!({"name": "a", "$patch": "other"})), "unknown patch type: other in map: "),
             (json!({"spec": {"$patch": "merge", "hostname": "a"}}), "unknown patch type: merge in map: "),
             (json!({"$patch": "merge"}), "unknown patch type: merge in map: "),
         ] {

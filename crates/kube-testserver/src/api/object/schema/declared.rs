@@ -20,6 +20,13 @@ pub(crate) fn prune(object: &mut Value, schema: &Node) -> Vec<String> {
     found
 }
 
+/// [`prune`], for a value within an object.
+pub(super) fn prune_part(value: &mut Value, schema: &Node) -> Vec<String> {
+    let mut found = Vec::new();
+    walk(value, schema, schema.embedded, "", &mut found);
+    found
+}
+
 fn walk(value: &mut Value, schema: &Node, resource: bool, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => map.retain(|name, value| {

@@ -3,6 +3,7 @@
 mod check;
 mod correlate;
 mod declared;
+mod defaults;
 mod embedded;
 mod fill;
 mod formats;
@@ -17,6 +18,7 @@ mod typed;
 
 pub(crate) use self::{
     declared::prune,
+    defaults::default_problems,
     embedded::{check_shape as check_embedded, normalize as normalize_embedded},
     fill::fill,
     go_values::limit_integers,

@@ -10,7 +10,7 @@ use crate::{
 
 /// What is wrong with an object beyond its metadata. What was wrong in `old` already and did not change is let pass.
 ///
-/// `found` is what is wrong with the metadata: rules are checked only where nothing else stands in the way.
+/// `found` is what is wrong with the metadata: rules are checked only if no other error prevents it.
 pub(crate) fn problems(version: &Version, object: &Value, old: Option<&Value>, found: &[Cause]) -> Vec<Cause> {
     let Some(schema) = version.structural.as_deref() else { return Vec::new() };
     let mut causes = Vec::new();
@@ -23,7 +23,7 @@ pub(crate) fn problems(version: &Version, object: &Value, old: Option<&Value>, f
         lists::duplicates(object, schema, "", &mut causes);
     }
     if schema.has_rules() {
-        if found.iter().chain(&causes).any(stands_in_the_way) {
+        if found.iter().chain(&causes).any(prevents_rules) {
             let rule = "some validation rules were not checked because the object was invalid; correct the existing \
                         errors to complete validation";
             causes.push(Cause::invalid_raw("<nil>", "null", rule));
@@ -40,7 +40,7 @@ fn has_duplicates(object: &Value, schema: &Node) -> bool {
     !causes.is_empty()
 }
 
-fn stands_in_the_way(cause: &Cause) -> bool {
+fn prevents_rules(cause: &Cause) -> bool {
     matches!(
         cause.reason,
         "FieldValueNotSupported"

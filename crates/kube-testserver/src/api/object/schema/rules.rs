@@ -8,11 +8,23 @@ use crate::{registry::structural::node::Node, wire::status::Cause};
 /// The rules that an object, or a part of it, breaks. A value that did not change is checked by the
 /// rules that compare it with the old one only.
 pub(super) fn broken(value: &Value, old: Option<&Value>, schema: &Node, path: &str, causes: &mut Vec<Cause>) {
+    check(value, old, false, schema, path, causes);
+}
+
+/// `within_unchanged` says that the value is in one that did not change, though its own old value may be unknown.
+fn check(
+    value: &Value,
+    old: Option<&Value>,
+    within_unchanged: bool,
+    schema: &Node,
+    path: &str,
+    causes: &mut Vec<Cause>,
+) {
     if value.is_null() || !schema.has_rules() {
         return;
     }
+    let unchanged = within_unchanged || old == Some(value);
     if let Some(rules) = &schema.rules {
-        let unchanged = old == Some(value);
         for broken in rules.broken(value, old).into_iter().filter(|broken| broken.compares || !unchanged) {
             let field = match (path, broken.path.as_str()) {
                 ("", "") => "<nil>".to_owned(),
@@ -28,14 +40,14 @@ pub(super) fn broken(value: &Value, old: Option<&Value>, schema: &Node, path: &s
             for (name, value) in map {
                 if let Some(below) = schema.field(name) {
                     let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                    broken(value, correlate::entry(old, name), below, &path, causes);
+                    check(value, correlate::entry(old, name), unchanged, below, &path, causes);
                 }
             }
         }
         Value::Array(list) => {
             let Some(items) = &schema.items else { return };
             for (at, item) in list.iter().enumerate() {
-                broken(item, correlate::item(old, schema, item), items, &format!("{path}[{at}]"), causes);
+                check(item, correlate::item(old, schema, item), unchanged, items, &format!("{path}[{at}]"), causes);
             }
         }
         _ => {}

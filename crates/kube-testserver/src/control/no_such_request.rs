@@ -1,0 +1,41 @@
+//! The error of a wait for a request that did not come.
+
+use std::{fmt, time::Duration};
+
+use crate::control::{
+    record::RequestRecord,
+    requests::{Logged, Requests},
+};
+
+/// How many requests of the log the error shows.
+const SHOWN: usize = 10;
+
+/// No request that matches came in time. Shows the last requests of the log.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NoSuchRequest {
+    limit: Duration,
+    filter: Requests<Logged>,
+    last: Vec<RequestRecord>,
+}
+
+impl NoSuchRequest {
+    /// The error of a wait for `filter`, with the requests that came.
+    pub(crate) fn new(limit: Duration, filter: Requests<Logged>, mut requests: Vec<RequestRecord>) -> Self {
+        let last = requests.split_off(requests.len().saturating_sub(SHOWN));
+        Self { limit, filter, last }
+    }
+}
+
+impl fmt::Display for NoSuchRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no request matched within {:?}: {:?}; ", self.limit, self.filter)?;
+        if self.last.is_empty() {
+            return f.write_str("the log is empty");
+        }
+        f.write_str("the last requests were:")?;
+        self.last.iter().try_for_each(|request| write!(f, "\n  {request}"))
+    }
+}
+
+impl std::error::Error for NoSuchRequest {}
