@@ -301,7 +301,7 @@ async fn a_plugin_is_killed_when_its_cluster_is_removed() {
     let fleet = builder().build();
     fleet.add_contexts(&nowhere(exec));
     holds("the plugin runs", || started.exists()).await;
-    fleet.remove(&key("east"));
+    fleet.remove(key("east"));
     let error = fleet.wait_connected(&key("east")).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::NotFound);
     holds("the plugin is gone", || !process_in(&started).exists()).await;
