@@ -75,6 +75,13 @@ impl From<&str> for NamespacedName {
     }
 }
 
+impl From<&Self> for NamespacedName {
+    /// A clone, which is cheap.
+    fn from(key: &Self) -> Self {
+        key.clone()
+    }
+}
+
 impl From<String> for NamespacedName {
     /// Returns the cluster-scoped key of `name`.
     fn from(name: String) -> Self {

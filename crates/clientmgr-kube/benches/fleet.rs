@@ -220,7 +220,7 @@ async fn removal(kubeconfigs: &[Kubeconfig]) -> Row {
     let before = census(&fleet);
     connect(&fleet, &kubeconfigs[..200]).await;
     for number in 1..200 {
-        fleet.remove(&key("healthy", number));
+        fleet.remove(key("healthy", number));
     }
     comes_true(Duration::from_secs(10), || census(&fleet) <= before).await;
     let left = u32::try_from(census(&fleet).saturating_sub(before)).expect("a small number");

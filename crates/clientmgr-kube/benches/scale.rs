@@ -87,7 +87,7 @@ async fn gets(fleet: &Fleet) -> Row {
             match turn % 4 {
                 0 => churned.upsert(key(number), config(number, &turn.to_string())),
                 1 => drop(churned.reset(&key(number)).await),
-                2 => drop(churned.remove(&key(number))),
+                2 => drop(churned.remove(key(number))),
                 _ => churned.upsert(key(number), config(number, "again")),
             }
             turn += 1;

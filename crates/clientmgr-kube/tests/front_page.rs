@@ -122,7 +122,7 @@ async fn a_map_is_copied_to_every_cluster_and_again_after_a_change_an_outage_and
     west.replace(Replacement::SameCa).unwrap();
     copied(&west, replaced).await;
     assert_eq!(data(&west, "a").await.unwrap()["text"], "two");
-    assert!(fleet.snapshot(&NamespacedName::from("west")).unwrap().is_connected());
+    assert!(fleet.snapshot(NamespacedName::from("west")).unwrap().is_connected());
     drop(stop);
     running.await.unwrap();
 }

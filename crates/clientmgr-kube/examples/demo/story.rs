@@ -77,7 +77,7 @@ impl Story {
     }
 
     pub(crate) fn revision(&self, cluster: &str) -> Result<ConnectedAt, Failure> {
-        let snapshot = self.fleet.snapshot(&key(cluster));
+        let snapshot = self.fleet.snapshot(key(cluster));
         snapshot.and_then(|snapshot| snapshot.connected_at).ok_or(Failure::Story("a member was never connected"))
     }
 
@@ -86,7 +86,7 @@ impl Story {
         let mut events = self.fleet.events();
         let served = async {
             while events.next().await.is_some() {
-                let snapshot = self.fleet.snapshot(&key(cluster));
+                let snapshot = self.fleet.snapshot(key(cluster));
                 if snapshot.is_some_and(|now| now.is_connected() && now.connected_at > Some(before)) {
                     return;
                 }

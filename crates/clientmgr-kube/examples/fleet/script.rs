@@ -69,7 +69,7 @@ fn config(kubeconfig: &Kubeconfig) -> ClusterConfig {
 }
 
 fn revision(fleet: &Fleet, cluster: &str) -> Option<ConnectedAt> {
-    fleet.snapshot(&NamespacedName::cluster_scoped(cluster))?.connected_at
+    fleet.snapshot(NamespacedName::cluster_scoped(cluster))?.connected_at
 }
 
 fn expect(holds: bool, otherwise: &str) -> Result<(), Box<dyn Error>> {

@@ -27,7 +27,7 @@ const CONFIG_RETRY: Duration = Duration::from_secs(300);
 /// let fleet = Fleet::new();
 /// fleet.upsert("east", ClusterConfig::from_kubeconfig(&Kubeconfig::default(), "east"));
 ///
-/// let error = fleet.wait_connected(&"east".into()).await.unwrap_err();
+/// let error = fleet.wait_connected("east").await.unwrap_err();
 /// assert_eq!(error.kind(), ConnectErrorKind::InvalidConfig);
 /// assert_eq!(error.to_string(), "cluster east: the kubeconfig has no context \"east\"");
 /// # }

@@ -111,6 +111,7 @@ impl Failure {
             Self::Transport(error) => match error.unreached {
                 Unreachable::TimedOut => Kind::Timeout,
                 Unreachable::Tls => Kind::Tls,
+                Unreachable::NoHttp => Kind::NotKubernetes,
                 _ => Kind::Unreachable,
             },
             Self::Unauthorized => Kind::Unauthorized,

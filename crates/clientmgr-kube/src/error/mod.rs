@@ -26,5 +26,5 @@ pub(crate) use self::plugin::{ExecProblem, PluginError};
 pub(crate) use self::provider::AuthProviderError;
 pub(crate) use self::token::TokenError;
 pub(crate) use self::transport::TransportError;
-#[cfg(test)]
+#[cfg(all(test, feature = "rustls-tls", feature = "ring"))]
 pub(crate) use self::transport::Unreachable;

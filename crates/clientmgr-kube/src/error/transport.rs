@@ -26,15 +26,17 @@ pub(crate) enum Unreachable {
     /// The host's name could not be resolved.
     Dns,
     /// The TLS handshake failed: an unknown authority, another name, an expired certificate.
-    ///
-    /// Told with the feature `rustls-tls`. With `openssl-tls` alone it is [`Other`](Self::Other), since the errors of
-    /// that one are not known by type.
-    #[cfg_attr(not(feature = "rustls-tls"), expect(dead_code, reason = "only rustls reports it"))]
+    #[cfg_attr(
+        not(any(feature = "rustls-tls", feature = "openssl-tls")),
+        expect(dead_code, reason = "there is no TLS")
+    )]
     Tls,
     /// No answer came in time.
     TimedOut,
     /// The connection was cut.
     Cut,
+    /// What answers speaks another protocol than HTTP.
+    NoHttp,
     /// Something else.
     Other,
 }
@@ -48,6 +50,7 @@ impl std::fmt::Display for Unreachable {
             Self::Tls => "the TLS handshake failed",
             Self::TimedOut => "no answer in time",
             Self::Cut => "the connection was cut",
+            Self::NoHttp => "what answers does not speak HTTP",
             Self::Other => "the connection failed",
         })
     }
@@ -81,6 +84,11 @@ fn recognise(error: &(dyn Error + 'static)) -> Option<Unreachable> {
     if error.is::<rustls::Error>() {
         return Some(Unreachable::Tls);
     }
+    // Its other errors are those of the connection, which are its source.
+    #[cfg(feature = "openssl-tls")]
+    if error.downcast_ref::<openssl::ssl::Error>().is_some_and(|error| error.ssl_error().is_some()) {
+        return Some(Unreachable::Tls);
+    }
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return match error.kind() {
             io::ErrorKind::ConnectionRefused => Some(Unreachable::Refused),
@@ -93,6 +101,9 @@ fn recognise(error: &(dyn Error + 'static)) -> Option<Unreachable> {
             | io::ErrorKind::UnexpectedEof => Some(Unreachable::Cut),
             _ => None,
         };
+    }
+    if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+        return Some(Unreachable::NoHttp);
     }
     // The connection ended before an answer did, in order.
     if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {

@@ -30,9 +30,9 @@ pub struct TimedTransition {
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let fleet = Fleet::new();
 /// fleet.upsert("east", ClusterConfig::from_kubeconfig(&Kubeconfig::default(), "east"));
-/// fleet.wait_connected(&"east".into()).await.unwrap_err();
+/// fleet.wait_connected("east").await.unwrap_err();
 ///
-/// let explanation = fleet.explain(&"east".into()).unwrap();
+/// let explanation = fleet.explain("east").unwrap();
 /// // 2026-11-22T12:00:00.000Z unavailable (InvalidConfig): cluster east: the kubeconfig has no context "east"
 /// println!("{explanation}");
 ///

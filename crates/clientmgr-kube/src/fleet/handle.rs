@@ -141,10 +141,11 @@ impl Fleet {
     }
 
     /// Removes a cluster and fences its handle. Returns whether there was one.
-    pub fn remove(&self, cluster: &NamespacedName) -> bool {
-        let removed = self.inner.registry.remove(cluster);
+    pub fn remove(&self, cluster: impl Into<NamespacedName>) -> bool {
+        let cluster = cluster.into();
+        let removed = self.inner.registry.remove(&cluster);
         if removed {
-            self.inner.context.events.changed(cluster);
+            self.inner.context.events.changed(&cluster);
         }
         removed
     }
@@ -167,8 +168,8 @@ impl Fleet {
     /// # Errors
     ///
     /// As those of [`client`](Self::client).
-    pub async fn wait_connected(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
-        let member = self.inner.registry.find(cluster)?;
+    pub async fn wait_connected(&self, cluster: impl Into<NamespacedName>) -> Result<ConnectedAt, ConnectError> {
+        let member = self.inner.registry.find(&cluster.into())?;
         self.wait(&member, Request::Connected).await
     }
 
@@ -178,8 +179,8 @@ impl Fleet {
     ///
     /// [`ConnectError`] where the probe failed. One failure takes no cluster out of service; the
     /// [threshold](crate::FleetBuilder::failure_threshold) does.
-    pub async fn probe(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
-        let member = self.inner.registry.find(cluster)?;
+    pub async fn probe(&self, cluster: impl Into<NamespacedName>) -> Result<ConnectedAt, ConnectError> {
+        let member = self.inner.registry.find(&cluster.into())?;
         self.wait(&member, Request::Probe).await
     }
 
@@ -189,8 +190,8 @@ impl Fleet {
     /// # Errors
     ///
     /// [`ConnectError`] where no connection could be made; the old one stays in use.
-    pub async fn reconnect(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
-        let member = self.inner.registry.find(cluster)?;
+    pub async fn reconnect(&self, cluster: impl Into<NamespacedName>) -> Result<ConnectedAt, ConnectError> {
+        let member = self.inner.registry.find(&cluster.into())?;
         self.wait(&member, Request::Reconnect).await
     }
 
@@ -201,8 +202,8 @@ impl Fleet {
     ///
     /// [`ConnectError`] where the cluster is not connected and the attempt failed: the next connection has a new revision.
     /// Also where the configuration [only adopts](crate::Naming::AdoptOnly).
-    pub async fn reset(&self, cluster: &NamespacedName) -> Result<ConnectedAt, ConnectError> {
-        let member = self.inner.registry.find(cluster)?;
+    pub async fn reset(&self, cluster: impl Into<NamespacedName>) -> Result<ConnectedAt, ConnectError> {
+        let member = self.inner.registry.find(&cluster.into())?;
         self.wait(&member, Request::Reset { candidate: ConnectedAt::now() }).await
     }
 
@@ -226,14 +227,14 @@ impl Fleet {
     }
 
     /// Returns the state of `cluster` at this moment; none where there is no such cluster.
-    pub fn snapshot(&self, cluster: &NamespacedName) -> Option<ClusterSnapshot> {
-        self.inner.registry.read(cluster, |member| Some(member?.published().snapshot()))
+    pub fn snapshot(&self, cluster: impl Into<NamespacedName>) -> Option<ClusterSnapshot> {
+        self.inner.registry.read(&cluster.into(), |member| Some(member?.published().snapshot()))
     }
 
     /// Returns what happened to `cluster`: its last 32 transitions, with their times and reasons; none where there is no
     /// such cluster.
-    pub fn explain(&self, cluster: &NamespacedName) -> Option<Explanation> {
-        self.inner.registry.read(cluster, |member| Some(member?.published().explanation()))
+    pub fn explain(&self, cluster: impl Into<NamespacedName>) -> Option<Explanation> {
+        self.inner.registry.read(&cluster.into(), |member| Some(member?.published().explanation()))
     }
 
     /// Returns the state of every cluster, in the order of their keys.

@@ -126,7 +126,7 @@ impl Transition {
             Self::Replaced { revision: None } => warn!("replaced"),
             Self::Reset { revision } => info!(%revision, "reset"),
             Self::Removed => info!("removed"),
-            Self::Ended { error } if matches!(error.failure(), Failure::ShutDown) => info!(%error, "ended"),
+            Self::Ended { error } if matches!(error.failure(), Failure::ShutDown) => info!(reason = %error, "ended"),
             Self::Ended { error } => warn!(kind = ?error.kind(), %error, "ended"),
         }
     }

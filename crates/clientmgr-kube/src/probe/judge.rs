@@ -105,6 +105,8 @@ pub(super) fn delay(value: &HeaderValue) -> Option<Duration> {
 pub(super) fn judge(question: Question, answer: &Answer) -> Verdict {
     match (question, answer.status) {
         (_, 401) => Verdict::Failed(Problem::Unauthorized),
+        // To a login page, say. An API server does not send these questions elsewhere.
+        (_, 300..=399) => Verdict::Failed(Problem::NotKubernetes),
         (Question::Review, 200..=299) => match answer.text("/status/userInfo/username") {
             Some(user) => Verdict::User(user.to_owned()),
             None => Verdict::Failed(Problem::NotKubernetes),
@@ -172,7 +174,8 @@ mod tests {
             (Question::Review, 200, review(), Verdict::User("me".into())),
             (Question::Review, 200, login(), stranger()),
             (Question::Review, 200, None, stranger()),
-            (Question::Review, 302, None, failed()),
+            (Question::Review, 302, None, stranger()),
+            (Question::Identity, 307, login(), stranger()),
             (Question::Review, 401, status(), refused()),
             (Question::Review, 403, status(), Verdict::Untold),
             (Question::Review, 404, None, Verdict::Untold),

@@ -78,7 +78,7 @@ async fn a_removed_cluster_is_fenced_and_gets_its_handle_back_when_it_returns() 
     let client = served(&fleet).await;
     let mut open = watch(&client).await;
 
-    fleet.remove(&east());
+    fleet.remove(east());
     let error = within(async {
         loop {
             if let Some(Err(error)) = open.next().await {

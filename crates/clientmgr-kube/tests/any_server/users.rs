@@ -87,7 +87,7 @@ pub(crate) async fn served(fleet: &Fleet) -> Client {
 }
 
 pub(crate) fn snapshot(fleet: &Fleet) -> ClusterSnapshot {
-    fleet.snapshot(&east()).expect("the fleet has the cluster")
+    fleet.snapshot(east()).expect("the fleet has the cluster")
 }
 
 /// Waits until the snapshot is as `expected`.
@@ -96,13 +96,13 @@ pub(crate) async fn until(fleet: &Fleet, expected: impl Fn(&ClusterSnapshot) -> 
     let waiting = async {
         loop {
             events.next().await.expect("the fleet is alive");
-            if let Some(snapshot) = fleet.snapshot(&east()).filter(&expected) {
+            if let Some(snapshot) = fleet.snapshot(east()).filter(&expected) {
                 return snapshot;
             }
         }
     };
     let waited = tokio::time::timeout(PATIENCE, waiting).await;
-    waited.unwrap_or_else(|_| panic!("not as expected: {:?}", fleet.snapshot(&east())))
+    waited.unwrap_or_else(|_| panic!("not as expected: {:?}", fleet.snapshot(east())))
 }
 
 /// Awaits what is expected to happen.

@@ -53,9 +53,9 @@ async fn of_many_writers_none_fails_and_none_writes_twice_when_the_server_refuse
         let next = cluster.issue().await;
         Cluster::print(&next, &printed);
         cluster.revoke(&token).await;
-        let before = fleet.explain(&east()).unwrap().to_string();
+        let before = fleet.explain(east()).unwrap().to_string();
         let rotated = || {
-            fleet.explain(&east()).unwrap().to_string() != before
+            fleet.explain(east()).unwrap().to_string() != before
                 || writers.iter().any(tokio::task::JoinHandle::is_finished)
         };
         holds("the new token is in use", rotated).await;

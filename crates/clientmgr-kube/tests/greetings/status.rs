@@ -25,7 +25,7 @@ pub(crate) async fn publish(hub: Client, fleet: Fleet) {
 
 async fn publish_all(clusters: &Api<Cluster>, fleet: &Fleet) -> Result<(), Error> {
     for cluster in within(clusters.list(&ListParams::default())).await? {
-        let Some(snapshot) = fleet.snapshot(&cluster.cluster_key()) else { continue };
+        let Some(snapshot) = fleet.snapshot(cluster.cluster_key()) else { continue };
         let error = snapshot.error.as_ref().filter(|_| !snapshot.is_connected());
         let status = ClusterStatus { connected_at: snapshot.connected_at, error: error.map(ToString::to_string) };
         if cluster.status.as_ref() != Some(&status) {

@@ -273,10 +273,10 @@ async fn a_removed_cluster_is_not_found() {
     let server = server("east").await;
     let fleet = fleet_of(&[&server]);
     fleet.wait_connected(&key("east")).await.unwrap();
-    assert!(fleet.remove(&key("east")));
-    assert!(!fleet.remove(&key("east")));
+    assert!(fleet.remove(key("east")));
+    assert!(!fleet.remove(key("east")));
     assert_not_found(&fleet, &key("east")).await;
-    assert!(fleet.snapshot(&key("east")).is_none());
+    assert!(fleet.snapshot(key("east")).is_none());
     let error = fleet.wait_connected(&key("east")).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::NotFound);
 }

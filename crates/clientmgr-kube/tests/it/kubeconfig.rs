@@ -259,6 +259,8 @@ async fn what_is_not_base64_is_an_error() {
     }
 }
 
+/// OpenSSL says of a configuration that it cannot use only that.
+#[cfg(feature = "rustls-tls")]
 #[tokio::test]
 async fn what_is_no_certificate_or_key_is_an_error() {
     let ca = |text: &str| kubeconfig(|cluster, _| cluster.certificate_authority_data = Some(base64(text)));
@@ -293,6 +295,8 @@ async fn a_certificate_without_its_key_is_an_error_and_the_other_way_round() {
     }
 }
 
+/// OpenSSL says of a configuration that it cannot use only that.
+#[cfg(feature = "rustls-tls")]
 #[tokio::test]
 async fn an_expected_server_name_that_is_none_is_an_error() {
     let kubeconfig = kubeconfig(|cluster, _| cluster.tls_server_name = Some("not a name".into()));

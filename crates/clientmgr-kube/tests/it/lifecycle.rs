@@ -119,6 +119,23 @@ async fn a_cluster_whose_task_panics_is_fenced_unavailable_and_can_be_added_agai
     assert!(fleet.wait_connected(&east).await.unwrap() > first);
 }
 
+#[test]
+fn a_runtime_that_is_dropped_by_a_panic_of_the_program_is_no_panic_of_the_task() {
+    let servers = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = servers.block_on(server("east"));
+    let fleet = builder().build();
+    let program = std::panic::AssertUnwindSafe(|| {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            add(fleet.clone(), &[&server]).wait_connected("east").await.unwrap();
+            std::panic::resume_unwind(Box::new("on purpose"));
+        });
+    });
+    std::panic::catch_unwind(program).unwrap_err();
+    let error = snapshot(&fleet, &key("east")).error.unwrap().to_string();
+    assert!(error.contains("needs a Tokio runtime"), "{error}");
+}
+
 #[tokio::test]
 async fn a_cluster_whose_task_always_panics_is_started_ever_less_often_and_shows_it() {
     let server = server("east").await;

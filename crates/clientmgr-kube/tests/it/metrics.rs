@@ -164,7 +164,9 @@ async fn the_life_of_a_cluster_is_in_its_series() {
     fleet.remove(&east);
     holds("it is gone", || recorded.state() == [0, 0]).await;
     assert!(recorded.expires_in().is_infinite());
-    assert_eq!(recorded.counter("clientmgr_resets_total", "reason=Removed"), 0);
+    for reason in ["reason=Removed", "reason=Replaced"] {
+        assert_eq!(recorded.counter("clientmgr_resets_total", reason), 0);
+    }
     drop(client);
     within(fleet.shutdown()).await;
     assert_eq!(recorded.state(), [0, 0]);

@@ -149,7 +149,7 @@ async fn nothing_of_a_working_connection_shows_its_token() {
     let (fleet, _) = fleet_with(&kubeconfig_of(&server, user));
     fleet.wait_connected(&key("east")).await.unwrap();
     assert_debug_silent("fleet", &fleet);
-    assert_debug_silent("snapshot", &fleet.snapshot(&key("east")));
+    assert_debug_silent("snapshot", &fleet.snapshot(key("east")));
     assert_debug_silent("builder", &builder());
     assert_debug_silent("manager", &ClientManager::new(Fleet::clone(&fleet)));
 

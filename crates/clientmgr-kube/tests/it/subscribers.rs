@@ -18,9 +18,9 @@ async fn a_subscriber_is_told_to_look_at_all_first_and_then_at_what_changed() {
     add(fleet.clone(), &[&west]);
     fleet.wait_connected(&key("west")).await.unwrap();
     assert_eq!(within(events.next()).await, Some(ClusterChanges::Changed(vec![key("west")])));
-    fleet.remove(&key("east"));
+    fleet.remove(key("east"));
     assert_eq!(within(events.next()).await, Some(ClusterChanges::Changed(vec![key("east")])));
-    assert!(fleet.snapshot(&key("east")).is_none());
+    assert!(fleet.snapshot(key("east")).is_none());
 }
 
 #[tokio::test]

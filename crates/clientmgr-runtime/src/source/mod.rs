@@ -21,7 +21,7 @@
 //! use clientmgr_kube::{ClientManager, Fleet, k8s_openapi::api::core::v1::ConfigMap};
 //!
 //! # async fn reconcile(fleet: Fleet, clients: ClientManager<Fleet>, object: ConfigMap) -> Result<(), Box<dyn std::error::Error>> {
-//! let Some(cluster) = fleet.snapshot(&"east".into()) else { return Ok(()) };
+//! let Some(cluster) = fleet.snapshot("east") else { return Ok(()) };
 //! let client = clients.client(&object, &cluster).await?;
 //! # drop(client);
 //! # Ok(())

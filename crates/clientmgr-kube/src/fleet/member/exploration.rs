@@ -1,7 +1,7 @@
-//! Explores every order of events up to a bound, and checks in each state what must always hold, and from each state
-//! that a member without further faults ends connected with every request answered.
+//! A member's machine and the world around it, for every order of events: what may happen next, what must hold in each
+//! state, and that a member without further faults ends connected with every request answered.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clientmgr_core::ConnectedAt;
@@ -11,7 +11,7 @@ use super::machine::Machine;
 use crate::config::Naming;
 use crate::fleet::clock::Now;
 use crate::fleet::history::Past;
-use crate::fleet::timing::Timing;
+use crate::fleet::timing::{Expiry, Timing};
 
 /// A cluster's identity; failures are classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,7 +46,7 @@ impl Fault<Id> for Class {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct World {
+pub(super) struct World {
     machine: Machine<Id, Class>,
     mono: Duration,
     /// Attempts and probes that began and have not answered; the aborted ones may still answer, late.
@@ -64,19 +64,30 @@ struct World {
     /// The revisions that the status named.
     named: BTreeSet<i64>,
     budget: Budget,
+    pub(super) luck: Luck,
+}
+
+/// What an answer brings besides the identity, and how the next delay is spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Luck {
+    pub(super) jitter: u32,
+    /// How long the credentials live that an attempt brings.
+    pub(super) life: Option<Duration>,
+    /// Whether they are the same again.
+    pub(super) is_same: bool,
 }
 
 /// How much of everything may still happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Budget {
-    faults: u8,
-    requests: u8,
-    changes: u8,
-    removals: u8,
+pub(super) struct Budget {
+    pub(super) faults: u8,
+    pub(super) requests: u8,
+    pub(super) changes: u8,
+    pub(super) removals: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Action {
+pub(super) enum Action {
     Open(u64, Result<(), Class>),
     Probe(u64, Result<(), Class>),
     Ask(Request),
@@ -97,8 +108,18 @@ enum Action {
     GiveUp(u64),
 }
 
+impl Action {
+    pub(super) fn is_removal(self) -> bool {
+        matches!(self, Self::Remove)
+    }
+}
+
 impl World {
-    fn new(naming: Naming) -> Self {
+    pub(super) fn new(naming: Naming) -> Self {
+        Self::with(naming, Budget { faults: 2, requests: 2, changes: 2, removals: 1 })
+    }
+
+    pub(super) fn with(naming: Naming, budget: Budget) -> Self {
         let mut world = Self {
             machine: Machine::new(Timing { failure_threshold: 2, ..Timing::default() }, Past::default()),
             mono: Duration::from_secs(1),
@@ -112,14 +133,15 @@ impl World {
             answering: Id(0),
             expected: Expected { naming, ..Expected::default() },
             named: BTreeSet::new(),
-            budget: Budget { faults: 2, requests: 2, changes: 2, removals: 1 },
+            budget,
+            luck: Luck { jitter: 500, life: None, is_same: false },
         };
         world.tell(Event::Configured(world.expected.clone()));
         world
     }
 
     fn now(&self) -> Now {
-        Now { mono: self.mono, wall: self.mono, jitter: 500 }
+        Now { mono: self.mono, wall: self.mono, jitter: self.luck.jitter }
     }
 
     fn tell(&mut self, event: Event<Id, Class>) {
@@ -173,7 +195,7 @@ impl World {
         }
     }
 
-    fn actions(&self) -> Vec<Action> {
+    pub(super) fn actions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
         for attempt in &self.attempts {
             actions.push(Action::Open(*attempt, Ok(())));
@@ -223,7 +245,13 @@ impl World {
         ConnectedAt::from_unix_micros(1_000).unwrap()
     }
 
-    fn act(&mut self, action: Action) {
+    /// Lets time pass. The machine is woken once, which may be late.
+    pub(super) fn sleep(&mut self, time: Duration) {
+        self.mono += time;
+        self.tell(Event::Woke);
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
         match action {
             Action::Open(attempt, result) => {
                 self.attempts.remove(&attempt);
@@ -235,9 +263,9 @@ impl World {
                         opened: Opened {
                             identity: self.answering,
                             candidate: Self::candidate(),
-                            expiry: None,
+                            expiry: self.luck.life.map(|life| Expiry::new(self.mono, self.mono + life)),
                             renewal_pause: Some(Duration::from_secs(5)),
-                            is_same: false,
+                            is_same: self.luck.is_same,
                         },
                     },
                     Err(error) => {
@@ -336,7 +364,7 @@ impl World {
     }
 
     /// Lets everything answer well, and checks that the member ends connected and every request is answered.
-    fn ends_well(mut self) {
+    pub(super) fn ends_well(mut self) {
         if self.expected.pin.take_if(|pin| *pin != self.answering).is_some() && self.budget.removals > 0 {
             self.tell(Event::Configured(self.expected.clone()));
         }
@@ -360,40 +388,5 @@ impl World {
         }
         assert!(self.open_requests.is_empty(), "not answered: {self:?}");
         assert_eq!(self.machine.served().is_some(), self.budget.removals > 0, "{self:?}");
-    }
-}
-
-#[test]
-fn in_every_order_of_events_one_handle_is_open_and_the_member_ends_connected() {
-    let depth = if std::env::var("NEXTEST_PROFILE").as_deref() == Ok("nightly") { 8 } else { 6 };
-    let mut seen = HashSet::new();
-    let mut queue = VecDeque::from([(World::new(Naming::Mint), 0), (World::new(Naming::AdoptOnly), 0)]);
-    while let Some((world, steps)) = queue.pop_front() {
-        world.clone().ends_well();
-        if steps == depth {
-            continue;
-        }
-        for action in world.actions() {
-            let mut next = world.clone();
-            next.act(action);
-            if seen.insert(next.clone()) {
-                queue.push_back((next, steps + 1));
-            }
-        }
-    }
-    assert!(seen.len() > 10_000, "only {} states were explored", seen.len());
-}
-
-#[test]
-fn an_adopted_incarnation_keeps_its_revision_and_another_one_gets_a_later() {
-    for (identity, expected) in [(Id(0), 5_000), (Id(1), 5_001)] {
-        let mut world = World::new(Naming::Mint);
-        let known = Known { identity: Id(0), revision: ConnectedAt::from_unix_micros(5_000).unwrap() };
-        world.tell(Event::Configured(Expected { known: Some(known), ..Expected::default() }));
-        world.answering = identity;
-        let attempt = world.live_attempt.expect("under way");
-        world.act(Action::Open(attempt, Ok(())));
-        let served = world.machine.served().expect("connected");
-        assert_eq!(served.revision.map(ConnectedAt::as_unix_micros), Some(expected), "the clock says 1,000");
     }
 }

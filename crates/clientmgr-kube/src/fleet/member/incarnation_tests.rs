@@ -165,3 +165,14 @@ fn a_member_that_follows_another_one_goes_not_back_behind_it() {
         assert_eq!(next.served(), Some(expected), "the status names {stale}");
     }
 }
+
+#[test]
+fn an_adopted_incarnation_keeps_its_revision_and_another_one_gets_a_later() {
+    for (identity, expected) in [(0, 5_000), (1, 5_001)] {
+        let mut script = Script::new();
+        let known = Known { identity: Id(0), revision: revision(5_000) };
+        script.tell(Event::Configured(Expected { known: Some(known), ..Expected::default() }));
+        script.tell(Event::Opened { attempt: 2, opened: opened(identity) });
+        assert_eq!(script.served(), Some(expected), "the clock says 1,000");
+    }
+}

@@ -5,6 +5,8 @@ mod backoff;
 pub(super) mod event;
 #[cfg(test)]
 mod exploration;
+#[cfg(test)]
+mod exploration_tests;
 mod fault;
 pub(super) mod gate;
 #[cfg(test)]

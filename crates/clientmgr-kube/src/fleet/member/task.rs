@@ -2,9 +2,12 @@
 //! live here: decisions.
 
 use std::collections::HashMap;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task;
 use std::time::Duration;
 
 use clientmgr_core::{ConnectedAt, NamespacedName};
@@ -64,6 +67,8 @@ pub(crate) struct Task {
     next_request: u64,
     /// Whether it ended in order.
     is_finished: bool,
+    /// Whether it runs at this moment.
+    is_polled: Arc<AtomicBool>,
 }
 
 /// Whether a task that was held back begins.
@@ -114,11 +119,24 @@ impl Task {
             requests: HashMap::new(),
             next_request: 0,
             is_finished: false,
+            is_polled: Arc::default(),
         }
     }
 
     /// Runs until the cluster is removed, the fleet is dropped, or it shuts down. Begins after `delay`.
-    pub(crate) async fn run(mut self: Box<Self>, mut messages: mpsc::UnboundedReceiver<Message>, delay: Duration) {
+    pub(crate) async fn run(self: Box<Self>, messages: mpsc::UnboundedReceiver<Message>, delay: Duration) {
+        let is_polled = Arc::clone(&self.is_polled);
+        let mut running = pin!(self.run_polled(messages, delay));
+        let poll = |context: &mut task::Context<'_>| {
+            is_polled.store(true, Ordering::Relaxed);
+            let polled = running.as_mut().poll(context);
+            is_polled.store(false, Ordering::Relaxed);
+            polled
+        };
+        poll_fn(poll).await;
+    }
+
+    async fn run_polled(mut self: Box<Self>, mut messages: mpsc::UnboundedReceiver<Message>, delay: Duration) {
         if !delay.is_zero() && self.hold_back(&mut messages, delay).await == Held::Over {
             return;
         }
@@ -267,12 +285,15 @@ impl Task {
 
     fn step(&mut self, event: Event<Evidence, ConnectError>) {
         let mut answers = Vec::new();
+        let is_removal = matches!(event, Event::Removed);
         for effect in self.machine.step(self.context.clock.now(), event) {
             self.carry_out(effect, &mut answers);
         }
         self.established = None;
         // Before the answers: who is told that the cluster is connected finds it so.
-        self.publish();
+        if !is_removal {
+            self.publish();
+        }
         for (request, outcome) in answers {
             if let Some(reply) = self.requests.remove(&request) {
                 // Nobody listens where the caller gave up.
@@ -415,7 +436,8 @@ impl Drop for Task {
         if self.is_finished {
             return;
         }
-        if std::thread::panicking() {
+        // A thread that panics for another reason may drop the runtime, and this task with it.
+        if std::thread::panicking() && self.is_polled.load(Ordering::Relaxed) {
             self.gate.close(RevokedReason::Panicked);
             self.published.end(Failure::Panicked, &self.context);
         } else {

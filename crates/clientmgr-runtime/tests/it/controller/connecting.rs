@@ -181,7 +181,7 @@ async fn requests_are_made_as_the_user_of_the_spec_in_its_namespace() {
     hub.create("east", spec).await;
     let cluster = hub.until("east", |cluster: &Cluster| cluster.status.is_some()).await;
     assert_eq!(conditions(&cluster)[1], "Ready=True/Ready", "{:?}", cluster.status);
-    let snapshot = running.provider.fleet().snapshot(&key("east")).unwrap();
+    let snapshot = running.provider.fleet().snapshot(key("east")).unwrap();
     assert_eq!(snapshot.user.as_deref(), Some("alice"));
     let client = running.provider.connection(&key("east")).await.unwrap().client;
     assert_eq!(client.default_namespace(), "shop");

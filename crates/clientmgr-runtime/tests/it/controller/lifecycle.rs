@@ -93,7 +93,7 @@ async fn a_raised_epoch_resets_once() {
     running.kill().await;
     let again = hub.run(|settings| settings);
     holds("connected again", || {
-        again.provider.fleet().snapshot(&key("east")).is_some_and(|snapshot| snapshot.is_connected())
+        again.provider.fleet().snapshot(key("east")).is_some_and(|snapshot| snapshot.is_connected())
     })
     .await;
     let revision = again.provider.connection(&key("east")).await.unwrap().revision;

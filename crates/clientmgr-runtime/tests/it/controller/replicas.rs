@@ -21,7 +21,7 @@ fn candidate(hub: &Hub, name: &str) -> (Leadership, JoinHandle<()>) {
 /// Waits until a replica serves the cluster, and returns its revision.
 async fn served(running: &Running) -> ConnectedAt {
     holds("connected", || {
-        running.provider.fleet().snapshot(&key("east")).is_some_and(|snapshot| snapshot.is_connected())
+        running.provider.fleet().snapshot(key("east")).is_some_and(|snapshot| snapshot.is_connected())
     })
     .await;
     running.provider.connection(&key("east")).await.unwrap().revision
@@ -69,7 +69,7 @@ async fn a_second_process_serves_what_the_status_names_and_writes_nothing() {
     let reader = hub.run_as(StatusWriter::Never);
     hub.declare("east", &east).await;
     holds("connected, and not served", || {
-        let snapshot = reader.provider.fleet().snapshot(&key("east"));
+        let snapshot = reader.provider.fleet().snapshot(key("east"));
         let error = snapshot.and_then(|snapshot| snapshot.error);
         error.is_some_and(|error| error.kind() == ConnectErrorKind::UnknownIncarnation)
     })
@@ -97,7 +97,7 @@ async fn a_replaced_cluster_has_one_revision_in_all_processes() {
     let named = after.status.unwrap().connected_at.unwrap();
     for running in [&writer, &reader] {
         holds("the new revision", || {
-            let snapshot = running.provider.fleet().snapshot(&key("east")).unwrap();
+            let snapshot = running.provider.fleet().snapshot(key("east")).unwrap();
             snapshot.is_connected() && snapshot.connected_at == Some(named)
         })
         .await;
@@ -158,7 +158,7 @@ async fn a_leader_that_is_replaced_before_it_wrote_follows_the_next_one() {
     assert_ne!(named, unwritten);
     for running in [&first, &second] {
         holds("the revision that the status names", || {
-            let snapshot = running.provider.fleet().snapshot(&key("east"));
+            let snapshot = running.provider.fleet().snapshot(key("east"));
             snapshot.is_some_and(|snapshot| snapshot.is_connected() && snapshot.connected_at == Some(named))
         })
         .await;

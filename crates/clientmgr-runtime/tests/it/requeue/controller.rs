@@ -43,7 +43,7 @@ fn run(hub: Client, fleet: &Fleet) -> mpsc::UnboundedReceiver<Reconciled> {
     let controller =
         Controller::for_stream(objects, store).reconcile_on(dependants.requeue(connection_changes(fleet))).run(
             async |object: Arc<ConfigMap>, context: Arc<(Fleet, mpsc::UnboundedSender<Reconciled>)>| {
-                let snapshot = context.0.snapshot(&object.labels()[CLUSTER].as_str().into());
+                let snapshot = context.0.snapshot(object.labels()[CLUSTER].as_str());
                 let state = snapshot.map(|now| (now.is_connected(), now.connected_at));
                 _ = context.1.send((object.name_any(), state));
                 Ok::<_, Infallible>(Action::await_change())
@@ -82,9 +82,9 @@ async fn the_dependants_of_a_cluster_are_reconciled_when_it_appears_is_replaced_
     reconciled(&["c"], &|is_connected, _| is_connected).await;
 
     fleet.upsert("east", config(&east));
-    let first = within(fleet.wait_connected(&"east".into())).await.unwrap();
+    let first = within(fleet.wait_connected("east")).await.unwrap();
     reconciled(&["a", "b"], &is_at(first)).await;
-    let reset = fleet.reset(&"east".into()).await.unwrap();
+    let reset = fleet.reset("east").await.unwrap();
     reconciled(&["a", "b"], &is_at(reset)).await;
     east.replace(Replacement::SameCa).unwrap();
     reconciled(&["a", "b"], &|is_connected, now| is_connected && now > Some(reset)).await;
@@ -114,13 +114,13 @@ async fn rotated_credentials_are_no_change_of_the_connection() {
 
     let (mut events, other) = (fleet.events(), east.issue_token("other"));
     fleet.upsert("east", ClusterConfig::from_kubeconfig(&east.kubeconfig_for(&other), "east"));
-    let is_other = || fleet.snapshot(&"east".into()).unwrap().user.as_deref() == Some("other");
+    let is_other = || fleet.snapshot("east").unwrap().user.as_deref() == Some("other");
     while !is_other() {
         within(events.next()).await.unwrap();
     }
-    fleet.reset(&"west".into()).await.unwrap();
+    fleet.reset("west").await.unwrap();
     assert_eq!(next(&mut changes).await, Changes::Of(vec!["west".into()]));
-    fleet.remove(&"east".into());
+    fleet.remove("east");
     assert_eq!(next(&mut changes).await, Changes::Of(vec!["east".into()]));
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn connected(members: &[&TestServer]) -> Fleet {
     let fleet = Fleet::builder().probe_interval(Duration::from_millis(50)).failure_threshold(1).build();
     for member in members {
         fleet.upsert(member.name(), config(member));
-        within(fleet.wait_connected(&member.name().into())).await.unwrap();
+        within(fleet.wait_connected(member.name())).await.unwrap();
     }
     fleet
 }

@@ -99,7 +99,7 @@ async fn a_profile_connects_by_its_providers_plugin_and_none_reaches_another() {
     let revision = fed.revision(&key("east"));
     put(&profiles, profile(version, "east", &member, "new")).await;
     fed.until("the new credential is in use", |fleet, _| {
-        fleet.snapshot(&key("east")).unwrap().user.as_deref() == Some("new")
+        fleet.snapshot(key("east")).unwrap().user.as_deref() == Some("new")
     })
     .await;
     assert_eq!(fed.revision(&key("east")), revision);

@@ -40,7 +40,7 @@ async fn contexts_come_rotate_and_go_with_their_files() {
     fed.connected(&key("west")).await;
     replace(&a, &east.kubeconfig_yaml(&east.issue_token("second")));
     fed.until("the new credential is in use", |fleet, _| {
-        fleet.snapshot(&key("east")).unwrap().user.as_deref() == Some("second")
+        fleet.snapshot(key("east")).unwrap().user.as_deref() == Some("second")
     })
     .await;
     assert_eq!(fed.revision(&key("east")), revision);

@@ -49,7 +49,7 @@ async fn a_rotated_secret_changes_the_credential_and_not_the_revision() {
     let client = fed.fleet.client(key("east")).await.unwrap();
     hub.secret("east", labels(), as_user("second")).await;
     fed.until("the new credential is in use", |fleet, _| {
-        fleet.snapshot(&key("east")).unwrap().user.as_deref() == Some("second")
+        fleet.snapshot(key("east")).unwrap().user.as_deref() == Some("second")
     })
     .await;
     assert_eq!(fed.user(&key("east")).await, "second");
@@ -73,7 +73,7 @@ async fn a_missing_key_or_a_bad_kubeconfig_keeps_the_connection_and_names_the_fi
     let denied = kubeconfig.replace("    token:", "    username: admin\n    password:");
     hub.secret("east", labels(), json!({"kubeconfig": denied})).await;
     fed.broken(&key("east"), "kubeconfig: users[0].user.username").await;
-    let error = fed.fleet.snapshot(&key("east")).unwrap().error.unwrap();
+    let error = fed.fleet.snapshot(key("east")).unwrap().error.unwrap();
     assert_eq!(error.field(), Some("data.kubeconfig"));
     assert_eq!(error.kind(), clientmgr_kube::ConnectErrorKind::DeniedByPolicy);
     fed.fleet.client(key("east")).await.unwrap().apiserver_version().await.unwrap();

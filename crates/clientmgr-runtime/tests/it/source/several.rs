@@ -38,7 +38,7 @@ async fn the_first_source_wins_a_conflict_that_shows_and_the_next_takes_over() {
     fed.until("the first source takes over", |fleet, status| {
         let conflict = status.conflicts.first();
         conflict.is_some_and(|it| it.cluster == east() && &*it.used == "first" && it.ignored == [Arc::from("second")])
-            && fleet.snapshot(&east()).unwrap().user.as_deref() == Some("admin")
+            && fleet.snapshot(east()).unwrap().user.as_deref() == Some("admin")
     })
     .await;
     assert_eq!(fed.revision(&east()), revision, "it is the same cluster");
@@ -47,7 +47,7 @@ async fn the_first_source_wins_a_conflict_that_shows_and_the_next_takes_over() {
     first.unbounded_send(SourceEvent::Restarted).unwrap();
     first.unbounded_send(SourceEvent::Synced).unwrap();
     fed.until("the second source takes over with another cluster", |fleet, status| {
-        status.conflicts.is_empty() && fleet.snapshot(&east()).is_some_and(|it| it.connected_at > Some(revision))
+        status.conflicts.is_empty() && fleet.snapshot(east()).is_some_and(|it| it.connected_at > Some(revision))
     })
     .await;
     second.unbounded_send(SourceEvent::remove("east")).unwrap();
@@ -92,7 +92,7 @@ async fn sources_end_when_their_handle_is_dropped_and_the_clusters_stay() {
         sender.unbounded_send(SourceEvent::upsert("east", Ok(config.clone()))).unwrap();
         let connected = async {
             let mut changes = fleet.events();
-            while !fleet.snapshot(&east()).is_some_and(|it| it.is_connected()) {
+            while !fleet.snapshot(east()).is_some_and(|it| it.is_connected()) {
                 changes.next().await;
             }
         };

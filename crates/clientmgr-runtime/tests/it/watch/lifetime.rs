@@ -49,7 +49,7 @@ async fn a_rotation_under_an_open_watch_causes_no_relist() {
 
     let admin = world.east.rotate_token(&world.east.admin(), Duration::ZERO);
     world.fleet.upsert("east", ClusterConfig::from_kubeconfig(&world.east.kubeconfig_for(&admin), "east"));
-    within(world.fleet.reconnect(&"east".into())).await.unwrap();
+    within(world.fleet.reconnect("east")).await.unwrap();
     world.create("m", "a").await;
     world.until_triggered(&object("a")).await;
     assert_eq!((names(&watch), world.watches()), (vec!["m".to_owned()], 1), "the same watch went on");
@@ -75,7 +75,7 @@ async fn another_incarnation_gets_a_new_store_by_exactly_one_restart() {
     world.east.replace(Replacement::SameCa).unwrap();
     world.until_triggered(&a).await;
     // Until the cluster object names the new incarnation there is no watch to read.
-    within(world.fleet.wait_connected(&"east".into())).await.unwrap();
+    within(world.fleet.wait_connected("east")).await.unwrap();
     holds("the fleet serves another revision", || world.cluster().connected_at > before.connected_at).await;
     let outdated = within(world.maps.get(&a, &before)).await.unwrap_err();
     assert!(matches!(outdated, ClientError::ClusterOutdated { .. }), "{outdated:?}");
@@ -142,13 +142,13 @@ async fn a_cluster_that_is_removed_and_added_under_its_revision_is_watched_again
     let world = World::new().await;
     let (a, known) = (object("a"), world.cluster());
     let old = world.ready(&a).await;
-    world.fleet.remove(&"east".into());
+    world.fleet.remove("east");
     holds("the watch ends", || old.has_ended()).await;
     assert!(matches!(within(world.maps.get(&a, &known)).await, Err(ClientError::NotFound { .. })));
 
     let incarnation = Incarnation { identity: known.identity.clone().unwrap(), revision: known.connected_at.unwrap() };
     world.fleet.upsert("east", config(&world.east).with_incarnation(incarnation));
-    within(world.fleet.wait_connected(&"east".into())).await.unwrap();
+    within(world.fleet.wait_connected("east")).await.unwrap();
     let again = world.ready(&a).await;
     assert_eq!(again.revision(), old.revision());
     world.create("m", "a").await;

@@ -21,7 +21,7 @@ async fn an_object_that_holds_an_old_revision_never_sees_the_store_of_another() 
     let (ahead, behind, old) = (object("ahead"), object("behind"), world.cluster());
     let first = world.ready(&ahead).await;
     world.ready(&behind).await;
-    world.fleet.reset(&"east".into()).await.unwrap();
+    world.fleet.reset("east").await.unwrap();
     holds("the old watch ends", || first.has_ended()).await;
 
     let second = world.ready(&ahead).await;

@@ -39,7 +39,7 @@ impl World {
 
     /// The cluster object of now.
     pub(super) fn cluster(&self) -> ClusterSnapshot {
-        self.fleet.snapshot(&"east".into()).expect("the fleet has the cluster")
+        self.fleet.snapshot("east").expect("the fleet has the cluster")
     }
 
     /// Gets the watch for an object, and waits until it is ready.

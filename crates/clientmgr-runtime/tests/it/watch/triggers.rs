@@ -69,7 +69,7 @@ async fn a_burst_of_changes_is_one_trigger_while_it_is_unread() {
 async fn all_objects_are_triggered_when_their_watch_is_lost() {
     let mut world = world(&["a", "b", "c"]).await;
     world.maps.forget(&object("c"));
-    world.fleet.remove(&"east".into());
+    world.fleet.remove("east");
     let triggered = BTreeSet::from([world.triggered().await, world.triggered().await]);
     assert_eq!(triggered, BTreeSet::from(["a".to_owned(), "b".to_owned()]));
     assert_eq!(world.triggers.next().now_or_never(), None);
