@@ -32,7 +32,6 @@ pub(crate) fn fill_in(object: &mut Value) {
 pub(crate) fn problems(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let spec = &object["spec"];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (group, plural) = (text(&spec["group"]), text(&spec["names"]["plural"]));
     let name = meta::text(object, "name");
     if name != format!("{plural}.{group}") {
@@ -78,8 +77,18 @@ pub(crate) fn problems(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         let rule = "must have exactly one version marked as storage version";
         causes.push(Cause::invalid_raw("spec.versions", "[]", rule));
     }
+    shared_problems(versions, &mut causes);
+    version_problems(versions, &mut causes);
+    if let Some(old) = old {
+        change_problems(object, old, versions, &mut causes);
+    }
+    causes
+}
+
+/// What is wrong with the parts that the versions may share. A real server keeps such a part in one place, and names
+/// that.
+fn shared_problems(versions: &[Value], causes: &mut Vec<Cause>) {
     let schemas: Vec<&Value> = versions.iter().map(|version| &version["schema"]["openAPIV3Schema"]).collect();
-    // A real server keeps a schema that all versions share in one place, and names that.
     let shared = schemas.iter().all(|schema| Some(schema) == schemas.first());
     for (at, schema) in
         schemas.into_iter().enumerate().filter(|(at, schema)| schema.is_object() && (*at == 0 || !shared))
@@ -92,29 +101,36 @@ pub(crate) fn problems(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         let wrong = structure::problems(schema, &path);
         // A default is checked by a schema that is structural.
         if wrong.is_empty() {
-            schema::default_problems(&Node::parse(schema), &path, &mut causes);
+            schema::default_problems(&Node::parse(schema), &path, causes);
         }
         causes.extend(wrong);
     }
     for (at, version) in versions.iter().enumerate() {
-        // What all versions share is named once, as the schema is.
         let shares = |field: &str| versions.iter().all(|other| other[field] == version[field]);
         let path = |field: &str| {
             if shares(field) { format!("spec.{field}") } else { format!("spec.versions[{at}].{field}") }
         };
         if at == 0 || !shares("additionalPrinterColumns") {
-            column_problems(&version["additionalPrinterColumns"], &path("additionalPrinterColumns"), &mut causes);
+            column_problems(&version["additionalPrinterColumns"], &path("additionalPrinterColumns"), causes);
         }
         if at == 0 || !shares("subresources") {
-            scale_problems(&version["subresources"]["scale"], &path("subresources"), &mut causes);
+            scale_problems(&version["subresources"]["scale"], &path("subresources"), causes);
         }
     }
+}
+
+/// What is wrong with each version.
+fn version_problems(versions: &[Value], causes: &mut Vec<Cause>) {
     let mut seen = HashSet::new();
     for (at, version) in versions.iter().enumerate() {
         let name = text(&version["name"]);
         let wrong = dns_1035_problems(&name);
         if !wrong.is_empty() {
             causes.push(Cause::invalid(format!("spec.versions[{at}].name"), &name, &wrong.join(",")));
+            // A real server keeps the name of the first version in a deprecated field as well.
+            if at == 0 {
+                causes.push(Cause::invalid("spec.version", &name, &wrong.join(",")));
+            }
         }
         if !seen.insert(name.clone()) {
             let rule = "must contain unique version names";
@@ -132,32 +148,35 @@ pub(crate) fn problems(object: &Value, old: Option<&Value>) -> Vec<Cause> {
             }
         }
     }
-    if let Some(old) = old {
-        let stored = old["status"]["storedVersions"].as_array().into_iter().flatten();
-        for (at, name) in
-            stored.enumerate().filter(|(_, name)| versions.iter().all(|version| version["name"] != **name))
-        {
-            let rule = format!(
-                "missing from spec.versions; {} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {} and removes {} from status.storedVersions",
-                text(name),
-                text(name),
-                text(name)
-            );
-            causes.push(Cause::invalid(format!("status.storedVersions[{at}]"), &text(name), &rule));
-        }
-        for (field, path) in [
-            ("group", "/spec/group"),
-            ("scope", "/spec/scope"),
-            ("names.plural", "/spec/names/plural"),
-            ("names.kind", "/spec/names/kind"),
-        ] {
-            if old.pointer(path) != object.pointer(path) {
-                let value = object.pointer(path).map(text).unwrap_or_default();
-                causes.push(Cause::invalid(format!("spec.{field}"), &value, "field is immutable"));
-            }
+}
+
+/// What a change of a definition may not do.
+fn change_problems(object: &Value, old: &Value, versions: &[Value], causes: &mut Vec<Cause>) {
+    let stored = old["status"]["storedVersions"].as_array().into_iter().flatten();
+    for (at, name) in stored.enumerate().filter(|(_, name)| versions.iter().all(|version| version["name"] != **name)) {
+        let rule = format!(
+            "missing from spec.versions; {} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {} and removes {} from status.storedVersions",
+            text(name),
+            text(name),
+            text(name)
+        );
+        causes.push(Cause::invalid(format!("status.storedVersions[{at}]"), &text(name), &rule));
+    }
+    for (field, path) in [
+        ("group", "/spec/group"),
+        ("scope", "/spec/scope"),
+        ("names.plural", "/spec/names/plural"),
+        ("names.kind", "/spec/names/kind"),
+    ] {
+        if old.pointer(path) != object.pointer(path) {
+            let value = object.pointer(path).map(text).unwrap_or_default();
+            causes.push(Cause::invalid(format!("spec.{field}"), &value, "field is immutable"));
         }
     }
-    causes
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// What is wrong with the names of the kind.

@@ -278,7 +278,10 @@ async fn what_is_wrong_with_a_definition_is_named(case: Case) {
         let (parent, last) = pointer.rsplit_once('/').expect("a path");
         definition.pointer_mut(parent).expect("it is there")[last] = value;
         let status = case.post(&path, &definition).await.refused(422, "Invalid");
-        assert_eq!(fields(&status), [expected], "{pointer}");
+        let mut found = fields(&status);
+        // The name of the first version is kept in a deprecated field as well.
+        found.retain(|field| *field != "spec.version");
+        assert_eq!(found, [expected], "{pointer}");
     }
 }
 
