@@ -242,6 +242,7 @@ pub(crate) fn read_token(path: &Path) -> Result<Token, ConfigError> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use clientmgr_fake::apiserver::TestServer;
     use kube::Config;
@@ -366,7 +367,7 @@ users: [{name: u, user: {token: t}}]";
         assert!(ready(|config| config.auth_info.client_certificate = Some("/crt".into())));
         assert!(ready(|config| config.auth_info.client_key = Some("/key".into())));
         assert!(ready(|config| config.auth_info.token_file = Some("/token".into())));
-        assert!(names_files(&ClusterConfig::of_service_account("https://10.0.0.1:443", "/service-account")));
+        assert!(names_files(&ClusterConfig::of_service_account("https://10.0.0.1:443", Path::new("/a"))));
         let kubeconfig = |cluster: &str| {
             let text = format!(
                 "{{contexts: [{{name: c, context: {{cluster: c, user: u}}}}], users: [{{name: u, user: {{}}}}], \
