@@ -3,7 +3,7 @@
 
 mod address;
 mod cluster_config;
-#[cfg(all(test, unix))]
+#[cfg(all(test, unix, feature = "rustls-tls"))]
 mod corpus_tests;
 mod credential_files;
 mod credentials;

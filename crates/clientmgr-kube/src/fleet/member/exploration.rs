@@ -325,7 +325,10 @@ impl World {
                 let served = self.machine.served().cloned();
                 self.expected.pin = Some(pin);
                 self.change(Event::Configured(self.expected.clone()));
-                assert_eq!(self.machine.served(), served.as_ref(), "a pin that was not found changed what is served");
+                // One that is met may bring a later name of the cluster, which the status gave meanwhile.
+                if served.as_ref().is_some_and(|link| link.identity != pin) {
+                    assert_eq!(self.machine.served(), served.as_ref(), "a pin that is not met changed what is served");
+                }
             }
             Action::GiveUp(request) => {
                 self.open_requests.remove(&request);
