@@ -10,7 +10,7 @@ use clientmgr_kube::kube::client::Body;
 use clientmgr_kube::kube::{Api, Client};
 use http::{Request, Response};
 
-use crate::support::{fleet_of, key, server, within};
+use crate::support::{fleet_of, server, within};
 use crate::traffic::{Watch, assert_goes_on, list, watch};
 
 async fn client(fleet: &Fleet, server: &TestServer) -> Client {
