@@ -21,7 +21,7 @@ fn candidate(client: &Client, name: &str) -> (Leadership, JoinHandle<()>) {
 }
 
 async fn serves(running: &Running, what: &str) -> clientmgr_kube::ConnectedAt {
-    holds(what, || running.provider.fleet().snapshot(&key("east")).is_some_and(|it| it.is_connected())).await;
+    holds(what, || running.provider.fleet().snapshot(key("east")).is_some_and(|it| it.is_connected())).await;
     running.provider.connection(&key("east")).await.unwrap().revision
 }
 
@@ -67,7 +67,7 @@ async fn restarts_and_failover_adopt_and_only_another_cluster_resets() {
     let renamed = after.status.as_ref().unwrap().connected_at.unwrap();
     for running in [&second, &third] {
         holds("the new revision is served", || {
-            let snapshot = running.provider.fleet().snapshot(&key("east"));
+            let snapshot = running.provider.fleet().snapshot(key("east"));
             snapshot.is_some_and(|it| it.is_connected() && it.connected_at == Some(renamed))
         })
         .await;

@@ -53,7 +53,7 @@ async fn clusters_that_take_turns_and_specs_that_change_meanwhile_are_named_only
         let identity = east.kube_system_uid();
         // Within a round all of it may be seen by any number of steps.
         holds("the new cluster is served", || {
-            let snapshot = running.provider.fleet().snapshot(&key("east")).unwrap();
+            let snapshot = running.provider.fleet().snapshot(key("east")).unwrap();
             snapshot.is_connected() && snapshot.identity.is_some_and(|it| it.to_string() == identity)
         })
         .await;
@@ -66,7 +66,7 @@ async fn clusters_that_take_turns_and_specs_that_change_meanwhile_are_named_only
         })
         .await;
     let named = after.connected_at();
-    holds("what is named is served", || running.provider.fleet().snapshot(&key("east")).unwrap().connected_at == named)
+    holds("what is named is served", || running.provider.fleet().snapshot(key("east")).unwrap().connected_at == named)
         .await;
     reader.has_a_client_of(named).await;
     let seen = reader.stop().await;

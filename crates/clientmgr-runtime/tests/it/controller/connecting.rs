@@ -151,7 +151,7 @@ async fn contexts_of_watched_files_rotate_and_a_broken_file_shows_and_changes_no
     let running = hub.run(|settings| settings.allow_contexts_of(files));
     hub.create("east", json!({ "connection": { "context": { "name": "east" } } })).await;
     let before = hub.until_ready("east").await.status.unwrap();
-    let user = || running.provider.fleet().snapshot(&key("east")).unwrap().user.unwrap_or_default();
+    let user = || running.provider.fleet().snapshot(key("east")).unwrap().user.unwrap_or_default();
     assert_eq!(user(), "first");
 
     swap("..2");

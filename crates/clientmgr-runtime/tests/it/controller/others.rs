@@ -70,7 +70,7 @@ async fn a_status_of_another_cluster_is_exceeded_by_the_writer() {
         .await;
     let object = ConfigMap::default();
     holds("the new revision is served", || {
-        running.provider.fleet().snapshot(&key("east")).unwrap().connected_at == after.connected_at()
+        running.provider.fleet().snapshot(key("east")).unwrap().connected_at == after.connected_at()
     })
     .await;
     running.clients.client(&object, &after).await.unwrap();
@@ -91,7 +91,7 @@ async fn a_spec_that_leads_nowhere_is_never_ready() {
     within(west.wait_for(Requests::any())).await;
     // What changes meanwhile brings the controller to look again.
     hub.change("east", json!({ "defaultNamespace": "shop" })).await;
-    holds("it is being tried", || running.provider.fleet().snapshot(&key("east")).unwrap().config_pending).await;
+    holds("it is being tried", || running.provider.fleet().snapshot(key("east")).unwrap().config_pending).await;
     holds("the controller sees the spec", || {
         running.cluster("east").is_some_and(|it| it.spec.default_namespace.is_some())
     })
