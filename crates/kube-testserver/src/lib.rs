@@ -33,7 +33,7 @@ pub use self::{
         no_such_request::NoSuchRequest,
         orders::InjectionHandle,
         record::{EndReason, Ended, Marker, RequestRecord},
-        requests::{Logged, Requests, ResourceName, of},
+        requests::{LogFilter, Requests, ResourceName, of},
     },
     error::{ClientError, InstallError, StartError},
     pipeline::body::{ConnectionCut, ResponseBody},

@@ -41,7 +41,7 @@ pub(crate) struct Pool {
 /// How connections are made.
 struct Recipe {
     server: Server,
-    /// The cache of TLS configurations keeps those that somebody holds.
+    /// Keeps the configuration in the cache, which holds only those in use.
     _tls: Tls,
     open: Open,
     open_http1: Open,

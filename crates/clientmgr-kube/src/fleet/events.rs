@@ -61,7 +61,7 @@ impl EventHub {
     /// A subscriber that first looks at all clusters.
     pub(super) fn subscribe(&self) -> Events {
         let mut subscribers = lock(&self.subscribers);
-        // Read under the lock under which all are told.
+        // Read under the lock that notifies all subscribers, so that none misses the end.
         let ended = self.ended.load(Ordering::Relaxed);
         let subscription = Arc::new(Mutex::new(Subscription { resync: true, ended, ..Subscription::default() }));
         subscribers.retain(|subscriber| subscriber.strong_count() > 0);

@@ -236,12 +236,12 @@ mod tests {
             (served(), down(Failure::NoRuntime, connecting()), "ended (Environment)"),
         ];
         for (before, after, expected) in table {
-            let told = Transition::between(&before, &after).map(|transition| transition.to_string());
-            let told = told.unwrap_or_default();
-            let is_it = if expected.is_empty() { told.is_empty() } else { told.starts_with(expected) };
-            assert!(is_it, "{told:?} and not {expected:?}, from {before:?} to {after:?}");
-            let is_whole = expected != "replaced" || told == expected;
-            assert!(is_whole, "{told:?} and not {expected:?}");
+            let text = Transition::between(&before, &after).map(|transition| transition.to_string());
+            let text = text.unwrap_or_default();
+            let is_it = if expected.is_empty() { text.is_empty() } else { text.starts_with(expected) };
+            assert!(is_it, "{text:?} and not {expected:?}, from {before:?} to {after:?}");
+            let is_whole = expected != "replaced" || text == expected;
+            assert!(is_whole, "{text:?} and not {expected:?}");
         }
     }
 }

@@ -73,7 +73,7 @@ pub(crate) fn revoked(cluster: &NamespacedName, reason: impl Debug) {
     counter!(REVOKED, "cluster" => cluster.to_string(), "reason" => format!("{reason:?}")).increment(1);
 }
 
-/// Awaits a phase of an attempt and records the time it took, also where it is given up.
+/// Awaits a phase of an attempt and records the time it took, also if it is cancelled.
 pub(crate) async fn timed<T>(phase: &'static str, work: impl Future<Output = T>) -> T {
     let _timer = Timer { phase, began: Instant::now() };
     work.await

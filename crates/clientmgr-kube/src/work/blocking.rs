@@ -20,7 +20,7 @@ pub(crate) struct BlockingWorker(Arc<Semaphore>);
 
 /// Runs `work` here: it only computes. A panic in it becomes an error.
 pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
-    // What a panic leaves behind is dropped with the work, so nobody can see it half done.
+    // What a panic leaves behind is dropped with the work, so it is never seen half done.
     catch_unwind(AssertUnwindSafe(work)).map_err(|_panic| Failure::BlockingPanicked)
 }
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use base64::Engine;
-use clientmgr_fake::apiserver::{Credential, Logged, RequestRecord, Requests, TestServer};
+use clientmgr_fake::apiserver::{Credential, LogFilter, RequestRecord, Requests, TestServer};
 use clientmgr_kube::kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use clientmgr_kube::{
     ClientProvider, ClusterConfig, ClusterSnapshot, ConnectError, ConnectErrorKind, ConnectedAt, Connection, Fleet,
@@ -181,7 +181,7 @@ pub(crate) fn losses(fleet: &Fleet, prefix: &'static str) -> (oneshot::Sender<()
 }
 
 /// Waits for a request in the log.
-pub(crate) async fn logged(server: &TestServer, requests: impl Into<Requests<Logged>>) -> RequestRecord {
+pub(crate) async fn logged(server: &TestServer, requests: impl Into<Requests<LogFilter>>) -> RequestRecord {
     within(server.wait_for(requests)).await
 }
 

@@ -210,7 +210,7 @@ impl Secrets {
                 let is_forbidden = is_refusal(&error);
                 for secret in self.covered(scope).collect::<Vec<_>>() {
                     match (self.state(&secret), is_forbidden) {
-                        // Nobody would see a change any more. Connections stay in use, and it shows.
+                        // Changes are no longer seen. Connections stay in use, and the condition shows it.
                         (_, true) => self.set(&secret, SecretState::Forbidden, None),
                         // What is known counts until the hub answers again.
                         (SecretState::Read(_) | SecretState::NotFound, false) => {}

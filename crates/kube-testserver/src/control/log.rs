@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     control::{
         record::{EndReason, Ended, Marker, RequestRecord},
-        requests::{Logged, Requests},
+        requests::{LogFilter, Requests},
     },
     wire::route::RequestInfo,
 };
@@ -111,12 +111,12 @@ impl Log {
     }
 
     /// The records that match, oldest first.
-    pub(crate) fn matching(&self, filter: &Requests<Logged>) -> Vec<RequestRecord> {
+    pub(crate) fn matching(&self, filter: &Requests<LogFilter>) -> Vec<RequestRecord> {
         self.lock().kept.iter().filter(|record| filter.matches_record(record)).cloned().collect()
     }
 
     /// The oldest record that matches, as soon as there is one.
-    pub(crate) async fn wait_for(&self, filter: &Requests<Logged>) -> RequestRecord {
+    pub(crate) async fn wait_for(&self, filter: &Requests<LogFilter>) -> RequestRecord {
         loop {
             // Listening starts before looking: what happens in between wakes us again.
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -234,7 +234,7 @@ mod tests {
         answered.answered(200);
         let marker = log.marker();
         let arrived = arrive(&log, "/b", &cut);
-        let count = |filter: Requests<Logged>| log.matching(&filter).len();
+        let count = |filter: Requests<LogFilter>| log.matching(&filter).len();
         assert_eq!(count(Requests::any().into()), 2);
         assert_eq!(count(Requests::any().since(marker)), 1);
         assert_eq!(count(Requests::any().answered()), 1);

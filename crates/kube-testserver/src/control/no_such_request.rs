@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::control::{
     record::RequestRecord,
-    requests::{Logged, Requests},
+    requests::{LogFilter, Requests},
 };
 
 /// How many requests of the log the error shows.
@@ -15,13 +15,13 @@ const SHOWN: usize = 10;
 #[non_exhaustive]
 pub struct NoSuchRequest {
     limit: Duration,
-    filter: Requests<Logged>,
+    filter: Requests<LogFilter>,
     last: Vec<RequestRecord>,
 }
 
 impl NoSuchRequest {
     /// The error of a wait for `filter`, with the requests that came.
-    pub(crate) fn new(limit: Duration, filter: Requests<Logged>, mut requests: Vec<RequestRecord>) -> Self {
+    pub(crate) fn new(limit: Duration, filter: Requests<LogFilter>, mut requests: Vec<RequestRecord>) -> Self {
         let last = requests.split_off(requests.len().saturating_sub(SHOWN));
         Self { limit, filter, last }
     }

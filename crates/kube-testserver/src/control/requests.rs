@@ -13,7 +13,7 @@ use crate::{
 /// The same matcher says which requests a [`Fault`](crate::Fault) hits, which are
 /// [forbidden](crate::TestServer::forbid_requests), and which of the log are
 /// [waited for](crate::TestServer::wait_for) or [returned](crate::TestServer::requests_matching). Conditions on the answer
-/// ([`status`](Self::status), [`ended`](Self::ended), …) make it a `Requests<Logged>`, for the log only: a fault cannot
+/// ([`status`](Self::status), [`ended`](Self::ended), …) make it a `Requests<LogFilter>`, for the log only: a fault cannot
 /// know the answer.
 ///
 /// Verbs and resources are spelled as in RBAC: a resource is a plural such as `configmaps`, with a subresource
@@ -45,7 +45,7 @@ pub struct Requests<A = ()> {
 
 /// Conditions on what the log knows of a request once it has arrived: see [`Requests`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Logged {
+pub struct LogFilter {
     since: Marker,
     fingerprint: Option<Fingerprint>,
     status: Option<u16>,
@@ -60,7 +60,7 @@ enum Stage {
     Ended,
 }
 
-impl From<()> for Logged {
+impl From<()> for LogFilter {
     fn from((): ()) -> Self {
         Self::default()
     }
@@ -205,43 +205,43 @@ impl<A> Requests<A> {
 }
 
 /// # Conditions for the log
-impl<A: Into<Logged>> Requests<A> {
+impl<A: Into<LogFilter>> Requests<A> {
     /// Only requests that arrived after the marker was taken.
-    pub fn since(self, marker: Marker) -> Requests<Logged> {
-        self.logged(|logged| Logged { since: marker, ..logged.into() })
+    pub fn since(self, marker: Marker) -> Requests<LogFilter> {
+        self.logged(|logged| LogFilter { since: marker, ..logged.into() })
     }
 
     /// Only requests that presented this credential.
-    pub fn with(self, fingerprint: Fingerprint) -> Requests<Logged> {
-        self.logged(|logged| Logged { fingerprint: Some(fingerprint), ..logged.into() })
+    pub fn with(self, fingerprint: Fingerprint) -> Requests<LogFilter> {
+        self.logged(|logged| LogFilter { fingerprint: Some(fingerprint), ..logged.into() })
     }
 
     /// Only requests answered with this status code.
-    pub fn status(self, code: u16) -> Requests<Logged> {
-        self.logged(|logged| Logged { status: Some(code), ..logged.into() })
+    pub fn status(self, code: u16) -> Requests<LogFilter> {
+        self.logged(|logged| LogFilter { status: Some(code), ..logged.into() })
     }
 
     /// Only requests that have been answered. A watch is answered once it is open.
-    pub fn answered(self) -> Requests<Logged> {
-        self.logged(|logged| Logged { stage: Stage::Answered, ..logged.into() })
+    pub fn answered(self) -> Requests<LogFilter> {
+        self.logged(|logged| LogFilter { stage: Stage::Answered, ..logged.into() })
     }
 
     /// Only requests that are over.
-    pub fn ended(self) -> Requests<Logged> {
-        self.logged(|logged| Logged { stage: Stage::Ended, ..logged.into() })
+    pub fn ended(self) -> Requests<LogFilter> {
+        self.logged(|logged| LogFilter { stage: Stage::Ended, ..logged.into() })
     }
 }
 
-impl From<Requests> for Requests<Logged> {
+impl From<Requests> for Requests<LogFilter> {
     fn from(requests: Requests) -> Self {
-        requests.logged(Logged::from)
+        requests.logged(LogFilter::from)
     }
 }
 
-impl Requests<Logged> {
+impl Requests<LogFilter> {
     /// Whether a record of the log is one of these.
     pub(crate) fn matches_record(&self, record: &RequestRecord) -> bool {
-        let Logged { since, fingerprint, status, stage } = self.logged;
+        let LogFilter { since, fingerprint, status, stage } = self.logged;
         record.sequence >= since.0
             && fingerprint.is_none_or(|wanted| record.fingerprint == Some(wanted))
             && status.is_none_or(|wanted| record.status == Some(wanted))

@@ -13,7 +13,7 @@ use crate::{
         no_such_request::NoSuchRequest,
         orders::InjectionHandle,
         record::{Marker, RequestRecord},
-        requests::{Logged, Requests},
+        requests::{LogFilter, Requests},
     },
     error::{InstallError, StartError},
     pipeline::cluster::Cluster,
@@ -226,7 +226,7 @@ impl<T> TestServer<T> {
     }
 
     /// The requests that match, oldest first.
-    pub fn requests_matching(&self, filter: impl Into<Requests<Logged>>) -> Vec<RequestRecord> {
+    pub fn requests_matching(&self, filter: impl Into<Requests<LogFilter>>) -> Vec<RequestRecord> {
         self.core.log.matching(&filter.into())
     }
 
@@ -247,7 +247,7 @@ impl<T> TestServer<T> {
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
-    pub async fn wait_for(&self, filter: impl Into<Requests<Logged>>) -> RequestRecord {
+    pub async fn wait_for(&self, filter: impl Into<Requests<LogFilter>>) -> RequestRecord {
         self.core.log.wait_for(&filter.into()).await
     }
 
@@ -261,7 +261,7 @@ impl<T> TestServer<T> {
     pub async fn wait_for_within(
         &self,
         limit: Duration,
-        filter: impl Into<Requests<Logged>>,
+        filter: impl Into<Requests<LogFilter>>,
     ) -> Result<RequestRecord, NoSuchRequest> {
         let filter = filter.into();
         let found = tokio::time::timeout(limit, self.core.log.wait_for(&filter)).await;

@@ -166,8 +166,7 @@ pub(crate) enum Effect<E> {
     Open {
         attempt: u64,
     },
-    /// The same with the configuration that the link was made by, whose credentials are to be renewed while the one of
-    /// now fails.
+    /// Opens a connection with the configuration of the link: its credentials are renewed while the current one fails.
     Renew {
         attempt: u64,
     },

@@ -247,7 +247,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.open_unless_pending(effects);
     }
 
-    /// The machine slept, or somebody set the clock. Within a second all clusters look at their servers, but not at once.
+    /// The machine slept, or its clock was set. Within a second all clusters look at their servers, but not at once.
     fn clock_jumped(&mut self, now: Now) {
         let soon = now.mono + Duration::from_millis(now.jitter.into());
         match (&self.link, &mut self.probe, self.attempt) {

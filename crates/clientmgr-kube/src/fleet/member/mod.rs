@@ -22,3 +22,4 @@ mod renewal_tests;
 mod requests;
 pub(super) mod restarts;
 pub(super) mod task;
+mod watched_files;

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::future::{pending, poll_fn};
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -22,7 +21,7 @@ use super::machine::Machine;
 use super::mailbox::{Answer, BackLink, Message};
 use super::observe;
 use super::published::Published;
-use crate::auth::FileWatch;
+use super::watched_files::WatchedFiles;
 use crate::client::RevokedReason;
 use crate::config::{ClusterConfig, Incarnation};
 use crate::error::{ConnectError, Failure};
@@ -60,9 +59,7 @@ pub(crate) struct Task {
     /// What an attempt established, until the machine says what becomes of it.
     established: Option<Established>,
     active: Active,
-    files: Option<(Vec<PathBuf>, FileWatch)>,
-    /// Those of the proven configuration, while the one of now names others and fails.
-    proven_files: Option<(Vec<PathBuf>, FileWatch)>,
+    watched: WatchedFiles,
     requests: HashMap<u64, oneshot::Sender<Answer>>,
     next_request: u64,
     /// Whether it ended in order.
@@ -114,8 +111,7 @@ impl Task {
             probing: None,
             established: None,
             active,
-            files: None,
-            proven_files: None,
+            watched: WatchedFiles::default(),
             requests: HashMap::new(),
             next_request: 0,
             is_finished: false,
@@ -178,7 +174,7 @@ impl Task {
                         return Held::Back;
                     }
                     Some(Message::Ask(_, reply)) => {
-                        // Nobody listens where the caller gave up.
+                        // Fails if the caller dropped its future.
                         let _ = reply.send(Err(ConnectError::new(self.key.clone(), Failure::Panicked)));
                         continue;
                     }
@@ -243,7 +239,7 @@ impl Task {
 
     fn opened(&mut self, attempt: u64, result: Result<Established, Failure>) {
         self.opening = None;
-        // An attempt with an older configuration was given up when the newer one came.
+        // An attempt with an older configuration was cancelled when the newer one came.
         self.config_tried = self.config_number;
         observe::attempted(&self.key, attempt, &result);
         self.watch_files();
@@ -296,7 +292,7 @@ impl Task {
         }
         for (request, outcome) in answers {
             if let Some(reply) = self.requests.remove(&request) {
-                // Nobody listens where the caller gave up.
+                // Fails if the caller dropped its future.
                 let _ = reply.send(self.answer(outcome));
             }
         }
@@ -369,7 +365,7 @@ impl Task {
     fn keep_attempted(&mut self) {
         let Some(attempted) = &self.attempted else { return };
         if attempted.fingerprint() == self.config.fingerprint() {
-            self.proven_files = None;
+            self.watched.succeeded();
         }
         self.proven = Some(attempted.clone());
     }
@@ -383,22 +379,12 @@ impl Task {
         is_same_config && self.active.transport().is_some_and(|current| current.is_same(&established.transport))
     }
 
-    /// Watches the files that the last attempt read, also where it failed: they may be corrected.
     fn watch_files(&mut self) {
         let Some(ReadFiles { files, stamp }) = self.read_files.get().cloned() else { return };
-        let is_watched = |watch: &Option<(Vec<PathBuf>, FileWatch)>| watch.as_ref().is_some_and(|it| it.0 == files);
-        if is_watched(&self.files) || is_watched(&self.proven_files) {
-            return;
-        }
         let back_link = self.back_link.clone();
         let changed = move || _ = back_link.send(Message::FilesChanged);
-        let watch = (!files.is_empty()).then(|| {
-            let watch = self.context.files.watch(files.clone(), stamp, self.worker.clone(), changed);
-            (files, watch)
-        });
-        let before = std::mem::replace(&mut self.files, watch);
-        // The first ones that are replaced after a proof are those of the proven configuration.
-        self.proven_files = self.proven_files.take().or(before);
+        let watch = |files| self.context.files.watch(files, stamp, self.worker.clone(), changed);
+        self.watched.attempted(files, watch);
     }
 
     fn answer(&self, outcome: Outcome<ConnectError>) -> Answer {

@@ -5,16 +5,12 @@ use clientmgr_kube::kube::api::ListParams;
 use clientmgr_kube::{ClientProvider as _, ProviderError, Revoked, RevokedReason};
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::fixture::{Remote, hub, user_of};
+use super::fixture::{Connected, connected, user_of};
 use crate::controller::fixture::{by_secret, conditions, holds, key, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_applied_cluster_connects_and_serves_a_client() {
-    let hub = hub().await;
-    let remote = Remote::to(&hub.server).await;
-    let running = hub.run(|settings| settings);
-    hub.declare_remote("east", &remote).await;
-    let cluster = hub.until_ready("east").await;
+    let Connected { hub, remote, running, east: cluster } = connected().await;
     assert_eq!(
         conditions(&cluster),
         ["Connected=True/Connected", "Ready=True/Ready", "CredentialsValid=True/Accepted"]
@@ -34,11 +30,7 @@ async fn an_applied_cluster_connects_and_serves_a_client() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_cluster_is_fenced_and_forgotten_and_comes_back_as_another_incarnation() {
-    let hub = hub().await;
-    let remote = Remote::to(&hub.server).await;
-    let running = hub.run(|settings| settings);
-    hub.declare_remote("east", &remote).await;
-    let cluster = hub.until_ready("east").await;
+    let Connected { hub, remote: _remote, running, east: cluster } = connected().await;
     let object = ConfigMap::default();
     let client = running.clients.client(&object, &cluster).await.unwrap();
 

@@ -8,12 +8,13 @@ use clientmgr_fake::apiserver::{AnyServer, User};
 use clientmgr_kube::kube::api::{ListParams, PostParams};
 use clientmgr_kube::kube::config::{AuthInfo, Kubeconfig};
 use clientmgr_kube::kube::{self, Api, Client};
+use clientmgr_runtime::cluster::Cluster;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use tokio::task::JoinHandle;
 
 use super::forwarder::Forwarder;
-use crate::controller::fixture::{Hub, by_secret, holds, within};
+use crate::controller::fixture::{Hub, Running, by_secret, holds, within};
 
 /// Tokens that every server of this suite accepts, each for an administrator of that name.
 pub(super) const ALICE: &str = "token-of-alice-accepted-by-every-server";
@@ -31,6 +32,23 @@ pub(super) async fn server() -> AnyServer {
 
 pub(super) async fn hub() -> Hub<AnyServer> {
     Hub::on(server().await).await
+}
+
+/// A hub with a running controller, and its cluster `east`, which is connected.
+pub(super) struct Connected {
+    pub(super) hub: Hub<AnyServer>,
+    pub(super) remote: Remote,
+    pub(super) running: Running,
+    pub(super) east: Cluster,
+}
+
+pub(super) async fn connected() -> Connected {
+    let hub = hub().await;
+    let remote = Remote::to(&hub.server).await;
+    let running = hub.run(|settings| settings);
+    hub.declare_remote("east", &remote).await;
+    let east = hub.until_ready("east").await;
+    Connected { hub, remote, running, east }
 }
 
 /// A way to a server, that can be closed and opened, or lead to another one.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::fixture::{Remote, hub};
+use super::fixture::{Connected, Remote, connected, hub};
 use crate::controller::fixture::by_secret;
 
 /// Names a kubectl; by default the one in `PATH`.
@@ -38,11 +38,8 @@ fn words(line: &str) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_table_of_clusters_shows_what_matters_first() {
-    let hub = hub().await;
-    let remote = Remote::to(&hub.server).await;
-    let running = hub.run(|settings| settings);
-    hub.declare_remote("east", &remote).await;
-    let status = hub.until_ready("east").await.status.unwrap();
+    let Connected { hub, remote: _remote, running, east } = connected().await;
+    let status = east.status.unwrap();
     let request = http::Request::get("/apis/clientmgr.dev/v1alpha1/namespaces/default/clusters")
         .header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
         .body(Vec::new())

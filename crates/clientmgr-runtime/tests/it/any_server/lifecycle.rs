@@ -6,17 +6,13 @@ use clientmgr_kube::{Policy, Revoked, RevokedReason};
 use clientmgr_runtime::cluster::{ClusterStatus, ConditionType};
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::fixture::{ALICE, Remote, hub, server};
+use super::fixture::{ALICE, Connected, Remote, connected, hub, server};
 use crate::controller::fixture::{by_secret, condition};
 use crate::controller::reader::Reader;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn during_an_outage_the_revision_stays_and_the_cluster_is_not_ready() {
-    let hub = hub().await;
-    let remote = Remote::to(&hub.server).await;
-    let running = hub.run(|settings| settings);
-    hub.declare_remote("east", &remote).await;
-    let before = hub.until_ready("east").await;
+    let Connected { hub, remote, running, east: before } = connected().await;
     let object = ConfigMap::default();
     let client = running.clients.client(&object, &before).await.unwrap();
     let accepted = remote.forwarder.connections();

@@ -7,17 +7,13 @@ use clientmgr_runtime::cluster::ConditionType;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::fixture::{ALICE, BOB, Load, Remote, hub, user_of};
+use super::fixture::{ALICE, BOB, Connected, Load, connected, user_of};
 use crate::controller::fixture::{condition, conditions, key, within};
 use crate::controller::reader::Reader;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rotation_through_the_secret_resets_nothing_and_fails_no_request() {
-    let hub = hub().await;
-    let remote = Remote::to(&hub.server).await;
-    let running = hub.run(|settings| settings);
-    hub.declare_remote("east", &remote).await;
-    let before = hub.until_ready("east").await;
+    let Connected { hub, remote, running, east: before } = connected().await;
     let object = ConfigMap::default();
     let client = running.clients.client(&object, &before).await.unwrap();
     let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
@@ -47,11 +43,8 @@ async fn rotation_through_the_secret_resets_nothing_and_fails_no_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn credentials_that_are_refused_show_and_leave_the_old_ones_in_use() {
-    let hub = hub().await;
-    let remote = Remote::to(&hub.server).await;
-    let running = hub.run(|settings| settings);
-    hub.declare_remote("east", &remote).await;
-    let before = hub.until_ready("east").await.status.unwrap();
+    let Connected { hub, remote, running, east } = connected().await;
+    let before = east.status.unwrap();
     let load = Load::start(&running.provider.connection(&key("east")).await.unwrap().client);
 
     hub.secret("east", "kubeconfig", &remote.kubeconfig("no-server-issued-this")).await;

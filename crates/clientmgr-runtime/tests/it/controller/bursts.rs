@@ -1,26 +1,40 @@
 //! Many transitions in a short time.
 
-use clientmgr_fake::apiserver::Replacement;
-use clientmgr_kube::ClusterObject as _;
+use clientmgr_fake::apiserver::{Replacement, TestServer};
+use clientmgr_kube::{ClusterObject as _, ConnectedAt};
 use serde_json::json;
 
-use super::fixture::{Hub, holds, key, remote};
+use super::fixture::{Hub, Running, holds, key, remote};
 use super::reader::Reader;
 
 /// So many changes, much faster than statuses are written.
 const CHANGES: usize = 100;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_of_new_revisions_gives_few_writes_and_no_reader_sees_one_that_is_not_served() {
+/// A cluster that is connected, and a reader that has its client.
+struct Started {
+    hub: Hub,
+    east: TestServer,
+    running: Running,
+    revision: Option<ConnectedAt>,
+    reader: Reader,
+}
+
+async fn start() -> Started {
     let (hub, east) = (Hub::start().await, remote("east").await);
     let running = hub.run(|settings| settings);
     hub.declare("east", &east).await;
-    let before = hub.until_ready("east").await;
+    let revision = hub.until_ready("east").await.connected_at();
     let reader = Reader::start(&hub.client, &running, "east");
-    reader.has_a_client_of(before.connected_at()).await;
+    reader.has_a_client_of(revision).await;
+    Started { hub, east, running, revision, reader }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_new_revisions_gives_few_writes_and_no_reader_sees_one_that_is_not_served() {
+    let Started { hub, east: _east, running, revision, reader } = start().await;
 
     let (fleet, started) = (running.provider.fleet(), std::time::Instant::now());
-    let mut last = before.connected_at();
+    let mut last = revision;
     for _ in 0..CHANGES {
         let revision = fleet.reset(&key("east")).await.unwrap();
         assert!(Some(revision) > last);
@@ -40,12 +54,7 @@ async fn a_burst_of_new_revisions_gives_few_writes_and_no_reader_sees_one_that_i
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clusters_that_take_turns_and_specs_that_change_meanwhile_are_named_only_while_they_are_served() {
-    let (hub, east) = (Hub::start().await, remote("east").await);
-    let running = hub.run(|settings| settings);
-    hub.declare("east", &east).await;
-    let before = hub.until_ready("east").await;
-    let reader = Reader::start(&hub.client, &running, "east");
-    reader.has_a_client_of(before.connected_at()).await;
+    let Started { hub, east, running, revision: _, reader } = start().await;
 
     for round in 1..=10 {
         east.replace(Replacement::SameCa).unwrap();

@@ -38,7 +38,7 @@ async fn reconcile(map: Arc<ConfigMap>, context: Arc<Context>) -> Result<Action,
     let Some(cluster) = context.clusters.get(&cluster) else { return Ok(Action::await_change()) };
     let _ = context.clients.refresh(&*map, &*cluster);
     let client = context.clients.client(&*map, &*cluster).await;
-    // Nobody listens at the end of the test.
+    // Fails at the end of the test, when the receiver is gone.
     let _ = context.report.send(
         client
             .as_ref()

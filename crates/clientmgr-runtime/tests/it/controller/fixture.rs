@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{AnyServer, Credential, Logged, RequestRecord, Requests, TestServer};
+use clientmgr_fake::apiserver::{AnyServer, Credential, LogFilter, RequestRecord, Requests, TestServer};
 use clientmgr_kube::kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use clientmgr_kube::kube::runtime::reflector::{ObjectRef, Store};
 use clientmgr_kube::kube::runtime::{conditions::is_crd_established, wait};
@@ -97,7 +97,7 @@ impl Hub {
         self.server.requests_matching(Requests::patch("clusters/status").name(name))
     }
 
-    pub(crate) async fn logged(&self, requests: impl Into<Requests<Logged>>) -> RequestRecord {
+    pub(crate) async fn logged(&self, requests: impl Into<Requests<LogFilter>>) -> RequestRecord {
         within(self.server.wait_for(requests)).await
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Reader {
 pub(crate) struct Seen {
     /// How many versions of the object.
     pub(crate) versions: usize,
-    /// How many resets it was told.
+    /// How many resets it saw.
     pub(crate) resets: usize,
     /// The revision of the client that it got last.
     client_of: Option<ConnectedAt>,
@@ -40,7 +40,7 @@ impl Reader {
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let mut events = watcher(clusters, config).default_backoff().applied_objects().boxed();
         let shared = Arc::clone(&seen);
-        // An object of its own: other users of the manager are told of their own resets.
+        // An object of its own: resets are counted for each object.
         let mut object = ConfigMap::default();
         object.metadata.name = Some("reader".into());
         let task = tokio::spawn(async move {

@@ -1,6 +1,6 @@
 //! A member with a remote watch of its config maps, for hub objects that are secrets.
 
-use clientmgr_fake::apiserver::{Logged, Requests, TestServer, of};
+use clientmgr_fake::apiserver::{LogFilter, Requests, TestServer, of};
 use clientmgr_kube::{ClusterSnapshot, Fleet};
 use clientmgr_runtime::watch::{RemoteWatch, RemoteWatches, Triggers};
 use futures::StreamExt as _;
@@ -77,7 +77,7 @@ impl World {
     }
 
     /// Waits for a request for config maps.
-    pub(super) async fn request(&self, requests: impl Into<Requests<Logged>>) {
+    pub(super) async fn request(&self, requests: impl Into<Requests<LogFilter>>) {
         within(self.east.wait_for(requests)).await;
     }
 }

@@ -7,6 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::go_values::cannot_unmarshal;
 use crate::{
     api::object::{definition_rules, event_rules, meta},
     registry::kinds::Kind,
@@ -18,11 +19,7 @@ pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), String> {
     if kind.custom {
         return Ok(());
     }
-    let refuse = |found: &Value, field: &str, wanted: &str| {
-        let name = &kind.kind;
-        let found = json_type(found);
-        Err(format!("json: cannot unmarshal {found} into Go struct field {name}.{field} of type {wanted}"))
-    };
+    let refuse = |found: &Value, field: &str, wanted: &str| Err(cannot_unmarshal(found, &kind.kind, field, wanted));
     for field in ["spec", "status"] {
         if !matches!(object[field], Value::Null | Value::Object(_)) {
             return refuse(&object[field], field, &format!("v1.{}{field}", kind.kind));
@@ -65,17 +62,6 @@ pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), String> {
         return Err(format!("parsing time {time} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {time}"));
     }
     Ok(())
-}
-
-fn json_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 /// Base64 without the line ends that a decoder passes over.

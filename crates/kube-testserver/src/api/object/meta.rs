@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::go_values::cannot_unmarshal;
 use crate::{
     registry::kinds::{Kind, Traits},
     wire::{
@@ -111,15 +112,7 @@ pub(crate) fn drop_malformed(object: &mut Value) {
 }
 
 fn unreadable(value: &Value, field: &str, wanted: &str) -> String {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    format!("json: cannot unmarshal {found} into Go struct field .{field} of type {wanted}")
+    cannot_unmarshal(value, "", field, wanted)
 }
 
 fn is_reference(value: &Value) -> bool {
@@ -390,7 +383,7 @@ pub(crate) fn drop_empty(object: &mut Value) {
     let metadata = metadata_mut(object);
     metadata.retain(|field, value| match field.as_str() {
         "labels" | "annotations" => value.as_object().is_some_and(|map| !map.is_empty()),
-        // An empty list of owners means that they are to be forgotten.
+        // An empty list removes all owners.
         "managedFields" => true,
         "finalizers" | "ownerReferences" => value.as_array().is_some_and(|list| !list.is_empty()),
         _ => !value.is_null() && value.as_str() != Some(""),

@@ -3,5 +3,6 @@
 pub(super) mod core_rules;
 mod definition_rules;
 mod event_rules;
+pub(super) mod go_values;
 pub(super) mod meta;
 pub(super) mod schema;

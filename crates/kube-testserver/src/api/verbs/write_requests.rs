@@ -14,7 +14,7 @@ use crate::{
             patch::{self, Patch},
             target::{Style, Subresource, Target},
         },
-        object::{core_rules, meta, schema},
+        object::{core_rules, go_values, meta, schema},
         present::list,
         store::objects::{Key, Store},
         verbs::{field_validation, request::Request},
@@ -165,7 +165,7 @@ impl Request<'_> {
         if let Some(schema) = schema {
             schema::fill(&mut object, schema, matches!(source, Source::Apply(..)));
             schema::normalize_embedded(&mut object, schema);
-            schema::limit_integers(&mut object);
+            go_values::limit_integers(&mut object);
         }
         Ok(object)
     }

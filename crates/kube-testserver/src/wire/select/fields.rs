@@ -55,7 +55,7 @@ fn split_terms(text: &str) -> Vec<&str> {
     text.split(is_end).collect()
 }
 
-/// The field, the value and whether they are to be equal.
+/// The field, the value and whether they must be equal.
 fn split_term(term: &str) -> Option<(&str, &str, bool)> {
     let at = term.find('=')?;
     if let Some(field) = term[..at].strip_suffix('!') {

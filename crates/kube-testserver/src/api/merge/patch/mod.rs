@@ -41,7 +41,7 @@ pub(crate) enum Patch {
         /// Take over what others own.
         force: bool,
     },
-    /// A body that is no patch. The error is returned once the object is found, or is to be created.
+    /// A body that is no patch. The error is returned once it is known whether the object exists.
     Malformed { error: Status, creates: bool },
 }
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{correlate, formats, go_values::shown, numbers};
+use super::{correlate, formats, numbers};
+use crate::api::object::go_values::shown;
 use crate::{
     registry::structural::node::{Checks, Node, Type},
     wire::status::Cause,

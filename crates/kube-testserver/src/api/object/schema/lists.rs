@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::go_values::shown;
+use crate::api::object::go_values::shown;
 use crate::{
     registry::structural::node::{ListType, Node},
     wire::status::Cause,

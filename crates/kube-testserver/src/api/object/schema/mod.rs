@@ -7,7 +7,6 @@ mod defaults;
 mod embedded;
 mod fill;
 mod formats;
-mod go_values;
 mod lists;
 mod numbers;
 mod problems;
@@ -21,7 +20,6 @@ pub(crate) use self::{
     defaults::default_problems,
     embedded::{check_shape as check_embedded, normalize as normalize_embedded},
     fill::fill,
-    go_values::limit_integers,
     problems::problems,
     stored::bring_up_to_date,
     typed::{errors as apply_errors, type_errors},

@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value};
 
-use super::go_values::shown;
+use crate::api::object::go_values::shown;
 use crate::{
     registry::structural::node::{Checks, Type},
     wire::status::Cause,

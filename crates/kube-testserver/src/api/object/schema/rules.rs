@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{correlate, go_values::shown};
+use super::correlate;
+use crate::api::object::go_values::shown;
 use crate::{registry::structural::node::Node, wire::status::Cause};
 
 /// The rules that an object, or a part of it, breaks. A value that did not change is checked by the

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::go_values::shown;
+use crate::api::object::go_values::{go_type, shown};
 use crate::{registry::kinds::Scale, wire::status::Cause};
 
 /// What is wrong with the fields that `scale` shows.
@@ -47,16 +47,4 @@ fn value_at<'a>(object: &'a Value, path: &str, causes: &mut Vec<Cause>) -> Optio
 
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| shown(value), str::to_owned)
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use crate::api::object::go_values::go_type;
 use crate::registry::structural::{
     builtin,
     node::{Additional, ListType, Node, Type},
@@ -139,18 +140,6 @@ fn step_of<'a>(item: &Value, keys: &'a [String], items: &Node) -> Result<String,
         parts.push(format!("{key}={value}"));
     }
     Ok(format!("[{}]", parts.join(",")))
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
 }
 
 /// A value in the syntax of Go, `%#v`.

@@ -1,0 +1,51 @@
+//! Values as error messages of a real API server show them.
+
+use serde_json::Value;
+
+/// Rounds the integers that no `int64` holds to floating-point numbers, as Go reads a value without a type.
+pub(crate) fn limit_integers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_u64() && !number.is_i64() => {
+            // Written with as many digits as tell it apart, and zeros after them.
+            let digits = number.as_f64().unwrap_or_default().to_string();
+            *value = digits.parse::<u64>().map_or_else(|_| number.as_f64().into(), Value::from);
+        }
+        Value::Object(map) => map.values_mut().for_each(limit_integers),
+        Value::Array(list) => list.iter_mut().for_each(limit_integers),
+        _ => {}
+    }
+}
+
+/// The type that Go's untyped decoder gives a value.
+pub(crate) fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+/// The error of Go's typed decoder for a value that a field of the struct `holder` cannot take.
+pub(crate) fn cannot_unmarshal(value: &Value, holder: &str, field: &str, wanted: &str) -> String {
+    let found = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    format!("json: cannot unmarshal {found} into Go struct field {holder}.{field} of type {wanted}")
+}
+
+/// A value after `Invalid value: `.
+pub(crate) fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        other => other.to_string(),
+    }
+}
