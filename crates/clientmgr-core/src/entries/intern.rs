@@ -1,5 +1,7 @@
 //! Interned cluster keys: one copy for all the objects that use a cluster, removed with its last use.
 
+#![expect(clippy::disallowed_types, reason = "the guards of its map do not leave this file")]
+
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
 
@@ -8,8 +10,7 @@ use foldhash::fast::RandomState;
 
 use crate::key::Key;
 
-/// The keys in use. Its guards do not leave this file, and nothing of a user runs under them but the comparisons, hashes
-/// and clones of a key.
+/// The keys in use. Nothing of a user runs under the map's guards but the comparisons, hashes and clones of a key.
 pub(crate) struct Interner<K: Key>(Arc<Table<K>>);
 
 type Table<K> = DashMap<K, Weak<Node<K>>, RandomState>;
