@@ -38,6 +38,7 @@ pub(crate) enum Watch {
 impl Stream {
     pub(crate) fn new(io: BoxIo, connections: Connections, watch: Watch) -> Self {
         let closed = Box::pin(connections.wait_closed());
+        connections.opened();
         Self { io, connections, closed, watch }
     }
 
@@ -119,5 +120,6 @@ impl Drop for Stream {
     fn drop(&mut self) {
         // hyper shuts a connection down that it is done with. One that it drops without is lost: a ping timed out, say.
         self.broke();
+        self.connections.ended();
     }
 }

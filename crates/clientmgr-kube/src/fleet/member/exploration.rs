@@ -19,13 +19,20 @@ pub(super) struct Id(pub(super) u8);
 
 impl SameCluster for Id {
     fn same(&self, other: &Self) -> bool {
-        self == other
+        self == other || [self, other].contains(&&UNTOLD)
     }
 
     fn merged(self, newer: Self) -> Self {
-        newer
+        if newer == UNTOLD { self } else { newer }
+    }
+
+    fn shows_less_than(&self, known: &Self) -> bool {
+        *self == UNTOLD && *known != UNTOLD
     }
 }
+
+/// The identity of a cluster that does not say it: its address, which all clusters here share.
+pub(super) const UNTOLD: Id = Id(100);
 
 impl Fault<Id> for Class {
     fn class(&self) -> Class {

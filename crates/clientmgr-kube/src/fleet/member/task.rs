@@ -178,7 +178,9 @@ impl Task {
                         let _ = reply.send(Err(ConnectError::new(self.key.clone(), Failure::Panicked)));
                         continue;
                     }
-                    Some(Message::FilesChanged | Message::Broken(_) | Message::ClockJumped) => continue,
+                    Some(Message::FilesChanged | Message::Broken(_) | Message::Widened(_) | Message::ClockJumped) => {
+                        continue;
+                    }
                 }
                 return Held::Over;
             }
@@ -226,6 +228,7 @@ impl Task {
                 self.active.doubt_details();
                 self.step(Event::Broken { generation });
             }
+            Message::Widened(generation) => self.step(Event::Widened { generation }),
             Message::ClockJumped => self.step(Event::ClockJumped),
             Message::Removed | Message::ShutDown => {}
         }
@@ -276,6 +279,9 @@ impl Task {
                 let error = ConnectError::new(self.key.clone(), failure);
                 self.step(Event::ProbeFailed { probe, error });
             }
+        }
+        if self.probing.is_none() {
+            self.active.drop_fresh();
         }
     }
 
