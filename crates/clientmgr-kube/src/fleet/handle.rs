@@ -42,6 +42,9 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// ended, it runs on the one in which a cluster is added. A cluster that is added outside of any is unavailable, with
 /// [`Environment`](crate::ConnectErrorKind::Environment), until it is added again within one.
 ///
+/// Whether a runtime keeps time shows only by a panic of Tokio's, which the fleet catches. So in a runtime without time the
+/// panic hook is called, and a program that is built with `panic = "abort"` ends.
+///
 /// [`shutdown`](Self::shutdown) ends the tasks, closes the connections and waits for both. Dropping the last handle ends
 /// the tasks as well; clients that somebody still holds then stay as they are, with the credentials of that moment.
 ///

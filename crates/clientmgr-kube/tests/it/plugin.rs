@@ -236,9 +236,7 @@ async fn reading_what_a_plugin_printed_delays_nobody() {
         }
         tokio::task::yield_now().await;
     };
-    // On a machine under load it takes longer than the deadline.
-    let is_read = error.to_string().contains("printed no ExecCredential");
-    assert!(is_read || error.kind() == ConnectErrorKind::Timeout, "{error:?}");
+    assert!(error.to_string().contains("printed no ExecCredential"), "{error:?}");
     let all = begun.elapsed();
     assert!(longest < all / 2, "polled for {longest:?} of {all:?}");
 }
