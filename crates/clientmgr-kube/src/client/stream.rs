@@ -31,7 +31,7 @@ pub(crate) struct Stream {
 pub(crate) enum Watch {
     /// Report it, unless this side shuts the connection down first.
     Report,
-    /// It was reported or is none: this side ended the connection, or it belongs to whoever upgraded it.
+    /// It was reported or is none: this side ended the connection, or it belongs to the request that upgraded it.
     Ignore,
 }
 
@@ -90,7 +90,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // This side ends the connection: the pool reaps it, or nobody wants the answer any more.
+        // This side ends the connection: the pool reaps it, or the answer is no longer wanted.
         self.watch = Watch::Ignore;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }

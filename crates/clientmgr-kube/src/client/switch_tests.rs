@@ -308,7 +308,7 @@ async fn expired_credentials_are_renewed_before_a_request_is_sent() {
 }
 
 #[tokio::test]
-async fn expired_credentials_that_nobody_renews_are_left_to_the_server_and_asked_for_once() {
+async fn expired_credentials_without_a_renewal_are_left_to_the_server_and_asked_for_once() {
     let (member, switch) = switch_of(Member::default());
     switch.turn(expiring(&echo("old", StatusCode::UNAUTHORIZED), NOW + 1), 7);
     member.passed.store(1, Ordering::Relaxed);
@@ -333,7 +333,7 @@ async fn a_client_has_the_namespace_and_the_end_that_it_was_made_with() {
 }
 
 #[tokio::test]
-async fn the_fence_ends_bodies_whose_connections_nobody_closes() {
+async fn the_fence_ends_bodies_whose_connections_stay_open() {
     let switch = switch();
     switch.turn(endless(), 1);
     let mut answer = Arc::clone(&switch).send(request(Body::empty())).await.unwrap();

@@ -453,7 +453,7 @@ async fn a_connection_whose_pings_are_not_answered_is_lost_with_its_watches() {
 }
 
 #[tokio::test]
-async fn errors_keep_what_tells_them_apart() {
+async fn errors_keep_their_causes() {
     let server = Server::tls(&["h2"]).await;
     let unreached = |loaded: Loaded| async move {
         let transport = Transport::build(&loaded, None, &Settings::default(), None).unwrap();

@@ -25,7 +25,7 @@ use crate::work::Deadline;
 const PATIENCE: Duration = Duration::from_secs(20);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// What is in this directory hangs until the file system is mended.
+/// What is in this directory hangs until the file system is repaired.
 const HANGING: &str = "/hanging";
 
 /// A file system that hangs.
@@ -53,7 +53,7 @@ impl FileSystem {
     }
 
     /// Ends what hangs, and waits until no thread is left.
-    fn mend(&self) {
+    fn repair(&self) {
         let (state, changed) = &*self.0;
         state.lock().unwrap().is_well = true;
         changed.notify_all();
@@ -171,5 +171,5 @@ async fn files_that_hang_hold_up_no_other_cluster_and_cost_a_thread_each() {
     timeout(PATIENCE, connected).await.expect("in time").unwrap();
     timeout(PATIENCE, fleet.shutdown()).await.expect("a shutdown does not wait for them");
     assert_eq!(files.hang(), (40, 40));
-    files.mend();
+    files.repair();
 }

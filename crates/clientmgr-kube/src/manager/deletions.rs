@@ -21,7 +21,7 @@ const LIMIT: usize = 65_536;
 #[derive(Default)]
 pub(super) struct Deletions {
     state: Mutex<State>,
-    /// Whether a deletion is remembered, for readers who need no lock then.
+    /// Whether a deletion is remembered, so that readers take no lock otherwise.
     is_any: AtomicBool,
     watchers: AtomicU64,
 }

@@ -30,7 +30,7 @@ impl Evidence {
     }
 
     /// All that is known of one cluster: what `newer` does not say stays known. So a UID that may no longer be read still
-    /// tells a replaced cluster apart once it may be read again.
+    /// shows a replaced cluster once it may be read again.
     pub(crate) fn merged(self, newer: Self) -> Self {
         Self { uid: newer.uid.or(self.uid), address: newer.address.or(self.address) }
     }

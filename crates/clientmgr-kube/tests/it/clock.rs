@@ -121,7 +121,7 @@ async fn a_token_that_ended_while_it_lay_unused_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_renewal_that_fails_is_told_and_leaves_the_client_in_use_until_it_succeeds() {
+async fn a_renewal_that_fails_shows_and_leaves_the_client_in_use_until_it_succeeds() {
     let server = server("east").await;
     let (wall, plugin) = (Wall::default(), Plugin::new());
     let token = server.issue_token("alice");

@@ -39,7 +39,7 @@ async fn a_replaced_cluster_is_noticed_when_its_connections_break_and_no_old_cli
     let revoked = Revoked::find(&error).expect("a Revoked");
     assert_eq!((revoked.revision, revoked.reason), (first, RevokedReason::Replaced));
     assert!(server.requests_matching(lists().since(marker)).is_empty());
-    // The fence is before the connection that broke: whoever reads on learns why.
+    // The fence is before the connection that broke: a reader that goes on gets the reason.
     let end = within(open.next()).await.expect("an error ends it").unwrap_err();
     assert_eq!(Revoked::find(&end).map(|revoked| revoked.reason), Some(RevokedReason::Replaced), "{end:?}");
 

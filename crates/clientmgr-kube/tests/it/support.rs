@@ -158,7 +158,7 @@ pub(crate) async fn served(fleet: &Fleet, key: &NamespacedName) -> Connection<ku
     fleet.connection(key).await.unwrap()
 }
 
-/// What readers are told of a cluster that is unavailable, by its type.
+/// The error that readers of an unavailable cluster get, by its type.
 pub(crate) async fn unavailable(fleet: &Fleet, key: &NamespacedName) -> ConnectError {
     match fleet.connection(key).await {
         Err(ProviderError::Unavailable { source, retry_after }) => {

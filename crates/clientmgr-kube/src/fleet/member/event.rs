@@ -105,7 +105,7 @@ pub(crate) enum Request {
 pub(crate) enum Event<I, E> {
     /// There is another configuration.
     Configured(Expected<I>),
-    /// The same configuration names another incarnation, or says otherwise who names incarnations.
+    /// The same configuration names another incarnation, or changes which process names incarnations.
     Adopted(Expected<I>),
     Asked {
         request: u64,
@@ -123,7 +123,7 @@ pub(crate) enum Event<I, E> {
         attempt: u64,
         error: E,
     },
-    /// The server answered a probe. No identity where it did not say who it is.
+    /// The server answered a probe. No identity where it did not say it.
     Probed {
         probe: u64,
         identity: Option<I>,

@@ -24,7 +24,7 @@ fn adopting(known: Option<(u8, i64)>) -> (Script, Vec<Effect<Class>>) {
 const UNKNOWN: Outcome<Class> = Outcome::Failed(Class::Other);
 
 #[test]
-fn who_only_adopts_serves_the_incarnation_that_the_status_names() {
+fn a_process_that_only_adopts_serves_the_incarnation_that_the_status_names() {
     let (script, effects) = adopting(Some((1, 700)));
     let serve = Effect::Serve { revision: revision(700), generation: 1 };
     assert_eq!(effects, [Effect::Install { attempt: 1 }, serve]);
@@ -32,7 +32,7 @@ fn who_only_adopts_serves_the_incarnation_that_the_status_names() {
 }
 
 #[test]
-fn who_only_adopts_keeps_an_unknown_incarnation_ready_and_serves_it_once_it_is_named() {
+fn a_process_that_only_adopts_keeps_an_unknown_incarnation_ready_and_serves_it_once_it_is_named() {
     for known in [None, Some((2, 700))] {
         let (mut script, effects) = adopting(known);
         assert_eq!(effects, [Effect::Install { attempt: 1 }]);
@@ -52,7 +52,7 @@ fn who_only_adopts_keeps_an_unknown_incarnation_ready_and_serves_it_once_it_is_n
 }
 
 #[test]
-fn who_only_adopts_fences_a_replaced_cluster_and_serves_nothing_until_the_other_one_is_named() {
+fn a_process_that_only_adopts_fences_a_replaced_cluster_and_serves_nothing_until_the_other_one_is_named() {
     let (mut script, _) = adopting(Some((1, 700)));
     script.tell(Event::ClockJumped);
     let effects = script.tell(Event::Probed { probe: 1, identity: Some(Id(2)) });
@@ -64,7 +64,7 @@ fn who_only_adopts_fences_a_replaced_cluster_and_serves_nothing_until_the_other_
 }
 
 #[test]
-fn who_only_adopts_fences_what_it_serves_when_the_status_names_another_cluster() {
+fn a_process_that_only_adopts_fences_what_it_serves_when_the_status_names_another_cluster() {
     let (mut script, _) = adopting(Some((1, 700)));
     assert_eq!(script.tell(Event::Adopted(adopt_only(Some((2, 600))))), [], "a lagging read");
     let effects = script.tell(Event::Adopted(adopt_only(Some((2, 800)))));
@@ -86,7 +86,7 @@ fn a_revision_that_was_fenced_is_not_served_again() {
 }
 
 #[test]
-fn who_only_adopts_follows_a_reset_and_makes_none() {
+fn a_process_that_only_adopts_follows_a_reset_and_makes_none() {
     let (mut script, _) = adopting(Some((1, 700)));
     let effects = script.tell(Event::Asked { request: 1, what: Request::Reset { candidate: revision(5_000) } });
     assert_eq!(effects, [Effect::Answer { request: 1, outcome: UNKNOWN }]);
@@ -105,7 +105,7 @@ fn to_adopt_only_or_not_changes_nothing_of_what_is_served() {
 }
 
 #[test]
-fn who_may_name_incarnations_again_names_the_one_that_is_ready() {
+fn a_process_that_may_name_incarnations_again_names_the_one_that_is_ready() {
     let (mut script, _) = adopting(Some((2, 5_000)));
     let effects = script.tell(Event::Adopted(Expected::default()));
     assert_eq!(effects, [Effect::Serve { revision: revision(5_001), generation: 1 }], "later than all that are known");

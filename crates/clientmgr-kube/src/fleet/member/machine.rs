@@ -343,7 +343,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.unproven = false;
         self.renewal_at = None;
         self.health = Health::Healthy;
-        // Whoever waits for a probe waits for the connection that follows.
+        // Requests for a probe wait for the connection that follows.
         self.requests.probes_wait_for_attempt(self.attempts + 1);
     }
 }

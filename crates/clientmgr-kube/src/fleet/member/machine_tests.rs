@@ -434,7 +434,7 @@ fn a_jump_of_the_clock_and_a_reset_skip_the_backoff_of_a_cluster_without_a_conne
 }
 
 #[test]
-fn callers_who_give_up_leave_nothing_behind() {
+fn callers_that_give_up_leave_nothing_behind() {
     let mut script = Script::new();
     for what in [Request::Connected, Request::Reconnect, Request::Probe] {
         script.tell(Event::Asked { request: 1, what });

@@ -1,4 +1,4 @@
-//! The task of one cluster: does what its [machine](super::machine) says, and tells it what came of it. What must not
+//! The task of one cluster: does what its [machine](super::machine) says, and reports the results to it. What must not
 //! live here: decisions.
 
 use std::collections::HashMap;
@@ -292,7 +292,7 @@ impl Task {
             self.carry_out(effect, &mut answers);
         }
         self.established = None;
-        // Before the answers: who is told that the cluster is connected finds it so.
+        // Before the answers: a caller that gets "connected" reads it so.
         if !is_removal {
             self.publish();
         }
