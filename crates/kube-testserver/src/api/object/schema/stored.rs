@@ -5,6 +5,14 @@ use serde_json::Value;
 use super::{declared::prune, fill::fill};
 use crate::registry::view::View;
 
+/// Makes of an object what is read of it once it is stored: nulls that the schema does not allow are not.
+pub(crate) fn read_back(view: &View, object: &mut Value) {
+    let schema = view.kind.versions[view.version].structural.as_deref();
+    if let Some(schema) = schema.filter(|_| view.kind.custom) {
+        fill(object, schema, false);
+    }
+}
+
 /// Prunes a stored object and fills in defaults, as the schema says now. What is stored stays as it is.
 pub(crate) fn bring_up_to_date(view: &View, object: &mut Value) {
     let schema = view.kind.versions[view.version].structural.as_deref();
