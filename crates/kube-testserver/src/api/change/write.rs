@@ -16,7 +16,7 @@ use crate::{
             target::{Style, Subresource, Target},
         },
         object::{
-            core_rules, meta,
+            core_rules, go_values, meta,
             schema::{self, Checked},
         },
         store::objects::{Draft, Key, Store, Stored},
@@ -90,7 +90,7 @@ pub(crate) fn create(store: &mut Store, target: &Target, draft: impl Into<Draft>
         managed_fields::track(None, &mut object, target);
     }
     core_rules::drop_disabled(kind, &mut object);
-    schema::read_back(&target.view, &mut object);
+    let is_rewritten = schema::read_back(&target.view, &mut object) || is_rewritten;
     if target.dry_run {
         // The storage, which gives the version, does not see the object.
         if !version.is_empty() {
@@ -124,6 +124,7 @@ pub(crate) fn update(
     restrict(target, &old, &mut new);
     // A real server checks these twice, and says so.
     let mut tracked = new.clone();
+    go_values::whole_numbers(&mut tracked);
     core_rules::fill_in(kind, &mut tracked, false);
     meta::drop_empty(&mut tracked);
     let forbidden = meta::carry_over(&old, &mut new);
@@ -161,7 +162,7 @@ pub(crate) fn update(
         delete::after_removal(store, kind, &gone, target.now);
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), current.rv, &new)));
     }
-    schema::read_back(&target.view, &mut new);
+    let is_rewritten = schema::read_back(&target.view, &mut new) || is_rewritten;
     if !target.dry_run {
         meta::drop_unstored(&mut new);
     }

@@ -211,8 +211,12 @@ fn compare(old: &Value, new: &Value, schema: &Schema, changed: &mut Fields, remo
     if old == new {
         return;
     }
-    // Null is an empty map or list, whichever the other one is.
+    // Null is an empty map or list, whichever the other one is. An empty one is another value than null.
     let (old, new) = match (old, new) {
+        (Value::Null, other) | (other, Value::Null) if empty_like(other) == Some(other) => {
+            changed.here = true;
+            return;
+        }
         (Value::Null, filled) => (empty_like(filled).unwrap_or(old), new),
         (filled, Value::Null) => (old, empty_like(filled).unwrap_or(new)),
         both => both,

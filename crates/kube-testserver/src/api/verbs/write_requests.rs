@@ -124,10 +124,10 @@ impl Request<'_> {
 
     /// The object a create or replace brings, checked for its type and shape, in stored form; and the undeclared
     /// fields to warn of.
-    fn object(&self) -> Result<(Value, Vec<String>), Status> {
+    fn object(&self) -> Result<(Draft, Vec<String>), Status> {
         let mut object = self.body()?;
         let undeclared = field_validation::check(&self.view, self.query.field_validation(), &mut object);
-        Ok((self.admit(object, &Source::Body)?.object, undeclared?))
+        Ok((self.admit(object, &Source::Body)?, undeclared?))
     }
 
     fn admit(&self, mut object: Value, source: &Source<'_>) -> Result<Draft, Status> {
@@ -138,7 +138,7 @@ impl Request<'_> {
                 kind.kind
             )));
         }
-        let mut is_rewritten = false;
+        let mut is_rewritten = core_rules::has_null_bytes(kind, &object);
         if kind.custom && matches!(source, Source::Apply(..)) {
             meta::drop_malformed(&mut object);
             is_rewritten = meta::has_empty(&object);
@@ -219,9 +219,9 @@ impl Request<'_> {
         let target = self.target(Subresource::Main);
         let key = Key::new(&target.key.namespace, "");
         let target = Target { key, ..target };
-        let (mut object, undeclared) = self.object()?;
-        meta::wipe(&mut object);
-        let stored = write::create(&mut self.shared.write(), &target, object)?;
+        let (mut draft, undeclared) = self.object()?;
+        meta::wipe(&mut draft.object);
+        let stored = write::create(&mut self.shared.write(), &target, draft)?;
         self.one(StatusCode::CREATED, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
     }
 
@@ -229,16 +229,16 @@ impl Request<'_> {
         let format = self.format()?;
         self.check_options("UpdateOptions")?;
         let target = self.target(subresource);
-        let (mut object, undeclared) = self.object()?;
-        target.place(&mut object)?;
+        let (mut draft, undeclared) = self.object()?;
+        target.place(&mut draft.object)?;
         let mut store = self.shared.write();
         let missing = store.find(&self.view.kind.collection, &target.key).is_none();
         if missing && self.view.kind.traits.create_on_update && subresource == Subresource::Main {
-            target.expects_nothing(&object, Style::Replace)?;
-            let stored = write::create(&mut store, &target, unversioned(object.into(), &target)?)?;
+            target.expects_nothing(&draft.object, Style::Replace)?;
+            let stored = write::create(&mut store, &target, unversioned(draft, &target)?)?;
             return self.one(StatusCode::CREATED, &stored, format);
         }
-        let stored = write::update(&mut store, &target, Style::Replace, |_| Ok(object.into()))?;
+        let stored = write::update(&mut store, &target, Style::Replace, |_| Ok(draft))?;
         drop(store);
         self.one(StatusCode::OK, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
     }
