@@ -1,5 +1,6 @@
-//! A value that is read at every call and written now and then. The one file of this crate that imports its lock; the
-//! guards never leave this file.
+//! A value that is read at every call and written now and then.
+
+#![expect(clippy::disallowed_types, reason = "the guards of its lock do not leave this file")]
 
 use std::sync::PoisonError;
 
