@@ -25,7 +25,7 @@ use super::tls::{Offer, Tls, TlsFingerprint, fingerprint};
 use crate::error::Failure;
 
 /// How much a server may send of what is not read yet: for each answer, and for all answers on a connection together. The
-/// latter is never reached, so that a reader who is slow does not hold up the other watches and requests.
+/// latter is never reached, so that a slow reader does not delay the other watches and requests.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 1 << 30;
 
@@ -122,7 +122,7 @@ impl Pool {
         if !request.headers().contains_key(UPGRADE) {
             return self.clients.take(|| client(recipe, recipe.server.offer, connections, Watch::Report));
         }
-        // Whoever upgrades a connection ends it too: no end of these says anything about the server.
+        // The request that upgrades a connection ends it too: such an end says nothing about the server.
         let upgrades = self.upgrades.get_or_init(|| client(recipe, Offer::Http1, connections, Watch::Ignore));
         (upgrades.clone(), Place::default())
     }
