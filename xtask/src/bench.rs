@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
-use crate::process::{Failure, cargo, output, program, root, run_within};
+use crate::process::{cargo, output, program, root, run_within};
 
 /// A bench: its package, its name, which is that of its table, and how many seconds it may take.
 struct Bench(&'static str, &'static str, u64);
@@ -33,11 +34,11 @@ const MISSED: &str = "does NOT hold";
 const FEATURES: &str = "clientmgr-kube/simulated";
 
 /// Runs the benches that the arguments name; all where there are none.
-pub(crate) fn bench(arguments: &[OsString]) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     let names = BENCHES.iter().map(|Bench(_, name, _)| *name);
     if let Some(unknown) = arguments.iter().find(|argument| !names.clone().any(|name| *argument == name)) {
         let names: Vec<_> = names.collect();
-        return Err(Failure::Usage(format!("no such bench: {}; there are {}", unknown.display(), names.join(", "))));
+        bail!("no such bench: {}; there are {}", unknown.display(), names.join(", "));
     }
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
     let benches: Vec<_> = BENCHES.iter().filter(|Bench(_, name, _)| wanted(name)).collect();
@@ -49,7 +50,7 @@ pub(crate) fn bench(arguments: &[OsString]) -> Result<(), Failure> {
         let path = directory.join(format!("{name}.json"));
         // What an earlier run has left is not what this one measures.
         let _ = std::fs::remove_file(&path);
-        let executable = executables.get(*name).ok_or_else(|| Failure::Usage(format!("bench {name} was not built")))?;
+        let executable = executables.get(*name).with_context(|| format!("bench {name} was not built"))?;
         let table = match run_within(program(executable).arg("--bench"), Duration::from_secs(*seconds))? {
             Some(status) if status.success() => read(&path)?,
             Some(status) => unfinished(name, &format!("{MISSED}: it ended with {status}")),
@@ -61,7 +62,7 @@ pub(crate) fn bench(arguments: &[OsString]) -> Result<(), Failure> {
 }
 
 /// Builds the benches in one go, so that their dependencies are built once, and returns their executables by their names.
-fn build(benches: &[&Bench]) -> Result<HashMap<String, PathBuf>, Failure> {
+fn build(benches: &[&Bench]) -> Result<HashMap<String, PathBuf>> {
     let mut command = cargo();
     command.args(["bench", "--no-run", "--message-format", "json-render-diagnostics", "--features", FEATURES]);
     for Bench(package, ..) in BENCHES {
@@ -84,9 +85,9 @@ fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-fn read(path: &Path) -> Result<Value, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| unusable(path, &error))?;
-    serde_json::from_str(&text).map_err(|error| unusable(path, &error))
+fn read(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))
 }
 
 /// The table of a bench that did not come to its end.
@@ -96,7 +97,7 @@ fn unfinished(name: &str, verdict: &str) -> Value {
 
 /// Prints the lines of all budgets, saves them in one file, and fails where a budget does not hold.
 #[expect(clippy::print_stdout, reason = "a command line tool writes to its terminal")]
-fn summarize(directory: &Path, tables: &[(&str, Value)], took: Duration) -> Result<(), Failure> {
+fn summarize(directory: &Path, tables: &[(&str, Value)], took: Duration) -> Result<()> {
     let (mut all, mut missed) = (Map::new(), 0);
     println!("\n{:<62} {:>10} {:>10} {:<9} {:>8} {:>8}", "budgets", "figure", "baseline", "", "ratio", "budget");
     for (name, table) in tables {
@@ -111,13 +112,10 @@ fn summarize(directory: &Path, tables: &[(&str, Value)], took: Duration) -> Resu
     println!("measured in {} s on {processors} processors", took.as_secs());
     let path = directory.join("budgets.json");
     let json = json!({ "processors": processors, "seconds": took.as_secs(), "benches": all });
-    std::fs::write(&path, format!("{json:#}\n")).map_err(|error| unusable(&path, &error))?;
+    std::fs::write(&path, format!("{json:#}\n")).with_context(|| format!("cannot write {}", path.display()))?;
     println!("saved as {}", path.display());
-    if missed > 0 { Err(Failure::Violations(missed)) } else { Ok(()) }
-}
-
-fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::Usage(format!("{}: {error}", path.display()))
+    ensure!(missed == 0, "{missed} budgets do not hold");
+    Ok(())
 }
 
 #[cfg(test)]

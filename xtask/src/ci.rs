@@ -5,66 +5,66 @@
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
-use crate::process::{Failure, Task, no_arguments};
+use anyhow::{Result, ensure};
+
+use crate::tools::Missing;
 use crate::{tasks, tidy, tools};
 
+type Step = (&'static str, fn(&[OsString]) -> Result<()>);
+
 /// The cheap ones first. Clippy's metadata of the dependencies serves doc.
-const STEPS: &[Task] = &[
-    Task { name: "fmt", about: "", run: tasks::fmt },
-    Task { name: "tidy", about: "", run: tidy::run },
-    Task { name: "clippy", about: "", run: tasks::clippy },
-    Task { name: "doc", about: "", run: tasks::doc },
-    Task { name: "test", about: "", run: tasks::test },
+const STEPS: &[Step] = &[
+    ("fmt", tasks::fmt),
+    ("tidy", tidy::run),
+    ("clippy", tasks::clippy),
+    ("doc", tasks::doc),
+    ("test", tasks::test),
+    ("hack", tools::hack),
+    ("deny", tools::deny),
+    ("shear", tools::shear),
+    ("semver", tools::semver),
+    ("typos", tools::typos),
+    ("lychee", tools::lychee),
+    ("taplo", tools::taplo),
 ];
 
-type Row = (&'static str, Result<(), Failure>, Duration);
-
-pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
-    no_arguments(arguments)?;
-    let steps = STEPS.iter().chain(tools::TASKS);
-    let rows: Vec<Row> = steps
-        .map(|step| {
-            eprintln!("\n=== {} ===", step.name);
-            let start = Instant::now();
-            (step.name, (step.run)(&[]), start.elapsed())
-        })
-        .collect();
-    println!("\n{}", table(&rows));
-    let failed = rows.iter().filter(|(_, result, _)| !matches!(result, Ok(()) | Err(Failure::Missing { .. })));
-    let failed: Vec<_> = failed.map(|(name, ..)| *name).collect();
-    if failed.is_empty() { Ok(()) } else { Err(Failure::Steps(failed)) }
+pub(crate) fn run(_: &[OsString]) -> Result<()> {
+    let (mut table, mut failed) = (String::new(), Vec::new());
+    for (name, run) in STEPS {
+        eprintln!("\n=== {name} ===");
+        let start = Instant::now();
+        let result = run(&[]);
+        if result.as_ref().is_err_and(|error| !error.is::<Missing>()) {
+            failed.push(*name);
+        }
+        table += &line(name, &result, start.elapsed());
+    }
+    println!("\n{table}");
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
 }
 
-fn table(rows: &[Row]) -> String {
-    let clock = |time: Duration| format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60);
-    let lines = rows.iter().map(|(name, result, time)| {
-        let verdict = match result {
-            Ok(()) => "passed".to_owned(),
-            Err(failure @ Failure::Missing { .. }) => format!("skipped: {failure}"),
-            Err(failure) => format!("FAILED: {failure}"),
-        };
-        format!("{name:8} {:>6}  {verdict}\n", clock(*time))
-    });
-    format!("{}{:8} {:>6}", lines.collect::<String>(), "all", clock(rows.iter().map(|(.., time)| *time).sum()))
+fn line(name: &str, result: &Result<()>, took: Duration) -> String {
+    let verdict = match result {
+        Ok(()) => "passed".to_owned(),
+        Err(error) if error.is::<Missing>() => format!("skipped: {error}"),
+        Err(error) => format!("FAILED: {error:#}"),
+    };
+    format!("{name:8} {:>3}:{:02}  {verdict}\n", took.as_secs() / 60, took.as_secs() % 60)
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{Failure, table};
+    use super::{Missing, line};
 
     #[test]
-    fn the_table_has_a_line_for_each_step_and_the_sum_of_their_times() {
-        let missing = Failure::Missing { tool: "typos", install: "cargo install typos-cli" };
-        let table = table(&[
-            ("fmt", Ok(()), Duration::from_secs(59)),
-            ("test", Err(Failure::Violations(2)), Duration::from_secs(62)),
-            ("typos", Err(missing), Duration::ZERO),
-        ]);
-        let lines: Vec<_> = table.lines().collect();
-        assert_eq!(lines[..2], ["fmt        0:59  passed", "test       1:02  FAILED: 2 violations"]);
-        assert!(lines[2].starts_with("typos      0:00  skipped: typos is not installed"), "{}", lines[2]);
-        assert_eq!(lines[3], "all        2:01");
+    fn a_step_whose_tool_is_not_installed_is_skipped_and_does_not_fail() {
+        let missing = Missing { tool: "typos", package: "typos-cli" };
+        let skipped = line("typos", &Err(missing.into()), Duration::ZERO);
+        assert_eq!(skipped, "typos      0:00  skipped: typos is not installed: `cargo install typos-cli`\n");
+        let failed = line("test", &Err(anyhow::anyhow!("2 violations")), Duration::from_secs(62));
+        assert_eq!(failed, "test       1:02  FAILED: 2 violations\n");
     }
 }

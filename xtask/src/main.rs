@@ -4,75 +4,58 @@
 
 mod bench;
 mod ci;
-mod crds;
 mod process;
 mod tasks;
 mod tidy;
 mod tools;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
-use crate::process::{Failure, Task};
+use anyhow::{Result, bail, ensure};
+
+/// A task: its name, what it is for, and what it does with the rest of the command line.
+struct Task(&'static str, &'static str, fn(&[OsString]) -> Result<()>);
 
 const TASKS: &[Task] = &[
-    Task { name: "ci", about: "all that CI checks on this machine, with a table at the end", run: ci::run },
-    Task { name: "test", about: "all tests, and the examples of the documentation", run: tasks::test },
-    Task { name: "demo", about: "a controller on several clusters; arguments go to it", run: tasks::demo },
-    Task {
-        name: "bench",
-        about: "the benches of the budgets, within ten minutes; arguments name some of them",
-        run: bench::bench,
-    },
-    Task { name: "crds", about: "writes the definitions of the custom resources", run: crds::crds },
-    Task { name: "shuttle", about: "the core's races under many schedules", run: tasks::shuttle },
-    Task { name: "tidy", about: "the architecture's invariants, checked on the sources", run: tidy::run },
-    Task { name: "fmt", about: "rustfmt, as a check", run: tasks::fmt },
-    Task { name: "clippy", about: "all targets, warnings denied", run: tasks::clippy },
-    Task { name: "doc", about: "the documentation, warnings denied", run: tasks::doc },
+    Task("ci", "all that CI checks on this machine, with a table at the end", ci::run),
+    Task("test", "all tests, and the examples of the documentation", tasks::test),
+    Task("demo", "a controller on several clusters; arguments go to it", tasks::demo),
+    Task("bench", "the benches of the budgets, within ten minutes; arguments name some of them", bench::run),
+    Task("crds", "writes the definitions of the custom resources", tasks::crds),
+    Task("shuttle", "the core's races under many schedules", tasks::shuttle),
+    Task("tidy", "the architecture's invariants, checked on the sources", tidy::run),
+    Task("fmt", "rustfmt, as a check", tasks::fmt),
+    Task("clippy", "all targets, warnings denied", tasks::clippy),
+    Task("doc", "the documentation, warnings denied", tasks::doc),
+    Task("hack", "cargo-hack: every feature alone, none and all", tools::hack),
+    Task("deny", "cargo-deny: licences, advisories, sources", tools::deny),
+    Task("shear", "cargo-shear: dependencies without a use", tools::shear),
+    Task("semver", "cargo-semver-checks: the public API since main", tools::semver),
+    Task("typos", "typos: spelling", tools::typos),
+    Task("lychee", "lychee: links between pages and to headings", tools::lychee),
+    Task("taplo", "taplo: the form of the TOML files", tools::taplo),
 ];
 
-fn main() -> ExitCode {
+/// The tasks that take the rest of the command line.
+const TAKE_ARGUMENTS: [&str; 3] = ["demo", "bench", "shuttle"];
+
+fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
     let name = arguments.next().unwrap_or_default();
     let arguments: Vec<OsString> = arguments.collect();
-    let result = match (name.to_str(), all().find(|task| name == task.name)) {
-        (Some("help" | "--help" | "-h"), _) => {
-            print!("{}", usage());
-            return ExitCode::SUCCESS;
-        }
-        (_, Some(task)) => (task.run)(&arguments),
-        (_, None) => Err(Failure::Usage(format!("no such task: {}\n\n{}", name.display(), usage()))),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("xtask {}: {failure}", name.display());
-            ExitCode::from(failure.exit_code())
-        }
+    if let Some("help" | "--help" | "-h") = name.to_str() {
+        print!("{}", usage());
+        return Ok(());
     }
-}
-
-fn all() -> impl Iterator<Item = &'static Task> {
-    TASKS.iter().chain(tools::TASKS)
+    let Some(Task(_, _, run)) = TASKS.iter().find(|Task(task, ..)| name == *task) else {
+        bail!("no such task: {}\n\n{}", name.display(), usage());
+    };
+    let takes_arguments = TAKE_ARGUMENTS.iter().any(|task| name == *task);
+    ensure!(takes_arguments || arguments.is_empty(), "{} takes no arguments", name.display());
+    run(&arguments)
 }
 
 fn usage() -> String {
-    let lines = all().map(|task| format!("  {:8} {}\n", task.name, task.about));
+    let lines = TASKS.iter().map(|Task(name, about, _)| format!("  {name:8} {about}\n"));
     format!("usage: cargo xtask <task> [arguments]\n\n{}", lines.collect::<String>())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::{all, usage};
-
-    #[test]
-    fn every_task_has_a_name_of_its_own_and_a_line_in_the_usage() {
-        let names: BTreeSet<_> = all().map(|task| task.name).collect();
-        assert_eq!(names.len(), all().count());
-        let usage = usage();
-        assert!(names.iter().all(|name| usage.contains(&format!("\n  {name:8} "))), "{usage}");
-    }
 }

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::process::{Failure, cargo, exec, flags, no_arguments, root, run, succeeds};
+use anyhow::{Context, Result, ensure};
+
+use crate::process::{cargo, exec, flags, output, root, run, succeeds};
 
 /// The whole workspace, with what its tests need beyond the default features. Every task uses the same, so that they
 /// share what was built.
@@ -22,8 +24,7 @@ const WORKSPACE: &[&str] = &[
 ///
 /// `KUBEBUILDER_ASSETS` names a directory with `etcd` and `kube-apiserver` for it; `PROPTEST_CASES` is the number of random
 /// cases; `NEXTEST_PROFILE` a profile of `.config/nextest.toml`.
-pub(crate) fn test(arguments: &[OsString]) -> Result<(), Failure> {
-    no_arguments(arguments)?;
+pub(crate) fn test(_: &[OsString]) -> Result<()> {
     if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS") {
         check_assets(Path::new(&assets), Path::is_file)?;
     }
@@ -36,45 +37,47 @@ pub(crate) fn test(arguments: &[OsString]) -> Result<(), Failure> {
     tests.and(conformance).and(examples)
 }
 
-fn check_assets(assets: &Path, is_file: impl Fn(&Path) -> bool) -> Result<(), Failure> {
+fn check_assets(assets: &Path, is_file: impl Fn(&Path) -> bool) -> Result<()> {
     for binary in ["etcd", "kube-apiserver"] {
-        if !is_file(&assets.join(binary).with_extension(std::env::consts::EXE_EXTENSION)) {
-            let message = format!("KUBEBUILDER_ASSETS is {}, which has no {binary}", assets.display());
-            return Err(Failure::Usage(message));
-        }
+        let path = assets.join(binary).with_extension(std::env::consts::EXE_EXTENSION);
+        ensure!(is_file(&path), "KUBEBUILDER_ASSETS is {}, which has no {binary}", assets.display());
     }
     Ok(())
 }
 
 /// Runs the Cluster resource end to end, then the controller on several clusters. With arguments only the latter.
-pub(crate) fn demo(arguments: &[OsString]) -> Result<(), Failure> {
+pub(crate) fn demo(arguments: &[OsString]) -> Result<()> {
     if arguments.is_empty() {
         run(cargo().args(["run", "--package", "clientmgr-runtime", "--example", "cluster_resource"]))?;
     }
     exec(cargo().args(["run", "--package", "clientmgr-kube", "--example", "demo", "--"]).args(arguments))
 }
 
+/// Writes the definitions of the custom resources. A test checks that they are current.
+pub(crate) fn crds(_: &[OsString]) -> Result<()> {
+    let text = output(cargo().args(["run", "--quiet", "--package", "clientmgr-runtime", "--example", "crds"]))?;
+    let path = root().join("deploy/crds/clusters.clientmgr.dev.yaml");
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Runs the core's tests on shuttle's locks. The cfg rebuilds everything, so the build has a target directory of its own.
-pub(crate) fn shuttle(arguments: &[OsString]) -> Result<(), Failure> {
+pub(crate) fn shuttle(arguments: &[OsString]) -> Result<()> {
     let test = ["test", "--package", "clientmgr-core", "--test", "shuttle", "--"];
     let flags = flags("RUSTFLAGS", "--cfg clientmgr_shuttle");
     let target = root().join("target").join("shuttle");
     run(cargo().args(test).args(arguments).env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", target))
 }
 
-pub(crate) fn fmt(arguments: &[OsString]) -> Result<(), Failure> {
-    no_arguments(arguments)?;
+pub(crate) fn fmt(_: &[OsString]) -> Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))
 }
 
-pub(crate) fn clippy(arguments: &[OsString]) -> Result<(), Failure> {
-    no_arguments(arguments)?;
+pub(crate) fn clippy(_: &[OsString]) -> Result<()> {
     run(cargo().arg("clippy").args(WORKSPACE).args(["--all-targets", "--", "--deny", "warnings"]))
 }
 
 /// Documents the examples too: they bring the version of Kubernetes, which the libraries leave to their users.
-pub(crate) fn doc(arguments: &[OsString]) -> Result<(), Failure> {
-    no_arguments(arguments)?;
+pub(crate) fn doc(_: &[OsString]) -> Result<()> {
     let flags = flags("RUSTDOCFLAGS", "--deny warnings");
     run(cargo().arg("doc").args(WORKSPACE).args(["--no-deps", "--lib", "--examples"]).env("RUSTDOCFLAGS", flags))
 }

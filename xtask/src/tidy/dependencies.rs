@@ -7,38 +7,18 @@ use super::source::Violation;
 pub(super) const CRATES: [&str; 2] = ["clientmgr-core", "clientmgr-fake"];
 
 /// Crates, with all whose name starts with theirs and a dash: `kube` and `kube-client`.
-const FORBIDDEN: [&str; 14] = [
-    "async-global-executor",
-    "async-io",
-    "async-std",
-    "h2",
-    "http",
-    "hyper",
-    "k8s-openapi",
-    "kube",
-    "mio",
-    "reqwest",
-    "rustls",
-    "smol",
-    "tokio",
-    "tower",
-];
+const FORBIDDEN: &str =
+    "async-global-executor async-io async-std h2 http hyper k8s-openapi kube mio reqwest rustls smol tokio tower";
 
-/// Returns the arguments of cargo that print each package below `package`, one a line. The platform excludes the
-/// dependencies of special builds, such as shuttle.
-pub(super) fn tree_arguments(package: &str) -> [&str; 10] {
-    let target = "x86_64-unknown-linux-gnu";
-    ["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format={p}", "--target", target]
-}
+/// Prints each package below a package, one a line. The platform excludes the dependencies of special builds, such as
+/// shuttle.
+pub(super) const TREE: &str = "tree --edges normal --prefix none --format={p} --target x86_64-unknown-linux-gnu";
 
 pub(super) fn check(package: &str, tree: &str) -> Vec<Violation> {
     let name = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
-    let is_forbidden = |name: &str| {
-        FORBIDDEN
-            .iter()
-            .any(|family| name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
-    };
-    let names = tree.lines().map(name).filter(|name| is_forbidden(name));
+    let is_of =
+        |name: &str, family| name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    let names = tree.lines().map(name).filter(|name| FORBIDDEN.split(' ').any(|family| is_of(name, family)));
     let message = |name| format!("drop the dependency on {name}: `cargo tree -p {package} -i {name}` shows its origin");
     names.map(|name| Violation::new(format!("crates/{package}/Cargo.toml"), 1, message(name))).collect()
 }

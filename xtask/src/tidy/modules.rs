@@ -1,13 +1,9 @@
-//! Rules on single files, and on where the sharded maps are.
-
-use std::collections::BTreeMap;
+//! Rules on single files.
 
 use super::source::{Source, Violation};
 
 /// A longer module has more than one idea.
 const LONGEST_MODULE: usize = 500;
-/// One file of a crate uses each of these, so that its guards are easily seen not to leave the file.
-const GUARDED: [&str; 2] = ["dashmap", "ShardedLock"];
 /// What core must not use: it spawns nothing, does no I/O and has no timer.
 const ABSENT_IN_CORE: [&[&str]; 4] =
     [&["thread", "::", "spawn"], &["std", "::", "fs"], &["std", "::", "net"], &["Instant", "::", "now"]];
@@ -67,23 +63,9 @@ pub(super) fn check_text(path: &str, text: &str, root: &str) -> Vec<Violation> {
     violations
 }
 
-pub(super) fn check_guarded(sources: &[Source<'_>]) -> Vec<Violation> {
-    let mut users: BTreeMap<(&str, &str), Vec<(&str, usize)>> = BTreeMap::new();
-    for (source, guarded) in sources.iter().flat_map(|source| GUARDED.map(|guarded| (source, guarded))) {
-        if let (Some(directory), Some(line)) = (source.crate_of_src(), source.find(&[guarded]).next()) {
-            users.entry((directory, guarded)).or_default().push((source.path, line));
-        }
-    }
-    let more = users.iter().flat_map(|((_, guarded), users)| {
-        let message = format!("use what {} offers: one file of a crate uses {guarded}", users[0].0);
-        users[1..].iter().map(move |(path, line)| Violation::new(*path, *line, message.clone()))
-    });
-    more.collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{LEFT_OVER, Source, check, check_guarded, check_text};
+    use super::{LEFT_OVER, Source, check, check_text};
 
     /// The lines at which a module with this text breaks a rule.
     fn found(path: &str, text: &str) -> Vec<usize> {
@@ -121,20 +103,5 @@ mod tests {
     fn work_left_over_and_paths_of_this_machine_are_found() {
         assert_eq!(check_text("a.md", &format!("Fine.\n{}: more\nsee /ws/a", LEFT_OVER[0]), "/ws").len(), 2);
         assert!(check_text("a.md", &format!("{}S in docs", LEFT_OVER[0]), "/ws").is_empty());
-    }
-
-    #[test]
-    fn one_file_of_a_crate_uses_dashmap_and_one_a_sharded_lock() {
-        let sources = [
-            ("crates/a/src/map.rs", "use dashmap::DashMap;"),
-            ("crates/a/src/other.rs", "\nlet map = dashmap::DashMap::new();"),
-            ("crates/a/benches/floor.rs", "use dashmap::DashMap;"),
-            ("crates/b/src/map.rs", "use dashmap::DashMap;"),
-            ("crates/b/src/shared.rs", "use crossbeam_utils::sync::ShardedLock;"),
-            ("crates/b/src/late.rs", "fn f(lock: &ShardedLock<u8>) {}"),
-        ];
-        let sources = sources.map(|(path, text)| Source::new(path, text).unwrap());
-        let found: Vec<_> = check_guarded(&sources).into_iter().map(|it| (it.path, it.line)).collect();
-        assert_eq!(found, [("crates/a/src/other.rs".to_owned(), 2), ("crates/b/src/late.rs".to_owned(), 1)]);
     }
 }

@@ -1,20 +1,19 @@
 //! Interned cluster keys: one copy for all the objects that use a cluster, removed with its last use.
 
-use std::ops::Deref;
-use std::sync::{Arc, PoisonError, Weak};
-#[cfg(not(clientmgr_shuttle))]
-use std::sync::{Mutex, MutexGuard};
+#![expect(clippy::disallowed_types, reason = "the guards of its map do not leave this file")]
 
-#[cfg(clientmgr_shuttle)]
-use shuttle::sync::{Mutex, MutexGuard};
+use std::ops::Deref;
+use std::sync::{Arc, Weak};
+
+use dashmap::{DashMap, Entry};
+use foldhash::fast::RandomState;
 
 use crate::key::Key;
-use crate::sharded::HashMap;
 
-/// The keys in use.
+/// The keys in use. Nothing of a user runs under the map's guards but the comparisons, hashes and clones of a key.
 pub(crate) struct Interner<K: Key>(Arc<Table<K>>);
 
-struct Table<K: Key>(Mutex<HashMap<K, Weak<Node<K>>>>);
+type Table<K> = DashMap<K, Weak<Node<K>>, RandomState>;
 
 /// A shared copy of a key. Equal keys of one interner are one copy, so handles compare by address.
 pub(crate) struct Interned<K: Key>(Arc<Node<K>>);
@@ -26,42 +25,33 @@ struct Node<K: Key> {
 
 impl<K: Key> Interner<K> {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Table(Mutex::default())))
+        Self(Arc::default())
     }
 
     /// Returns the shared copy of `key`.
     pub(crate) fn intern(&self, key: &K) -> Interned<K> {
-        let mut nodes = self.0.lock();
-        if let Some(node) = nodes.get(key).and_then(Weak::upgrade) {
+        let entry = self.0.entry(key.clone());
+        if let Entry::Occupied(known) = &entry
+            && let Some(node) = known.get().upgrade()
+        {
             return Interned(node);
         }
         let node = Arc::new(Node { key: key.clone(), table: Arc::clone(&self.0) });
-        nodes.insert(key.clone(), Arc::downgrade(&node));
+        entry.insert(Arc::downgrade(&node));
         Interned(node)
     }
 
     /// How many keys are in use.
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.0.lock().len()
-    }
-}
-
-impl<K: Key> Table<K> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Weak<Node<K>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.len()
     }
 }
 
 impl<K: Key> Drop for Node<K> {
     fn drop(&mut self) {
-        let mut nodes = self.table.lock();
-        // Between the last use and this lock another thread may have interned the key again. That node stays.
-        let removed = match nodes.get(&self.key) {
-            Some(node) if std::ptr::eq(node.as_ptr(), self) => nodes.remove_entry(&self.key),
-            _ => None,
-        };
-        drop(nodes);
+        // Between the last use and this removal another thread may have interned the key again. That node stays.
+        let removed = self.table.remove_if(&self.key, |_, node| std::ptr::eq(node.as_ptr(), self));
         drop(removed);
     }
 }

@@ -86,7 +86,7 @@ async fn a_beacon_is_written_to_the_cluster_it_names() {
 }
 
 #[tokio::test]
-async fn a_replaced_connection_resets_the_beacon_once_its_status_tells_of_it() {
+async fn a_replaced_connection_resets_the_beacon_once_its_status_shows_it() {
     let world = World::new().await;
     world.publish(Some(world.connect())).await;
     world.reconcile().await.unwrap();

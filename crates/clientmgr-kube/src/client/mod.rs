@@ -18,6 +18,7 @@ mod tls;
 mod transport;
 
 pub(crate) use self::body::ResponseBody;
+pub(crate) use self::connections::Report;
 pub use self::revoked::{Revoked, RevokedReason};
 pub(crate) use self::settings::Settings;
 pub(crate) use self::switch::{CredentialRequests, Switch};

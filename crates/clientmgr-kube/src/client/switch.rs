@@ -175,7 +175,7 @@ impl Switch {
         if !current.is_early && current.transport.expires().is_some_and(|expires| expires <= (self.clock)()) {
             match self.newer_than(current.generation).await {
                 Some(newer) => current = newer,
-                // The server's clock decides in the end, but nobody asks twice for the same.
+                // The server's clock decides in the end. The request does not ask twice for the same.
                 None => may_ask = false,
             }
         }

@@ -1,4 +1,4 @@
-//! Events of a fleet, and those who race for it.
+//! Events of a fleet, and callers that race for it.
 
 use clientmgr_fake::apiserver::Fault;
 use clientmgr_kube::{ClientProvider, ClusterChanges, ConnectErrorKind};
@@ -8,7 +8,7 @@ use futures::{FutureExt, StreamExt};
 use crate::support::{add, builder, config, fleet_of, key, served, server, until, within};
 
 #[tokio::test]
-async fn a_subscriber_is_told_to_look_at_all_first_and_then_at_what_changed() {
+async fn a_subscriber_gets_a_resync_first_and_then_what_changed() {
     let (east, west) = (server("east").await, server("west").await);
     let fleet = fleet_of(&[&east]);
     fleet.wait_connected(&key("east")).await.unwrap();

@@ -11,7 +11,7 @@ use super::event::FenceReason;
 use super::gate::Gate;
 use super::machine::{Link, Machine};
 use super::mailbox::{BackLink, Message};
-use crate::client::{RevokedReason, Switch, Transport};
+use crate::client::{Report, RevokedReason, Switch, Transport};
 use crate::config::ClusterIdentity;
 use crate::error::{ConnectError, Failure};
 use crate::fleet::connector::Established;
@@ -95,10 +95,20 @@ impl Active {
         }
     }
 
+    /// Drops the fresh connection of the last probe, if it is not in use.
+    pub(super) fn drop_fresh(&mut self) {
+        self.fresh = None;
+    }
+
     /// `transport` is the current one, and its connections are watched.
     fn exchange(&mut self, transport: Transport) {
         let (back_link, generation) = (self.back_link.clone(), self.generation);
-        transport.on_broken(move || _ = back_link.send(Message::Broken(generation)));
+        transport.on_report(move |report| {
+            _ = back_link.send(match report {
+                Report::Broken => Message::Broken(generation),
+                Report::Widened => Message::Widened(generation),
+            });
+        });
         if let Some(current) = &mut self.current {
             current.transport = transport;
         }
@@ -187,7 +197,7 @@ impl Active {
             cluster: self.key.clone(),
             state,
             connected_at: link.and_then(|link| link.revision),
-            identity: link.and_then(|link| link.identity.identity()).cloned(),
+            identity: link.and_then(|link| link.shown.identity()).cloned(),
             user: link.and_then(|_| self.details.user.clone()),
             version: link.and_then(|_| self.details.version.clone()),
             latency: link.and(self.latency),
