@@ -156,13 +156,12 @@ where
     B: Body<Data = Bytes> + Send,
 {
     let user = match identity {
-        Identity::Refused(_) => return failed(&Status::unauthorized()),
         Identity::Anonymous => match authz::decide_anonymous(core.settings.anonymous, info) {
             Verdict::Allowed => User::anonymous(),
             Verdict::Refused(status) => return failed(&status),
         },
         Identity::Known(user, _) if tokens::is_known(&connection.tenancy.cluster, &user) => user,
-        Identity::Known(..) => return failed(&Status::unauthorized()),
+        Identity::Known(..) | Identity::Refused(_) => return failed(&Status::unauthorized()),
     };
     let user = match impersonate::acting_as(user, &parts.headers, info) {
         Ok(user) => user,
