@@ -21,6 +21,7 @@ mod schemas;
 mod selectors;
 mod subresources;
 mod tables;
+mod tokens;
 mod updates;
 mod watches;
 
@@ -50,6 +51,7 @@ pub(crate) fn tests() -> Vec<Test> {
         selectors::tests(),
         subresources::tests(),
         tables::tests(),
+        tokens::tests(),
         updates::tests(),
         watches::tests(),
     ]
