@@ -1,4 +1,4 @@
-//! The controller of `docs/writing-a-controller.md`, tested as the page tells.
+//! The controller of `docs/writing-a-controller.md`, tested as the page says.
 
 mod greetings;
 
@@ -57,7 +57,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test]
-async fn a_greeting_moves_to_the_new_connection_once_the_cluster_object_tells_of_it() -> Result<(), Box<dyn Error>> {
+async fn a_greeting_moves_to_the_new_connection_once_the_cluster_object_shows_it() -> Result<(), Box<dyn Error>> {
     let (provider, context) = setup();
     let prod = NamespacedName::cluster_scoped("admin@prod");
     let old = TestServer::builder().start_without_socket()?;

@@ -102,7 +102,7 @@ async fn clean_up(beacon: &Beacon, context: &Context) -> Action {
     Action::await_change()
 }
 
-/// The beacon's state on its cluster, on the connection that the cluster object tells of.
+/// The beacon's state on its cluster, on the connection that the cluster object names.
 async fn station(beacon: &Beacon, context: &Context) -> Result<Arc<Station>, Error> {
     let clusters = Api::<Cluster>::default_namespaced(context.hub.clone());
     let cluster = clusters.get(&beacon.spec.cluster).await.map_err(Error::Cluster)?;

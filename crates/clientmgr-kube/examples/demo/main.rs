@@ -57,12 +57,12 @@ async fn ctrl_c() {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the demo reports to whoever runs it")]
+#[expect(clippy::print_stdout, reason = "the demo reports to its user")]
 fn say<L: std::fmt::Display>(line: L) {
     println!("{line}");
 }
 
-#[expect(clippy::print_stderr, reason = "the demo reports to whoever runs it")]
+#[expect(clippy::print_stderr, reason = "the demo reports to its user")]
 fn complain(error: &dyn Error) {
     eprintln!("error: {}", chain(error));
 }

@@ -168,7 +168,7 @@ async fn replacement(story: &Story, east: &mut Member) -> Result<usize, Failure>
         story.until_rebuilt(mark, beacon).await?;
     }
     story.until_seen(mark, "dora", "hello").await?;
-    // A credential that the old client never had: from here on the log tells the clients apart.
+    // A credential that the old client never had: from here on the log distinguishes the clients.
     story.connect(east, east.server.issue_token("clientmgr")).await?;
     for beacon in ["anna", "bert"] {
         story.change_beacon(beacon, "on the new cluster").await?;

@@ -57,7 +57,7 @@ async fn apart<T: Send + 'static>(
 }
 
 async fn output(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, PluginError> {
-    // Until it has started nobody knows that this is a command and no line of a shell, whose arguments may be secret.
+    // Before it has started this may be a whole line of a shell, whose arguments may be secret.
     let named = || first_word(name).to_owned();
     let version = exec.api_version.as_deref().filter(|version| VERSIONS.contains(version));
     let version = version.ok_or_else(|| PluginError::ApiVersion { command: named() })?;
@@ -127,7 +127,7 @@ mod tests {
     use super::{BlockingWorker, Deadline, apart, run};
     use crate::error::{Failure, PluginError};
 
-    /// Opening a pipe for reading ends when everybody who writes to it is gone.
+    /// Reading from a pipe ends when every writer is gone.
     #[cfg(unix)]
     #[tokio::test]
     async fn a_plugin_that_hangs_is_killed_with_what_it_started() {

@@ -1,4 +1,4 @@
-//! The `ExecCredential` that a credential plugin prints: read, and checked for what can be used. Asks nobody.
+//! The `ExecCredential` that a credential plugin prints: read, and checked for what can be used. No I/O.
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::Pieces;
@@ -61,7 +61,7 @@ impl Document {
 }
 
 /// A time by RFC 3339. The last hours of the year 9999, which are written for "never", are later than a [`Timestamp`]
-/// can tell: they become the latest one.
+/// can be: they become the latest one.
 fn time(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| {
         let pieces = Pieces::parse(text).ok()?;

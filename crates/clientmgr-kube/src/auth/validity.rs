@@ -31,7 +31,7 @@ impl Validity {
 
     /// The one that ends first.
     pub(crate) fn earlier(self, other: Self) -> Self {
-        if other.until < self.until { other } else { self }
+        std::cmp::min_by_key(self, other, Self::until)
     }
 
     /// The validity of a JSON Web Token, whose age counts from when it was issued; from `loaded` where it does not say.
@@ -58,7 +58,7 @@ fn seconds(claim: &Value) -> Option<Timestamp> {
     #[expect(clippy::cast_possible_truncation, reason = "a fraction of a second does not matter, and casts saturate")]
     let seconds = claim.as_i64().or_else(|| claim.as_f64().map(|seconds| seconds as i64))?;
     // A time that is too late for a timestamp means never.
-    Some(Timestamp::from_second(seconds).unwrap_or(if seconds > 0 { Timestamp::MAX } else { Timestamp::MIN }))
+    Some(Timestamp::from_second(seconds).unwrap_or(if seconds.is_negative() { Timestamp::MIN } else { Timestamp::MAX }))
 }
 
 #[cfg(test)]

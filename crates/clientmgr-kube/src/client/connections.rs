@@ -5,6 +5,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use futures::future::{Either, select};
@@ -17,7 +18,16 @@ use super::revoked::Revoked;
 use crate::error::Failure;
 use crate::work::Tasks;
 
-type Callback = Arc<dyn Fn() + Send + Sync>;
+type Callback = Arc<dyn Fn(Report) + Send + Sync>;
+
+/// What happened to the connections of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// A connection ended with an error or was ended by the peer.
+    Broken,
+    /// A connection was opened while another one is open.
+    Widened,
+}
 
 /// The connections of a pool. Clones are the same connections.
 #[derive(Clone)]
@@ -32,7 +42,9 @@ struct Inner {
     tasks: Tasks,
     closed: CancellationToken,
     revoked: OnceLock<Revoked>,
-    on_broken: Mutex<Option<Callback>>,
+    /// How many streams there are.
+    open: AtomicUsize,
+    on_report: Mutex<Option<Callback>>,
 }
 
 /// A request or stream of a transport that was closed.
@@ -59,7 +71,8 @@ impl Connections {
             closed: tasks.stopped().child_token(),
             tasks,
             revoked: OnceLock::new(),
-            on_broken: Mutex::new(None),
+            open: AtomicUsize::new(0),
+            on_report: Mutex::new(None),
         }))
     }
 
@@ -96,19 +109,35 @@ impl Connections {
         }
     }
 
-    /// Sets what is called when a connection ends that nobody here ended. Replaces what was set before.
-    pub(crate) fn on_broken(&self, callback: Callback) {
-        *self.0.on_broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
+    /// Sets what reports go to. Replaces what was set before.
+    pub(crate) fn on_report(&self, callback: Callback) {
+        *self.0.on_report.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
     }
 
     /// Reports that a connection ended with an error or was ended by the peer.
     pub(crate) fn broke(&self) {
+        self.report(Report::Broken);
+    }
+
+    /// A connection was opened.
+    pub(super) fn opened(&self) {
+        if self.0.open.fetch_add(1, Ordering::Relaxed) > 0 {
+            self.report(Report::Widened);
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn ended(&self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn report(&self, report: Report) {
         if self.is_closed() {
             return;
         }
-        let callback = self.0.on_broken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let callback = self.0.on_report.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(callback) = callback {
-            callback();
+            callback(report);
         }
     }
 

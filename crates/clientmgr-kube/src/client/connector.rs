@@ -18,7 +18,7 @@ use tower::{Service, ServiceExt};
 use super::body::BoxError;
 use super::connections::Connections;
 use super::stream::{BoxIo, Stream, Watch};
-use super::tls::{Offer, Tls};
+use super::tls::{Offer, Tls, TlsConnector};
 use crate::error::{ConfigError, Failure};
 
 /// How long a TCP connection is quiet before the system asks whether the peer is there.
@@ -26,30 +26,30 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const TCP_KEEPALIVE_RETRIES: u32 = 3;
 
-/// Opens a connection to a server.
-pub(crate) type Open = Arc<dyn Fn(Uri) -> BoxFuture<'static, Result<BoxIo, BoxError>> + Send + Sync>;
+/// Opens a connection to a server, with what is offered to it.
+pub(crate) type Open = Arc<dyn Fn(Uri, Offer) -> BoxFuture<'static, Result<BoxIo, BoxError>> + Send + Sync>;
 
 /// How `config` opens connections.
-pub(crate) fn open(config: &Config, tls: &Tls, offer: Offer) -> Result<Open, Failure> {
+pub(crate) fn open(config: &Config, tls: &Tls) -> Result<Open, Failure> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(TCP_KEEPALIVE));
     tcp.set_keepalive_interval(Some(TCP_KEEPALIVE_INTERVAL));
     tcp.set_keepalive_retries(Some(TCP_KEEPALIVE_RETRIES));
-    let Some(proxy) = &config.proxy_url else { return Ok(erase(config, tls.connector(tcp, offer)?)) };
+    let Some(proxy) = &config.proxy_url else { return Ok(erase(config, tls.connector(tcp)?)) };
     match proxy.scheme_str() {
         #[cfg(feature = "socks5")]
         Some("socks5") => {
             let socks = hyper_util::client::legacy::connect::proxy::SocksV5::new(proxy.clone(), tcp);
-            Ok(erase(config, tls.connector(socks, offer)?))
+            Ok(erase(config, tls.connector(socks)?))
         }
         #[cfg(feature = "http-proxy")]
-        Some("http") => Ok(erase(config, tls.connector(tunnel::through(proxy, tcp), offer)?)),
+        Some("http") => Ok(erase(config, tls.connector(tunnel::through(proxy, tcp))?)),
         #[cfg(feature = "http-proxy")]
         Some("https") => {
-            let to_proxy = tls.connector(tcp, Offer::Http1)?;
-            Ok(erase(config, tls.connector(tunnel::through(proxy, to_proxy), offer)?))
+            let to_proxy = tls.connector(tcp)?.offering(Offer::Http1);
+            Ok(erase(config, tls.connector(tunnel::through(proxy, to_proxy))?))
         }
         #[cfg(not(feature = "socks5"))]
         Some("socks5") => Err(ConfigError::ProxyFeature { feature: "socks5" }.into()),
@@ -100,40 +100,47 @@ mod tunnel {
     }
 }
 
-fn erase<C>(config: &Config, connector: C) -> Open
+fn erase<C>(config: &Config, connector: TlsConnector<C>) -> Open
 where
-    C: Service<Uri, Error = BoxError> + Clone + Send + Sync + 'static,
+    C: Service<Uri, Error: Into<BoxError>> + Clone + Send + Sync + 'static,
     C::Response: Read + Write + Connection + Send + Unpin + 'static,
     C::Future: Send + 'static,
 {
-    if config.read_timeout.is_none() && config.write_timeout.is_none() {
-        return Arc::new(move |server| {
-            let opened = connector.clone().oneshot(server);
-            Box::pin(async move { Ok(Box::new(TokioIo::new(opened.await?)) as BoxIo) })
+    let (read, write, resets) = (config.read_timeout, config.write_timeout, config.reset_reader_on_write);
+    if read.is_none() && write.is_none() {
+        return Arc::new(move |server, offer| {
+            let opened = connector.offering(offer).oneshot(server);
+            Box::pin(async move { Ok(Box::new(TokioIo::new(opened.await.map_err(boxed)?)) as BoxIo) })
         });
     }
-    let mut connector = hyper_timeout::TimeoutConnector::new(connector);
-    connector.set_read_timeout(config.read_timeout);
-    connector.set_write_timeout(config.write_timeout);
-    connector.set_reset_reader_on_write(config.reset_reader_on_write);
-    Arc::new(move |server| {
-        let opened = connector.clone().oneshot(server);
+    Arc::new(move |server, offer| {
+        let mut connector = hyper_timeout::TimeoutConnector::new(connector.offering(offer));
+        connector.set_read_timeout(read);
+        connector.set_write_timeout(write);
+        connector.set_reset_reader_on_write(resets);
+        let opened = connector.oneshot(server);
         Box::pin(async move { Ok(Box::new(TokioIo::new(opened.await?)) as BoxIo) })
     })
+}
+
+/// The error of any of the TLS stacks.
+fn boxed(error: impl Into<BoxError>) -> BoxError {
+    error.into()
 }
 
 /// The connector of one pool.
 #[derive(Clone)]
 pub(crate) struct Connector {
     open: Open,
+    offer: Offer,
     timeout: Duration,
     connections: Connections,
     watch: Watch,
 }
 
 impl Connector {
-    pub(crate) fn new(open: Open, timeout: Duration, connections: Connections, watch: Watch) -> Self {
-        Self { open, timeout, connections, watch }
+    pub(crate) fn new((open, offer): (Open, Offer), timeout: Duration, connections: Connections, watch: Watch) -> Self {
+        Self { open, offer, timeout, connections, watch }
     }
 }
 
@@ -147,10 +154,10 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, server: Uri) -> Self::Future {
-        let Self { open, timeout, connections, watch } = self.clone();
+        let Self { open, offer, timeout, connections, watch } = self.clone();
         // As a task, so that it belongs to the fleet's runtime and ends when the pool is closed.
         Box::pin(connections.clone().spawn(async move {
-            match tokio::time::timeout(timeout, open(server)).await {
+            match tokio::time::timeout(timeout, open(server, offer)).await {
                 Ok(Ok(io)) => Ok(TokioIo::new(Stream::new(io, connections, watch))),
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(BoxError::from(io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))),

@@ -25,7 +25,7 @@ struct Inner {
 impl Fence {
     /// Ends everything behind the fence with `revoked`. The first call counts.
     pub(crate) fn pull(&self, revoked: Revoked) {
-        // Set already where somebody pulled it before, with a reason that stays.
+        // Set already where it was pulled before: the first reason stays.
         let _ = self.0.revoked.set(revoked);
         self.0.pulled.cancel();
     }

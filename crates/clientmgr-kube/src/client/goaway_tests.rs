@@ -26,11 +26,16 @@ const SETTINGS: u8 = 4;
 const GO_AWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 
+const NO_ERROR: u32 = 0;
+const INTERNAL_ERROR: u32 = 2;
+const REFUSED_STREAM: u32 = 7;
+const CANCEL: u32 = 8;
+
 /// What the server does with the second request of its first connection. It answers all others.
 #[derive(Clone, Copy)]
 enum Second {
-    /// GOAWAY, with this stream as the last one that it took, and the end of the connection.
-    GoAway(u32),
+    /// GOAWAY with this code, with `last` as the last stream that it took, and the end of the connection.
+    GoAway { last: u32, code: u32 },
     /// The stream is reset with this code.
     Reset(u32),
 }
@@ -89,8 +94,8 @@ async fn serve(
             HEADERS | DATA if flags & END_STREAM != 0 => {
                 arrivals.fetch_add(1, Ordering::SeqCst);
                 match second.filter(|_| stream == 3) {
-                    Some(Second::GoAway(last)) => {
-                        let ends = frame(GO_AWAY, 0, 0, &[last.to_be_bytes(), 0_u32.to_be_bytes()].concat());
+                    Some(Second::GoAway { last, code }) => {
+                        let ends = frame(GO_AWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat());
                         io.write_all(&ends).await?;
                         return io.shutdown().await;
                     }
@@ -113,9 +118,8 @@ async fn send(transport: &Transport, method: &Method) -> Result<u16, BoxError> {
 
 #[tokio::test]
 async fn a_request_that_the_server_says_it_did_not_take_is_sent_again_whatever_its_method() {
-    const REFUSED_STREAM: u32 = 7;
     for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-        for second in [Second::GoAway(1), Second::Reset(REFUSED_STREAM)] {
+        for second in [Second::GoAway { last: 1, code: NO_ERROR }, Second::Reset(REFUSED_STREAM)] {
             let (transport, arrived) = start(second).await;
             assert_eq!(send(&transport, &method).await.unwrap(), 200);
             assert_eq!(send(&transport, &method).await.unwrap(), 200, "{method}");
@@ -126,11 +130,19 @@ async fn a_request_that_the_server_says_it_did_not_take_is_sent_again_whatever_i
 
 #[tokio::test]
 async fn a_request_that_the_server_may_have_taken_is_not_sent_again() {
-    const CANCEL: u32 = 8;
-    for second in [Second::GoAway(3), Second::GoAway(u32::MAX >> 1), Second::Reset(CANCEL)] {
+    let go_away = |last| Second::GoAway { last, code: NO_ERROR };
+    for second in [go_away(3), go_away(u32::MAX >> 1), Second::Reset(CANCEL)] {
         let (transport, arrived) = start(second).await;
         assert_eq!(send(&transport, &Method::POST).await.unwrap(), 200);
         send(&transport, &Method::POST).await.unwrap_err();
         assert_eq!(arrived.load(Ordering::SeqCst), 2);
     }
+}
+
+#[tokio::test]
+async fn a_request_on_a_connection_that_ends_with_an_error_of_the_server_is_not_sent_again() {
+    let (transport, arrived) = start(Second::GoAway { last: 1, code: INTERNAL_ERROR }).await;
+    assert_eq!(send(&transport, &Method::GET).await.unwrap(), 200);
+    send(&transport, &Method::GET).await.unwrap_err();
+    assert_eq!(arrived.load(Ordering::SeqCst), 2);
 }

@@ -25,7 +25,7 @@ use super::tls::{Offer, Tls, TlsFingerprint, fingerprint};
 use crate::error::Failure;
 
 /// How much a server may send of what is not read yet: for each answer, and for all answers on a connection together. The
-/// latter is never reached, so that a reader who is slow does not hold up the other watches and requests.
+/// latter is never reached, so that a slow reader does not delay the other watches and requests.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 1 << 30;
 
@@ -44,7 +44,6 @@ struct Recipe {
     /// Keeps the configuration in the cache, which holds only those in use.
     _tls: Tls,
     open: Open,
-    open_http1: Open,
     connect_timeout: Duration,
     idle_timeout: Duration,
     ping_interval: Duration,
@@ -93,8 +92,7 @@ impl Pool {
         }
         let tls = Tls::new(config, &settings.tls)?;
         let recipe = Recipe {
-            open: open(config, &tls, server.offer)?,
-            open_http1: open(config, &tls, Offer::Http1)?,
+            open: open(config, &tls)?,
             server,
             _tls: tls,
             connect_timeout: settings.connect_timeout,
@@ -122,16 +120,17 @@ impl Pool {
     fn client_for(&self, request: &Request<Body>) -> (Client<Connector, Body>, Place) {
         let Self { recipe, connections, .. } = self;
         if !request.headers().contains_key(UPGRADE) {
-            return self.clients.take(|| client(recipe, &recipe.open, connections, Watch::Report));
+            return self.clients.take(|| client(recipe, recipe.server.offer, connections, Watch::Report));
         }
-        // Whoever upgrades a connection ends it too: no end of these says anything about the server.
-        let upgrades = self.upgrades.get_or_init(|| client(recipe, &recipe.open_http1, connections, Watch::Ignore));
+        // The request that upgrades a connection ends it too: such an end says nothing about the server.
+        let upgrades = self.upgrades.get_or_init(|| client(recipe, Offer::Http1, connections, Watch::Ignore));
         (upgrades.clone(), Place::default())
     }
 }
 
-fn client(recipe: &Recipe, open: &Open, connections: &Connections, watch: Watch) -> Client<Connector, Body> {
-    let connector = Connector::new(Arc::clone(open), recipe.connect_timeout, connections.clone(), watch);
+fn client(recipe: &Recipe, offer: Offer, connections: &Connections, watch: Watch) -> Client<Connector, Body> {
+    let connector =
+        Connector::new((Arc::clone(&recipe.open), offer), recipe.connect_timeout, connections.clone(), watch);
     // A request that a pooled connection did not take, because it was just closed, goes to another one. No other request
     // is sent twice.
     Client::builder(connections.clone())

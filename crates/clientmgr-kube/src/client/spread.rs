@@ -42,6 +42,8 @@ impl<C: Clone> Spread<C> {
             return (client.clone(), Arc::clone(places));
         }
         let (client, places) = (make(), Place::default());
+        // A client is large, and most servers need one.
+        clients.reserve_exact(1);
         clients.push(Counted { client: client.clone(), places: Arc::clone(&places) });
         (client, places)
     }

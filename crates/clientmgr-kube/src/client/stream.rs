@@ -31,13 +31,14 @@ pub(crate) struct Stream {
 pub(crate) enum Watch {
     /// Report it, unless this side shuts the connection down first.
     Report,
-    /// It was reported or is none: this side ended the connection, or it belongs to whoever upgraded it.
+    /// It was reported or is none: this side ended the connection, or it belongs to the request that upgraded it.
     Ignore,
 }
 
 impl Stream {
     pub(crate) fn new(io: BoxIo, connections: Connections, watch: Watch) -> Self {
         let closed = Box::pin(connections.wait_closed());
+        connections.opened();
         Self { io, connections, closed, watch }
     }
 
@@ -89,7 +90,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // This side ends the connection: the pool reaps it, or nobody wants the answer any more.
+        // This side ends the connection: the pool reaps it, or the answer is no longer wanted.
         self.watch = Watch::Ignore;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
@@ -119,5 +120,6 @@ impl Drop for Stream {
     fn drop(&mut self) {
         // hyper shuts a connection down that it is done with. One that it drops without is lost: a ping timed out, say.
         self.broke();
+        self.connections.ended();
     }
 }

@@ -124,7 +124,7 @@ async fn a_revoked_switch_fails_requests_until_it_is_turned_again() {
     let switch = switch();
     let transport = echo("a", StatusCode::OK);
     switch.turn(transport.clone(), 1);
-    let client = switch.client("default", None);
+    let client = switch.client("default");
     assert_eq!(switch.revoked(), None);
     switch.revoke(RevokedReason::Removed);
     switch.revoke(RevokedReason::ShutDown);
@@ -224,6 +224,30 @@ async fn what_newer_credentials_bring_is_handed_on() {
 }
 
 #[tokio::test]
+async fn a_switch_that_is_revoked_for_good_is_not_turned_again() {
+    for reason_given in [RevokedReason::Replaced, RevokedReason::Reset, RevokedReason::ShutDown] {
+        let switch = switch();
+        switch.turn(echo("a", StatusCode::OK), 1);
+        switch.revoke(reason_given);
+        assert!(!switch.turn(echo("b", StatusCode::OK), 2));
+        let error = Arc::clone(&switch).send(request(Body::empty())).await.unwrap_err();
+        assert_eq!(reason(&*error), Some(reason_given));
+    }
+}
+
+#[tokio::test]
+async fn a_switch_asks_for_credentials_at_the_member_of_now() {
+    let (before, switch) = switch_of(Member::default());
+    let newer = Mutex::new(Some((echo("new", StatusCode::OK), 8)));
+    let now = Arc::new(Member { newer, ..Member::default() });
+    now.switch.set(Arc::downgrade(&switch)).unwrap();
+    switch.ask_for_credentials_at(Arc::<Member>::clone(&now));
+    switch.turn(echo("old", StatusCode::UNAUTHORIZED), 7);
+    assert_eq!(ask(&switch).await.1, "new PUT /path header body");
+    assert_eq!((before.asked.lock().unwrap().len(), now.asked.lock().unwrap().len()), (0, 1));
+}
+
+#[tokio::test]
 async fn without_newer_credentials_the_refusal_is_handed_on() {
     let (member, switch) = switch_of(Member::default());
     switch.turn(echo("old", StatusCode::UNAUTHORIZED), 7);
@@ -308,7 +332,7 @@ async fn expired_credentials_are_renewed_before_a_request_is_sent() {
 }
 
 #[tokio::test]
-async fn expired_credentials_that_nobody_renews_are_left_to_the_server_and_asked_for_once() {
+async fn expired_credentials_without_a_renewal_are_left_to_the_server_and_asked_for_once() {
     let (member, switch) = switch_of(Member::default());
     switch.turn(expiring(&echo("old", StatusCode::UNAUTHORIZED), NOW + 1), 7);
     member.passed.store(1, Ordering::Relaxed);
@@ -325,15 +349,7 @@ async fn credentials_that_were_proven_after_their_end_show_that_the_clock_is_wro
 }
 
 #[tokio::test]
-async fn a_client_has_the_namespace_and_the_end_that_it_was_made_with() {
-    let end = Timestamp::from_second(NOW).unwrap();
-    let client = switch().client("team", Some(end));
-    assert_eq!(client.default_namespace(), "team");
-    assert_eq!(*client.valid_until(), Some(end));
-}
-
-#[tokio::test]
-async fn the_fence_ends_bodies_whose_connections_nobody_closes() {
+async fn the_fence_ends_bodies_whose_connections_stay_open() {
     let switch = switch();
     switch.turn(endless(), 1);
     let mut answer = Arc::clone(&switch).send(request(Body::empty())).await.unwrap();

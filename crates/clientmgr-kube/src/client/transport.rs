@@ -17,7 +17,7 @@ use tower::{Layer, Service, ServiceExt};
 #[cfg(any(test, feature = "simulated"))]
 use super::body::cut_by;
 use super::body::{BoxError, ResponseBody};
-use super::connections::Connections;
+use super::connections::{Connections, Report};
 use super::parts::Parts;
 use super::pool::{Pool, PoolService};
 use super::repeat;
@@ -169,10 +169,10 @@ impl Transport {
         self.0.connections.close();
     }
 
-    /// Calls `callback` whenever a connection of the pool ends with an error or is closed by the server. Replaces what
-    /// was called before; transports that share a pool share this.
-    pub(crate) fn on_broken(&self, callback: impl Fn() + Send + Sync + 'static) {
-        self.0.connections.on_broken(Arc::new(callback));
+    /// Calls `callback` whenever a connection of the pool breaks, or a further one is opened. Replaces what was called
+    /// before; transports that share a pool share this.
+    pub(crate) fn on_report(&self, callback: impl Fn(Report) + Send + Sync + 'static) {
+        self.0.connections.on_report(Arc::new(callback));
     }
 
     /// When the credentials expire, as far as they say.

@@ -28,9 +28,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Transport;
 use crate::ClusterConfig;
 use crate::auth::{Token, testing};
-use crate::client::Settings;
 use crate::client::body::{BoxError, ResponseBody};
 use crate::client::connections::Closed;
+use crate::client::{Report, Settings};
 use crate::config::{Credentials, Loaded, load};
 use crate::error::{TransportError, Unreachable};
 
@@ -203,7 +203,11 @@ async fn watch(transport: &Transport) -> ResponseBody {
 fn reports(transport: &Transport) -> Arc<Notify> {
     let broken = Arc::new(Notify::new());
     let report = Arc::clone(&broken);
-    transport.on_broken(move || report.notify_one());
+    transport.on_report(move |it| {
+        if it == Report::Broken {
+            report.notify_one();
+        }
+    });
     broken
 }
 
@@ -284,6 +288,23 @@ async fn answers_that_are_not_read_hold_up_no_other() {
 }
 
 #[tokio::test]
+async fn a_connection_beside_another_one_is_reported() {
+    for (server, reported) in [(Server::tls(&["http/1.1"]).await, 2), (Server::tls(&["h2", "http/1.1"]).await, 0)] {
+        let transport = server.transport();
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        transport.on_report(move |it| _ = counted.fetch_add(usize::from(it == Report::Widened), Ordering::SeqCst));
+        text(&transport).await;
+        text(&transport).await;
+        assert_eq!(count.load(Ordering::SeqCst), 0, "there is one");
+        let _watches = [watch(&transport).await, watch(&transport).await, watch(&transport).await];
+        assert_eq!(count.load(Ordering::SeqCst), reported);
+        let _upgraded = upgrade(&transport).await;
+        assert_eq!(count.load(Ordering::SeqCst), reported + 1, "an upgrade has one to itself");
+    }
+}
+
+#[tokio::test]
 async fn a_new_token_uses_the_connections_there_are_and_open_watches_go_on() {
     for server in [Server::plain().await, Server::tls(&["h2"]).await] {
         let settings = Settings::default();
@@ -304,6 +325,17 @@ async fn a_new_token_uses_the_connections_there_are_and_open_watches_go_on() {
         drop(open);
         server.until_open(1).await;
     }
+}
+
+#[tokio::test]
+async fn a_transport_is_the_same_only_with_the_same_token_and_connections() {
+    let server = Server::plain().await;
+    let settings = Settings::default();
+    let current = server.with(&settings);
+    let with = |token| Transport::build(&server.loaded(token), None, &settings, Some(&current)).unwrap();
+    assert!(current.is_same(&with("secret")));
+    assert!(!current.is_same(&with("other")), "another token on the same connections");
+    assert!(!current.is_same(&server.with(&settings)), "the same token on other connections");
 }
 
 #[tokio::test]
@@ -363,9 +395,9 @@ async fn what_this_side_ends_is_not_reported() {
     for server in [Server::plain().await, Server::tls(&[]).await, Server::tls(&["h2"]).await] {
         let settings = Settings { idle_timeout: Duration::from_millis(1), ..Settings::default() };
         let transport = server.with(&settings);
-        let count = Arc::new(Mutex::new(0));
+        let count = Arc::new(Mutex::new(0_usize));
         let counted = Arc::clone(&count);
-        transport.on_broken(move || *counted.lock().unwrap() += 1);
+        transport.on_report(move |it| *counted.lock().unwrap() += usize::from(it == Report::Broken));
         drop(watch(&transport).await);
         text(&transport).await;
         drop(upgrade_if_possible(&server, &transport).await);
@@ -421,7 +453,7 @@ async fn a_connection_whose_pings_are_not_answered_is_lost_with_its_watches() {
 }
 
 #[tokio::test]
-async fn errors_keep_what_tells_them_apart() {
+async fn errors_keep_their_causes() {
     let server = Server::tls(&["h2"]).await;
     let unreached = |loaded: Loaded| async move {
         let transport = Transport::build(&loaded, None, &Settings::default(), None).unwrap();

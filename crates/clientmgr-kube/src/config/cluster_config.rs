@@ -1,4 +1,4 @@
-//! [`ClusterConfig`]: how to reach a cluster and as whom. Nothing is read here but the text of a kubeconfig.
+//! [`ClusterConfig`]: how to reach a cluster, and as which user. Nothing is read here but the text of a kubeconfig.
 
 use std::fmt;
 use std::path::Path;
@@ -18,7 +18,7 @@ use super::source::Source;
 use super::validate::{self, Checked};
 use crate::error::{ConfigError, ConnectError, ConnectErrorKind, Failure};
 
-/// How to reach a cluster and as whom. Cheap to clone.
+/// How to reach a cluster, and as which user. Cheap to clone.
 ///
 /// A configuration is a description. The files that it names are read, and its credential plugin runs, each time the
 /// fleet loads credentials: when a file changes, when a credential nears its end, when the server refuses it.
@@ -216,7 +216,7 @@ impl ClusterConfig {
         Self { default_namespace: Some(namespace.into().into()), ..self }
     }
 
-    /// Makes requests as another user, in place of whom the configuration itself impersonates. The credentials' own user
+    /// Makes requests as another user, in place of the one that the configuration itself impersonates. The credentials' own user
     /// needs the right to impersonate.
     ///
     /// The policy is about the configuration's own fields, so it neither permits nor denies this.

@@ -184,7 +184,7 @@ async fn loaded(path: &Path) -> Result<(Loaded, Option<String>), ConnectError> {
     Ok((loaded, token))
 }
 
-/// Returns who the server takes the client for, and the field that is wrong.
+/// Returns as which user the server sees the client, and the field that is wrong.
 async fn ask(loaded: Loaded, token: Option<String>) -> (String, Option<String>) {
     let mut config = loaded.config.clone();
     if let Some(identity) = &loaded.client_cert {

@@ -1,4 +1,4 @@
-//! Kubeconfigs and the files that they name: looked at before anybody reads them, and named in errors only where the name
+//! Kubeconfigs and the files that they name: looked at before they are read, and named in errors only where the name
 //! is one; that of a key or a token only where such a file is there. Blocks.
 
 use std::fs;
@@ -96,7 +96,7 @@ mod tests {
     use super::{PATH_LIMIT, STEP_LIMIT, is_value};
 
     #[test]
-    fn a_value_is_told_from_a_path() {
+    fn a_value_is_distinguished_from_a_path() {
         let values = [
             "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n",
             "-----BEGIN PRIVATE KEY----- MIIE -----END PRIVATE KEY-----",

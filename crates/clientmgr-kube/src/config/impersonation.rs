@@ -1,4 +1,4 @@
-//! [`Impersonation`]: as whom a program makes its requests, beside the credentials that it has.
+//! [`Impersonation`]: the user as which a program makes its requests, beside the credentials that it has.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ impl Impersonation {
         Self { user: user.into(), ..Self::default() }
     }
 
-    /// Replaces whom `user` impersonates.
+    /// Replaces the user that `user` impersonates.
     pub(super) fn apply(&self, user: &mut AuthInfo) {
         let Self { user: name, uid, groups, extra } = self.clone();
         user.impersonate = Some(name);

@@ -27,7 +27,7 @@ pub(crate) struct Checked<'a> {
     pub(crate) places: Places,
 }
 
-/// Checks what `source` describes, that `policy` permits it, and as whom the program has requests made.
+/// Checks what `source` describes, that `policy` permits it, and as which user the program has requests made.
 pub(crate) fn check<'a>(
     source: &'a Source,
     policy: Policy,

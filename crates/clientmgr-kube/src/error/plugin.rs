@@ -23,7 +23,7 @@ pub(crate) enum PluginError {
         command: String,
     },
 
-    /// The plugin wants to talk to somebody at a terminal (`interactiveMode: Always`).
+    /// The plugin wants a terminal (`interactiveMode: Always`).
     #[error("the credential plugin {command:?} needs a terminal")]
     NeedsTerminal {
         /// The command.
@@ -102,7 +102,7 @@ pub(crate) enum PluginError {
         command: String,
     },
 
-    /// The plugin printed an `ExecCredential` that does not tell when it ends by a time of RFC 3339.
+    /// The plugin printed an `ExecCredential` whose time of expiry is not by RFC 3339.
     #[error("the credential plugin {command:?} printed an ExecCredential whose expirationTimestamp is no time")]
     NoTime {
         /// The command.

@@ -11,7 +11,7 @@ pub(crate) enum AuthProviderError {
     #[error("the authentication provider has no id-token")]
     NoToken,
 
-    /// The `id-token` is no JSON Web Token that tells when it ends, or it cannot be sent.
+    /// The `id-token` is no JSON Web Token with a time at which it ends, or it cannot be sent.
     #[error("the id-token of the authentication provider is not a usable JSON Web Token")]
     MalformedToken,
 

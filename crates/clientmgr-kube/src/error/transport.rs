@@ -1,4 +1,4 @@
-//! [`TransportError`]: why no HTTP answer came. Tells refused, name, TLS and time apart by walking the sources, since
+//! [`TransportError`]: why no HTTP answer came. Distinguishes refused, name, TLS and time by walking the sources, since
 //! the outermost error only says that the connection failed.
 
 use std::error::Error;
@@ -63,7 +63,7 @@ impl TransportError {
     }
 }
 
-/// Finds the first error in the chain that tells something.
+/// Finds the first error in the chain that says something.
 fn classify(error: &(dyn Error + 'static)) -> Unreachable {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_is_found_below_an_error_that_tells_nothing() {
+    fn every_kind_is_found_below_an_error_that_says_nothing() {
         let table = [
             (io::ErrorKind::ConnectionRefused, Unreachable::Refused),
             (io::ErrorKind::HostUnreachable, Unreachable::NoRoute),

@@ -140,13 +140,17 @@ impl FleetBuilder {
 
     /// A fleet without clusters.
     pub fn build(self) -> Fleet {
-        let connector = KubeConnector {
-            settings: self.settings(),
+        self.build_on(|builder, settings| Box::new(builder.connector(settings)))
+    }
+
+    /// The real connector. With the fleet's own settings, since its connections are tasks that a shutdown waits for.
+    pub(super) fn connector(&self, settings: &Settings) -> KubeConnector {
+        KubeConnector {
+            settings: settings.clone(),
             admission: Admission::new(self.concurrent_starts),
             deadline: self.deadline,
             request_deadline: self.request_deadline,
-        };
-        self.build_on(Box::new(connector))
+        }
     }
 
     fn settings(&self) -> Settings {
@@ -161,11 +165,12 @@ impl FleetBuilder {
         }
     }
 
-    pub(super) fn build_on(self, connector: Box<dyn Connector>) -> Fleet {
+    /// A fleet without clusters, on the connector that `make` returns for its settings.
+    pub(super) fn build_on(self, make: impl FnOnce(&Self, &Settings) -> Box<dyn Connector>) -> Fleet {
         metrics::describe();
         let settings = self.settings();
         Fleet::with_context(Context {
-            connector,
+            connector: make(&self, &settings),
             clock: Clock::new(Arc::clone(&self.wall)),
             events: EventHub::default(),
             handles: Handles::default(),
@@ -208,5 +213,28 @@ impl fmt::Debug for FleetBuilder {
             .field("concurrent_starts", &self.concurrent_starts)
             .field("http2", &self.http2)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clientmgr_fake::apiserver::TestServer;
+
+    use crate::work::Tasks;
+    use crate::{ClusterConfig, Fleet};
+
+    #[tokio::test]
+    async fn connections_are_tasks_that_a_shutdown_waits_for() {
+        let server = TestServer::builder().name("east").plain_http().start().await.unwrap();
+        let mut tasks = Tasks::default();
+        let fleet = Fleet::builder().build_on(|builder, settings| {
+            tasks = settings.tasks.clone();
+            Box::new(builder.connector(settings))
+        });
+        fleet.upsert("east", ClusterConfig::from_kubeconfig(&server.kubeconfig(), "east"));
+        fleet.wait_connected("east").await.unwrap();
+        assert!(tasks.count() >= 3, "the cluster's, the clock's and the connection's, not {}", tasks.count());
+        fleet.shutdown().await;
+        assert_eq!(tasks.count(), 0);
     }
 }

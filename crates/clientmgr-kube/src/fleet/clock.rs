@@ -21,7 +21,7 @@ pub(crate) struct Now {
     pub(crate) jitter: u32,
 }
 
-/// Tells what time it is.
+/// Reads both clocks.
 #[derive(Clone)]
 pub(crate) struct Clock {
     began: Instant,
@@ -81,7 +81,7 @@ pub(super) async fn timeout<T>(
     Some(tokio::time::timeout(deadline, work).await)
 }
 
-/// Whether the machine slept, or somebody set the clock, between two looks.
+/// Whether the machine slept, or the clock was set, between two looks.
 pub(super) fn jumped(earlier: Now, later: Now) -> bool {
     let mono = later.mono.saturating_sub(earlier.mono);
     let expected = earlier.wall + mono;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use clientmgr_core::NamespacedName;
 use futures::Stream;
 
-/// So many changed clusters are kept for a subscriber; beyond that it is told to look at all.
+/// So many changed clusters are kept for a subscriber; beyond that it gets a resync.
 const LIMIT: usize = 4_096;
 
 /// What a subscriber to a fleet's events gets.
@@ -79,12 +79,12 @@ impl EventHub {
         self.each(|subscription| subscription.ended = true);
     }
 
-    fn each(&self, mut tell: impl FnMut(&mut Subscription)) {
+    fn each(&self, mut change: impl FnMut(&mut Subscription)) {
         let mut wakers = Vec::new();
         lock(&self.subscribers).retain(|subscriber| {
             let Some(subscriber) = subscriber.upgrade() else { return false };
             let mut subscription = lock(&subscriber);
-            tell(&mut subscription);
+            change(&mut subscription);
             wakers.extend(subscription.waker.take());
             true
         });
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn who_subscribes_after_the_end_looks_at_all_and_is_done() {
+    fn a_subscription_after_the_end_yields_a_resync_and_ends() {
         let hub = EventHub::default();
         hub.end();
         let mut events = hub.subscribe();

@@ -30,7 +30,7 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// A cluster that is [added](Self::upsert) is connected at once, and again after every failure, by a task of its own. The
 /// client that the fleet hands out is a stable handle: credentials, certificates and addresses are exchanged under it
 /// while requests and watches go on. Only when *another cluster* answers under the name, the cluster is removed, or
-/// somebody asks for a [reset](Self::reset), the handle is fenced: later requests and open watches end with
+/// the program asks for a [reset](Self::reset), the handle is fenced: later requests and open watches end with
 /// [`Revoked`](crate::Revoked), and the next client has a later revision.
 ///
 /// Readers ([`connection`](ClientProvider::connection)) never wait: a cluster is served, or it is unavailable and a
@@ -42,8 +42,11 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// ended, it runs on the one in which a cluster is added. A cluster that is added outside of any is unavailable, with
 /// [`Environment`](crate::ConnectErrorKind::Environment), until it is added again within one.
 ///
+/// Whether a runtime keeps time shows only by a panic of Tokio's, which the fleet catches. So in a runtime without time the
+/// panic hook is called, and a program that is built with `panic = "abort"` ends.
+///
 /// [`shutdown`](Self::shutdown) ends the tasks, closes the connections and waits for both. Dropping the last handle ends
-/// the tasks as well; clients that somebody still holds then stay as they are, with the credentials of that moment.
+/// the tasks as well; clients that the program still holds then stay as they are, with the credentials of that moment.
 ///
 /// # Cancel safety
 ///
@@ -89,7 +92,7 @@ impl fmt::Debug for WeakFleet {
 struct Inner {
     registry: Arc<Registry>,
     context: Arc<Context>,
-    /// Tells the members that the clock jumped.
+    /// Reports jumps of the clock to the members.
     clock_watch: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -160,7 +163,7 @@ impl Fleet {
     pub async fn client(&self, cluster: impl Into<NamespacedName>) -> Result<Client, ConnectError> {
         let member = self.inner.registry.find(&cluster.into())?;
         self.wait(&member, Request::Connected).await?;
-        member.published().serving().map(|connection| connection.client)
+        member.published().serving().map(|connection| connection.client.client())
     }
 
     /// Waits until `cluster` is connected and returns its revision.

@@ -8,7 +8,7 @@ use clientmgr_core::{ConnectedAt, NamespacedName};
 
 use crate::client::{CredentialRequests, Settings, Switch};
 
-/// The handles that somebody may still hold, of clusters of now and before.
+/// The handles that the program may still hold, of present and former clusters.
 #[derive(Default)]
 pub(super) struct Handles {
     known: Mutex<Known>,

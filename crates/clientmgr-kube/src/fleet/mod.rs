@@ -8,8 +8,12 @@ mod events;
 mod explanation;
 mod handle;
 mod handles;
+#[cfg(test)]
+mod hanging_files_tests;
 mod history;
 mod member;
+#[cfg(test)]
+mod outage_tests;
 mod registry;
 mod shared;
 #[cfg(feature = "simulated")]

@@ -146,7 +146,7 @@ impl Member {
     }
 
     pub(super) fn send(&self, message: Message) {
-        // Where the task has ended there is nothing to tell.
+        // Fails where the task has ended.
         let _ = self.mailbox.send(message);
     }
 
@@ -188,7 +188,7 @@ impl Registry {
             if clusters.is_shut_down {
                 return false;
             }
-            // Somebody may have added it meanwhile.
+            // It may have been added meanwhile.
             let current = clusters.members.get(&key);
             if !current.is_some_and(|member| member.configure(config, context)) {
                 let predecessor = current.cloned().or_else(|| clusters.leaving.remove(&key));

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 
 use crossbeam_utils::sync::ShardedLock;
 
-/// Readers are spread over eight locks by their thread, so that few wait for another's cache line; who writes takes them
+/// Readers are spread over eight locks by their thread, so that few wait for another's cache line; a writer takes them
 /// all.
 #[derive(Default)]
 pub(super) struct Shared<T> {
@@ -18,12 +18,12 @@ impl<T> Shared<T> {
         Self { value: ShardedLock::new(value) }
     }
 
-    /// `read` runs under a lock, and holds up whoever writes. If it panics, nothing is lost.
+    /// `read` runs under a lock, and delays a writer. If it panics, nothing is lost.
     pub(super) fn read<U>(&self, read: impl FnOnce(&T) -> U) -> U {
         read(&self.value.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// `write` runs under all locks, and holds up everybody. If it panics, the value stays as it is by then.
+    /// `write` runs under all locks, and every reader and writer waits. If it panics, the value stays as it is by then.
     pub(super) fn write<U>(&self, write: impl FnOnce(&mut T) -> U) -> U {
         write(&mut self.value.write().unwrap_or_else(PoisonError::into_inner))
     }
@@ -36,7 +36,7 @@ mod tests {
     use super::Shared;
 
     #[test]
-    fn a_panic_of_who_reads_or_writes_keeps_nobody_from_the_value() {
+    fn a_panic_of_a_reader_or_a_writer_leaves_the_value_readable() {
         let shared = Shared::new(1);
         catch_unwind(AssertUnwindSafe(|| shared.read(|_| panic!("of a reader")))).unwrap_err();
         let writing = AssertUnwindSafe(|| {

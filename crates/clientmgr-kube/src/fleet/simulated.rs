@@ -24,7 +24,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Builds a fleet that finds a healthy cluster wherever a configuration leads: one cluster for each host.
 pub fn fleet(builder: FleetBuilder) -> Fleet {
-    builder.build_on(Box::new(Simulated))
+    builder.build_on(|_, _| Box::new(Simulated))
 }
 
 struct Simulated;

@@ -36,7 +36,7 @@ pub struct ClusterSnapshot {
     pub connected_at: Option<ConnectedAt>,
     /// Which cluster it is, as far as that was proven.
     pub identity: Option<ClusterIdentity>,
-    /// The user whom the server takes us for, where it says so.
+    /// The user that the server sees, where it says so.
     pub user: Option<String>,
     /// The server's version, where it says so.
     pub version: Option<String>,

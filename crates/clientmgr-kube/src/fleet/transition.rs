@@ -194,7 +194,7 @@ mod tests {
 
     /// Each kind of step that a member's snapshots take, and the one transition that it is.
     #[test]
-    fn a_transition_is_told_by_the_snapshots_before_and_after_it() {
+    fn a_transition_follows_from_the_snapshots_before_and_after_it() {
         let (a, b) = ("uid-a", "uid-b");
         let served = || connected(1, a, 1);
         let unnamed = || {

@@ -42,6 +42,8 @@ use super::provider::DynProvider;
 /// ```
 pub struct BoundStates<S: BoundState, P: ClientProvider = DynProvider> {
     inner: clientmgr_core::BoundStates<P, ObjectKey, S>,
+    #[cfg(feature = "runtime")]
+    deletions: Arc<super::deletions::Deletions>,
 }
 
 impl<S, P> BoundStates<S, P>
@@ -51,7 +53,11 @@ where
 {
     /// Returns a map without states, whose clients come from `provider`.
     pub fn new(provider: P) -> Self {
-        Self { inner: clientmgr_core::BoundStates::new(provider) }
+        Self {
+            inner: clientmgr_core::BoundStates::new(provider),
+            #[cfg(feature = "runtime")]
+            deletions: Arc::default(),
+        }
     }
 
     /// Returns the provider.
@@ -89,7 +95,19 @@ where
         F: Future<Output = Result<S, E>>,
     {
         let object = ObjectKey::of(object);
-        self.inner.get_or_build(&object, &Observed(cluster), build).await
+        let state = self.inner.get_or_build(&object, &Observed(cluster), build).await;
+        #[cfg(feature = "runtime")]
+        if self.deletions.contains(&object) {
+            self.inner.forget(&object);
+            let cluster = cluster.cluster_key();
+            return Err(BoundError::Client(clientmgr_core::ClientError::Forgotten { cluster }));
+        }
+        state
+    }
+
+    #[cfg(feature = "runtime")]
+    pub(super) fn deletions(&self) -> &Arc<super::deletions::Deletions> {
+        &self.deletions
     }
 
     /// Tears down `broken`, if it is the current state of `object` on `cluster`, so that the next

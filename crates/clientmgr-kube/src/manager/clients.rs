@@ -42,6 +42,8 @@ use super::provider::DynProvider;
 /// ```
 pub struct ClientManager<P: ClientProvider = DynProvider> {
     inner: clientmgr_core::ClientManager<P, ObjectKey>,
+    #[cfg(feature = "runtime")]
+    deletions: std::sync::Arc<super::deletions::Deletions>,
 }
 
 impl<P> ClientManager<P>
@@ -50,7 +52,11 @@ where
 {
     /// Returns a manager of the clients that `provider` holds.
     pub fn new(provider: P) -> Self {
-        Self { inner: clientmgr_core::ClientManager::new(provider) }
+        Self {
+            inner: clientmgr_core::ClientManager::new(provider),
+            #[cfg(feature = "runtime")]
+            deletions: std::sync::Arc::default(),
+        }
     }
 
     /// Returns the provider.
@@ -86,7 +92,18 @@ where
         cluster: &impl ClusterObject,
     ) -> Result<P::Client, ClientError> {
         let object = ObjectKey::of(object);
-        self.inner.client(&object, &Observed(cluster)).await
+        let client = self.inner.client(&object, &Observed(cluster)).await;
+        #[cfg(feature = "runtime")]
+        if self.deletions.contains(&object) {
+            self.inner.forget(&object);
+            return Err(ClientError::Forgotten { cluster: cluster.cluster_key() });
+        }
+        client
+    }
+
+    #[cfg(feature = "runtime")]
+    pub(super) fn deletions(&self) -> &std::sync::Arc<super::deletions::Deletions> {
+        &self.deletions
     }
 
     /// Forgets `object` on all clusters, also what was stored before it had a UID. Call it when the object is deleted.

@@ -1,8 +1,8 @@
 //! Forgetting without finalizers: the objects that a watcher reports as deleted, and those that its relist no longer
 //! contains.
 
-use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use clientmgr_core::{BoundState, ClientProvider, ConnectedAt, NamespacedName};
 use futures::{Stream, StreamExt as _};
@@ -11,6 +11,7 @@ use kube::runtime::watcher::Event;
 
 use super::bound::BoundStates;
 use super::clients::ClientManager;
+use super::deletions::Watcher;
 use super::object::ObjectKey;
 
 impl<P> ClientManager<P>
@@ -20,8 +21,12 @@ where
     /// Forgets the objects that a watcher reports as deleted, and those that a relist no longer contains. Passes all
     /// events and errors through.
     ///
-    /// A relist is compared with what the same stream has reported before: objects of other kinds are kept. Requires the
-    /// feature `runtime`.
+    /// A relist is compared with what the same stream has reported before: objects of other kinds are kept. So is an object
+    /// that another stream of this manager still reports. Requires the feature `runtime`.
+    ///
+    /// A reconcile that began before the deletion may ask for a client after it. For ten minutes such a request fails with
+    /// [`ClientError::Forgotten`](crate::ClientError::Forgotten) and stores nothing, unless a stream reports the object again.
+    /// Requests through [`by_key`](Self::by_key) do not see this.
     ///
     /// # Examples
     ///
@@ -48,7 +53,7 @@ where
         S: Stream<Item = Result<Event<K>, E>>,
     {
         let clients = Arc::clone(self);
-        inspect(events, move |object| clients.by_key().forget(object))
+        inspect(events, self.deletions().watcher(), move |object| clients.by_key().forget(object))
     }
 }
 
@@ -68,48 +73,20 @@ where
         W: Stream<Item = Result<Event<K>, E>>,
     {
         let states = Arc::clone(self);
-        inspect(events, move |object| states.by_key().forget(object))
+        inspect(events, self.deletions().watcher(), move |object| states.by_key().forget(object))
     }
 }
 
 fn inspect<K: Resource + 'static, E>(
     events: impl Stream<Item = Result<Event<K>, E>>,
+    watcher: Watcher,
     forget: impl Fn(&ObjectKey),
 ) -> impl Stream<Item = Result<Event<K>, E>> {
-    let mut reported = Reported::default();
     events.inspect(move |event| {
         if let Ok(event) = event {
-            reported.observe(event).iter().for_each(&forget);
+            watcher.observe(event, Instant::now()).iter().for_each(&forget);
         }
     })
-}
-
-/// The objects that a watcher has reported and that exist as far as is known.
-#[derive(Default)]
-struct Reported {
-    objects: HashSet<ObjectKey>,
-    /// The objects of a list that is not complete yet.
-    listed: HashSet<ObjectKey>,
-}
-
-impl Reported {
-    /// Follows `event`. Returns the keys of the objects that are gone.
-    fn observe<K: Resource + 'static>(&mut self, event: &Event<K>) -> Vec<ObjectKey> {
-        match event {
-            Event::Apply(object) => _ = self.objects.insert(ObjectKey::of(object)),
-            Event::Delete(object) => {
-                self.objects.remove(&ObjectKey::of(object));
-                return ObjectKey::every_of(object).collect();
-            }
-            Event::Init => self.listed.clear(),
-            Event::InitApply(object) => _ = self.listed.insert(ObjectKey::of(object)),
-            Event::InitDone => {
-                let before = std::mem::replace(&mut self.objects, std::mem::take(&mut self.listed));
-                return before.into_iter().filter(|object| !self.objects.contains(object)).collect();
-            }
-        }
-        Vec::new()
-    }
 }
 
 #[cfg(test)]
@@ -122,7 +99,7 @@ mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::runtime::watcher::Event::{self, Apply, Delete, Init, InitApply, InitDone};
 
-    use crate::{BoundStates, BoundTask, ClientManager};
+    use crate::{BoundError, BoundStates, BoundTask, ClientError, ClientManager};
 
     fn object(name: &str, uid: Option<u8>) -> ConfigMap {
         let mut object = ConfigMap::default();
@@ -182,5 +159,33 @@ mod tests {
         let passed: Vec<_> = events.map(|event| event.map(|_| ())).collect().await;
         assert_eq!((passed, tasks.objects()), (vec![Err("broken"), Ok(())], 0));
         clientmgr_core::BoundState::ended(&*task).await;
+    }
+
+    #[tokio::test]
+    async fn a_reconcile_that_comes_after_the_deletion_stores_nothing() {
+        let (fake, east) = connected();
+        let clients = Arc::new(ClientManager::new(fake.clone()));
+        let tasks = Arc::new(BoundStates::<BoundTask, _>::new(fake));
+        let (deleted, other) = (object("a", Some(1)), object("a", Some(2)));
+        let events = [Apply(deleted.clone()), Delete(deleted.clone())].map(Ok::<_, ()>);
+        clients.forget_deleted(stream::iter(events.clone())).collect::<Vec<_>>().await;
+        tasks.forget_deleted(stream::iter(events)).collect::<Vec<_>>().await;
+
+        let error = clients.client(&deleted, &east).await.unwrap_err();
+        assert!(matches!(error, ClientError::Forgotten { .. }), "{error:?}");
+        let (started, mut ended) = tokio::sync::oneshot::channel::<()>();
+        let build = BoundTask::build(|_| async {
+            let _started = started;
+            std::future::pending::<()>().await;
+        });
+        let error = tasks.get_or_build(&deleted, &east, build).await.unwrap_err();
+        assert!(matches!(error, BoundError::Client(ClientError::Forgotten { .. })), "{error:?}");
+        assert_eq!((clients.objects(), tasks.objects()), (0, 0));
+        assert!((&mut ended).await.is_err(), "what was built is torn down");
+
+        // One that was created again under its name is another object.
+        clients.client(&other, &east).await.unwrap();
+        tasks.get_or_build(&other, &east, BoundTask::build(|_| std::future::pending())).await.unwrap();
+        assert_eq!((clients.objects(), tasks.objects()), (1, 1));
     }
 }

@@ -5,6 +5,8 @@ mod bound;
 mod clients;
 mod cluster;
 #[cfg(feature = "runtime")]
+mod deletions;
+#[cfg(feature = "runtime")]
 mod forget;
 mod object;
 mod provider;

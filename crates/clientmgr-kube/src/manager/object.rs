@@ -76,6 +76,12 @@ impl ObjectKey {
         Self::by_uid(object).into_iter().chain([Self::by_name(object)])
     }
 
+    /// Whether this is the key of a UID, which is of one object for all time.
+    #[cfg(feature = "runtime")]
+    pub(super) fn is_by_uid(&self) -> bool {
+        !matches!(self.0, Known::Name(_))
+    }
+
     fn by_uid<K: Resource>(object: &K) -> Option<Self> {
         object.meta().uid.as_deref().filter(|uid| !uid.is_empty()).map(Self::of_uid)
     }

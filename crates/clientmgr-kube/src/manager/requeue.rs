@@ -6,8 +6,12 @@ use clientmgr_core::{ClientError, NextStep};
 #[cfg(feature = "runtime")]
 use {clientmgr_core::BoundError, kube::runtime::controller::Action};
 
-/// Returns when to reconcile an object again that got no client. `None` where only a change helps, whose watch brings the
-/// reconcile.
+/// Returns when to reconcile an object again that got no client. `None` where only a change of the cluster helps: it is
+/// [not there](ClientError::NotFound), or its object is [outdated](ClientError::ClusterOutdated).
+///
+/// So a change of the cluster must trigger the reconcile. A controller that watches cluster objects has this. One whose
+/// cluster objects are the fleet's own snapshots reconciles on [`Fleet::events`](crate::Fleet::events). No timer stands in: it
+/// would hide a trigger that is missing, and poll for clusters that never come.
 ///
 /// Returns `fallback` where the provider gave no hint. The same goes for a request that was
 /// [forgotten](ClientError::Forgotten): the object may exist, if its cluster was forgotten. And for a [missing

@@ -30,13 +30,18 @@ impl Evidence {
     }
 
     /// All that is known of one cluster: what `newer` does not say stays known. So a UID that may no longer be read still
-    /// tells a replaced cluster apart once it may be read again.
+    /// shows a replaced cluster once it may be read again.
     pub(crate) fn merged(self, newer: Self) -> Self {
         Self { uid: newer.uid.or(self.uid), address: newer.address.or(self.address) }
     }
 
+    /// Whether `known` has a UID and this has none.
+    pub(crate) fn shows_less_than(&self, known: &Self) -> bool {
+        self.uid.is_none() && known.uid.is_some()
+    }
+
     /// Whether both are known to be of one cluster. The UID decides where both have one: a cluster keeps it when its
-    /// address changes. Else the address decides, so that a UID that may no longer be read replaces nothing.
+    /// address changes. Else the address decides, so that a UID that may no longer be read replaces nothing by itself.
     pub(crate) fn same(&self, other: &Self) -> bool {
         match (&self.uid, &other.uid) {
             (Some(one), Some(other)) => one == other,
@@ -67,6 +72,13 @@ mod tests {
             east.merged(Evidence::new(Some(uid("e")), address("b"))),
             Evidence::new(Some(uid("e")), address("b"))
         );
+    }
+
+    #[test]
+    fn only_what_lacks_a_known_uid_shows_less() {
+        let (with, without) = (Evidence::new(Some(uid("e")), address("a")), Evidence::new(None, address("a")));
+        assert!(without.shows_less_than(&with));
+        assert!(!with.shows_less_than(&without) && !with.shows_less_than(&with) && !without.shows_less_than(&without));
     }
 
     #[test]

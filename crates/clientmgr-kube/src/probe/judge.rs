@@ -15,7 +15,7 @@ const RETRY_LIMIT: Duration = Duration::from_secs(300);
 /// What a server is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
-    /// Who am I? Open to every user, and closed to anybody else: it proves the credentials.
+    /// Which user am I? Every user may ask, and an anonymous one may not: it proves the credentials.
     Review,
     /// Which version is this?
     Version,
@@ -44,7 +44,7 @@ pub(super) enum Verdict {
     Version(Option<String>),
     /// The answer to [`Question::Identity`].
     Identity(ClusterIdentity),
-    /// The server answers, and does not tell this user. Another question must prove that it is an API server.
+    /// The server answers, but this user may not know. Another question must prove that it is an API server.
     Untold,
     /// The question is answered, and that is all there is to know.
     Fine,

@@ -1,4 +1,4 @@
-//! Asks a server who it is, whom it takes us for, and whether it is ready. What must not live here: what follows from
+//! Asks a server which cluster it is, as which user it sees us, and whether it is ready. What must not live here: what follows from
 //! the answers for a cluster (the member's machine decides that).
 
 mod evidence;
@@ -52,7 +52,7 @@ pub(crate) enum Extent {
 }
 
 /// Proves a new transport: it reaches a Kubernetes API, which takes the credentials; and of which cluster. Each request
-/// has the deadline. `address` stands in where the cluster does not say who it is.
+/// has the deadline. `address` stands in where the cluster does not say its identity.
 ///
 /// The namespace `kube-system` proves all three with one request. A server that keeps it from this user is asked more.
 pub(crate) async fn prove(
@@ -83,7 +83,7 @@ pub(crate) async fn probe(
     // First, so that no other answer of a replaced cluster counts for the old one.
     let uid = uid(transport, deadline).await?;
     let latency = began.elapsed();
-    let says_who_it_is = uid.is_some();
+    let says_its_identity = uid.is_some();
     let evidence = Evidence::new(uid, address.clone());
     if !evidence.same(expected) {
         // Another cluster, ready or not, and whatever it makes of the credentials.
@@ -93,7 +93,7 @@ pub(crate) async fn probe(
     let details = match extent {
         Extent::Details => Some(details(transport, deadline).await?),
         Extent::Proof => {
-            if !says_who_it_is {
+            if !says_its_identity {
                 // Nothing has shown yet that the credentials are taken.
                 user(transport, deadline).await?;
             }
@@ -109,7 +109,7 @@ async fn details(transport: &Transport, deadline: Duration) -> Result<Details, F
         Ok(Verdict::Version(version)) => version,
         Ok(_) => None,
         Err(_) if user.is_some() => None,
-        // Where the server did not say who asks, its version shows that it is an API server.
+        // Where the server did not name the user, its version shows that it is an API server.
         Err(failure) => return Err(failure),
     };
     Ok(Details { user, version })

@@ -19,7 +19,7 @@ pub(crate) struct Admission(Arc<Permits>);
 
 struct Permits {
     usual: Semaphore,
-    /// For those that hung before: they queue behind each other and hold up nobody else.
+    /// For those that hung before: they queue behind each other and delay no other.
     slow: Semaphore,
 }
 

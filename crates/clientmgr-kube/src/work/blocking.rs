@@ -60,7 +60,7 @@ impl BlockingWorker {
             };
             // The worker is free before the answer is out, since the next piece of work may follow at once.
             drop(place);
-            // Nobody listens where the caller gave up.
+            // Fails where the caller gave up.
             let _ = answer.send(result);
         };
         thread::Builder::new().name("clientmgr-connect".into()).spawn(body).map_err(|_| Failure::NoThread)?;
@@ -91,11 +91,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_an_error_and_frees_the_lane() {
-        let lane = BlockingWorker::new();
-        let panicked = lane.run(PATIENCE, || std::panic::resume_unwind(Box::new("on purpose"))).await;
+    async fn a_panic_is_an_error_and_frees_the_worker() {
+        let worker = BlockingWorker::new();
+        let panicked = worker.run(PATIENCE, || std::panic::resume_unwind(Box::new("on purpose"))).await;
         assert!(matches!(panicked, Err::<(), _>(Failure::BlockingPanicked)));
-        assert_eq!(lane.run(PATIENCE, || 7).await.unwrap(), 7);
+        assert_eq!(worker.run(PATIENCE, || 7).await.unwrap(), 7);
     }
 
     #[test]
@@ -107,33 +107,33 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_hangs_is_abandoned_and_nothing_is_started_beside_it() {
-        let lane = BlockingWorker::new();
+        let worker = BlockingWorker::new();
         let (end, ended) = mpsc::channel::<()>();
-        let hung = lane.run(SOON, move || ended.recv()).await;
+        let hung = worker.run(SOON, move || ended.recv()).await;
         assert!(matches!(hung, Err(Failure::BlockingHangs { deadline: SOON })));
 
         let (started, starts) = mpsc::channel();
-        let refused = lane.run(Deadline::within(SOON), move || started.send(())).await;
+        let refused = worker.run(Deadline::within(SOON), move || started.send(())).await;
         assert!(matches!(refused, Err(Failure::BlockingHangs { deadline: SOON })));
         assert!(starts.try_recv().is_err(), "a second thread beside the one that hangs");
 
         drop(end);
-        assert_eq!(lane.run(PATIENCE, || 7).await.unwrap(), 7);
+        assert_eq!(worker.run(PATIENCE, || 7).await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn work_of_a_caller_that_gave_up_is_waited_for() {
-        let lane = BlockingWorker::new();
+        let worker = BlockingWorker::new();
         let (end, ended) = mpsc::channel::<()>();
         let (began, begins) = tokio::sync::oneshot::channel();
         {
-            let running = std::pin::pin!(lane.run(PATIENCE, move || {
+            let running = std::pin::pin!(worker.run(PATIENCE, move || {
                 began.send(()).unwrap();
                 ended.recv()
             }));
             futures::future::select(running, begins).await;
         }
-        let mut next = std::pin::pin!(lane.run(PATIENCE, || 7));
+        let mut next = std::pin::pin!(worker.run(PATIENCE, || 7));
         assert!(futures::poll!(next.as_mut()).is_pending());
         drop(end);
         assert_eq!(next.await.unwrap(), 7);

@@ -1,4 +1,4 @@
-//! [`Deadline`]: a time limit that several steps share. Errors tell the limit as it was set and not what was left of it,
+//! [`Deadline`]: a time limit that several steps share. Errors say the limit as it was set and not what was left of it,
 //! so that a failure that lasts reads the same each time.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     /// The deadline of steps within something that has the same deadline. It passes a little early, so that it is always
-    /// the step that tells what hangs, and never now the one and now the other.
+    /// the step that says what hangs, so the error is always the same.
     pub(crate) fn within(limit: Duration) -> Self {
         const EARLY: Duration = Duration::from_millis(100);
         Self { early: EARLY.min(limit / 20), ..Self::from(limit) }

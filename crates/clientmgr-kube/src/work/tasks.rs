@@ -30,6 +30,12 @@ impl Tasks {
         self.own.spawn_on(task, runtime)
     }
 
+    /// How many tasks have not ended.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.own.len()
+    }
+
     /// A token for what the task of a client owns.
     pub(crate) fn of_client(&self) -> TaskTrackerToken {
         self.clients.token()

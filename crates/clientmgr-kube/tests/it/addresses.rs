@@ -1,4 +1,4 @@
-//! Servers and proxies that would be spoken to somewhere else, or shown to whoever traces requests.
+//! Servers and proxies that would be spoken to somewhere else, or shown where requests are traced.
 
 use clientmgr_kube::kube::Config;
 use clientmgr_kube::{ClusterConfig, ConnectErrorKind};

@@ -10,7 +10,7 @@ use clientmgr_kube::kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use clientmgr_kube::{ClusterConfig, Fleet};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::support::{add, builder, key, kubeconfig_of, logged, served, server, snapshot, until};
+use crate::support::{add, attempts, builder, key, kubeconfig_of, logged, served, server, snapshot, until};
 use crate::traffic::{list, lists};
 
 const V1: &str = "client.authentication.k8s.io/v1";
@@ -121,7 +121,7 @@ async fn a_token_that_ended_while_it_lay_unused_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_renewal_that_fails_is_told_and_leaves_the_client_in_use_until_it_succeeds() {
+async fn a_renewal_that_fails_shows_and_leaves_the_client_in_use_until_it_succeeds() {
     let server = server("east").await;
     let (wall, plugin) = (Wall::default(), Plugin::new());
     let token = server.issue_token("alice");
@@ -162,4 +162,43 @@ async fn a_jump_of_the_clock_probes_at_once_and_a_jump_back_breaks_nothing() {
         assert_eq!(fleet.reconnect(&east).await.unwrap(), revision);
     }
     list(&served(&fleet, &east).await.client).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_valid_by_the_local_clock_is_used_as_long_as_the_server_takes_it() {
+    let day = 86_400;
+    // (how far the local clock is off, whether the certificate is in files)
+    for (off, in_files) in [(-day, false), (-day, true), (day, false), (day, true)] {
+        let server = server("east").await;
+        let certificate = server.issue_certificate("alice", Duration::from_secs(3_600)).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let config = if in_files {
+            let file = |name: &str, text: Option<&str>| {
+                let path = directory.path().join(name);
+                std::fs::write(&path, text.unwrap()).unwrap();
+                path.to_str().map(str::to_owned)
+            };
+            let client_certificate = file("crt", certificate.certificate_pem());
+            let client_key = file("key", certificate.key_pem());
+            let user = AuthInfo { client_certificate, client_key, ..AuthInfo::default() };
+            ClusterConfig::from_kubeconfig(&kubeconfig_of(&server, user), "east")
+        } else {
+            crate::support::config(&server, &certificate)
+        };
+        let wall = Wall::default();
+        wall.jump(off);
+        let fleet = wall.fleet();
+        fleet.upsert("east", config);
+        let east = key("east");
+        fleet.wait_connected(&east).await.unwrap();
+        let client = served(&fleet, &east).await.client;
+        for _ in 0..5 {
+            list(&client).await.unwrap();
+        }
+        let shown = snapshot(&fleet, &east);
+        assert!(shown.is_connected() && shown.error.is_none(), "{shown:?}");
+        let is_over = shown.credentials_expire_at.unwrap() < wall.now();
+        assert_eq!(is_over, off > 0, "the snapshot shows its end by the certificate");
+        assert_eq!(attempts(&fleet, &server).await, 1, "off by {off} s: no request asks for another one");
+    }
 }

@@ -8,12 +8,12 @@ use clientmgr_kube::kube::config::{AuthInfo, Cluster, Kubeconfig};
 
 use crate::support::{assert_refused, fleet_with, kubeconfig, kubeconfig_of, server, snapshot};
 
-/// Who the server takes the user of `kubeconfig` for.
+/// As which user the server sees that of `kubeconfig`.
 async fn user_of(kubeconfig: &Kubeconfig) -> String {
     let (fleet, key) = fleet_with(kubeconfig);
     fleet.wait_connected(&key).await.unwrap();
     fleet.probe(&key).await.unwrap();
-    snapshot(&fleet, &key).user.expect("the server says who asks")
+    snapshot(&fleet, &key).user.expect("the server names the user")
 }
 
 fn with_cluster(server: &TestServer, edit: impl FnOnce(&mut Cluster)) -> Kubeconfig {
@@ -79,7 +79,7 @@ async fn an_empty_server_name_or_proxy_is_none() {
 }
 
 #[tokio::test]
-async fn an_empty_token_that_is_all_there_is_makes_nobody_anonymous() {
+async fn an_empty_token_that_is_all_there_is_makes_no_anonymous_request() {
     let empty = kubeconfig(|_, user| user.token = Some("".into()));
     assert_refused(&empty, ConnectErrorKind::NoCredentials, "users[0].user.token", "the token cannot be used").await;
 }

@@ -39,7 +39,7 @@ async fn every_context_of_a_kubeconfig_is_connected_to_its_own_server() {
 }
 
 #[tokio::test]
-async fn a_connection_proves_its_credentials_and_tells_whose_they_are() {
+async fn a_connection_proves_its_credentials_and_shows_their_user() {
     let server = server("east").await;
     let fleet = builder().build();
     for credential in [server.issue_token("alice"), server.issue_certificate("bob", Duration::from_secs(3600)).unwrap()]
@@ -53,7 +53,7 @@ async fn a_connection_proves_its_credentials_and_tells_whose_they_are() {
 }
 
 #[tokio::test]
-async fn an_api_that_does_not_tell_who_asks_is_proven_to_answer() {
+async fn an_api_that_does_not_name_the_user_is_proven_to_answer() {
     let server = server("east").await;
     let _forbidden = server.forbid("admin", "create", "selfsubjectreviews");
     let fleet = fleet_of(&[&server]);
@@ -110,7 +110,7 @@ async fn head_of_a_request(config: impl FnOnce(String) -> ClusterConfig) -> Stri
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_told_apart_and_names_the_context() {
+async fn a_wrong_token_is_an_error_of_its_kind_that_names_the_context() {
     let server = server("east").await;
     let credential = server.issue_token("alice");
     server.revoke(credential.fingerprint());
@@ -132,7 +132,7 @@ async fn a_server_that_is_down_refuses_the_connection() {
 }
 
 #[tokio::test]
-async fn a_host_without_an_address_is_told_apart() {
+async fn a_host_without_an_address_is_an_error_of_its_kind() {
     let kubeconfig = kubeconfig(|cluster, _| cluster.server = Some("https://no-such-host.invalid".into()));
     let error = failure(&kubeconfig).await;
     let expected = "cluster east: the server was not reached: the host's name could not be resolved";
@@ -140,7 +140,7 @@ async fn a_host_without_an_address_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_server_of_another_authority_is_told_apart() {
+async fn a_server_of_another_authority_is_an_error_of_its_kind() {
     let server = server("east").await;
     let outdated = server.kubeconfig();
     server.replace(Replacement::NewCa).unwrap();
@@ -149,7 +149,7 @@ async fn a_server_of_another_authority_is_told_apart() {
 }
 
 #[tokio::test]
-async fn an_expired_server_certificate_is_told_apart() {
+async fn an_expired_server_certificate_is_an_error_of_its_kind() {
     let server = server("east").await;
     let _fault = server.inject_on_connect(ConnectionFault::ExpiredCertificate).unwrap();
     let fleet = fleet_of(&[&server]);
@@ -157,7 +157,7 @@ async fn an_expired_server_certificate_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_closed_at_once_is_told_apart() {
+async fn a_connection_that_is_closed_at_once_is_an_error_of_its_kind() {
     let server = server("east").await;
     let _fault = server.inject_on_connect(ConnectionFault::Closed).unwrap();
     let fleet = fleet_of(&[&server]);
@@ -171,7 +171,7 @@ async fn assert_unreached(fleet: &Fleet, kind: ConnectErrorKind, text: &str) {
 }
 
 #[tokio::test]
-async fn an_error_of_the_server_is_told_with_its_wish_to_be_left_alone() {
+async fn an_error_of_the_server_keeps_its_retry_after() {
     let server = server("east").await;
     let retry_after = Duration::from_secs(17);
     let _fault = server.inject(Fault::TooManyRequests { retry_after });

@@ -69,7 +69,7 @@ async fn removing_a_cluster_ends_the_attempt_under_way() {
 }
 
 #[tokio::test]
-async fn another_configuration_ends_the_attempt_under_way_and_who_waits_gets_its_connection() {
+async fn another_configuration_ends_the_attempt_under_way_and_callers_that_wait_get_its_connection() {
     let (old, new) = (server("old").await, server("new").await);
     let _fault = old.inject(Fault::NeverAnswer);
     let fleet = builder().build();
@@ -83,7 +83,7 @@ async fn another_configuration_ends_the_attempt_under_way_and_who_waits_gets_its
 }
 
 #[tokio::test]
-async fn who_gives_up_waiting_does_not_end_the_attempt() {
+async fn a_caller_that_gives_up_does_not_end_the_attempt() {
     let server = server("east").await;
     let (fleet, fault) = under_way(&server).await;
     let east = key("east");
@@ -116,7 +116,7 @@ async fn a_reconnect_serves_the_old_connection_until_the_new_one_is_proven() {
 }
 
 #[tokio::test]
-async fn all_who_wait_for_a_cluster_share_one_attempt() {
+async fn all_callers_that_wait_for_a_cluster_share_one_attempt() {
     let server = server("east").await;
     let fleet = fleet_of(&[&server]);
     let east = key("east");

@@ -48,7 +48,7 @@ fn identity(certificate: &str, key: &str) -> Kubeconfig {
 }
 
 #[tokio::test]
-async fn an_encrypted_key_is_told_as_one() {
+async fn an_encrypted_key_is_an_error_that_says_so() {
     let legacy = ENCRYPTED.replace("ENCRYPTED PRIVATE", "EC PRIVATE").replacen(
         '\n',
         "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n",
@@ -69,7 +69,7 @@ async fn an_encrypted_key_is_told_as_one() {
 
 #[cfg(feature = "rustls-tls")]
 #[tokio::test]
-async fn a_key_of_another_certificate_is_told_as_one() {
+async fn a_key_of_another_certificate_is_an_error_that_says_so() {
     let server = crate::support::server("east").await;
     let issue = |user| server.issue_certificate(user, std::time::Duration::from_secs(3600)).unwrap();
     let (alice, bob) = (issue("alice"), issue("bob"));
@@ -80,7 +80,7 @@ async fn a_key_of_another_certificate_is_told_as_one() {
 
 #[cfg(feature = "rustls-tls")]
 #[tokio::test]
-async fn a_certificate_of_an_old_version_is_told_as_one() {
+async fn a_certificate_of_an_old_version_is_an_error_that_says_so() {
     let text = "the client certificate is not an X.509 certificate of a supported kind: it takes version 3";
     let field = "users[0].user.client-certificate-data";
     assert_refused(&identity(VERSION_1, KEY), InvalidConfig, field, text).await;

@@ -195,7 +195,7 @@ async fn a_file_that_appears_later_is_taken_up_by_itself() {
 }
 
 #[tokio::test]
-async fn a_username_without_a_password_makes_nobody_anonymous() {
+async fn a_username_without_a_password_makes_no_anonymous_request() {
     let named = || Some("me".to_owned());
     let text = "the user has a username and no password";
     assert_refused(&user(|user| user.username = named()), InvalidConfig, "users[0].user.username", text).await;

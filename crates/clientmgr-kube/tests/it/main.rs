@@ -48,3 +48,4 @@ mod strange_servers;
 mod streams;
 mod subscribers;
 mod token_file;
+mod upgrades;

@@ -1,4 +1,4 @@
-//! Authentication providers: what is wrong with a token that kube sees to is told without quoting it.
+//! Authentication providers: what is wrong with a token that kube sees to is an error that does not quote it.
 
 use clientmgr_kube::kube::config::{AuthInfo, AuthProviderConfig};
 use clientmgr_kube::{ConnectError, ConnectErrorKind};
@@ -19,7 +19,7 @@ async fn problem(config: &[(&str, &str)]) -> ConnectError {
 }
 
 #[tokio::test]
-async fn a_provider_without_a_token_is_told() {
+async fn a_provider_without_a_token_is_an_error_that_says_so() {
     for config in [&[][..], &[("id-token", ""), ("client-secret", "sesame")]] {
         let error = problem(config).await;
         assert_eq!((error.kind(), error.needs_other_config()), (ConnectErrorKind::InvalidConfig, true));
@@ -56,7 +56,7 @@ async fn a_token_that_kube_cannot_read_is_not_quoted() {
 
 #[cfg(feature = "oidc")]
 #[tokio::test]
-async fn what_a_token_that_has_ended_lacks_for_its_renewal_is_told() {
+async fn what_a_token_that_has_ended_lacks_for_its_renewal_is_an_error_that_says_so() {
     let ended = token(r#"{"exp":1}"#);
     let lacks = "the id-token has ended and the authentication provider has no usable idp-issuer-url to renew it with";
     assert!(problem(&[("id-token", &ended)]).await.to_string().ends_with(lacks));

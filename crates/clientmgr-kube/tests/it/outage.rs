@@ -20,7 +20,7 @@ fn watchful() -> FleetBuilder {
 }
 
 #[tokio::test]
-async fn an_outage_resets_nothing_and_is_told_at_once() {
+async fn an_outage_resets_nothing_and_readers_get_its_error_at_once() {
     let server = server("east").await;
     let fleet = add(watchful().build(), &[&server]);
     let east = key("east");
@@ -36,8 +36,8 @@ async fn an_outage_resets_nothing_and_is_told_at_once() {
         let down = until(&fleet, &east, |now| !now.is_connected()).await;
         assert_eq!((down.connected_at, down.error.unwrap().kind()), (Some(revision), ConnectErrorKind::Unreachable));
         // Without waiting for anything.
-        let told = unavailable(&fleet, &east).now_or_never().expect("at once");
-        assert_eq!(told.kind(), ConnectErrorKind::Unreachable);
+        let error = unavailable(&fleet, &east).now_or_never().expect("at once");
+        assert_eq!(error.kind(), ConnectErrorKind::Unreachable);
         assert!(!manager.refresh(&0, &snapshot(&fleet, &east)).is_reset());
 
         server.start().await.unwrap();

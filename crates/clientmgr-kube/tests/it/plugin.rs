@@ -106,7 +106,7 @@ async fn a_plugin_may_print_yaml() {
 }
 
 #[tokio::test]
-async fn a_plugin_is_told_what_it_is_asked_for() {
+async fn a_plugin_gets_the_request_in_its_environment() {
     let server = server("east").await;
     let expected = format!(r#""apiVersion":"{V1}""#);
     let check = format!(
@@ -121,7 +121,7 @@ async fn a_plugin_is_told_what_it_is_asked_for() {
 async fn contexts_that_share_a_plugin_tell_it_each_of_their_own_cluster() {
     let (east, west) = (server("east").await, server("west").await);
     let directory = tempfile::tempdir().unwrap();
-    // Each cluster accepts a token of its own, which the plugin finds by what it is told of the cluster.
+    // Each cluster accepts a token of its own, which the plugin finds by the cluster that it is given.
     for server in [&east, &west] {
         let token = directory.path().join(server.address().port().to_string());
         std::fs::write(token, token_of(server)).unwrap();
@@ -217,7 +217,7 @@ async fn a_token_that_never_ends_may_say_so() {
 
 /// Aliases of aliases: a few hundred bytes that keep a reader of YAML busy for a while.
 #[tokio::test]
-async fn reading_what_a_plugin_printed_delays_nobody() {
+async fn reading_what_a_plugin_printed_blocks_no_worker_of_the_runtime() {
     let mut lines = vec!["a: &a [x,x,x,x,x,x,x,x,x]".to_owned()];
     for (last, next) in ('a'..='j').zip('b'..) {
         lines.push(format!("{next}: &{next} [{}]", [format!("*{last}").as_str(); 9].join(",")));
@@ -236,9 +236,7 @@ async fn reading_what_a_plugin_printed_delays_nobody() {
         }
         tokio::task::yield_now().await;
     };
-    // On a machine under load it takes longer than the deadline.
-    let is_read = error.to_string().contains("printed no ExecCredential");
-    assert!(is_read || error.kind() == ConnectErrorKind::Timeout, "{error:?}");
+    assert!(error.to_string().contains("printed no ExecCredential"), "{error:?}");
     let all = begun.elapsed();
     assert!(longest < all / 2, "polled for {longest:?} of {all:?}");
 }

@@ -2,19 +2,25 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use clientmgr_fake::apiserver::TestServer;
 use clientmgr_kube::kube::config::Kubeconfig;
+use clientmgr_kube::{ClusterConfig, ClusterSnapshot, ConnectErrorKind};
+use futures::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::{fleet_with, served, server};
+use crate::support::{builder, fleet_with, served, server, until, within};
 use crate::traffic::{assert_goes_on, list, watch};
 
-/// A proxy on loopback, and what it was asked for.
+/// A proxy on loopback, and what it was asked for. It dies with all its tunnels when it is dropped.
 struct Proxy {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
+    _task: AbortOnDropHandle<()>,
 }
 
 /// Takes a client's wish off a connection, and answers it: where to, and what is noted of it.
@@ -67,14 +73,22 @@ impl Protocol for Socks5 {
 }
 
 impl Proxy {
-    async fn start<P: Protocol>() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    fn start<P: Protocol>() -> Self {
+        Self::start_at::<P>(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn start_at<P: Protocol>(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(address).unwrap();
+        let listener = socket.listen(64).unwrap();
         let (address, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
         let notes = Arc::clone(&asked);
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
+            let mut tunnels = JoinSet::new();
             while let Ok((mut client, _)) = listener.accept().await {
                 let notes = Arc::clone(&notes);
-                tokio::spawn(async move {
+                tunnels.spawn(async move {
                     let (target, note) = P::greet(&mut client).await;
                     notes.lock().unwrap().push(note);
                     let mut host = TcpStream::connect(target).await.unwrap();
@@ -83,7 +97,7 @@ impl Proxy {
                 });
             }
         });
-        Self { address, asked }
+        Self { address, asked, _task: AbortOnDropHandle::new(task) }
     }
 
     fn asked(&self) -> Vec<String> {
@@ -110,7 +124,7 @@ async fn use_through(server: &TestServer, proxy: String) {
 
 #[tokio::test]
 async fn a_cluster_is_reached_through_a_tunnel_of_http_with_the_user_of_the_proxy() {
-    let (server, proxy) = (server("east").await, Proxy::start::<Http>().await);
+    let (server, proxy) = (server("east").await, Proxy::start::<Http>());
     use_through(&server, format!("http://user:pa%40ss@{}", proxy.address)).await;
     let asked = proxy.asked();
     assert_eq!(asked.len(), 1, "one connection of HTTP/2: {asked:?}");
@@ -120,7 +134,34 @@ async fn a_cluster_is_reached_through_a_tunnel_of_http_with_the_user_of_the_prox
 
 #[tokio::test]
 async fn a_cluster_is_reached_through_a_socks_proxy() {
-    let (server, proxy) = (server("east").await, Proxy::start::<Socks5>().await);
+    let (server, proxy) = (server("east").await, Proxy::start::<Socks5>());
     use_through(&server, format!("socks5://{}", proxy.address)).await;
     assert_eq!(proxy.asked(), [server.address().to_string()]);
+}
+
+#[tokio::test]
+async fn a_proxy_that_dies_under_open_connections_is_an_outage_and_resets_nothing() {
+    let (server, proxy) = (server("east").await, Proxy::start::<Http>());
+    let address = proxy.address;
+    let fleet = builder().probe_interval(Duration::from_millis(50)).build();
+    let kubeconfig = behind(&server, format!("http://{address}"));
+    fleet.upsert("east", ClusterConfig::from_kubeconfig(&kubeconfig, "east"));
+    let revision = within(fleet.wait_connected("east")).await.unwrap();
+    let east = crate::support::key("east");
+    let client = served(&fleet, &east).await.client;
+    let mut open = watch(&server, &client).await;
+
+    drop(proxy);
+    let end = within(open.next()).await;
+    assert!(end.is_none_or(|event| event.is_err()), "the watch ends with its tunnel");
+    let down = until(&fleet, &east, |now| !now.is_connected()).await;
+    assert_eq!((down.connected_at, down.error.unwrap().kind()), (Some(revision), ConnectErrorKind::Unreachable));
+    within(list(&client)).await.unwrap_err();
+
+    let _proxy = Proxy::start_at::<Http>(address);
+    let up = until(&fleet, &east, ClusterSnapshot::is_connected).await;
+    assert_eq!(up.connected_at, Some(revision));
+    within(list(&client)).await.unwrap();
+    let mut again = watch(&server, &client).await;
+    assert_goes_on(&server, &mut again, "after-the-proxy").await;
 }

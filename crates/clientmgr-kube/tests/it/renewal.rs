@@ -190,7 +190,7 @@ async fn requests_that_are_refused_together_share_one_renewal() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_for_good_is_told_and_its_plugin_does_not_run_for_every_probe() {
+async fn a_token_that_is_refused_for_good_shows_and_its_plugin_does_not_run_for_every_probe() {
     let rotated = Rotated::new(Plugin::user).await;
     rotated.server.revoke(rotated.second.fingerprint());
     for _ in 0..5 {

@@ -6,8 +6,10 @@ use clientmgr_core::ClientManager;
 use clientmgr_fake::apiserver::{Replacement, Requests};
 use clientmgr_kube::{ClientError, ConnectErrorKind, ConnectedAt, Incarnation, Revoked, RevokedReason};
 use futures::StreamExt;
+use http::Request;
+use http::header::{CONNECTION, UPGRADE};
 
-use crate::support::{builder, config, fleet_of, key, served, server, snapshot, until, within};
+use crate::support::{builder, config, fleet_of, key, proofs, served, server, snapshot, until, within};
 use crate::traffic::{assert_goes_on, list, lists, watch};
 
 #[tokio::test]
@@ -37,7 +39,7 @@ async fn a_replaced_cluster_is_noticed_when_its_connections_break_and_no_old_cli
     let revoked = Revoked::find(&error).expect("a Revoked");
     assert_eq!((revoked.revision, revoked.reason), (first, RevokedReason::Replaced));
     assert!(server.requests_matching(lists().since(marker)).is_empty());
-    // The fence is before the connection that broke: whoever reads on learns why.
+    // The fence is before the connection that broke: a reader that goes on gets the reason.
     let end = within(open.next()).await.expect("an error ends it").unwrap_err();
     assert_eq!(Revoked::find(&end).map(|revoked| revoked.reason), Some(RevokedReason::Replaced), "{end:?}");
 
@@ -48,6 +50,76 @@ async fn a_replaced_cluster_is_noticed_when_its_connections_break_and_no_old_cli
         list(&client).await.unwrap();
         assert!(!manager.refresh(&object, &after).is_reset());
     }
+}
+
+#[tokio::test]
+async fn a_replaced_cluster_that_does_not_say_which_it_is_serves_no_old_client() {
+    let server = server("east").await;
+    let hour = Duration::from_secs(3600);
+    let fleet = crate::support::add(builder().probe_interval(hour).build(), &[&server]);
+    let east = key("east");
+    let first = fleet.wait_connected(&east).await.unwrap();
+    let old = served(&fleet, &east).await.client;
+    // Its credentials survive, and its roles do not.
+    let forbidden = server.forbid_requests(proofs());
+    server.replace(Replacement::SameCa).unwrap();
+    let after = until(&fleet, &east, |now| now.is_connected() && now.connected_at > Some(first)).await;
+    assert!(after.identity.as_ref().unwrap().is_by_address(), "{after:?}");
+    let marker = server.marker();
+    assert!(Revoked::find(&list(&old).await.unwrap_err()).is_some());
+    assert!(server.requests_matching(lists().since(marker)).is_empty());
+    // Once it says so, that is no other cluster.
+    forbidden.lift();
+    fleet.probe(&east).await.unwrap();
+    let proven = snapshot(&fleet, &east);
+    assert_eq!(proven.identity.unwrap().to_string(), server.kube_system_uid());
+    assert_eq!(proven.connected_at, after.connected_at);
+}
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_shows_in_the_snapshot_and_resets_nothing() {
+    let server = server("east").await;
+    let fleet = fleet_of(&[&server]);
+    let east = key("east");
+    let first = fleet.wait_connected(&east).await.unwrap();
+    let uid = snapshot(&fleet, &east).identity.unwrap();
+    let forbidden = server.forbid_requests(proofs());
+    assert_eq!(fleet.probe(&east).await.unwrap(), first);
+    assert!(snapshot(&fleet, &east).identity.unwrap().is_by_address());
+    forbidden.lift();
+    assert_eq!(fleet.probe(&east).await.unwrap(), first);
+    assert_eq!(snapshot(&fleet, &east).identity.unwrap(), uid);
+}
+
+#[tokio::test]
+async fn connections_that_lead_elsewhere_while_the_old_ones_live_on_are_noticed_by_the_next_probe() {
+    let (blue, green) = (server("shop").await, server("shop").await);
+    let token = "the-same-everywhere";
+    let user = blue.accept_token("alice", token);
+    green.accept_token("alice", token);
+    let turn = crate::support::Turn::start(blue.address()).await;
+    let mut kubeconfig = blue.kubeconfig_for(&user);
+    let cluster = kubeconfig.clusters[0].cluster.as_mut().unwrap();
+    // Two servers with one authority are beyond the test server, and no part of this.
+    cluster.server = Some(format!("https://{}", turn.address));
+    (cluster.certificate_authority_data, cluster.insecure_skip_tls_verify) = (None, Some(true));
+    let fleet = builder().probe_interval(Duration::from_millis(50)).build();
+    fleet.upsert("shop", clientmgr_kube::ClusterConfig::from_kubeconfig(&kubeconfig, "shop"));
+    let first = fleet.wait_connected("shop").await.unwrap();
+    let shop = key("shop");
+    let client = served(&fleet, &shop).await.client;
+    let mut open = watch(&blue, &client).await;
+    turn.to(green.address());
+    // Requests and probes stay on the connection of HTTP/2 to the old one.
+    assert_goes_on(&blue, &mut open, "still-there").await;
+    assert_eq!(fleet.probe("shop").await.unwrap(), first);
+    // A request that upgrades has one of its own.
+    let request = Request::get("/version").header(CONNECTION, "upgrade").header(UPGRADE, "SPDY/3.1");
+    client.send(request.body(kube::client::Body::empty()).unwrap()).await.unwrap();
+    let after = until(&fleet, &shop, |now| now.is_connected() && now.connected_at > Some(first)).await;
+    assert_eq!(after.identity.unwrap().to_string(), green.kube_system_uid());
+    let end = within(open.next()).await.expect("an error ends it").unwrap_err();
+    assert!(Revoked::find(&end).is_some(), "{end:?}");
 }
 
 #[tokio::test]

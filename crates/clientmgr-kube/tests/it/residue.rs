@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::support::{PATIENCE, connect, fleet_with, logged, served};
 
-/// A server, and a door before it that counts who is inside.
+/// A server, and a proxy before it that counts the open connections.
 struct Counted {
     server: TestServer,
     door: SocketAddr,

@@ -79,7 +79,7 @@ fn token_user(path: &Path) -> AuthInfo {
     AuthInfo { token_file: Some(path.to_str().unwrap().into()), ..AuthInfo::default() }
 }
 
-/// Puts a file in its place at once, as everybody does who rotates one.
+/// Replaces a file by a rename, as a rotation does.
 fn put(path: &Path, content: &str) {
     let new = path.with_extension("new");
     std::fs::write(&new, content).unwrap();

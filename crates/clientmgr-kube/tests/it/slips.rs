@@ -1,11 +1,11 @@
-//! Slips of the pen in a kubeconfig: what stands in the wrong field is not quoted, and what was meant is told.
+//! Slips of the pen in a kubeconfig: a value in the wrong field is not quoted, and the error names the right field.
 
 use clientmgr_kube::kube::config::{AuthInfo, Cluster, ExecConfig, ExecInteractiveMode};
 use clientmgr_kube::{ConnectError, ConnectErrorKind};
 
 use crate::support::{self, certificate, everything, kubeconfig, private_key};
 
-/// Connects with what `edit` makes of a cluster and a user; nothing that is told of the failure may hold `sesame`.
+/// Connects with what `edit` makes of a cluster and a user; no text of the failure may hold `sesame`.
 async fn failure(edit: impl FnOnce(&mut Cluster, &mut AuthInfo)) -> ConnectError {
     let error = support::failure(&kubeconfig(edit)).await;
     let told = everything(&error);
@@ -73,7 +73,7 @@ async fn a_key_or_a_token_without_a_shape_in_the_place_of_a_path_is_not_quoted()
 }
 
 #[tokio::test]
-async fn the_field_that_a_secret_belongs_into_is_told() {
+async fn the_error_names_the_field_that_a_secret_belongs_into() {
     let edit = |user: &mut AuthInfo| {
         (user.client_certificate_data, user.client_key) = (Some(certificate()), Some("LS0tsesame".into()));
     };

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::error::Error;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine;
@@ -12,7 +13,9 @@ use clientmgr_kube::{
     FleetBuilder, NamespacedName, ProviderError,
 };
 use futures::StreamExt;
-use tokio::sync::oneshot;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Long enough for a machine under load: for what is expected to happen.
@@ -88,6 +91,40 @@ fn issued() -> Credential {
     TestServer::builder().start_without_socket().unwrap().issue_certificate("somebody", PATIENCE).unwrap()
 }
 
+/// An address before a server, which may be turned to another one. Connections that are open stay where they are.
+pub(crate) struct Turn {
+    pub(crate) address: SocketAddr,
+    turn: watch::Sender<SocketAddr>,
+}
+
+impl Turn {
+    pub(crate) async fn start(server: SocketAddr) -> Self {
+        Self::start_at("127.0.0.1:0", server).await
+    }
+
+    pub(crate) async fn start_at(address: &str, server: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (turn, turned) = watch::channel(server);
+        tokio::spawn(async move {
+            while let Ok((mut visitor, _)) = listener.accept().await {
+                let server = *turned.borrow();
+                tokio::spawn(async move {
+                    let mut host = TcpStream::connect(server).await.unwrap();
+                    // However it ends.
+                    let _ = copy_bidirectional(&mut visitor, &mut host).await;
+                });
+            }
+        });
+        Self { address, turn }
+    }
+
+    /// Leads new connections to `server`.
+    pub(crate) fn to(&self, server: SocketAddr) {
+        self.turn.send_replace(server);
+    }
+}
+
 /// A fleet of the one context that `kubeconfig` has.
 pub(crate) fn fleet_with(kubeconfig: &Kubeconfig) -> (Fleet, NamespacedName) {
     let fleet = builder().build();
@@ -121,7 +158,7 @@ pub(crate) async fn served(fleet: &Fleet, key: &NamespacedName) -> Connection<ku
     fleet.connection(key).await.unwrap()
 }
 
-/// What readers are told of a cluster that is unavailable, by its type.
+/// The error that readers of an unavailable cluster get, by its type.
 pub(crate) async fn unavailable(fleet: &Fleet, key: &NamespacedName) -> ConnectError {
     match fleet.connection(key).await {
         Err(ProviderError::Unavailable { source, retry_after }) => {

@@ -58,9 +58,14 @@ impl Identity {
     }
 }
 
+/// The audience of the API server itself, and the issuer of its tokens.
+pub(crate) const API_AUDIENCE: &str = "https://kubernetes.default.svc";
+
 #[derive(Debug, Clone)]
 struct Entry {
     user: User,
+    /// Who the credential is for.
+    audiences: Vec<String>,
     /// Refused from this moment on.
     until: Option<Instant>,
 }
@@ -76,8 +81,21 @@ impl Credentials {
     pub(crate) fn accept(&self, credential: &Credential, lifetime: Option<Duration>, now: Instant) {
         // A lifetime too long for the clock to hold has no end.
         let until = lifetime.and_then(|lifetime| now.checked_add(lifetime));
-        let entry = Entry { user: credential.user().clone(), until };
+        let entry = Entry { user: credential.user().clone(), audiences: vec![API_AUDIENCE.to_owned()], until };
         self.lock().insert(credential.fingerprint(), entry);
+    }
+
+    /// Accepts `credential` for some audiences only.
+    pub(crate) fn accept_for(&self, credential: &Credential, audiences: Vec<String>, lifetime: Duration, now: Instant) {
+        self.accept(credential, Some(lifetime), now);
+        if let Some(entry) = self.lock().get_mut(&credential.fingerprint()) {
+            entry.audiences = audiences;
+        }
+    }
+
+    /// The audiences of a credential.
+    pub(crate) fn audiences(&self, fingerprint: Fingerprint) -> Vec<String> {
+        self.lock().get(&fingerprint).map(|entry| entry.audiences.clone()).unwrap_or_default()
     }
 
     /// Refuses the credential `grace` from now; never later than it was going to be refused anyway.
@@ -93,9 +111,18 @@ impl Credentials {
 
     /// Who makes a request that presents this. The certificate is looked at first, as in the real chain.
     pub(crate) fn identify(&self, presented: Presented, now: Instant) -> Identity {
+        self.identify_for(&[API_AUDIENCE], presented, now)
+    }
+
+    /// The same for one of some audiences.
+    pub(crate) fn identify_for(&self, wanted: &[impl AsRef<str>], presented: Presented, now: Instant) -> Identity {
         let entries = self.lock();
+        let is_meant =
+            |entry: &Entry| wanted.iter().any(|wanted| entry.audiences.iter().any(|is| is == wanted.as_ref()));
         let good = |fingerprint: Fingerprint| {
-            let entry = entries.get(&fingerprint).filter(|entry| entry.until.is_none_or(|until| now < until))?;
+            let entry = entries
+                .get(&fingerprint)
+                .filter(|entry| entry.until.is_none_or(|until| now < until) && is_meant(entry))?;
             Some(Identity::Known(entry.user.authenticated(), fingerprint))
         };
         match (presented.certificate, presented.token) {

@@ -113,9 +113,12 @@ impl Api {
 
     /// The identity of the cluster: the UID of its namespace `kube-system`.
     pub(crate) fn kube_system_uid(&self) -> String {
-        let store = self.shared.read();
-        let namespace = store.find("namespaces", &Key::new("", "kube-system"));
-        namespace.map(|namespace| namespace.uid.to_string()).unwrap_or_default()
+        self.uid_of("namespaces", "", "kube-system").map(String::from).unwrap_or_default()
+    }
+
+    /// The UID of an object, if it is there.
+    pub(crate) fn uid_of(&self, collection: &str, namespace: &str, name: &str) -> Option<Box<str>> {
+        self.shared.read().find(collection, &Key::new(namespace, name)).map(|object| object.uid.clone())
     }
 
     /// The resource version of the latest change.

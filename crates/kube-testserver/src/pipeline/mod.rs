@@ -7,3 +7,4 @@ pub(crate) mod malformed;
 pub(crate) mod respond;
 pub(crate) mod settings;
 pub(crate) mod state;
+mod tokens;

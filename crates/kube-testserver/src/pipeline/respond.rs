@@ -27,6 +27,7 @@ use crate::{
         body::{ConnectionCut, ResponseBody},
         health, malformed,
         state::{Connection, Core},
+        tokens,
     },
     wire::{
         call::{BODY_LIMIT, Call, Caller},
@@ -155,12 +156,12 @@ where
     B: Body<Data = Bytes> + Send,
 {
     let user = match identity {
-        Identity::Refused(_) => return failed(&Status::unauthorized()),
         Identity::Anonymous => match authz::decide_anonymous(core.settings.anonymous, info) {
             Verdict::Allowed => User::anonymous(),
             Verdict::Refused(status) => return failed(&status),
         },
-        Identity::Known(user, _) => user,
+        Identity::Known(user, _) if tokens::is_known(&connection.tenancy.cluster, &user) => user,
+        Identity::Known(..) | Identity::Refused(_) => return failed(&Status::unauthorized()),
     };
     let user = match impersonate::acting_as(user, &parts.headers, info) {
         Ok(user) => user,
@@ -181,6 +182,9 @@ where
         Ok(body) => body,
         Err(status) => return failed(&status),
     };
+    if let Some(answer) = tokens::answer(&connection.tenancy.cluster, info, &body) {
+        return answer.map_or_else(|status| failed(&status), Reply::Whole);
+    }
     if review::is_asked_for(info) {
         let may = |asked: &RequestInfo| !core.denials.any(|orders| denials::decide(orders, asked, user.name()));
         return review::answer(&body, may).map_or_else(|status| failed(&status), Reply::Whole);

@@ -269,11 +269,13 @@ impl Schema {
     }
 }
 
-/// The identity of a keyed list's item: its key fields, canonical; `None` when one is missing.
+/// The identity of a keyed list's item: its key fields, canonical, without those that are missing; `None` when all are.
 pub(crate) fn item_key(item: &Value, keys: &[(String, Option<Value>)]) -> Option<String> {
     let mut found = BTreeMap::new();
     for (key, default) in keys {
-        found.insert(key.as_str(), item.get(key).or(default.as_ref())?);
+        if let Some(value) = item.get(key).or(default.as_ref()) {
+            found.insert(key.as_str(), value);
+        }
     }
-    serde_json::to_string(&found).ok()
+    (!found.is_empty()).then(|| serde_json::to_string(&found).ok())?
 }

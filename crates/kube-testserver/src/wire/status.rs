@@ -305,8 +305,11 @@ impl Status {
     // 5xx.
 
     pub(crate) fn internal(message: impl std::fmt::Display) -> Self {
-        let message = format!("Internal error occurred: {message}");
-        Self::failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+        let why = message.to_string();
+        let mut details = Map::new();
+        details.insert("causes".to_owned(), json!([{"message": why}]));
+        let message = format!("Internal error occurred: {why}");
+        Self::failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message).with(details)
     }
 
     /// For what this double leaves out and a real server has.

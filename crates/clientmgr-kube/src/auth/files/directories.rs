@@ -1,4 +1,4 @@
-//! [`Directories`]: the directories that a fleet watches, and who wants to know of their changes. One watcher serves the
+//! [`Directories`]: the directories that a fleet watches, and the watches to notify of their changes. One watcher serves the
 //! whole fleet: the system has few, and each is a thread.
 //!
 //! A thread of its own adds and removes directories, since that may hang on a broken mount. Members never wait for it.

@@ -7,11 +7,13 @@ mod openssl;
 mod plain;
 #[cfg(feature = "rustls-tls")]
 mod rustls;
+#[cfg(feature = "rustls-tls")]
+mod sessions;
 
 pub(crate) use self::fingerprint::{Offer, TlsFingerprint, fingerprint};
 #[cfg(all(feature = "openssl-tls", not(feature = "rustls-tls")))]
-pub(crate) use self::openssl::{Tls, TlsCache};
+pub(crate) use self::openssl::{Tls, TlsCache, TlsConnector};
 #[cfg(not(any(feature = "rustls-tls", feature = "openssl-tls")))]
-pub(crate) use self::plain::{Tls, TlsCache};
+pub(crate) use self::plain::{Tls, TlsCache, TlsConnector};
 #[cfg(feature = "rustls-tls")]
-pub(crate) use self::rustls::{Tls, TlsCache};
+pub(crate) use self::rustls::{Tls, TlsCache, TlsConnector};

@@ -20,6 +20,9 @@ pub(crate) struct TlsCache;
 #[derive(Clone)]
 pub(crate) struct Tls(Config);
 
+/// Makes connections through another connector.
+pub(crate) struct TlsConnector<C>(C);
+
 impl Tls {
     #[expect(clippy::unnecessary_wraps, reason = "the other TLS stack can fail here")]
     pub(crate) fn new(config: &Config, _: &TlsCache) -> Result<Self, Failure> {
@@ -30,19 +33,20 @@ impl Tls {
     pub(crate) fn connector<H>(
         &self,
         inner: H,
-        _: Offer,
     ) -> Result<
-        impl Service<
-            Uri,
-            Response: Read + Write + Connection + Send + Unpin + 'static,
-            Error = BoxError,
-            Future: Send + 'static,
-        >
-        + Clone
-        + Send
-        + Sync
-        + 'static
-        + use<H>,
+        TlsConnector<
+            impl Service<
+                Uri,
+                Response: Read + Write + Connection + Send + Unpin + 'static,
+                Error = BoxError,
+                Future: Send + 'static,
+            >
+            + Clone
+            + Send
+            + Sync
+            + 'static
+            + use<H>,
+        >,
         Failure,
     >
     where
@@ -52,6 +56,13 @@ impl Tls {
         H::Error: Into<BoxError>,
     {
         let connector = self.0.openssl_https_connector_with_connector(inner).map_err(translate::building)?;
-        Ok(connector.map_err(BoxError::from))
+        Ok(TlsConnector(connector.map_err(BoxError::from)))
+    }
+}
+
+impl<C: Clone> TlsConnector<C> {
+    /// The connector, whatever is offered.
+    pub(crate) fn offering(&self, _: Offer) -> C {
+        self.0.clone()
     }
 }

@@ -18,6 +18,9 @@ pub(crate) struct TlsCache;
 #[derive(Clone)]
 pub(crate) struct Tls;
 
+/// Makes connections through another connector.
+pub(crate) struct TlsConnector<C>(C);
+
 impl Tls {
     /// # Errors
     ///
@@ -35,19 +38,20 @@ impl Tls {
     pub(crate) fn connector<H>(
         &self,
         inner: H,
-        _: Offer,
     ) -> Result<
-        impl Service<
-            Uri,
-            Response: Read + Write + Connection + Send + Unpin + 'static,
-            Error = BoxError,
-            Future: Send + 'static,
-        >
-        + Clone
-        + Send
-        + Sync
-        + 'static
-        + use<H>,
+        TlsConnector<
+            impl Service<
+                Uri,
+                Response: Read + Write + Connection + Send + Unpin + 'static,
+                Error = BoxError,
+                Future: Send + 'static,
+            >
+            + Clone
+            + Send
+            + Sync
+            + 'static
+            + use<H>,
+        >,
         Failure,
     >
     where
@@ -56,6 +60,13 @@ impl Tls {
         H::Future: Send + 'static,
         H::Error: Into<BoxError>,
     {
-        Ok(inner.map_err(Into::into))
+        Ok(TlsConnector(inner.map_err(Into::into)))
+    }
+}
+
+impl<C: Clone> TlsConnector<C> {
+    /// The connector, whatever is offered.
+    pub(crate) fn offering(&self, _: Offer) -> C {
+        self.0.clone()
     }
 }

@@ -5,32 +5,46 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use http::Uri;
-use hyper::rt::{Read, Write};
 use hyper_rustls::{DefaultServerNameResolver, FixedServerNameResolver, HttpsConnector, ResolveServerName};
-use hyper_util::client::legacy::connect::Connection;
 use kube::Config;
 use kube::client::ConfigExt;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
-use tower::Service;
 
 use super::fingerprint::{Offer, TlsFingerprint, fingerprint};
-use crate::client::body::BoxError;
+use super::sessions::Sessions;
 use crate::config::translate;
 use crate::error::{ConfigError, Failure};
-
-/// How many sessions a configuration keeps to resume them: eight for each of four servers.
-const SESSIONS: usize = 32;
 
 /// The configurations that transports use. At most as many entries again are of those that no transport uses any more.
 #[derive(Default)]
 pub(crate) struct TlsCache(Mutex<HashMap<TlsFingerprint, Weak<Shared>>>);
 
 struct Shared {
-    http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
+    /// Made for the first connection that is to be of HTTP/1.1.
+    http1: OnceLock<Arc<ClientConfig>>,
+}
+
+impl Shared {
+    fn new(mut config: ClientConfig) -> Self {
+        config.resumption = Resumption::store(Arc::new(Sessions::default()));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self { http2: Arc::new(config), http1: OnceLock::new() }
+    }
+
+    fn offering(&self, offer: Offer) -> &Arc<ClientConfig> {
+        match offer {
+            Offer::Http2 => &self.http2,
+            Offer::Http1 => self.http1.get_or_init(|| {
+                let mut config = ClientConfig::clone(&self.http2);
+                config.alpn_protocols.clear();
+                Arc::new(config)
+            }),
+        }
+    }
 }
 
 /// The TLS of one transport.
@@ -38,6 +52,12 @@ struct Shared {
 pub(crate) struct Tls {
     shared: Arc<Shared>,
     server_name: Arc<dyn ResolveServerName + Send + Sync>,
+}
+
+/// Makes TLS connections through another connector.
+pub(crate) struct TlsConnector<H> {
+    tls: Tls,
+    inner: H,
 }
 
 impl TlsCache {
@@ -49,12 +69,7 @@ impl TlsCache {
         }
         drop(entries);
         // Without the lock: the system's authorities are read from files.
-        let mut http1 = client_config(config)?;
-        // rustls makes room for 32 servers at once. Most configurations are for one.
-        http1.resumption = Resumption::in_memory_sessions(SESSIONS);
-        let mut http2 = http1.clone();
-        http2.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let shared = Arc::new(Shared { http1: Arc::new(http1), http2: Arc::new(http2) });
+        let shared = Arc::new(Shared::new(client_config(config)?));
         entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Now and then: a sweep for each new one would cost more the more there are.
         if entries.len().is_power_of_two() {
@@ -89,35 +104,16 @@ impl Tls {
 
     /// A connector that speaks TLS through `inner` where the scheme is https.
     #[expect(clippy::unnecessary_wraps, reason = "the other TLS stack can fail here")]
-    pub(crate) fn connector<H>(
-        &self,
-        inner: H,
-        offer: Offer,
-    ) -> Result<
-        impl Service<
-            Uri,
-            Response: Read + Write + Connection + Send + Unpin + 'static,
-            Error = BoxError,
-            Future: Send + 'static,
-        >
-        + Clone
-        + Send
-        + Sync
-        + 'static
-        + use<H>,
-        Failure,
-    >
-    where
-        H: Service<Uri> + Clone + Send + Sync + 'static,
-        H::Response: Read + Write + Connection + Send + Unpin + 'static,
-        H::Future: Send + 'static,
-        H::Error: Into<BoxError>,
-    {
-        let config = match offer {
-            Offer::Http1 => &self.shared.http1,
-            Offer::Http2 => &self.shared.http2,
-        };
-        Ok(HttpsConnector::new(inner, Arc::clone(config), false, Arc::clone(&self.server_name)))
+    pub(crate) fn connector<H>(&self, inner: H) -> Result<TlsConnector<H>, Failure> {
+        Ok(TlsConnector { tls: self.clone(), inner })
+    }
+}
+
+impl<H: Clone> TlsConnector<H> {
+    /// The connector that offers `offer`.
+    pub(crate) fn offering(&self, offer: Offer) -> HttpsConnector<H> {
+        let config = Arc::clone(self.tls.shared.offering(offer));
+        HttpsConnector::new(self.inner.clone(), config, false, Arc::clone(&self.tls.server_name))
     }
 }
 
@@ -167,7 +163,7 @@ mod tests {
 
     use kube::Config;
 
-    use super::{Tls, TlsCache};
+    use super::{Offer, Tls, TlsCache};
 
     fn config() -> Config {
         let mut config = Config::new("https://127.0.0.1:1".parse().unwrap());
@@ -209,7 +205,7 @@ mod tests {
     #[test]
     fn http2_is_offered_only_where_it_is_wanted() {
         let tls = Tls::new(&config(), &TlsCache::default()).unwrap();
-        assert_eq!(tls.shared.http1.alpn_protocols, Vec::<Vec<u8>>::new());
-        assert_eq!(tls.shared.http2.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+        assert_eq!(tls.shared.offering(Offer::Http1).alpn_protocols, Vec::<Vec<u8>>::new());
+        assert_eq!(tls.shared.offering(Offer::Http2).alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
     }
 }

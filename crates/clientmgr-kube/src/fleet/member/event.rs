@@ -14,6 +14,9 @@ pub(crate) trait SameCluster: Clone {
 
     /// All that is known of one cluster: what `newer` does not say stays known.
     fn merged(self, newer: Self) -> Self;
+
+    /// Whether this shows less than `known`: the server no longer says which cluster it is.
+    fn shows_less_than(&self, known: &Self) -> bool;
 }
 
 /// What the machine needs to know of a failure; `I` is a cluster's identity.
@@ -102,7 +105,7 @@ pub(crate) enum Request {
 pub(crate) enum Event<I, E> {
     /// There is another configuration.
     Configured(Expected<I>),
-    /// The same configuration names another incarnation, or says otherwise who names incarnations.
+    /// The same configuration names another incarnation, or changes which process names incarnations.
     Adopted(Expected<I>),
     Asked {
         request: u64,
@@ -120,7 +123,7 @@ pub(crate) enum Event<I, E> {
         attempt: u64,
         error: E,
     },
-    /// The server answered a probe. No identity where it did not say who it is.
+    /// The server answered a probe. No identity where it did not say it.
     Probed {
         probe: u64,
         identity: Option<I>,
@@ -132,6 +135,10 @@ pub(crate) enum Event<I, E> {
     /// A file that the configuration names may have changed.
     FilesChanged,
     Broken {
+        generation: u64,
+    },
+    /// The transport opened another connection beside the one that probes use.
+    Widened {
         generation: u64,
     },
     /// The wall clock jumped: the machine slept, say.

@@ -12,6 +12,10 @@ impl SameCluster for Evidence {
     fn merged(self, newer: Self) -> Self {
         Self::merged(self, newer)
     }
+
+    fn shows_less_than(&self, known: &Self) -> bool {
+        Self::shows_less_than(self, known)
+    }
 }
 
 impl Fault<Evidence> for ConnectError {

@@ -1,7 +1,7 @@
 //! The rules of the machine about incarnations: adoption, naming, and what outlives a member.
 
-use super::event::{Class, Effect, Event, Expected, FenceReason, Known, Outcome, Request};
-use super::exploration::Id;
+use super::event::{Class, Effect, Event, Expected, FenceReason, Known, Opened, Outcome, Request};
+use super::exploration::{Id, UNTOLD};
 use super::machine::Machine;
 use super::machine_tests::{Script, opened, revision};
 use crate::config::Naming;
@@ -24,7 +24,7 @@ fn adopting(known: Option<(u8, i64)>) -> (Script, Vec<Effect<Class>>) {
 const UNKNOWN: Outcome<Class> = Outcome::Failed(Class::Other);
 
 #[test]
-fn who_only_adopts_serves_the_incarnation_that_the_status_names() {
+fn a_process_that_only_adopts_serves_the_incarnation_that_the_status_names() {
     let (script, effects) = adopting(Some((1, 700)));
     let serve = Effect::Serve { revision: revision(700), generation: 1 };
     assert_eq!(effects, [Effect::Install { attempt: 1 }, serve]);
@@ -32,7 +32,7 @@ fn who_only_adopts_serves_the_incarnation_that_the_status_names() {
 }
 
 #[test]
-fn who_only_adopts_keeps_an_unknown_incarnation_ready_and_serves_it_once_it_is_named() {
+fn a_process_that_only_adopts_keeps_an_unknown_incarnation_ready_and_serves_it_once_it_is_named() {
     for known in [None, Some((2, 700))] {
         let (mut script, effects) = adopting(known);
         assert_eq!(effects, [Effect::Install { attempt: 1 }]);
@@ -52,7 +52,7 @@ fn who_only_adopts_keeps_an_unknown_incarnation_ready_and_serves_it_once_it_is_n
 }
 
 #[test]
-fn who_only_adopts_fences_a_replaced_cluster_and_serves_nothing_until_the_other_one_is_named() {
+fn a_process_that_only_adopts_fences_a_replaced_cluster_and_serves_nothing_until_the_other_one_is_named() {
     let (mut script, _) = adopting(Some((1, 700)));
     script.tell(Event::ClockJumped);
     let effects = script.tell(Event::Probed { probe: 1, identity: Some(Id(2)) });
@@ -64,7 +64,7 @@ fn who_only_adopts_fences_a_replaced_cluster_and_serves_nothing_until_the_other_
 }
 
 #[test]
-fn who_only_adopts_fences_what_it_serves_when_the_status_names_another_cluster() {
+fn a_process_that_only_adopts_fences_what_it_serves_when_the_status_names_another_cluster() {
     let (mut script, _) = adopting(Some((1, 700)));
     assert_eq!(script.tell(Event::Adopted(adopt_only(Some((2, 600))))), [], "a lagging read");
     let effects = script.tell(Event::Adopted(adopt_only(Some((2, 800)))));
@@ -86,7 +86,7 @@ fn a_revision_that_was_fenced_is_not_served_again() {
 }
 
 #[test]
-fn who_only_adopts_follows_a_reset_and_makes_none() {
+fn a_process_that_only_adopts_follows_a_reset_and_makes_none() {
     let (mut script, _) = adopting(Some((1, 700)));
     let effects = script.tell(Event::Asked { request: 1, what: Request::Reset { candidate: revision(5_000) } });
     assert_eq!(effects, [Effect::Answer { request: 1, outcome: UNKNOWN }]);
@@ -105,7 +105,7 @@ fn to_adopt_only_or_not_changes_nothing_of_what_is_served() {
 }
 
 #[test]
-fn who_may_name_incarnations_again_names_the_one_that_is_ready() {
+fn a_process_that_may_name_incarnations_again_names_the_one_that_is_ready() {
     let (mut script, _) = adopting(Some((2, 5_000)));
     let effects = script.tell(Event::Adopted(Expected::default()));
     assert_eq!(effects, [Effect::Serve { revision: revision(5_001), generation: 1 }], "later than all that are known");
@@ -175,4 +175,74 @@ fn an_adopted_incarnation_keeps_its_revision_and_another_one_gets_a_later() {
         script.tell(Event::Opened { attempt: 2, opened: opened(identity) });
         assert_eq!(script.served(), Some(expected), "the clock says 1,000");
     }
+}
+
+/// What the snapshot shows, and what is served.
+fn shown(script: &Script) -> (Option<Id>, Option<i64>) {
+    (script.machine.link().map(|link| link.shown), script.served())
+}
+
+#[test]
+fn a_cluster_that_no_longer_says_which_it_is_stays_the_same_and_the_snapshot_says_so() {
+    let mut script = Script::connected();
+    script.tell(Event::ClockJumped);
+    assert_eq!(script.tell(Event::Probed { probe: 1, identity: Some(UNTOLD) }), []);
+    assert_eq!(shown(&script), (Some(UNTOLD), Some(1_000)));
+    // So does one whose new credentials may not read it.
+    script.tell(Event::FilesChanged);
+    script.tell(Event::Opened { attempt: 2, opened: Opened { identity: UNTOLD, ..opened(1) } });
+    assert_eq!(shown(&script), (Some(UNTOLD), Some(1_000)));
+    // It is remembered all the same.
+    script.tell(Event::ClockJumped);
+    let effects = script.tell(Event::Probed { probe: 2, identity: Some(Id(2)) });
+    assert_eq!(effects[0], Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced });
+}
+
+#[test]
+fn a_cluster_that_does_not_say_which_it_is_after_a_connection_broke_counts_as_another_one() {
+    let fence = Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced };
+    let broken = || {
+        let mut script = Script::connected();
+        script.tell(Event::Broken { generation: 1 });
+        script
+    };
+    let mut by_a_probe = broken();
+    let effects = by_a_probe.tell(Event::Probed { probe: 1, identity: Some(UNTOLD) });
+    assert_eq!(effects, [fence.clone(), Effect::Open { attempt: 2 }]);
+    by_a_probe.tell(Event::Opened { attempt: 2, opened: Opened { identity: UNTOLD, ..opened(1) } });
+    assert_eq!(shown(&by_a_probe), (Some(UNTOLD), Some(1_001)));
+    // From now on the address is all there is, and breaks change nothing.
+    by_a_probe.tell(Event::Broken { generation: 2 });
+    by_a_probe.tell(Event::Probed { probe: 2, identity: Some(UNTOLD) });
+    assert_eq!(by_a_probe.served(), Some(1_001));
+
+    for is_same in [true, false] {
+        let mut by_an_attempt = broken();
+        by_an_attempt.tell(Event::FilesChanged);
+        let effects =
+            by_an_attempt.tell(Event::Opened { attempt: 2, opened: Opened { identity: UNTOLD, is_same, ..opened(1) } });
+        assert_eq!(effects[0], fence);
+        assert_eq!(shown(&by_an_attempt), (Some(UNTOLD), Some(1_001)));
+    }
+
+    // One that says that it is the same ends the doubt, unless the connection broke once more meanwhile.
+    for (breaks, served) in [(0, Some(1_000)), (1, None)] {
+        let mut script = broken();
+        for _ in 0..breaks {
+            script.tell(Event::Broken { generation: 1 });
+        }
+        script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+        script.wake();
+        script.tell(Event::Probed { probe: 2, identity: Some(UNTOLD) });
+        assert_eq!(script.served(), served, "after {breaks} breaks more");
+    }
+}
+
+#[test]
+fn a_pooled_connection_that_fails_is_a_doubt_like_one_that_breaks() {
+    let mut script = Script::connected();
+    script.wake();
+    script.tell(Event::ProbeFailed { probe: 1, error: Class::Transport });
+    let effects = script.tell(Event::Probed { probe: 1, identity: Some(UNTOLD) });
+    assert_eq!(effects[0], Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced });
 }

@@ -28,7 +28,10 @@ const CALLER_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Link<I> {
     /// Counts the transports of this member.
     pub(crate) generation: u64,
+    /// All that was proven of the cluster's identity.
     pub(crate) identity: I,
+    /// What the last proof or probe showed of it, which may be less.
+    pub(crate) shown: I,
     /// None where the incarnation is unknown and this process only adopts. Nothing is served then.
     pub(crate) revision: Option<ConnectedAt>,
     /// The revision, should this process name the incarnation.
@@ -44,6 +47,17 @@ pub(crate) enum Health<E> {
     Failing { failures: u32, error: E },
     /// The threshold is reached: readers get the error. Exits: `Healthy` by a success, or by another transport.
     Down { failures: u32, error: E },
+}
+
+/// The connection that a probe uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Via {
+    /// One of the pool.
+    Pool,
+    /// A fresh one, because those of the pool failed. If it answers, they are dead.
+    Fresh,
+    /// A fresh one, because the pool opened others than the one that probes use: where do new ones lead?
+    Check,
 }
 
 /// Work under way whose answer is awaited.
@@ -76,8 +90,11 @@ pub(crate) struct Machine<I, E> {
     probes: u64,
     probe_began: Option<Duration>,
     probe_at: Option<Duration>,
-    /// Whether the pending probe repeats a failure on a fresh connection.
-    probe_is_fresh: bool,
+    probe_via: Via,
+    /// Whether the pool opened further connections since the last [check](Via::Check).
+    check_due: bool,
+    /// Whether a connection broke since the cluster's identity was shown in full: another cluster may answer now.
+    doubted: bool,
     /// Whether a connection broke while the probe was under way.
     broke_during_probe: bool,
     /// When a connection broke last, and how many probes in a row breaks have called for.
@@ -119,7 +136,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             probes: 0,
             probe_began: None,
             probe_at: None,
-            probe_is_fresh: false,
+            probe_via: Via::Pool,
+            check_due: false,
+            doubted: false,
             broke_during_probe: false,
             broke_at: None,
             breaks: 0,
@@ -209,6 +228,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 self.open_now(&mut effects);
             }
             Event::Broken { generation } => self.broken(now, generation, &mut effects),
+            Event::Widened { generation } => {
+                self.check_due |= self.link.as_ref().is_some_and(|link| link.generation == generation);
+            }
             Event::ClockJumped => self.clock_jumped(now),
             Event::Woke => {}
             Event::Removed => self.remove(&mut effects),
@@ -232,7 +254,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             }
         }
         if self.link.is_some() && self.probe.is_none() && self.probe_at.is_some_and(|at| at <= now.mono) {
-            self.begin_probe(now, false, effects);
+            self.begin_probe(now, effects);
         }
     }
 
@@ -316,10 +338,12 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
         self.expiry = None;
         self.probe_at = None;
+        self.check_due = false;
+        self.doubted = false;
         self.unproven = false;
         self.renewal_at = None;
         self.health = Health::Healthy;
-        // Whoever waits for a probe waits for the connection that follows.
+        // Requests for a probe wait for the connection that follows.
         self.requests.probes_wait_for_attempt(self.attempts + 1);
     }
 }

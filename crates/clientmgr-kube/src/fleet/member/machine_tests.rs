@@ -71,11 +71,14 @@ impl Script {
         self.machine.served().and_then(|link| link.revision).map(ConnectedAt::as_unix_micros)
     }
 
-    /// Fails a probe, with its repeat on a fresh connection.
+    /// Fails a probe, with its repeat on a fresh connection. From the first failure on each probe uses a fresh one.
     pub(super) fn fail_probe(&mut self, probe: u64) {
+        let is_first = self.machine.health() == &Health::Healthy;
         let effects = self.tell(Event::ProbeFailed { probe, error: Class::Transport });
-        assert_eq!(effects, [Effect::Probe { probe, fresh: true }]);
-        self.tell(Event::ProbeFailed { probe, error: Class::Transport });
+        if is_first {
+            assert_eq!(effects, [Effect::Probe { probe, fresh: true }]);
+            self.tell(Event::ProbeFailed { probe, error: Class::Transport });
+        }
     }
 }
 
@@ -175,15 +178,62 @@ fn three_failed_probes_take_a_cluster_out_of_service_and_one_success_brings_it_b
     for probe in 1..=3 {
         assert_eq!(script.served(), Some(1_000));
         let (_, effects) = script.wake();
-        assert_eq!(effects, [Effect::Probe { probe, fresh: false }]);
+        assert_eq!(effects, [Effect::Probe { probe, fresh: probe > 1 }], "the pooled connections had their chance");
         script.fail_probe(probe);
     }
     assert_eq!(script.served(), None);
     assert_eq!(script.machine.unavailable(), Some(Class::Transport));
     assert_eq!(script.machine.link().and_then(|link| link.revision), Some(revision(1_000)), "handle and revision stay");
     script.wake();
-    assert_eq!(script.tell(Event::Probed { probe: 4, identity: Some(Id(1)) }), []);
+    let effects = script.tell(Event::Probed { probe: 4, identity: Some(Id(1)) });
+    assert_eq!(effects, [Effect::InstallFresh, Effect::Serve { revision: revision(1_000), generation: 1 }]);
     assert_eq!(script.served(), Some(1_000));
+}
+
+#[test]
+fn a_server_that_accepts_and_never_answers_is_noticed_within_a_minute() {
+    let mut script = Script::connected();
+    script.now.jitter = 999;
+    let began = script.now.mono;
+    let deadline = Duration::from_secs(10);
+    let mut asked = script.wake().1;
+    while script.served().is_some() {
+        let [Effect::Probe { probe, .. }] = asked[..] else { panic!("{asked:?}") };
+        script.advance(deadline);
+        asked = script.tell(Event::ProbeFailed { probe, error: Class::Transport });
+        if asked.is_empty() && script.served().is_some() {
+            asked = script.wake().1;
+        }
+    }
+    let noticed = script.now.mono.saturating_sub(began);
+    assert!(noticed <= Duration::from_secs(57), "{noticed:?}");
+}
+
+#[test]
+fn connections_that_requests_opened_are_checked_by_the_next_probe() {
+    let fresh = |probe, fresh| vec![Effect::Probe { probe, fresh }];
+    let mut script = Script::connected();
+    assert_eq!(script.tell(Event::Widened { generation: 7 }), [], "of another transport");
+    assert_eq!(script.wake().1, fresh(1, false));
+    script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+    for _ in 0..10 {
+        assert_eq!(script.tell(Event::Widened { generation: 1 }), []);
+    }
+    assert_eq!(script.wake().1, fresh(2, true));
+    assert_eq!(script.tell(Event::Probed { probe: 2, identity: Some(Id(1)) }), [], "the pool stays in use");
+    assert_eq!(script.wake().1, fresh(3, false), "once");
+    script.tell(Event::Probed { probe: 3, identity: Some(Id(1)) });
+    // Where no connection can be opened, those there are decide.
+    script.tell(Event::Widened { generation: 1 });
+    script.wake();
+    assert_eq!(script.tell(Event::ProbeFailed { probe: 4, error: Class::Transport }), fresh(4, false));
+    assert_eq!(script.tell(Event::Probed { probe: 4, identity: Some(Id(1)) }), []);
+    assert_eq!(script.machine.health(), &Health::Healthy);
+    // Another cluster behind the same name.
+    script.tell(Event::Widened { generation: 1 });
+    script.wake();
+    let effects = script.tell(Event::Probed { probe: 5, identity: Some(Id(2)) });
+    assert_eq!(effects[0], Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced });
 }
 
 #[test]
@@ -384,7 +434,7 @@ fn a_jump_of_the_clock_and_a_reset_skip_the_backoff_of_a_cluster_without_a_conne
 }
 
 #[test]
-fn callers_who_give_up_leave_nothing_behind() {
+fn callers_that_give_up_leave_nothing_behind() {
     let mut script = Script::new();
     for what in [Request::Connected, Request::Reconnect, Request::Probe] {
         script.tell(Event::Asked { request: 1, what });

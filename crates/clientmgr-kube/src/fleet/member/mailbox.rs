@@ -21,6 +21,8 @@ pub(crate) enum Message {
     FilesChanged,
     /// A connection of the transport of this generation broke.
     Broken(u64),
+    /// The transport of this generation opened a further connection.
+    Widened(u64),
     ClockJumped,
     Removed,
     /// The fleet shuts down.

@@ -84,6 +84,50 @@ fn a_renewal_that_fails_while_another_configuration_fails_is_answered() {
 }
 
 #[test]
+fn a_renewal_is_installed_where_the_configuration_that_fails_demands_another_cluster() {
+    let mut script = Script::connected();
+    script.tell(Event::Configured(Expected { pin: Some(Id(2)), ..Expected::default() }));
+    script.tell(Event::OpenFailed { attempt: 2, error: Class::Transport });
+    script.advance(PAUSE);
+    script.tell(Event::Asked { request: 7, what: Request::NewerThan { generation: 1 } });
+    let effects = script.tell(Event::Opened { attempt: 3, opened: opened(1) });
+    let serve = Effect::Serve { revision: revision(1_000), generation: 3 };
+    assert!(effects.starts_with(&[Effect::Install { attempt: 3 }, serve]), "{effects:?}");
+    assert_eq!(script.machine.attempt_error(), Some(&Class::Transport), "the cluster that is demanded was not found");
+}
+
+#[test]
+fn a_configuration_that_fails_does_not_put_off_the_renewal_of_the_one_in_use() {
+    let mut script = Script::new();
+    script.tell(Event::Opened { attempt: 1, opened: renewing(1) });
+    script.advance(Duration::from_secs(795));
+    script.tell(Event::Configured(Expected::default()));
+    script.tell(Event::OpenFailed { attempt: 2, error: Class::Config });
+    script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+    assert_eq!(script.wake(), (Duration::from_secs(5), vec![Effect::Renew { attempt: 3 }]), "at 80 % of their life");
+}
+
+#[test]
+fn a_configuration_that_fails_is_no_answer_to_a_request_that_was_refused() {
+    let mut script = with_a_bad_configuration();
+    script.tell(Event::Asked { request: 1, what: Request::Reconnect });
+    script.tell(Event::Asked { request: 7, what: Request::NewerThan { generation: 1 } });
+    // Another attempt with the bad configuration follows.
+    script.tell(Event::Asked { request: 2, what: Request::Reconnect });
+    let answers = |effects: Vec<Effect<Class>>| -> Vec<_> {
+        let request = |effect| if let Effect::Answer { request, .. } = effect { Some(request) } else { None };
+        effects.into_iter().filter_map(request).collect()
+    };
+    assert_eq!(answers(script.tell(Event::OpenFailed { attempt: 3, error: Class::Config })), [1]);
+    assert_eq!(answers(script.tell(Event::OpenFailed { attempt: 4, error: Class::Config })), [2]);
+    script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+    let (_, effects) = script.wake();
+    let renewal = effects.iter().find_map(|it| if let Effect::Renew { attempt } = it { Some(*attempt) } else { None });
+    let attempt = renewal.expect("the connection in use renews its credentials");
+    assert_eq!(answers(script.tell(Event::Opened { attempt, opened: opened(1) })), [7]);
+}
+
+#[test]
 fn a_pin_that_another_cluster_has_leaves_the_connection_in_use_until_that_is_found() {
     let mut script = Script::connected();
     let pinned = Expected { pin: Some(Id(2)), ..Expected::default() };

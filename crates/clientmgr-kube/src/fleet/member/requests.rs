@@ -61,7 +61,7 @@ impl Requests {
         self.waiting.retain(|waiting| !requests.contains(&waiting.request));
     }
 
-    /// There is nothing left to probe: the next attempt tells.
+    /// There is nothing left to probe: the next attempt is the answer.
     pub(super) fn probes_wait_for_attempt(&mut self, first: u64) {
         for waiting in &mut self.waiting {
             if let Awaited::Probe(_) = waiting.awaited {

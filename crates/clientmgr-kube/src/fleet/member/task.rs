@@ -1,4 +1,4 @@
-//! The task of one cluster: does what its [machine](super::machine) says, and tells it what came of it. What must not
+//! The task of one cluster: does what its [machine](super::machine) says, and reports the results to it. What must not
 //! live here: decisions.
 
 use std::collections::HashMap;
@@ -178,7 +178,9 @@ impl Task {
                         let _ = reply.send(Err(ConnectError::new(self.key.clone(), Failure::Panicked)));
                         continue;
                     }
-                    Some(Message::FilesChanged | Message::Broken(_) | Message::ClockJumped) => continue,
+                    Some(Message::FilesChanged | Message::Broken(_) | Message::Widened(_) | Message::ClockJumped) => {
+                        continue;
+                    }
                 }
                 return Held::Over;
             }
@@ -226,6 +228,7 @@ impl Task {
                 self.active.doubt_details();
                 self.step(Event::Broken { generation });
             }
+            Message::Widened(generation) => self.step(Event::Widened { generation }),
             Message::ClockJumped => self.step(Event::ClockJumped),
             Message::Removed | Message::ShutDown => {}
         }
@@ -277,6 +280,9 @@ impl Task {
                 self.step(Event::ProbeFailed { probe, error });
             }
         }
+        if self.probing.is_none() {
+            self.active.drop_fresh();
+        }
     }
 
     fn step(&mut self, event: Event<Evidence, ConnectError>) {
@@ -286,7 +292,7 @@ impl Task {
             self.carry_out(effect, &mut answers);
         }
         self.established = None;
-        // Before the answers: who is told that the cluster is connected finds it so.
+        // Before the answers: a caller that gets "connected" reads it so.
         if !is_removal {
             self.publish();
         }

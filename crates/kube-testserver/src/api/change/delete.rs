@@ -135,11 +135,6 @@ pub(crate) fn may_go(object: &Value) -> bool {
         && !holds_namespace_finalizers(object)
 }
 
-/// Whether the object was only there for its finalizers.
-pub(crate) fn was_waiting(object: &Value) -> bool {
-    !meta::finalizers(object).is_empty() || holds_namespace_finalizers(object)
-}
-
 fn holds_namespace_finalizers(object: &Value) -> bool {
     object["kind"] == "Namespace"
         && object["apiVersion"] == "v1"

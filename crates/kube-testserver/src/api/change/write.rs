@@ -15,14 +15,18 @@ use crate::{
             managed_fields,
             target::{Style, Subresource, Target},
         },
-        object::{core_rules, meta, schema},
-        store::objects::{Key, Store, Stored},
+        object::{
+            core_rules, go_values, meta,
+            schema::{self, Checked},
+        },
+        store::objects::{Draft, Key, Store, Stored},
     },
     wire::status::{Cause, Status},
 };
 
 /// Makes a new object. `object` has the right shape and is in stored form.
-pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> Result<Arc<Stored>, Status> {
+pub(crate) fn create(store: &mut Store, target: &Target, draft: impl Into<Draft>) -> Result<Arc<Stored>, Status> {
+    let Draft { mut object, is_rewritten } = draft.into();
     target.place(&mut object)?;
     let kind = &target.view.kind;
     definitions::check_not_terminating(store, kind, meta::text(&object, "name"))?;
@@ -41,7 +45,6 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
     }
     let key = Key::new(&target.key.namespace, meta::text(&object, "name"));
     let target = &Target { view: target.view.clone(), key, manager: target.manager.clone(), ..*target };
-    let refused = |why| Status::invalid(&kind.group, &kind.kind, &target.key.name, why);
     if kind.namespaced {
         let namespace = store.find("namespaces", &Key::new("", &target.key.namespace));
         match namespace.map(|namespace| meta::is_deleting(&namespace.value())) {
@@ -65,12 +68,10 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
         object.remove("status");
     }
     core_rules::fill_in(kind, &mut object, true);
-    check_kind(target, &object)?;
-    let mut causes = meta::problems(&object, kind);
-    causes.extend(custom_problems(target, &object, None, &causes));
+    let mut causes = custom_problems(target, &object, None, || meta::problems(&object, kind));
     causes.extend(core_rules::problems(kind, &object, None));
     if !causes.is_empty() {
-        return Err(refused(&causes));
+        return Err(refused(target, &object, &causes));
     }
     if !target.dry_run && version.parse::<u64>().is_ok_and(|version| version != 0) {
         let message = "resourceVersion should not be set on objects to be created";
@@ -89,6 +90,7 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
         managed_fields::track(None, &mut object, target);
     }
     core_rules::drop_disabled(kind, &mut object);
+    let is_rewritten = schema::read_back(&target.view, &mut object) || is_rewritten;
     if target.dry_run {
         // The storage, which gives the version, does not see the object.
         if !version.is_empty() {
@@ -96,8 +98,9 @@ pub(crate) fn create(store: &mut Store, target: &Target, mut object: Value) -> R
         }
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), 0, &object)));
     }
+    meta::drop_unstored(&mut object);
     definitions::establish(store, kind, &mut object);
-    let stored = store.put(collection, target.key.clone(), object);
+    let stored = store.put_draft(collection, target.key.clone(), Draft { object, is_rewritten });
     definitions::after_write(store, kind, &stored);
     Ok(stored)
 }
@@ -107,31 +110,31 @@ pub(crate) fn update(
     store: &mut Store,
     target: &Target,
     style: Style,
-    change: impl FnOnce(&Value) -> Result<Value, Status>,
+    change: impl FnOnce(&Value) -> Result<Draft, Status>,
 ) -> Result<Arc<Stored>, Status> {
     let kind = &target.view.kind;
     let current = store.find(&kind.collection, &target.key).cloned().ok_or_else(|| target.not_found())?;
     let mut old = current.value();
     schema::bring_up_to_date(&target.view, &mut old);
-    let mut new = change(&old)?;
+    let Draft { object: mut new, is_rewritten } = change(&old)?;
     target.place(&mut new)?;
     meta::metadata_mut(&mut new).insert("name".to_owned(), (&*target.key.name).into());
     check_preconditions(target, style, &current, &new)?;
-    check_kind(target, &new)?;
     let typed = is_typed(target, &new);
     restrict(target, &old, &mut new);
     // A real server checks these twice, and says so.
     let mut tracked = new.clone();
+    go_values::whole_numbers(&mut tracked);
     core_rules::fill_in(kind, &mut tracked, false);
     meta::drop_empty(&mut tracked);
     let forbidden = meta::carry_over(&old, &mut new);
-    let mut causes: Vec<Cause> = forbidden.iter().cloned().chain(forbidden.iter().cloned()).collect();
+    let mut causes = forbidden.clone();
     core_rules::fill_in(kind, &mut new, false);
-    causes.extend(meta::problems_of_update(&new, kind));
-    causes.extend(custom_problems(target, &new, Some(&old), &causes));
+    let metadata = || forbidden.iter().cloned().chain(meta::problems_of_update(&new, kind)).collect();
+    causes.extend(custom_problems(target, &new, Some(&old), metadata));
     causes.extend(core_rules::problems(kind, &new, Some(&old)));
     if !causes.is_empty() {
-        return Err(target.invalid(&causes));
+        return Err(refused(target, &new, &causes));
     }
     if counts_generation(target, &old, &new) {
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
@@ -153,20 +156,24 @@ pub(crate) fn update(
     }
     core_rules::drop_disabled(kind, &mut new);
     meta::metadata_mut(&mut new).insert("resourceVersion".to_owned(), current.rv.to_string().into());
-    if managed_fields::same(&old, &new) {
+    if delete::may_go(&new) && meta::is_deleting(&old) && !target.dry_run {
+        // Watchers see the state that was stored, and the client the state that it sent.
+        let gone = store.remove(&kind.collection, &target.key, old);
+        delete::after_removal(store, kind, &gone, target.now);
+        return Ok(Arc::new(Stored::unsaved(target.key.clone(), current.rv, &new)));
+    }
+    let is_rewritten = schema::read_back(&target.view, &mut new) || is_rewritten;
+    if !target.dry_run {
+        meta::drop_unstored(&mut new);
+    }
+    if managed_fields::same(&old, &new) && !current.is_rewritten {
         return Ok(current);
     }
     if target.dry_run {
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), current.rv, &new)));
     }
-    if delete::may_go(&new) && meta::is_deleting(&old) && delete::was_waiting(&old) {
-        // Watchers see the state that was stored.
-        let stored = store.remove(&kind.collection, &target.key, old);
-        delete::after_removal(store, kind, &stored, target.now);
-        return Ok(Arc::new(Stored::unsaved(target.key.clone(), stored.rv, &new).as_of(stored.rv)));
-    }
     definitions::establish(store, kind, &mut new);
-    let stored = store.put(&kind.collection, target.key.clone(), new);
+    let stored = store.put_draft(&kind.collection, target.key.clone(), Draft { object: new, is_rewritten });
     definitions::after_write(store, kind, &stored);
     if kind.is("", "namespaces") {
         delete::empty_namespace(store, &target.key.name, target.now);
@@ -182,22 +189,61 @@ fn is_typed(target: &Target, object: &Value) -> bool {
     !kind.custom || schema.is_none_or(|schema| schema::type_errors(object, schema).is_empty())
 }
 
-/// Refuses a custom resource that says it is of another kind.
-fn check_kind(target: &Target, object: &Value) -> Result<(), Status> {
+/// What says of a custom resource that it has another type.
+fn type_problems(target: &Target, object: &Value) -> Vec<Cause> {
     let kind = &target.view.kind;
-    match object["kind"].as_str() {
-        Some(other) if kind.custom && other != kind.kind => {
-            let cause = Cause::invalid("kind", other, &format!("must be {}", kind.kind));
-            Err(Status::invalid(&kind.group, other, meta::text(object, "name"), &[cause]))
-        }
-        _ => Ok(()),
-    }
+    let stored = kind.storage_api_version();
+    let known = [("kind", kind.kind.as_str(), kind.kind.clone()), ("apiVersion", &*stored, target.view.api_version())];
+    let wrong = known.into_iter().filter_map(|(field, known, wanted)| {
+        let said = object[field].as_str().filter(|said| *said != known)?;
+        Some(Cause::invalid(field, said, &format!("must be {wanted}")))
+    });
+    wrong.collect()
 }
 
-/// What the schema of a custom resource finds wrong.
-fn custom_problems(target: &Target, object: &Value, old: Option<&Value>, found: &[Cause]) -> Vec<Cause> {
+/// What is wrong with the metadata, and what the schema of a custom resource finds wrong. One of another type is checked in
+/// part only.
+fn custom_problems(
+    target: &Target,
+    object: &Value,
+    old: Option<&Value>,
+    metadata: impl FnOnce() -> Vec<Cause>,
+) -> Vec<Cause> {
     let kind = &target.view.kind;
-    if kind.custom { schema::problems(&kind.versions[target.view.version], object, old, found) } else { Vec::new() }
+    if !kind.custom {
+        return metadata();
+    }
+    let mut causes = type_problems(target, object);
+    let is_known = causes.is_empty();
+    if is_known {
+        causes = metadata();
+    }
+    let version = &kind.versions[target.view.version];
+    let checked = Checked { is_known, status: target.subresource == Subresource::Status };
+    let found = schema::problems(version, object, old, &causes, checked);
+    causes.extend(found);
+    causes
+}
+
+/// 422 for an object, under the type that it says it has.
+fn refused(target: &Target, object: &Value, causes: &[Cause]) -> Status {
+    let kind = &target.view.kind;
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    if kind.custom && version != kind.storage_api_version() {
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        return Status::invalid(group, object["kind"].as_str().unwrap_or_default(), &target.key.name, causes);
+    }
+    let said = object["kind"].as_str().filter(|_| kind.custom).unwrap_or(&kind.kind);
+    Status::invalid(&kind.group, said, &target.key.name, causes)
+}
+
+/// Refuses a resource version that is no number.
+pub(crate) fn parse_version(version: &str) -> Result<(), Status> {
+    if version.is_empty() || version.parse::<u64>().is_ok() {
+        return Ok(());
+    }
+    let message = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+    Err(Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message))
 }
 
 fn check_preconditions(target: &Target, style: Style, current: &Stored, new: &Value) -> Result<(), Status> {
@@ -211,19 +257,13 @@ fn check_preconditions(target: &Target, style: Style, current: &Stored, new: &Va
         )));
     }
     let rv = meta::text(new, "resourceVersion");
+    parse_version(rv)?;
     let unsaid = matches!(rv, "" | "0");
     if unsaid && target.subresource != Subresource::Scale && (kind.custom || kind.traits.conditional_update) {
         let cause = Cause::invalid_raw("metadata.resourceVersion", "0", "must be specified for an update");
         return Err(Status::invalid(&kind.group, &kind.plural, &target.key.name, &[cause]));
     }
     if !unsaid && rv.parse() != Ok(current.rv) {
-        if rv.parse::<u64>().is_err() {
-            return Err(target.invalid(&[Cause::invalid(
-                "metadata.resourceVersion",
-                rv,
-                "must be a resource version this server gave out",
-            )]));
-        }
         return Err(target
             .conflict("the object has been modified; please apply your changes to the latest version and try again"));
     }

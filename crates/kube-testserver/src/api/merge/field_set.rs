@@ -50,6 +50,13 @@ impl Fields {
         !self.here && self.children.is_empty()
     }
 
+    /// Adds what there is below a step.
+    fn insert(&mut self, step: &str, fields: Self) {
+        if !fields.is_empty() {
+            self.children.insert(step.to_owned(), fields);
+        }
+    }
+
     fn child(&mut self, step: String) -> &mut Self {
         self.children.entry(step).or_default()
     }
@@ -204,37 +211,37 @@ fn compare(old: &Value, new: &Value, schema: &Schema, changed: &mut Fields, remo
     if old == new {
         return;
     }
-    // Null is an empty map or list, whichever the other one is.
+    // Null is an empty map or list, whichever the other one is. An empty one is another value than null.
     let (old, new) = match (old, new) {
+        (Value::Null, other) | (other, Value::Null) if empty_like(other) == Some(other) => {
+            changed.here = true;
+            return;
+        }
         (Value::Null, filled) => (empty_like(filled).unwrap_or(old), new),
         (filled, Value::Null) => (old, empty_like(filled).unwrap_or(new)),
         both => both,
     };
-    let (before, after): (BTreeMap<String, (&Value, &Schema)>, BTreeMap<_, _>) = match (old, new, &schema.shape) {
-        (Value::Object(old), Value::Object(new), shape) if *shape != Shape::Atomic => {
-            (fields_of(old, new, schema), fields_of(new, old, schema))
-        }
-        (Value::Array(old), Value::Array(new), shape @ (Shape::Keyed(_) | Shape::Set)) => {
-            let item = schema.item();
-            let by_step = |list| items(list, shape).into_iter().map(|(step, value)| (step, (value, item))).collect();
-            (by_step(old), by_step(new))
-        }
-        _ => {
-            changed.here = true;
-            return;
-        }
+    if let (Value::Array(old), Value::Array(new), Shape::Keyed(_) | Shape::Set) = (old, new, &schema.shape) {
+        return compare_items(old, new, schema, changed, removed);
+    }
+    let (Value::Object(old), Value::Object(new)) = (old, new) else {
+        changed.here = true;
+        replace(old, new, schema, changed, removed);
+        return;
     };
+    if schema.shape == Shape::Atomic {
+        changed.here = true;
+        return;
+    }
+    let (before, after) = (fields_of(old, new, schema), fields_of(new, old, schema));
     let steps: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     for step in steps {
         match (before.get(step), after.get(step)) {
             (Some((old, _)), Some((new, schema))) => {
                 let (mut inner_changed, mut inner_removed) = (Fields::default(), Fields::default());
                 compare(old, new, schema, &mut inner_changed, &mut inner_removed);
-                for (all, inner) in [(&mut *changed, inner_changed), (&mut *removed, inner_removed)] {
-                    if !inner.is_empty() {
-                        all.children.insert(step.clone(), inner);
-                    }
-                }
+                changed.insert(step, inner_changed);
+                removed.insert(step, inner_removed);
             }
             (None, Some((new, schema))) => {
                 changed.children.insert(step.clone(), Fields::whole(new, schema));
@@ -244,6 +251,55 @@ fn compare(old: &Value, new: &Value, schema: &Schema, changed: &mut Fields, remo
             }
             (None, None) => {}
         }
+    }
+}
+
+/// What a value of another type adds and removes below its own path.
+fn replace(old: &Value, new: &Value, schema: &Schema, changed: &mut Fields, removed: &mut Fields) {
+    if schema.shape == Shape::Atomic {
+        return;
+    }
+    for (value, fields) in [(old, removed), (new, changed)] {
+        if value.is_object() {
+            fields.children.extend(Fields::whole(value, schema).children);
+        }
+    }
+}
+
+/// Compares the items of merging lists. Items that are there several times are compared as one value.
+fn compare_items(old: &[Value], new: &[Value], schema: &Schema, changed: &mut Fields, removed: &mut Fields) {
+    let by_step = |list| {
+        let mut found: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
+        for (step, value) in items(list, &schema.shape) {
+            found.entry(step).or_default().push(value);
+        }
+        found
+    };
+    let (before, after) = (by_step(old), by_step(new));
+    let steps: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let marker = Fields { here: true, ..Fields::default() };
+    let item = schema.item();
+    for step in steps {
+        let (mut inner_changed, mut inner_removed) = (Fields::default(), Fields::default());
+        let old = before.get(step).map(Vec::as_slice).unwrap_or_default();
+        let new = after.get(step).map(Vec::as_slice).unwrap_or_default();
+        match (old, new) {
+            ([old], [new]) => compare(old, new, item, &mut inner_changed, &mut inner_removed),
+            ([], [new]) => inner_changed = Fields::whole(new, item),
+            ([old], []) => inner_removed = Fields::whole(old, item),
+            ([_, _, ..], after @ ([] | [_])) => {
+                inner_removed = marker.clone();
+                inner_changed = after.first().map(|new| Fields::whole(new, item)).unwrap_or_default();
+            }
+            (before @ ([] | [_]), [_, _, ..]) => {
+                inner_changed = marker.clone();
+                inner_removed = before.first().map(|old| Fields::whole(old, item)).unwrap_or_default();
+            }
+            (before, after) if before != after => inner_changed = marker.clone(),
+            _ => {}
+        }
+        changed.insert(step, inner_changed);
+        removed.insert(step, inner_removed);
     }
 }
 

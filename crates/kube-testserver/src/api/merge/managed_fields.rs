@@ -37,6 +37,24 @@ pub(crate) fn ownable(mut object: Value, kind: &Kind, has_status: bool, subresou
     object
 }
 
+/// The entries of an object. Of several with the same manager the last one counts.
+pub(crate) fn decoded(object: &Value) -> Vec<Value> {
+    let mut entries: Vec<Value> = Vec::new();
+    for entry in object["metadata"]["managedFields"].as_array().into_iter().flatten() {
+        let is_same = |known: &Value| {
+            same_manager(known, entry) && (entry["operation"] == "Apply" || known["apiVersion"] == entry["apiVersion"])
+        };
+        entries.retain(|known| !is_same(known));
+        entries.push(entry.clone());
+    }
+    entries
+}
+
+/// Whether two entries are of one manager, operation and subresource.
+pub(crate) fn same_manager(left: &Value, right: &Value) -> bool {
+    ["manager", "operation", "subresource"].iter().all(|field| left.get(*field) == right.get(*field))
+}
+
 /// Keeps account of an ordinary write. `old` is missing when the object is new.
 pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
     let version = &target.view.kind.versions[target.view.version];
@@ -46,32 +64,31 @@ pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
         target.view.show(&mut shown);
         ownable(shown, &target.view.kind, version.status, target.subresource)
     };
-    let Some(mut entries) = entries_before(old, new, target) else { return write_entries(new, Vec::new()) };
+    let Some((mut entries, is_first)) = entries_before(old, new, target) else {
+        return write_entries(new, Vec::new());
+    };
     if let (Some(applied), None) = (&target.manager.applied, old) {
         if !applied.is_empty() {
             entries.push(entry(target, "Apply", applied));
         }
     } else {
-        if old.is_some() && entries.is_empty() {
+        if old.is_some() && is_first {
             // No field has an owner, and an update does not record the first one.
             return write_entries(new, entries);
         }
         let nothing = json!({});
         let mut difference = Difference::between(&old.map_or(nothing, part), &part(new), &version.schema);
         difference.changed.here = false;
-        if target.subresource == Subresource::Scale {
-            record_scale(&mut entries, target, new, &difference);
-        } else {
-            record(&mut entries, target, &difference);
-        }
+        record(&mut entries, target, &difference);
     }
     write_entries(new, entries);
 }
 
 /// The entries that a write begins with: those that the client sent, if they can be read, else the ones that are stored. An entry
 /// of a version that is not served is dropped; for a custom resource nothing is known of owners then, and this is `None`.
-fn entries_before(old: Option<&Value>, new: &Value, target: &Target) -> Option<Vec<Value>> {
-    let entries_of = |object: &Value| object["metadata"]["managedFields"].as_array().cloned();
+/// And whether there were none before these were dropped.
+fn entries_before(old: Option<&Value>, new: &Value, target: &Target) -> Option<(Vec<Value>, bool)> {
+    let entries_of = |object: &Value| object["metadata"]["managedFields"].is_array().then(|| decoded(object));
     // A custom resource with an empty list of owners says nothing about them.
     let says = |entries: &Vec<Value>| !(target.view.kind.custom && entries.is_empty());
     let sent = entries_of(new).filter(says).filter(|_| target.subresource == Subresource::Main);
@@ -90,7 +107,8 @@ fn entries_before(old: Option<&Value>, new: &Value, target: &Target) -> Option<V
     if kind.custom && !entries.iter().all(is_served) {
         return None;
     }
-    Some(entries.into_iter().filter(is_served).collect())
+    let is_first = entries.is_empty();
+    Some((entries.into_iter().filter(is_served).collect(), is_first))
 }
 
 fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
@@ -124,30 +142,6 @@ fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
         _ => others.push(entry(target, "Update", &own)),
     }
     *entries = others;
-}
-
-/// As [`record`], for a change of the scale. A `Scale` shows the owners of its replicas only: where there are none, no account
-/// is kept of it. A scale of zero leaves the field out, so that the field has no owner afterwards.
-fn record_scale(entries: &mut Vec<Value>, target: &Target, new: &Value, difference: &Difference) {
-    let scale = target.view.kind.versions[target.view.version].scale.as_ref();
-    let path = scale.map(|scale| scale.spec_replicas.trim_start_matches('.')).unwrap_or_default();
-    let replicas = path.rsplit('.').fold(json!({}), |below, field| json!({format!("f:{field}"): below}));
-    let replicas = Fields::from_json(&replicas);
-    let owns_replicas = |entry: &Value| !Fields::from_json(&entry["fieldsV1"]).intersection(&replicas).is_empty();
-    let untouched = difference.changed.is_empty() && difference.removed.is_empty();
-    if untouched || !entries.iter().any(owns_replicas) {
-        return;
-    }
-    let value = path.split('.').try_fold(new, |value, field| value.get(field));
-    if value.and_then(Value::as_i64) != Some(0) {
-        return record(entries, target, difference);
-    }
-    entries.retain_mut(|entry| {
-        let mut fields = Fields::from_json(&entry["fieldsV1"]);
-        fields.subtract(&replicas);
-        entry["fieldsV1"] = fields.to_json();
-        !fields.is_empty()
-    });
 }
 
 /// The entry for all fields of an object that has no owners when something is first applied to it.
@@ -188,12 +182,6 @@ pub(crate) fn entry(target: &Target, operation: &str, fields: &Fields) -> Value 
     if let Some(name) = subresource_name(target.subresource) {
         entry["subresource"] = name.into();
     }
-    if target.subresource == Subresource::Scale
-        && let Some(entry) = entry.as_object_mut()
-    {
-        // A real server takes the time from an entry that the manager had before, and forgets that it had none.
-        entry.remove("time");
-    }
     entry
 }
 
@@ -201,7 +189,7 @@ pub(crate) fn entry(target: &Target, operation: &str, fields: &Fields) -> Value 
 pub(crate) fn write_entries(object: &mut Value, mut entries: Vec<Value>) {
     entries.sort_by_cached_key(|entry| {
         let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
-        (text("operation"), text("time"), text("manager"), text("subresource"))
+        (text("operation"), text("time"), text("manager"), text("apiVersion"), text("subresource"))
     });
     if entries.is_empty() {
         meta::metadata_mut(object).remove("managedFields");

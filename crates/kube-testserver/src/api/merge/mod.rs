@@ -4,4 +4,5 @@ pub(super) mod field_set;
 pub(super) mod managed_fields;
 pub(super) mod manager;
 pub(super) mod patch;
+pub(super) mod scale_fields;
 pub(super) mod target;

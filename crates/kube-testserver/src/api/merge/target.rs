@@ -10,7 +10,7 @@ use crate::{
         store::objects::Key,
     },
     registry::view::View,
-    wire::status::{Cause, Status},
+    wire::status::Status,
 };
 
 /// Which object is written, by whom and how.
@@ -60,11 +60,6 @@ impl Target {
     /// 409 for this object.
     pub(crate) fn conflict(&self, why: &str) -> Status {
         Status::conflict(self.group(), self.plural(), &self.key.name, why)
-    }
-
-    /// 422 for this object.
-    pub(crate) fn invalid(&self, causes: &[Cause]) -> Status {
-        Status::invalid(self.group(), &self.view.kind.kind, &self.key.name, causes)
     }
 
     /// 409 if an object that would be new says which one it is: that one is gone.

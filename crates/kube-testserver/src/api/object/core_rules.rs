@@ -64,6 +64,17 @@ pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a value of bytes is null: a real server stores that otherwise than the empty value that it reads back.
+pub(crate) fn has_null_bytes(kind: &Kind, object: &Value) -> bool {
+    let field = match kind.kind.as_str() {
+        _ if kind.custom => return false,
+        "ConfigMap" => "binaryData",
+        "Secret" => "data",
+        _ => return false,
+    };
+    object[field].as_object().is_some_and(|data| data.values().any(Value::is_null))
+}
+
 /// Base64 without the line ends that a decoder passes over.
 fn without_line_ends(text: &str) -> String {
     text.replace(['\n', '\r'], "")

@@ -16,6 +16,21 @@ pub(crate) fn limit_integers(value: &mut Value) {
     }
 }
 
+/// Writes floating-point numbers without a fraction as integers, as Go encodes them.
+pub(crate) fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 1e15);
+            if let Some(integer) = whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok()) {
+                *value = integer.into();
+            }
+        }
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        Value::Array(list) => list.iter_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}
+
 /// The type that Go's untyped decoder gives a value.
 pub(crate) fn go_type(value: &Value) -> &'static str {
     match value {

@@ -105,6 +105,25 @@ pub(crate) fn check_shape(object: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether metadata has a field that is null or an empty map, list or text.
+pub(crate) fn has_empty(object: &Value) -> bool {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    };
+    // These are set by the server.
+    let is_set = |field: &str| {
+        matches!(
+            field,
+            "creationTimestamp" | "generation" | "managedFields" | "namespace" | "resourceVersion" | "selfLink" | "uid"
+        )
+    };
+    object["metadata"].as_object().into_iter().flatten().any(|(field, value)| !is_set(field) && is_empty(value))
+}
+
 /// Removes the fields of metadata that cannot be read: where a custom resource is applied, they are no error.
 pub(crate) fn drop_malformed(object: &mut Value) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
@@ -177,6 +196,13 @@ fn normalize_reference(reference: &mut Value) {
 /// All that is wrong with an object's metadata.
 pub(crate) fn problems(object: &Value, kind: &Kind) -> Vec<Cause> {
     let mut causes = problems_of(&object["metadata"], kind.traits);
+    causes.extend(unqualified_finalizers(object, kind));
+    causes
+}
+
+/// The finalizers without a domain, which core kinds refuse.
+fn unqualified_finalizers(object: &Value, kind: &Kind) -> Vec<Cause> {
+    let mut causes = Vec::new();
     if !kind.custom && matches!(kind.group.as_str(), "" | "apps") {
         for (at, finalizer) in finalizers(object).into_iter().enumerate() {
             if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
@@ -309,7 +335,8 @@ pub(crate) fn problems_of_update(object: &Value, kind: &Kind) -> Vec<Cause> {
     };
     let again: Vec<Cause> = whole.iter().filter(is_checked_again).cloned().collect();
     let as_new = if checked_as_new { problems(object, kind) } else { Vec::new() };
-    [whole, again.clone(), again, as_new].into_iter().flatten().collect()
+    let unqualified = unqualified_finalizers(object, kind);
+    [whole, again.clone(), again, unqualified, as_new].into_iter().flatten().collect()
 }
 
 /// Removes what a client that creates an object may not say about it.
@@ -320,11 +347,15 @@ pub(crate) fn wipe(object: &mut Value) {
     }
 }
 
+/// Removes what a client may say and the storage drops: a dry run shows it.
+pub(crate) fn drop_unstored(object: &mut Value) {
+    metadata_mut(object).remove("selfLink");
+}
+
 /// Gives a new object what only the server may give.
 pub(crate) fn stamp_new(object: &mut Value, uid: &str, now: Timestamp, kind: &Kind) {
     let metadata = metadata_mut(object);
     metadata.remove("resourceVersion");
-    metadata.remove("selfLink");
     metadata.insert("uid".to_owned(), uid.into());
     metadata.insert("creationTimestamp".to_owned(), time(now));
     if kind.custom || kind.traits.generation {
@@ -336,7 +367,6 @@ pub(crate) fn stamp_new(object: &mut Value, uid: &str, now: Timestamp, kind: &Ki
 pub(crate) fn carry_over(old: &Value, new: &mut Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let metadata = metadata_mut(new);
-    metadata.remove("selfLink");
     match &old["metadata"]["generation"] {
         Value::Null => metadata.remove("generation"),
         value => metadata.insert("generation".to_owned(), value.clone()),

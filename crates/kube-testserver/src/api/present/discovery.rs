@@ -20,8 +20,9 @@ use crate::{
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 /// What can be asked of this server that is no object, with its group, all in version 1: group, plural, singular, kind.
-const REVIEWS: [(&str, &str, &str, &str); 2] = [
+const REVIEWS: [(&str, &str, &str, &str); 3] = [
     ("authentication.k8s.io", "selfsubjectreviews", "selfsubjectreview", "SelfSubjectReview"),
+    ("authentication.k8s.io", "tokenreviews", "tokenreview", "TokenReview"),
     ("authorization.k8s.io", "selfsubjectaccessreviews", "selfsubjectaccessreview", "SelfSubjectAccessReview"),
 ];
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -129,19 +130,32 @@ pub(crate) fn served<'a>(
         .filter_map(move |kind| Some((kind, &kind.versions[kind.served(version)?])))
 }
 
-fn subresources(kind: &Kind, version: &Version) -> Vec<&'static str> {
-    let mut names = Vec::new();
+/// A subresource: its name, and the group, version and kind of what it shows, if that is not the object itself.
+type Subresource = (&'static str, Option<[&'static str; 3]>);
+
+fn subresources(kind: &Kind, version: &Version) -> Vec<Subresource> {
+    let mut found = Vec::new();
     if kind.is("", "namespaces") {
-        names.push("finalize");
+        found.push(("finalize", None));
     }
     if version.status {
-        names.push("status");
+        found.push(("status", None));
     }
-    names
+    if version.scale.is_some() {
+        found.push(("scale", Some(["autoscaling", "v1", "Scale"])));
+    }
+    if kind.is("", "serviceaccounts") {
+        found.push(("token", Some(["authentication.k8s.io", "v1", "TokenRequest"])));
+    }
+    found
 }
 
 fn sub_verbs(name: &str) -> Value {
-    if name == "finalize" { json!(["update"]) } else { json!(["get", "patch", "update"]) }
+    match name {
+        "finalize" => json!(["update"]),
+        "token" => json!(["create"]),
+        _ => json!(["get", "patch", "update"]),
+    }
 }
 
 fn verbs(kind: &Kind) -> Vec<&'static str> {
@@ -171,11 +185,17 @@ fn resource_list(store: &Store, group: &str, version: &str) -> Option<Value> {
             resource["categories"] = kind.categories.clone().into();
         }
         resources.push(resource);
-        for name in subresources(kind, served) {
-            resources.push(json!({
+        for (name, other) in subresources(kind, served) {
+            let mut resource = json!({
                 "name": format!("{}/{name}", kind.plural), "singularName": "", "namespaced": kind.namespaced,
                 "kind": kind.kind, "verbs": sub_verbs(name),
-            }));
+            });
+            if let Some([group, version, kind]) = other {
+                resource["group"] = group.into();
+                resource["version"] = version.into();
+                resource["kind"] = kind.into();
+            }
+            resources.push(resource);
         }
     }
     for (plural, singular, kind) in reviews(group, version) {
@@ -232,10 +252,11 @@ fn aggregated_resources(store: &Store, group: &str, version: &str) -> Vec<Value>
             }
             let subresources: Vec<Value> = subresources(kind, served)
                 .into_iter()
-                .map(|name| {
-                    json!({
-                        "subresource": name, "responseKind": kind_of(&kind.kind), "verbs": sub_verbs(name),
-                    })
+                .map(|(name, other)| {
+                    let shown =
+                        other.map(|[group, version, kind]| json!({"group": group, "version": version, "kind": kind}));
+                    let shown = shown.unwrap_or_else(|| kind_of(&kind.kind));
+                    json!({"subresource": name, "responseKind": shown, "verbs": sub_verbs(name)})
                 })
                 .collect();
             if !subresources.is_empty() {

@@ -51,6 +51,21 @@ impl Key {
     }
 }
 
+/// An object as a write makes it.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) object: Value,
+    /// A real server stores it with something that it does not read back, so that a later write changes it
+    /// even if the client changes nothing.
+    pub(crate) is_rewritten: bool,
+}
+
+impl From<Value> for Draft {
+    fn from(object: Value) -> Self {
+        Self { object, is_rewritten: false }
+    }
+}
+
 /// One version of one object.
 #[derive(Debug)]
 pub(crate) struct Stored {
@@ -62,6 +77,8 @@ pub(crate) struct Stored {
     pub(crate) json: Bytes,
     /// The length of its beginning, which says its type.
     typed: usize,
+    /// A write that changes nothing is stored all the same, as a new version.
+    pub(crate) is_rewritten: bool,
 }
 
 impl Stored {
@@ -80,6 +97,7 @@ impl Stored {
                 .collect(),
             json: Bytes::from(json),
             typed,
+            is_rewritten: false,
         }
     }
 
@@ -320,11 +338,18 @@ impl Store {
     }
 
     /// Writes an object under the next resource version, which it is given here.
-    pub(crate) fn put(&mut self, collection: &str, key: Key, mut value: Value) -> Arc<Stored> {
+    pub(crate) fn put(&mut self, collection: &str, key: Key, value: Value) -> Arc<Stored> {
+        self.put_draft(collection, key, Draft::from(value))
+    }
+
+    /// As [`put`](Self::put), for an object that the next write may have to store again.
+    pub(crate) fn put_draft(&mut self, collection: &str, key: Key, draft: Draft) -> Arc<Stored> {
+        let mut value = draft.object;
         self.rv += 1;
         let rv = self.rv;
         value["metadata"]["resourceVersion"] = rv.to_string().into();
-        let stored = Arc::new(Stored::unsaved(key.clone(), rv, &value));
+        let is_rewritten = draft.is_rewritten;
+        let stored = Arc::new(Stored { is_rewritten, ..Stored::unsaved(key.clone(), rv, &value) });
         if let Some(collection) = self.collections.get_mut(collection) {
             let before = collection.objects.insert(key, Arc::clone(&stored));
             let change = if before.is_some() { Change::Modified } else { Change::Added };

@@ -16,7 +16,6 @@ pub(super) fn is_left_out(group: &str, resource: &str) -> bool {
                 | "resourcequotas"
         ),
         "apps" => matches!(resource, "controllerrevisions" | "daemonsets" | "replicasets" | "statefulsets"),
-        "authentication.k8s.io" => resource == "tokenreviews",
         "admissionregistration.k8s.io"
         | "apiregistration.k8s.io"
         | "authorization.k8s.io"

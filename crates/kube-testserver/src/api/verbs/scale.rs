@@ -9,19 +9,19 @@ use crate::{
         change::write,
         merge::{
             patch::Patch,
-            target::{Style, Subresource},
+            scale_fields::{self, API_VERSION},
+            target::{Style, Subresource, Target},
         },
         object::meta,
         verbs::{field_validation, request::Request},
     },
     registry::kinds::Scale,
     wire::{
+        negotiate::Format,
         route::Verb,
         status::{Status, json_response},
     },
 };
-
-const API_VERSION: &str = "autoscaling/v1";
 
 /// What an object shows of itself as a `Scale`.
 fn scale_of(object: &Value, paths: &Scale) -> Value {
@@ -33,7 +33,7 @@ fn scale_of(object: &Value, paths: &Scale) -> Value {
         }
     }
     let number = |path: &str| object.pointer(&pointer(path)).and_then(Value::as_i64).unwrap_or(0);
-    let wanted = number(&paths.spec_replicas);
+    let wanted = replicas(object, paths).unwrap_or(0);
     if wanted != 0 {
         scale["spec"]["replicas"] = wanted.into();
     }
@@ -45,21 +45,28 @@ fn scale_of(object: &Value, paths: &Scale) -> Value {
     scale
 }
 
+/// The replicas that an object wants.
+fn replicas(object: &Value, paths: &Scale) -> Option<i64> {
+    object.pointer(&pointer(&paths.spec_replicas)).and_then(Value::as_i64)
+}
+
 /// `.spec.replicas` as a JSON pointer.
 fn pointer(path: &str) -> String {
     path.replace('.', "/")
 }
 
 /// The object with what a `Scale` wants of it.
-fn scaled(object: &Value, paths: &Scale, scale: &Value) -> Value {
-    let mut object = object.clone();
+fn updated(current: &Value, paths: &Scale, scale: &Value, target: &Target) -> Value {
+    let mut object = current.clone();
+    let wanted = scale["spec"]["replicas"].as_i64().unwrap_or(0);
     let mut place = &mut object;
     for field in paths.spec_replicas.trim_start_matches('.').split('.') {
         place = meta::map_of(place).entry(field).or_insert(Value::Null);
     }
-    *place = scale["spec"]["replicas"].as_i64().unwrap_or(0).into();
+    *place = wanted.into();
     let version = scale["metadata"]["resourceVersion"].clone();
     meta::metadata_mut(&mut object).insert("resourceVersion".to_owned(), version);
+    scale_fields::record_update(&mut object, target, replicas(current, paths), wanted);
     object
 }
 
@@ -71,20 +78,10 @@ fn check(scale: &Value) -> Result<(), String> {
     if fits { Ok(()) } else { Err(complaint.to_owned()) }
 }
 
-/// What a real server answers to an apply that changes a scale. One that changes nothing succeeds.
-fn refused_apply(wanted: &Value) -> Status {
-    let name = format!("{}/{}", meta::text(wanted, "namespace"), meta::text(wanted, "name"));
-    let message = format!(
-        "failed to convert new object ({name}; {API_VERSION}, Kind=Scale) to proper version: request to convert CR to an \
-         invalid group/version: {API_VERSION}"
-    );
-    Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message)
-}
-
 impl Request<'_> {
     /// Reads or writes the scale of one object.
     pub(super) fn scale(&self, paths: &Scale) -> Result<Response<Bytes>, Status> {
-        self.format()?;
+        let format = self.format()?;
         let target = self.target(Subresource::Scale);
         let stored = match self.info.verb {
             Verb::Get => {
@@ -94,34 +91,52 @@ impl Request<'_> {
             Verb::Update => {
                 self.check_options("UpdateOptions")?;
                 let mut wanted = self.body()?;
-                if wanted["kind"] != "Scale" || wanted["apiVersion"] != API_VERSION {
+                let is = |field: &str, known: &str| {
+                    matches!(wanted[field].as_str(), None | Some("")) || wanted[field] == known
+                };
+                if !is("kind", "Scale") || !is("apiVersion", API_VERSION) {
                     return Err(Status::bad_request(
                         "the object provided is unrecognized (must be of type Scale of autoscaling/v1)",
                     ));
                 }
                 check(&wanted).map_err(Status::bad_request)?;
                 target.place(&mut wanted)?;
-                let change = |current: &Value| Ok(scaled(current, paths, &wanted));
-                write::update(&mut self.shared.write(), &target, Style::Derive, change)?
+                let change = |current: &Value| Ok(updated(current, paths, &wanted, &target).into());
+                write::update(&mut self.shared.write(), &target, Style::Apply, change)?
             }
             Verb::Patch => {
                 let patch = Patch::read(&self.call, &self.query, &self.view.kind)?;
                 let change = |current: &Value| {
                     let scale = scale_of(current, paths);
-                    if let Patch::Apply { wanted, .. } = &patch {
-                        let said = &wanted["spec"]["replicas"];
-                        let same = said.is_null() || *said == scale["spec"]["replicas"];
-                        return if same { Ok(current.clone()) } else { Err(refused_apply(wanted)) };
+                    if let Patch::Apply { wanted, force } = &patch {
+                        let mut object = current.clone();
+                        let replicas = replicas(current, paths).unwrap_or(0);
+                        scale_fields::record_apply(&mut object, &target, wanted, *force, replicas)?;
+                        return Ok(object.into());
                     }
                     let mut wanted = patch.apply(&target, &scale)?;
                     check(&wanted).map_err(|why| field_validation::refused_patch(&wanted.to_string(), &why))?;
                     target.place(&mut wanted)?;
-                    Ok(scaled(current, paths, &wanted))
+                    if replicas(current, paths).is_none() && wanted["spec"]["replicas"].is_null() {
+                        let path = &paths.spec_replicas;
+                        return Err(Status::bad_request(format!("the spec replicas field {path:?} cannot be empty")));
+                    }
+                    Ok(updated(current, paths, &wanted, &target).into())
                 };
-                write::update(&mut self.shared.write(), &target, Style::Derive, change)?
+                write::update(&mut self.shared.write(), &target, Style::Apply, change)?
             }
             _ => return Err(Status::method_not_allowed()),
         };
-        Ok(json_response(StatusCode::OK, &scale_of(&self.view.value(&stored), paths)))
+        let value = self.view.value(&stored);
+        if self.info.verb == Verb::Get && replicas(&value, paths).is_none() {
+            let path = &paths.spec_replicas;
+            return Err(Status::internal(format!("the spec replicas field {path:?} does not exist")));
+        }
+        let mut scale = scale_of(&value, paths);
+        if format == Format::Metadata {
+            let metadata = scale["metadata"].take();
+            scale = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
+        }
+        Ok(json_response(StatusCode::OK, &scale))
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         },
         object::{core_rules, go_values, meta, schema},
         present::list,
-        store::objects::{Key, Store},
+        store::objects::{Draft, Key, Store},
         verbs::{field_validation, request::Request},
     },
     registry::{kinds::Kind, structural::rules::has_unsupported_optional},
@@ -30,11 +30,12 @@ use crate::{
 };
 
 /// What is made by an update or an apply may say a version, which the storage drops. A create may not.
-fn unversioned(mut object: Value, target: &Target) -> Value {
+fn unversioned(mut draft: Draft, target: &Target) -> Result<Draft, Status> {
+    write::parse_version(meta::text(&draft.object, "resourceVersion"))?;
     if !target.dry_run {
-        meta::metadata_mut(&mut object).remove("resourceVersion");
+        meta::metadata_mut(&mut draft.object).remove("resourceVersion");
     }
-    object
+    Ok(draft)
 }
 
 /// Whether a schema declares rules, at any depth.
@@ -123,13 +124,13 @@ impl Request<'_> {
 
     /// The object a create or replace brings, checked for its type and shape, in stored form; and the undeclared
     /// fields to warn of.
-    fn object(&self) -> Result<(Value, Vec<String>), Status> {
+    fn object(&self) -> Result<(Draft, Vec<String>), Status> {
         let mut object = self.body()?;
         let undeclared = field_validation::check(&self.view, self.query.field_validation(), &mut object);
         Ok((self.admit(object, &Source::Body)?, undeclared?))
     }
 
-    fn admit(&self, mut object: Value, source: &Source<'_>) -> Result<Value, Status> {
+    fn admit(&self, mut object: Value, source: &Source<'_>) -> Result<Draft, Status> {
         let kind = &self.view.kind;
         if !object.is_object() {
             return Err(Status::bad_request(format!(
@@ -137,8 +138,10 @@ impl Request<'_> {
                 kind.kind
             )));
         }
+        let mut is_rewritten = core_rules::has_null_bytes(kind, &object);
         if kind.custom && matches!(source, Source::Apply(..)) {
             meta::drop_malformed(&mut object);
+            is_rewritten = meta::has_empty(&object);
         }
         let schema = kind.versions[self.view.version].structural.as_deref().filter(|_| kind.custom);
         let embedded = schema.map_or(Ok(()), |schema| schema::check_embedded(&object, schema, ""));
@@ -157,7 +160,11 @@ impl Request<'_> {
             let what = "CEL rules with optionalOldSelf that use more of oldSelf than hasValue() and value()";
             return Err(Status::not_implemented(what));
         }
+        let said = object["apiVersion"].as_str().unwrap_or_default().to_owned();
         self.view.store(&mut object);
+        if kind.custom && said != self.view.api_version() {
+            object["apiVersion"] = said.into();
+        }
         if let Err(complaint) = core_rules::check_shape(kind, &object) {
             return Err(source.refuse(self, &object, &complaint));
         }
@@ -167,19 +174,30 @@ impl Request<'_> {
             schema::normalize_embedded(&mut object, schema);
             go_values::limit_integers(&mut object);
         }
-        Ok(object)
+        Ok(Draft { object, is_rewritten })
     }
 
     /// Refuses an object that says it is of another version or kind. For a custom resource of another kind that is an error of
     /// validation, which comes later.
     fn check_type(&self, object: &Value, source: &Source<'_>) -> Result<(), Status> {
         let kind = &self.view.kind;
+        if matches!(source, Source::StrategicPatch(_)) {
+            // The type of the patched object is not read.
+            return Ok(());
+        }
+        let is_patch_of_custom = kind.custom && matches!(source, Source::Patch);
         for (field, wanted) in [("apiVersion", self.view.api_version()), ("kind", kind.kind.clone())] {
             let complaint = match &object[field] {
                 Value::Null if !kind.custom => continue,
                 Value::String(said) if said.is_empty() && !kind.custom => continue,
                 Value::String(said) if *said == wanted || field == "kind" && kind.custom && !said.is_empty() => {
                     continue;
+                }
+                // Found out later, with what else is wrong.
+                Value::String(_) if field == "apiVersion" && is_patch_of_custom => continue,
+                Value::Null if field == "apiVersion" && is_patch_of_custom => {
+                    let message = "Object 'apiVersion' is missing in 'object has no apiVersion field'";
+                    return Err(Status::internal(message));
                 }
                 Value::Null => format!("Object '{field}' is missing in '{object}'"),
                 Value::String(said) if field == "apiVersion" => {
@@ -201,9 +219,9 @@ impl Request<'_> {
         let target = self.target(Subresource::Main);
         let key = Key::new(&target.key.namespace, "");
         let target = Target { key, ..target };
-        let (mut object, undeclared) = self.object()?;
-        meta::wipe(&mut object);
-        let stored = write::create(&mut self.shared.write(), &target, object)?;
+        let (mut draft, undeclared) = self.object()?;
+        meta::wipe(&mut draft.object);
+        let stored = write::create(&mut self.shared.write(), &target, draft)?;
         self.one(StatusCode::CREATED, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
     }
 
@@ -211,16 +229,16 @@ impl Request<'_> {
         let format = self.format()?;
         self.check_options("UpdateOptions")?;
         let target = self.target(subresource);
-        let (mut object, undeclared) = self.object()?;
-        target.place(&mut object)?;
+        let (mut draft, undeclared) = self.object()?;
+        target.place(&mut draft.object)?;
         let mut store = self.shared.write();
         let missing = store.find(&self.view.kind.collection, &target.key).is_none();
         if missing && self.view.kind.traits.create_on_update && subresource == Subresource::Main {
-            target.expects_nothing(&object, Style::Replace)?;
-            let stored = write::create(&mut store, &target, unversioned(object, &target))?;
+            target.expects_nothing(&draft.object, Style::Replace)?;
+            let stored = write::create(&mut store, &target, unversioned(draft, &target)?)?;
             return self.one(StatusCode::CREATED, &stored, format);
         }
-        let stored = write::update(&mut store, &target, Style::Replace, |_| Ok(object))?;
+        let stored = write::update(&mut store, &target, Style::Replace, |_| Ok(draft))?;
         drop(store);
         self.one(StatusCode::OK, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
     }
@@ -238,8 +256,8 @@ impl Request<'_> {
             target.expects_nothing(&object, Style::Apply)?;
             let target = target.applying(owned);
             let wanted = object.clone();
-            let object = self.admit(object, &Source::Apply(&target, &wanted))?;
-            let stored = write::create(&mut store, &target, unversioned(object, &target))?;
+            let draft = self.admit(object, &Source::Apply(&target, &wanted))?;
+            let stored = write::create(&mut store, &target, unversioned(draft, &target)?)?;
             return self.one(StatusCode::CREATED, &stored, format);
         }
         let style = if matches!(patch, Patch::Apply { .. }) { Style::Apply } else { Style::Derive };
@@ -304,10 +322,6 @@ impl Request<'_> {
 
     pub(super) fn delete_collection(&self) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
-        if format == Format::Metadata {
-            // Told before anything is deleted.
-            return Err(list::not_one_object());
-        }
         let options = self.delete_options()?;
         let template = self.deleting(&options);
         let (selection, list_options) = self.selection(false)?;
@@ -328,6 +342,9 @@ impl Request<'_> {
             }
         }
         drop(store);
+        if format == Format::Metadata {
+            return Err(list::not_one_object());
+        }
         // The answer is the list as it was.
         page.respond(&self.view, format, self.shared.now())
     }

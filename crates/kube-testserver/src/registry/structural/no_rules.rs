@@ -24,6 +24,11 @@ impl Rules {
         match *self {}
     }
 
+    /// The rules that a value breaks in which some numbers cannot be read.
+    pub(crate) fn broken_of_unreadable(&self, _: &Value, _: Option<&Value>) -> Vec<Broken> {
+        match *self {}
+    }
+
     /// The rules that a value breaks.
     pub(crate) fn broken(&self, _: &Value, _: Option<&Value>) -> Vec<Broken> {
         match *self {}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kube_cel::{CompiledSchema, ErrorKind, compile_schema};
+use kube_cel::{CompiledSchema, ErrorKind, ValidationError, compile_schema};
 use serde_json::Value;
 
 use crate::registry::structural::broken::Broken;
@@ -12,6 +12,8 @@ pub(crate) struct Rules {
     /// The node's rules, with the types of all that is below it and without the rules there.
     compiled: CompiledSchema,
     texts: Vec<String>,
+    /// What each says when it is broken, where that is a plain text.
+    messages: Vec<Option<String>>,
 }
 
 impl fmt::Debug for Rules {
@@ -31,7 +33,8 @@ impl Rules {
             branches.clear();
         }
         let texts = declared.iter().filter_map(|rule| Some(rule["rule"].as_str()?.to_owned())).collect();
-        Some(Self { compiled, texts })
+        let messages = declared.iter().map(|rule| rule["message"].as_str().map(str::to_owned)).collect();
+        Some(Self { compiled, texts, messages })
     }
 
     /// What is wrong with the rules themselves: the place of each, and why it does not compile.
@@ -45,8 +48,27 @@ impl Rules {
         self.texts.get(at).map_or("", String::as_str)
     }
 
+    /// The rules that a value breaks in which some numbers cannot be read.
+    pub(crate) fn broken_of_unreadable(&self, value: &Value, old: Option<&Value>) -> Vec<Broken> {
+        self.evaluate(value, old, |error| {
+            let at = self.texts.iter().position(|text| *text == error.rule);
+            let message = at.and_then(|at| self.messages.get(at)?.as_deref()).unwrap_or(&error.rule);
+            format!("invalid data, expected int, got float64 evaluating rule: {message}")
+        })
+    }
+
     /// The rules that a value breaks. `old` is what it was, where there is such a value.
     pub(crate) fn broken(&self, value: &Value, old: Option<&Value>) -> Vec<Broken> {
+        self.evaluate(value, old, |error| error.message.trim().to_owned())
+    }
+
+    /// `describe` says why a rule cannot be evaluated.
+    fn evaluate(
+        &self,
+        value: &Value,
+        old: Option<&Value>,
+        describe: impl Fn(&ValidationError) -> String,
+    ) -> Vec<Broken> {
         let Err(errors) = kube_cel::validate_compiled(&self.compiled, value, old) else { return Vec::new() };
         errors
             .into_vec()
@@ -58,7 +80,7 @@ impl Rules {
                 Broken {
                     path: if broken { error.field_path.trim_start_matches('.').to_owned() } else { String::new() },
                     reason: error.reason.clone().filter(|_| broken),
-                    message: error.message.trim().to_owned(),
+                    message: if broken { error.message.trim().to_owned() } else { describe(&error) },
                     compares: error.rule.contains("oldSelf"),
                 }
             })

@@ -3,6 +3,7 @@
 mod access;
 mod applies;
 mod bad_requests;
+mod corners;
 mod creates;
 mod definitions;
 mod deletes;
@@ -15,10 +16,12 @@ mod namespaces;
 mod options;
 mod patches;
 mod rules;
+mod scales;
 mod schemas;
 mod selectors;
 mod subresources;
 mod tables;
+mod tokens;
 mod updates;
 mod watches;
 
@@ -30,6 +33,7 @@ pub(crate) fn tests() -> Vec<Test> {
         access::tests(),
         applies::tests(),
         bad_requests::tests(),
+        corners::tests(),
         creates::tests(),
         definitions::tests(),
         deletes::tests(),
@@ -42,10 +46,12 @@ pub(crate) fn tests() -> Vec<Test> {
         options::tests(),
         patches::tests(),
         rules::tests(),
+        scales::tests(),
         schemas::tests(),
         selectors::tests(),
         subresources::tests(),
         tables::tests(),
+        tokens::tests(),
         updates::tests(),
         watches::tests(),
     ]

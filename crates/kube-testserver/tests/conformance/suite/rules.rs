@@ -24,6 +24,8 @@ tests![
     a_scale_that_is_no_number_is_refused_by_its_path,
     a_default_of_null_is_no_default,
     the_definition_is_the_answer_to_its_delete,
+    a_rule_on_an_integer_does_not_read_a_floating_point_number,
+    an_object_of_another_kind_is_checked_by_the_rules_too,
 ];
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -230,4 +232,26 @@ async fn the_definition_is_the_answer_to_its_delete(case: Case) {
     let terminating = left["status"]["conditions"].as_array().into_iter().flatten();
     assert!(terminating.into_iter().any(|one| one["type"] == "Terminating"), "{left}");
     case.eventually(&format!("{DEFINITIONS}/{name}"), |answer| answer.code == 404).await;
+}
+
+async fn a_rule_on_an_integer_does_not_read_a_floating_point_number(case: Case) {
+    let count = json!({"type": "integer", "x-kubernetes-validations": [{"rule": "self < 4", "message": "too many"}]});
+    let path = served(&case, &json!({"count": count, "free": {"type": "integer"}})).await;
+    let refused = case.post(&path, &object(&case, &json!({"count": 1.0}))).await.refused(422, "Invalid");
+    assert!(
+        message(&refused).contains("invalid data, expected int, got float64 evaluating rule: too many"),
+        "{refused}"
+    );
+    case.post(&path, &object(&case, &json!({"count": 1, "free": 1.0}))).await.expect(201);
+}
+
+async fn an_object_of_another_kind_is_checked_by_the_rules_too(case: Case) {
+    let count = json!({"type": "integer", "x-kubernetes-validations": [{"rule": "self < 4"}]});
+    let path = served(&case, &json!({"count": count})).await;
+    case.post(&path, &object(&case, &json!({"count": 1}))).await.expect(201);
+    let patch = json!({"kind": "Other", "spec": {"count": 5}});
+    let refused = case.patch(&format!("{path}/w"), "merge", &patch).await.refused(422, "Invalid");
+    let mut named = fields(&refused);
+    named.sort_unstable();
+    assert_eq!(named, ["kind", "spec.count"]);
 }

@@ -85,7 +85,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.expiry = opened.expiry.map(|expiry| expiry.with_jitter(now.jitter).loaded(now, pause, retry));
         self.renewal_pause = opened.renewal_pause;
         let is_confirmed = opened.is_same
-            && self.link.as_ref().is_some_and(|link| link.revision.is_some() && link.identity.same(&opened.identity));
+            && self.link.as_ref().is_some_and(|link| link.revision.is_some())
+            && self.is_of_link(&opened.identity);
         let answered = if is_confirmed {
             self.confirmed(attempt, opened.identity, effects);
             // A request that was refused while it was under way may have been refused for what it loaded.
@@ -115,26 +116,26 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// The attempt brought what is in use already.
     fn confirmed(&mut self, attempt: u64, identity: I, effects: &mut Vec<Effect<E>>) {
         effects.push(Effect::Confirm { attempt });
-        if let Some(link) = &mut self.link {
-            link.identity = link.identity.clone().merged(identity);
-        }
+        self.show(identity);
         self.fruitless = self.fruitless.saturating_add(u32::from(self.requests.want_newer_by(attempt)));
     }
 
     /// The transport that the attempt built is the link, of the cluster of before or of another one.
     fn install(&mut self, attempt: u64, opened: Opened<I>, effects: &mut Vec<Effect<E>>) {
+        let Opened { identity: shown, candidate, .. } = opened;
+        let is_of_link = self.is_of_link(&shown);
         let (identity, revision) = match self.link.take() {
-            Some(link) if link.identity.same(&opened.identity) => {
-                (link.identity.merged(opened.identity), link.revision)
-            }
+            Some(link) if is_of_link => (link.identity.merged(shown.clone()), link.revision),
             Some(Link { revision: Some(revision), .. }) => {
                 self.fence(revision, FenceReason::Replaced, effects);
-                (opened.identity, None)
+                (shown.clone(), None)
             }
-            _ => (opened.identity, None),
+            _ => (shown.clone(), None),
         };
-        let revision = revision.or_else(|| self.name(&identity, opened.candidate));
-        let link = Link { generation: attempt, identity, revision, candidate: opened.candidate };
+        self.doubted = false;
+        self.check_due = false;
+        let revision = revision.or_else(|| self.name(&identity, candidate));
+        let link = Link { generation: attempt, identity, shown, revision, candidate };
         effects.push(Effect::Install { attempt });
         link.serve(effects);
         self.link = Some(link);

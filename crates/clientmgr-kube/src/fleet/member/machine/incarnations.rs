@@ -35,10 +35,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return;
         };
         if self.expected.pin.as_ref().is_some_and(|pin| !pin.same(&link.identity)) {
-            if link.revision.is_some() {
-                // It stays in use until the cluster that is demanded was found.
-                self.unproven = true;
-            } else {
+            // One that is served stays in use until the cluster that is demanded was found.
+            if link.revision.is_none() {
                 self.drop_link(FenceReason::Replaced, effects);
             }
             self.open_now(effects);

@@ -1,22 +1,22 @@
 //! Probes: when they begin, and what follows from their answers for the health of the link.
 
-use super::{Health, Machine, Pending};
+use super::{Health, Machine, Pending, Via};
 use crate::fleet::clock::Now;
 use crate::fleet::member::event::{Class, Effect, Fault, FenceReason, Outcome, SameCluster};
 
 impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(super) fn probed(&mut self, now: Now, probe: u64, identity: Option<I>, effects: &mut Vec<Effect<E>>) {
         let Some(pending) = self.probe.take_if(|pending| pending.number == probe) else { return };
-        let Some(link) = &mut self.link else { return };
         if let Some(identity) = identity {
-            if !identity.same(&link.identity) {
+            if !self.is_of_link(&identity) {
                 self.drop_link(FenceReason::Replaced, effects);
                 self.open_now(effects);
                 return;
             }
-            link.identity = link.identity.clone().merged(identity);
+            self.show(identity);
         }
-        if self.probe_is_fresh {
+        let Some(link) = &self.link else { return };
+        if self.probe_via == Via::Fresh {
             effects.push(Effect::InstallFresh);
             link.serve(effects);
         }
@@ -25,7 +25,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.probe_at = Some(self.timing.next_probe(now));
         self.requests.answer_probes(probe, &outcome, effects);
         if pending.again {
-            self.begin_probe(now, false, effects);
+            self.begin_probe(now, effects);
         } else if std::mem::take(&mut self.broke_during_probe) {
             self.probe_after_break(now, effects);
         }
@@ -37,7 +37,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return;
         }
         let class = error.class();
-        if let (Some(link), true) = (&self.link, self.probe_is_fresh && class != Class::Transport) {
+        self.doubted |= class == Class::Transport;
+        if let (Some(link), true) = (&self.link, self.probe_via == Via::Fresh && class != Class::Transport) {
             // The server answers on a fresh connection: the pooled ones are dead.
             effects.push(Effect::InstallFresh);
             link.serve(effects);
@@ -48,16 +49,14 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 self.probe_at = Some(self.timing.next_probe(now).max(now.mono + retry_after.unwrap_or_default()));
                 self.requests.answer_probes(probe, &Outcome::Failed(error), effects);
                 if pending.again {
-                    self.begin_probe(now, false, effects);
+                    self.begin_probe(now, effects);
                 }
                 return;
             }
-            Class::Transport if !self.probe_is_fresh => {
-                // Perhaps only the pooled connection is dead.
-                self.begin_probe(now, true, effects);
-                if let Some(repeat) = &mut self.probe {
-                    repeat.again = pending.again;
-                }
+            // Perhaps only the pooled connection is dead, or only new ones cannot be opened.
+            Class::Transport if self.probe_via != Via::Fresh => {
+                let via = if self.probe_via == Via::Pool { Via::Fresh } else { Via::Pool };
+                self.start_probe(now, Pending { again: pending.again, ..pending }, via, effects);
                 return;
             }
             // The earlier configuration has no backoff of its own: the pause is one.
@@ -90,8 +89,25 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             Health::Failing { failures, error }
         };
         if pending.again {
-            self.begin_probe(now, false, effects);
+            self.begin_probe(now, effects);
         }
+    }
+
+    /// Whether `identity` is that of the link, as far as it shows. After a connection broke, a server that no longer says
+    /// which cluster it is counts as another one: it may have been replaced behind its address.
+    pub(super) fn is_of_link(&self, identity: &I) -> bool {
+        (self.link.as_ref()).is_some_and(|link| {
+            link.identity.same(identity) && !(self.doubted && identity.shows_less_than(&link.identity))
+        })
+    }
+
+    /// The link's cluster showed `identity`.
+    pub(super) fn show(&mut self, identity: I) {
+        let Some(link) = &mut self.link else { return };
+        // What broke during the probe may have broken after this was asked.
+        self.doubted &= self.broke_during_probe || identity.shows_less_than(&link.identity);
+        link.shown = identity.clone();
+        link.identity = link.identity.clone().merged(identity);
     }
 
     /// A connection of the transport of `generation` broke.
@@ -99,6 +115,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         if self.link.as_ref().is_none_or(|link| link.generation != generation) {
             return;
         }
+        self.doubted = true;
         if self.probe.is_some() {
             // What the probe has asked so far may be the answer of the server before.
             self.broke_during_probe = true;
@@ -119,7 +136,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         let earliest = self.probe_began.map_or(now.mono, |began| now.mono.max(began + spacing));
         if earliest <= now.mono {
             self.breaks += 1;
-            self.begin_probe(now, false, effects);
+            self.begin_probe(now, effects);
         } else if self.probe_at.is_none_or(|at| earliest < at) {
             self.breaks += 1;
             self.probe_at = Some(earliest);
@@ -130,19 +147,31 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(super) fn probe_now(&mut self, now: Now, effects: &mut Vec<Effect<E>>) {
         match &mut self.probe {
             Some(pending) => pending.again = true,
-            None => self.begin_probe(now, false, effects),
+            None => self.begin_probe(now, effects),
         }
     }
 
-    pub(super) fn begin_probe(&mut self, now: Now, fresh: bool, effects: &mut Vec<Effect<E>>) {
-        // The repeat of a probe keeps its number's place: requests wait for both.
-        self.probes += u64::from(!fresh);
+    pub(super) fn begin_probe(&mut self, now: Now, effects: &mut Vec<Effect<E>>) {
+        let via = match &self.health {
+            // The pooled ones were given their deadline already. A mute server is to be noticed soon.
+            Health::Failing { error, .. } | Health::Down { error, .. } if error.class() == Class::Transport => {
+                Via::Fresh
+            }
+            _ if std::mem::take(&mut self.check_due) => Via::Check,
+            _ => Via::Pool,
+        };
+        self.probes += 1;
+        self.start_probe(now, Pending { number: self.probes, again: false }, via, effects);
+    }
+
+    /// Begins a probe, or repeats one on another connection under the same number: requests wait for both.
+    fn start_probe(&mut self, now: Now, pending: Pending, via: Via, effects: &mut Vec<Effect<E>>) {
         self.probe_began = Some(now.mono);
         self.probe_at = None;
-        self.probe_is_fresh = fresh;
+        self.probe_via = via;
         self.broke_during_probe = false;
-        self.probe = Some(Pending { number: self.probes, again: false });
-        effects.push(Effect::Probe { probe: self.probes, fresh });
+        self.probe = Some(pending);
+        effects.push(Effect::Probe { probe: pending.number, fresh: via != Via::Pool });
     }
 
     pub(super) fn end_probe(&mut self, effects: &mut Vec<Effect<E>>) {

@@ -110,12 +110,12 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
     let fields = owned(target, wanted);
     let mut own = None;
     let mut others: Vec<(Value, Fields)> = Vec::new();
-    for entry in current["metadata"]["managedFields"].as_array().into_iter().flatten() {
+    for entry in managed_fields::decoded(current) {
         let owns = Fields::from_json(&entry["fieldsV1"]);
-        if is_entry_of(entry, target, "Apply") {
-            own = Some((entry.clone(), owns));
+        if is_entry_of(&entry, target, "Apply") {
+            own = Some((entry, owns));
         } else {
-            others.push((entry.clone(), owns));
+            others.push((entry, owns));
         }
     }
 
@@ -127,7 +127,7 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
     }
 
     let mut merged = current.clone();
-    merge(&mut merged, &part(target, wanted), schema);
+    merge(&mut merged, wanted, schema);
     if let Some((_, before)) = &own {
         let mut managed = fields.clone();
         // The name is always applied, though it is in no account.
@@ -137,13 +137,6 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         }
         merged = prune(&merged, before, managed, schema);
     }
-    for field in ["resourceVersion", "uid", "name", "namespace"] {
-        if let Some(said) = wanted["metadata"].get(field).filter(|said| !said.is_null()) {
-            meta::metadata_mut(&mut merged).insert(field.to_owned(), said.clone());
-        }
-    }
-    merged["kind"] = wanted["kind"].clone();
-
     let mut difference = Difference::between(&part(target, current), &part(target, &merged), schema);
     difference.changed.here = false;
     let mut causes = Vec::new();
@@ -169,7 +162,7 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
     if !causes.is_empty() && !force {
         return Err(Status::apply_conflict(&causes));
     }
-    let untouched = difference.changed.is_empty() && difference.removed.is_empty();
+    let untouched = merged == *current;
     match own {
         Some((existing, before)) if untouched && before == fields => entries.push(existing),
         _ if fields.is_empty() => {}
@@ -185,20 +178,8 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
             entries.push(new);
         }
     }
-    drop_emptied(&mut merged, current, wanted);
     managed_fields::write_entries(&mut merged, entries);
     Ok(merged)
-}
-
-/// Drops the nulls that [`remove`] left, and keeps those that the object had and that the manager applies.
-fn drop_emptied(value: &mut Value, current: &Value, wanted: &Value) {
-    let Some(map) = value.as_object_mut() else { return };
-    map.retain(|name, value| {
-        let is_null = |object: &Value| object.get(name).is_some_and(Value::is_null);
-        let kept = !value.is_null() || is_null(current) || is_null(wanted);
-        drop_emptied(value, &current[name.as_str()], &wanted[name.as_str()]);
-        kept
-    });
 }
 
 /// How messages name a manager.
@@ -218,8 +199,9 @@ fn describe(entry: &Value) -> String {
 fn merge(value: &mut Value, wanted: &Value, schema: &Schema) {
     match (value, wanted, &schema.shape) {
         // A null does not remove what merges: other managers may own parts of it.
-        (Value::Object(_), Value::Null, Shape::Granular)
-        | (Value::Array(_), Value::Null, Shape::Keyed(_) | Shape::Set) => {}
+        (value @ Value::Object(_), Value::Null, Shape::Granular)
+        | (value @ Value::Array(_), Value::Null, Shape::Keyed(_) | Shape::Set)
+            if !is_empty(value) => {}
         (Value::Object(value), Value::Object(wanted), shape) if *shape != Shape::Atomic => {
             for (name, wanted) in wanted {
                 match value.get_mut(name) {
@@ -272,7 +254,7 @@ fn prune(merged: &Value, before: &Fields, managed: Fields, schema: &Schema) -> V
     without(&gone.intersection(&last))
 }
 
-/// Removes the fields and items in a set. A map or list that has nothing left in it becomes null, and is not written out.
+/// Removes the fields and items in a set. A map or list that has nothing left in it stays, empty.
 fn remove(value: &mut Value, gone: &Fields, schema: &Schema) {
     match value {
         Value::Object(map) => map.retain(|name, inner| {
@@ -280,11 +262,7 @@ fn remove(value: &mut Value, gone: &Fields, schema: &Schema) {
             if gone.here {
                 return false;
             }
-            let filled = !is_empty(inner);
             remove(inner, gone, schema.field(name));
-            if filled && is_empty(inner) && !schema.has_always(name) {
-                *inner = Value::Null;
-            }
             true
         }),
         Value::Array(list) => list.retain_mut(|item| {

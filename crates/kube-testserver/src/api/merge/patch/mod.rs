@@ -16,7 +16,7 @@ use crate::{
     wire::{
         call::Call,
         negotiate,
-        query::Query,
+        query::{FieldValidation, Query},
         status::{Cause, Status},
         yaml,
     },
@@ -76,7 +76,7 @@ impl Patch {
             "application/apply-patch+yaml" => {
                 yaml::read(text).map(|wanted| Self::Apply { wanted, force: query.flag("force") })
             }
-            "application/json-patch+json" => json_operations(text).map(Self::Json),
+            "application/json-patch+json" => json_operations(text, query.field_validation()).map(Self::Json),
             "application/merge-patch+json" => fields(text).map(Self::Merge),
             _ => fields(text).map(|patch| Self::Strategic(patch, Schema::of_core(&kind.kind))),
         };
@@ -121,7 +121,7 @@ fn fields(text: &str) -> Result<Value, Status> {
 }
 
 /// The operations of a JSON patch. Whether an operation can be carried out shows later.
-fn json_operations(text: &str) -> Result<Vec<json::Operation>, Status> {
+fn json_operations(text: &str, validation: FieldValidation) -> Result<Vec<json::Operation>, Status> {
     let operations: Vec<json::Operation> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
     if operations.len() > MOST_OPERATIONS {
         return Err(Status::too_large(format_args!(
@@ -133,7 +133,7 @@ fn json_operations(text: &str) -> Result<Vec<json::Operation>, Status> {
     let wrong = ["op", "path", "from"]
         .into_iter()
         .find(|field| operations.iter().any(|operation| operation.get(*field).is_some_and(|value| !is_text(value))));
-    if let Some(field) = wrong {
+    if let Some(field) = wrong.filter(|_| validation != FieldValidation::Ignore) {
         return Err(malformed(&format_args!("the {field} of an operation is not a string")));
     }
     Ok(operations)

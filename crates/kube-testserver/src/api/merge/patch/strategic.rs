@@ -41,6 +41,12 @@ pub(super) fn merge(value: &mut Value, patch: &Value, schema: &Schema) -> Result
             Value::Null => {
                 map.remove(name);
             }
+            // What is new is taken as it is.
+            Value::Object(wanted) if !map.contains_key(name) && wanted.contains_key("$retainKeys") => {
+                let fields = wanted.iter().filter(|(_, value)| !value.is_null());
+                let fields = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
+                map.insert(name.clone(), Value::Object(fields));
+            }
             // A directive is about what is there.
             Value::Object(wanted) if !map.contains_key(name) && wanted.contains_key("$patch") => {}
             Value::Object(_) => merge(map.entry(name.clone()).or_insert(Value::Null), wanted, below)?,
@@ -157,6 +163,8 @@ fn merge_list(list: &mut Vec<Value>, patch: &[Value], schema: &Schema) -> Result
                 }
             }
             reorder(list, &before, patch, &schema.shape);
+            let mut seen = HashSet::new();
+            list.retain(|item| seen.insert(item.to_string()));
         }
         Shape::Keyed(keys) => {
             let key = keys.first().map(|(key, _)| key.as_str()).unwrap_or_default();

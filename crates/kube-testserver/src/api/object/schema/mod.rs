@@ -8,6 +8,7 @@ mod embedded;
 mod fill;
 mod formats;
 mod lists;
+mod mistyped;
 mod numbers;
 mod problems;
 mod rules;
@@ -20,7 +21,7 @@ pub(crate) use self::{
     defaults::default_problems,
     embedded::{check_shape as check_embedded, normalize as normalize_embedded},
     fill::fill,
-    problems::problems,
-    stored::bring_up_to_date,
+    problems::{Checked, problems},
+    stored::{bring_up_to_date, read_back},
     typed::{errors as apply_errors, type_errors},
 };

@@ -8,17 +8,33 @@ use crate::{
     wire::status::Cause,
 };
 
+/// What of an object is checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checked {
+    /// It has the type that the schema is for. Of one that has not, only lists and rules are checked.
+    pub(crate) is_known: bool,
+    /// Only its status is written.
+    pub(crate) status: bool,
+}
+
 /// What is wrong with an object beyond its metadata. What was wrong in `old` already and did not change is let pass.
 ///
 /// `found` is what is wrong with the metadata: rules are checked only if no other error prevents it.
-pub(crate) fn problems(version: &Version, object: &Value, old: Option<&Value>, found: &[Cause]) -> Vec<Cause> {
+pub(crate) fn problems(
+    version: &Version,
+    object: &Value,
+    old: Option<&Value>,
+    found: &[Cause],
+    checked: Checked,
+) -> Vec<Cause> {
     let Some(schema) = version.structural.as_deref() else { return Vec::new() };
     let mut causes = Vec::new();
-    check::check(object, old, schema, "", &mut causes);
-    if let Some(paths) = &version.scale {
-        scale::problems(object, paths, &mut causes);
+    if checked.is_known {
+        check_values(version, schema, object, old, checked.status, &mut causes);
     }
-    embedded::problems(object, schema, "", &mut causes);
+    if !checked.status {
+        embedded::problems(object, schema, "", &mut causes);
+    }
     if old.is_none_or(|old| !has_duplicates(old, schema)) {
         lists::duplicates(object, schema, "", &mut causes);
     }
@@ -32,6 +48,25 @@ pub(crate) fn problems(version: &Version, object: &Value, old: Option<&Value>, f
         }
     }
     causes
+}
+
+fn check_values(
+    version: &Version,
+    schema: &Node,
+    object: &Value,
+    old: Option<&Value>,
+    status: bool,
+    causes: &mut Vec<Cause>,
+) {
+    if !status {
+        check::check(object, old, schema, "", causes);
+    } else if let (Some(value), Some(below)) = (object.get("status"), schema.field("status")) {
+        // A status that was not there was null.
+        check::check(value, old.map(|old| &old["status"]), below, "status", causes);
+    }
+    if let Some(paths) = &version.scale {
+        scale::problems(object, paths, status, causes);
+    }
 }
 
 fn has_duplicates(object: &Value, schema: &Node) -> bool {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::correlate;
+use super::{correlate, mistyped};
 use crate::api::object::go_values::shown;
 use crate::{registry::structural::node::Node, wire::status::Cause};
 
@@ -26,7 +26,12 @@ fn check(
     }
     let unchanged = within_unchanged || old == Some(value);
     if let Some(rules) = &schema.rules {
-        for broken in rules.broken(value, old).into_iter().filter(|broken| broken.compares || !unchanged) {
+        let marked = mistyped::marked(value, schema);
+        let found = match &marked {
+            Some(marked) => rules.broken_of_unreadable(marked, old),
+            None => rules.broken(value, old),
+        };
+        for broken in found.into_iter().filter(|broken| broken.compares || !unchanged) {
             let field = match (path, broken.path.as_str()) {
                 ("", "") => "<nil>".to_owned(),
                 (path, "") => path.to_owned(),

@@ -5,9 +5,10 @@ use serde_json::Value;
 use crate::api::object::go_values::{go_type, shown};
 use crate::{registry::kinds::Scale, wire::status::Cause};
 
-/// What is wrong with the fields that `scale` shows.
-pub(super) fn problems(object: &Value, scale: &Scale, causes: &mut Vec<Cause>) {
-    for path in [&scale.spec_replicas, &scale.status_replicas] {
+/// What is wrong with the fields that `scale` shows, or with those in the status only.
+pub(super) fn problems(object: &Value, scale: &Scale, status: bool, causes: &mut Vec<Cause>) {
+    let spec = Some(&scale.spec_replicas).filter(|_| !status);
+    for path in spec.into_iter().chain([&scale.status_replicas]) {
         let Some(found) = value_at(object, path, causes) else { continue };
         match found.as_i64() {
             None => {
@@ -36,7 +37,7 @@ pub(super) fn problems(object: &Value, scale: &Scale, causes: &mut Vec<Cause>) {
 /// The value at a path. What is on the way must be objects.
 fn value_at<'a>(object: &'a Value, path: &str, causes: &mut Vec<Cause>) -> Option<&'a Value> {
     path.trim_start_matches('.').split('.').try_fold(object, |value, field| {
-        if !value.is_object() {
+        if !(value.is_object() || value.is_null()) {
             let (kind, wanted) = (go_type(value), go_type(&Value::Object(serde_json::Map::new())));
             let rule = format!("{path} accessor error: {} is of the type {kind}, expected {wanted}", plain(value));
             causes.push(Cause::invalid_raw(path, "0", &rule));

@@ -1,8 +1,8 @@
 //! What server-side apply requires of an object: every field is declared, and every value has its type.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::LazyLock};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::object::go_values::go_type;
 use crate::registry::structural::{
@@ -41,6 +41,14 @@ impl Place {
     }
 }
 
+/// The type and the kind of an embedded object.
+static TEXT: LazyLock<Node> = LazyLock::new(|| Node::parse(&json!({"type": "string"})));
+
+/// Whether a text has a type here. One with a format has none, except for bytes.
+fn has_type(schema: &Node) -> bool {
+    matches!(schema.checks.format.as_deref(), None | Some("" | "byte"))
+}
+
 struct Errors {
     found: Vec<String>,
     /// Whether an item that is there twice is an error.
@@ -58,7 +66,12 @@ fn walk(value: &Value, schema: &Node, place: Place, path: &str, errors: &mut Err
         [Type::Integer | Type::Number] if !value.is_number() => {
             return refuse(format!("expected numeric (int or float), got {}", go_type(value)));
         }
-        [Type::String] if !value.is_string() => return refuse(format!("expected string, got {}", go())),
+        [Type::String] if has_type(schema) && !value.is_string() => {
+            return refuse(format!("expected string, got {}", go()));
+        }
+        [Type::String] if value.is_object() || value.is_array() => {
+            return refuse(format!("expected any scalar, got {}", go()));
+        }
         [Type::Boolean] if !value.is_boolean() => return refuse(format!("expected boolean, got {}", go())),
         [Type::Object] if !value.is_object() => return refuse(format!("expected map, got {}", go())),
         [Type::Array] if !value.is_array() => return refuse(format!("expected list, got {}", go())),
@@ -68,7 +81,9 @@ fn walk(value: &Value, schema: &Node, place: Place, path: &str, errors: &mut Err
         Value::Object(map) => {
             for (name, value) in map {
                 let path = format!("{path}.{name}");
-                if place.resource && name == "metadata" {
+                if schema.embedded && matches!(name.as_str(), "apiVersion" | "kind") {
+                    walk(value, &TEXT, Place { resource: false, preserves: false }, &path, errors);
+                } else if place.resource && name == "metadata" {
                     walk(value, builtin::object_meta(), Place { resource: false, preserves: false }, &path, errors);
                 } else if let Some(below) = schema.field(name) {
                     walk(value, below, place.below(below), &path, errors);
@@ -106,21 +121,22 @@ fn walk_list(list: &[Value], schema: &Node, place: Place, path: &str, errors: &m
             }
             ListType::Set => format!("[={item}]"),
             ListType::Map(_) if !item.is_object() => {
-                errors
-                    .found
-                    .push(format!("{path}: element {at}: associative list with keys may not have non-map elements"));
+                let what = if item.is_null() { "a null element" } else { "non-map elements" };
+                errors.found.push(format!("{path}: element {at}: associative list with keys may not have {what}"));
                 continue;
             }
-            ListType::Map(keys) => match step_of(item, keys, items) {
-                Ok(step) => step,
-                Err(key) => {
+            ListType::Map(keys) => {
+                let Some(step) = step_of(item, keys, items) else {
+                    let keys: Vec<String> = keys.iter().map(|key| format!("{key:?}")).collect();
                     errors.found.push(format!(
-                        "{path}: element {at}: associative list with keys has an element that omits key field {key:?} \
-                         (and doesn't have default value)"
+                        "{path}: element {at}: associative list with keys has an element that omits all key fields \
+                         [{}] (and doesn't have default values for any key fields)",
+                        keys.join(" ")
                     ));
                     continue;
-                }
-            },
+                };
+                step
+            }
         };
         if !seen.insert(step.clone()) && errors.repeats {
             errors.found.push(format!("{path}: duplicate entries for key {step}"));
@@ -129,17 +145,18 @@ fn walk_list(list: &[Value], schema: &Node, place: Place, path: &str, errors: &m
     }
 }
 
-/// `[name="a",port=1]`, or the key that is missing.
-fn step_of<'a>(item: &Value, keys: &'a [String], items: &Node) -> Result<String, &'a str> {
+/// `[name="a",port=1]`. A key that is missing and has no default is left out; none if all are.
+fn step_of(item: &Value, keys: &[String], items: &Node) -> Option<String> {
     let mut parts = Vec::with_capacity(keys.len());
     let mut sorted: Vec<&String> = keys.iter().collect();
     sorted.sort();
     for key in sorted {
         let default = || items.properties.get(key).and_then(|field| field.default.as_ref());
-        let value = item.get(key).or_else(default).ok_or(key.as_str())?;
-        parts.push(format!("{key}={value}"));
+        if let Some(value) = item.get(key).or_else(default) {
+            parts.push(format!("{key}={value}"));
+        }
     }
-    Ok(format!("[{}]", parts.join(",")))
+    (!parts.is_empty()).then(|| format!("[{}]", parts.join(",")))
 }
 
 /// A value in the syntax of Go, `%#v`.
@@ -161,8 +178,6 @@ fn go_syntax(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -192,8 +207,8 @@ mod tests {
             (
                 json!({"ports": [{}]}),
                 vec![
-                    ".spec.ports: element 0: associative list with keys has an element that omits key field \"name\" \
-                     (and doesn't have default value)",
+                    ".spec.ports: element 0: associative list with keys has an element that omits all key fields \
+                     [\"name\"] (and doesn't have default values for any key fields)",
                 ],
             ),
         ] {
