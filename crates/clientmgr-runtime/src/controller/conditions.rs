@@ -125,7 +125,7 @@ pub(super) fn differs(before: Option<&ClusterStatus>, after: &ClusterStatus) -> 
 fn failure(desired: &Desired, observed: Option<&Observed>) -> Option<Failure> {
     match desired {
         Desired::Broken(problem) => {
-            let about = if problem.is_of_status() { About::Status } else { About::Credentials };
+            let about = if problem.refused_revision().is_some() { About::Status } else { About::Credentials };
             Some(Failure { reason: problem.reason(), message: problem.to_string(), about })
         }
         Desired::Docker(_) => None,

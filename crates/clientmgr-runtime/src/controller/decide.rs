@@ -65,7 +65,7 @@ fn fleet_step(input: &Input<'_>) -> FleetStep {
     let status = input.cluster.status.as_ref();
     let base = match (input.desired, input.applied) {
         // What it names is not adopted, and nothing is named after it. The connection in use stays.
-        (Desired::Broken(problem), _) if problem.is_of_status() => return FleetStep::Keep,
+        (desired, _) if desired.refused_revision().is_some() => return FleetStep::Keep,
         // Paused: what is there stays as it is.
         (_, Some(applied)) if spec.paused => applied,
         (Desired::Docker(_), _) => return FleetStep::Disconnect,
@@ -122,8 +122,9 @@ fn status(input: &Input<'_>) -> Option<ClusterStatus> {
     if input.role != Role::Writer || is_paused || matches!(input.desired, Desired::Pending(_)) {
         return None;
     }
-    let is_refused = matches!(input.desired, Desired::Broken(problem) if problem.is_of_status());
-    if !is_refused && (needs_reset(input, named, serves) || (serves.is_some() && serves < named)) {
+    if input.desired.refused_revision().is_none()
+        && (needs_reset(input, named, serves) || (serves.is_some() && serves < named))
+    {
         // The fleet is about to serve another revision.
         return None;
     }

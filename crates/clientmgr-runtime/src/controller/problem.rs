@@ -102,8 +102,8 @@ pub enum ConfigProblem {
 
     /// The status names a revision that is more than a day ahead of the clock: another writer, or a clock, was wrong.
     #[error(
-        "status.connectedAt: {connected_at} is more than a day ahead of the controller's clock. Correct the clock, or remove \
-         the field with `kubectl edit --subresource=status`: the connection in use stays, and is written again"
+        "status.connectedAt: {connected_at} is more than a day ahead of the controller's clock. Correct the clock and \
+         restart the controller, or remove the field with `kubectl edit --subresource=status`: the connection in use stays, and is written again"
     )]
     RevisionAhead {
         /// The revision.
@@ -119,9 +119,12 @@ impl ConfigProblem {
         (connected_at.as_unix_micros() > latest.as_microsecond()).then_some(Self::RevisionAhead { connected_at })
     }
 
-    /// Whether the status is wrong, and not the spec or what it refers to.
-    pub(super) fn is_of_status(&self) -> bool {
-        matches!(self, Self::RevisionAhead { .. })
+    /// Returns the revision that a status names and that is refused.
+    pub(super) fn refused_revision(&self) -> Option<ConnectedAt> {
+        match self {
+            Self::RevisionAhead { connected_at } => Some(*connected_at),
+            _ => None,
+        }
     }
 
     /// Returns the reason, as the conditions of the `Cluster` have it.

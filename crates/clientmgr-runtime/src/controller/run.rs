@@ -162,8 +162,10 @@ impl Loop {
             }
             self.release(&key, secret_before.as_ref());
         }
-        let is_same = |before: &Cluster| before.spec == cluster.spec && before.connected_at() == cluster.connected_at();
-        let is_same = before.is_some_and(|(_, before)| is_same(&before));
+        let refused = ConfigProblem::of_revision(cluster.connected_at(), Timestamp::now());
+        let was_refused = self.entries.get(&key).and_then(|entry| entry.desired.refused_revision());
+        let is_same = before.is_some_and(|(_, before)| before.spec == cluster.spec)
+            && refused.as_ref().and_then(ConfigProblem::refused_revision) == was_refused;
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.take(cluster);
             entry.secret = secret;
@@ -189,6 +191,9 @@ impl Loop {
     /// The spec or its Secret has changed.
     fn configure(&mut self, key: &NamespacedName) {
         let Some(entry) = self.entries.get(key) else { return };
+        if let Some(secret) = &entry.secret {
+            self.secrets.want(secret);
+        }
         let desired = self.desired(&entry.cluster, entry.secret.as_ref());
         self.provider.note(key, &desired);
         if let Some(entry) = self.entries.get_mut(key) {
@@ -241,6 +246,7 @@ impl Loop {
         for key in &users {
             self.configure(key);
         }
+        self.secrets.used(secret);
     }
 
     fn fleet_changed(&mut self, changes: ClusterChanges) {

@@ -185,11 +185,11 @@ impl<F: Files> Rereading<F> {
         }
         let passed = self.less_since.get_or_insert_with(Instant::now).elapsed();
         let until = if passed >= DOUBT && found.absent.is_some() { GRACE } else { DOUBT };
-        if passed >= until {
+        let Some(left) = until.checked_sub(passed).filter(|left| !left.is_zero()) else {
             (self.less_since, self.is_absent) = (None, false);
             return None;
-        }
-        self.wait = until - passed;
+        };
+        self.wait = left;
         Some(passed)
     }
 }
