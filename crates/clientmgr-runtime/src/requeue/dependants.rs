@@ -171,8 +171,8 @@ where
     /// Returns the objects to reconcile when clusters change, for kube-runtime's `Controller::reconcile_on`.
     ///
     /// `changes` is a source of changed clusters: [`connection_changes`](super::connection_changes) where reconciles read a
-    /// fleet's snapshots, the keys of the cluster objects where they read those from a cache. Each source is told of a
-    /// change once it is visible to the reconcile.
+    /// fleet's snapshots, the keys of the cluster objects where they read those from a cache. Each source reports a
+    /// change once the reconcile can see it.
     ///
     /// An object is pending at most once, however often its clusters change before it is read. An object that was deleted
     /// meanwhile is left out. An object that comes to depend on a cluster after a change needs no requeue: its own event
