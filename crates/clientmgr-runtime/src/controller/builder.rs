@@ -266,7 +266,7 @@ impl ClusterControllerBuilder {
 
     /// Allows Clusters to name contexts of these files, which are read again when they change.
     ///
-    /// Files that cannot be read show in the conditions of the Clusters by context; their connections of before stay in use.
+    /// Files that cannot be read show in the conditions of the Clusters by context; their previous connections stay in use.
     pub fn allow_contexts_of(mut self, files: KubeconfigFiles) -> Self {
         self.allowed.contexts = Contexts::Unread;
         self.files = Some(files);

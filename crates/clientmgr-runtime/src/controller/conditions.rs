@@ -9,7 +9,7 @@ use super::observed::{About, Failure, Observed};
 use crate::cluster::{Cluster, ClusterStatus, ConditionType, find_condition};
 
 /// What an older configuration does while a newer one cannot be used.
-const STAYS: &str = "; the connection of before stays in use";
+const STAYS: &str = "; the previous connection stays in use";
 
 /// The value of a condition.
 struct Value {
@@ -59,7 +59,7 @@ pub(super) fn status(
         let ready = ready_value(connected, failure.as_ref());
         (is, ready, credentials_value(connected, failure.as_ref(), &before))
     };
-    // What the newest spec asks for is still being tried: this is about the spec of before.
+    // What the newest spec asks for is still being tried: this is about the previous spec.
     let is_pending = observed.is_some_and(|observed| observed.is_pending) && matches!(desired, Desired::Connect(_));
     let generation = if is_pending { before.observed_generation } else { cluster.metadata.generation };
     let observed_revision = observed.and_then(|observed| observed.connected_at);

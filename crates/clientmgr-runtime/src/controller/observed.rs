@@ -13,7 +13,7 @@ pub(super) struct Observed {
     pub(super) identity: Option<String>,
     pub(super) version: Option<String>,
     pub(super) credentials_expire_at: Option<Timestamp>,
-    /// Whether the newest configuration is still being tried: all else is about the one of before.
+    /// Whether the newest configuration is still being tried: all else is about the previous one.
     pub(super) is_pending: bool,
     pub(super) failure: Option<Failure>,
 }

@@ -189,7 +189,7 @@ fn another_problem_with_the_configuration_is_a_change() {
     let invalid = |message: &str| Some(failed(connected(1, "a"), "InvalidConfig", message, About::Credentials));
     let statuses = history(&[(connect(), invalid("a")), (connect(), invalid("b"))]);
     assert_eq!(statuses[1].error.as_deref(), Some("b"));
-    assert_eq!(statuses[1].conditions[1].message, "b; the connection of before stays in use");
+    assert_eq!(statuses[1].conditions[1].message, "b; the previous connection stays in use");
     assert_eq!(events(Some(&statuses[0]), &statuses[1]), []);
 }
 

@@ -32,7 +32,7 @@ impl Index {
         self.current.delete(object);
     }
 
-    /// Begins a list. Until it [ends](Self::end_list), the objects of before count.
+    /// Begins a list. Until it [ends](Self::end_list), the previous objects count.
     pub(super) fn begin_list(&mut self) {
         self.listed = Maps::default();
     }

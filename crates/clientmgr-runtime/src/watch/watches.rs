@@ -85,7 +85,7 @@ where
     ///
     /// `api` is `Api::all`, or a closure that restricts it to a namespace. `mapper` returns the objects that an object on
     /// the given cluster concerns; those that do not use this cluster are left out. It is called for every change, with the
-    /// object of before as well. All objects of a cluster are triggered when a list is complete, the first list fails, or
+    /// previous object as well. All objects of a cluster are triggered when a list is complete, the first list fails, or
     /// the watch is lost because the cluster was replaced or removed.
     pub fn new<I>(
         provider: P,
@@ -173,7 +173,7 @@ where
     ///
     /// # Cancel safety
     ///
-    /// A dropped future leaves the object with the watch of before, or with none.
+    /// A dropped future leaves the object with the previous watch, or with none.
     pub async fn get(&self, object: &O, cluster: &impl ClusterObject) -> Result<RemoteWatch<K>, ClientError> {
         // Read once: what the rules are asked about is what is compared below.
         let cluster = ObservedCluster { key: cluster.cluster_key(), revision: cluster.connected_at() };

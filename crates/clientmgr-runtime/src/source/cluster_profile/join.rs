@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(said(join.providers(providers("b"))), ["no provider", "synced"]);
         assert_eq!(said(join.providers(providers("a"))), ["upsert", "synced"]);
         assert_eq!(said(join.providers_failed(SourceError::Panicked)), ["failed"]);
-        assert_eq!(said(join.profile(profile())), ["upsert"], "by the providers of before");
+        assert_eq!(said(join.profile(profile())), ["upsert"], "by the previous providers");
         assert_eq!(said(join.synced()), ["synced", "failed"], "the error still shows");
         assert_eq!(said(join.gone("east".into())), ["remove"]);
         assert_eq!(said(join.providers(providers("a"))), ["synced"]);

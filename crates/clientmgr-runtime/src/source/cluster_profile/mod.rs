@@ -88,7 +88,7 @@ impl ClusterProfiles {
     /// Returns the source of the `ClusterProfile`s in all namespaces of the hub, with the providers in the file `path`, which
     /// is read again when it changes.
     ///
-    /// A file that cannot be read, or is not valid, is an error of the source; the providers of before count until it is
+    /// A file that cannot be read, or is not valid, is an error of the source; the previous providers count until it is
     /// corrected. The file may lie on a mounted ConfigMap.
     pub fn from_file(client: Client, path: impl Into<PathBuf>) -> Self {
         Self::with(client, Providers::InFile(path.into()))

@@ -154,7 +154,7 @@ async fn a_spec_that_leads_nowhere_is_never_ready() {
             let status = cluster.status.clone().unwrap();
             let is_ready = condition(&cluster, ConditionType::Ready).0 == "True";
             if status.observed_generation > Some(1) {
-                // Never with the cluster of before.
+                // Never with the previous cluster.
                 assert!(!is_ready || status.identity.as_ref() == Some(&identity), "{status:#?}");
             }
             if is_ready && status.observed_generation == Some(3) {

@@ -65,7 +65,7 @@ async fn refused_credentials_show_and_leave_the_old_ones_in_use() {
         ["Connected=True/Connected", "Ready=False/Unauthorized", "CredentialsValid=False/Unauthorized"]
     );
     let message = condition(&refused, ConditionType::Ready).2;
-    assert!(message.ends_with("; the connection of before stays in use"), "{message}");
+    assert!(message.ends_with("; the previous connection stays in use"), "{message}");
     let status = refused.status.unwrap();
     assert_eq!(status.connected_at, before.status.unwrap().connected_at);
     assert!(status.error.is_some());

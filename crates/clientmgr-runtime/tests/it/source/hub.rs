@@ -74,7 +74,7 @@ async fn a_hub_that_is_down_keeps_the_clusters_and_what_went_meanwhile_goes_with
     hub.start().await.unwrap();
     fed.source("the source works again", |source| source.error.is_none()).await;
     assert_eq!(fed.connected(&key("east")).await, revision);
-    // The list of after the outage must not show what was deleted before the source sees it.
+    // The list after the outage must not show what was deleted before the source sees it.
     let refused = hub.inject(Fault::Unavailable.on(watches()));
     hub.end_watches(&watches());
     fed.source("the source is broken", |source| source.error.is_some()).await;

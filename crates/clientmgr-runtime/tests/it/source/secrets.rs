@@ -54,7 +54,7 @@ async fn a_rotated_secret_changes_the_credential_and_not_the_revision() {
     .await;
     assert_eq!(fed.user(&key("east")).await, "second");
     assert_eq!(fed.revision(&key("east")), revision);
-    client.apiserver_version().await.expect("the handle of before still works");
+    client.apiserver_version().await.expect("the previous handle still works");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ async fn an_object_that_holds_an_old_revision_never_sees_the_store_of_another() 
     let fenced = first.client().apiserver_version().await.unwrap_err();
     assert!(Revoked::find(&fenced).is_some(), "{fenced:?}");
     second.client().apiserver_version().await.unwrap();
-    // The cluster object in the hand of the other is still of before.
+    // The cluster object in the hand of the other is still the previous one.
     for _ in 0..3 {
         let error = within(world.maps.get(&behind, &old)).await.unwrap_err();
         assert!(matches!(error, ClientError::ClusterOutdated { .. }), "{error:?}");
