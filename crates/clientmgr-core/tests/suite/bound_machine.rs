@@ -240,7 +240,7 @@ impl World {
     }
 
     fn finish(mut self) {
-        // With a fresh cluster object and time, everybody gets a state on the current connection.
+        // With a fresh cluster object and time, every object gets a state on the current connection.
         self.calls.clear();
         for cluster in 0..CLUSTERS {
             self.step(Op::Connect(cluster));

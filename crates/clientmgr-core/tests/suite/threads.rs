@@ -62,11 +62,11 @@ fn objects_that_reconcile_on_their_own_threads_keep_the_rules_while_connections_
     let provider = provider();
     let clients = ClientManager::new(Arc::clone(&provider));
     let obtained: u32 = on_threads(&provider, |object| reconcile_alone(&clients, object)).into_iter().sum();
-    assert!(obtained > 0, "somebody obtained a client");
+    assert!(obtained > 0, "a client was obtained");
     assert_eq!(clients.objects(), 0);
 }
 
-/// One object, reconciled by one thread: S1, S2 and S4 as it sees them itself. Tells how many clients it obtained.
+/// One object, reconciled by one thread: S1, S2 and S4 as it sees them itself. Returns how many clients it obtained.
 fn reconcile_alone(clients: &ClientManager<Arc<Provider>, u8>, object: u8) -> u32 {
     let mut obtained = 0;
     let mut built_on: [Option<Rev>; CLUSTERS as usize] = [None; CLUSTERS as usize];

@@ -18,7 +18,7 @@ pub(crate) fn key(cluster: &str) -> NamespacedName {
     NamespacedName::new("default", cluster)
 }
 
-/// Writes each change of the fleet into the status of its cluster object. Waits while somebody holds `gate`. Runs until it
+/// Writes each change of the fleet into the status of its cluster object. Waits while `gate` is held. Runs until it
 /// is dropped, or the fleet is.
 pub(crate) async fn publish(fleet: Fleet, hub: Client, journal: Journal, gate: &Mutex<()>) {
     let clusters = Api::<Cluster>::default_namespaced(hub);

@@ -160,12 +160,12 @@ async fn real_clusters_are_watched_and_a_dead_one_does_not_stop_the_others() {
     let file = tempfile::NamedTempFile::new().unwrap();
     serde_json::to_writer(&file, &kubeconfig).unwrap();
 
-    let (lines, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (lines, mut received) = tokio::sync::mpsc::unbounded_channel();
     let report = Arc::new(move |line| lines.send(line).unwrap());
     let until_both_are_told = async {
         let (mut namespace, mut refused) = (false, false);
         while !(namespace && refused) {
-            let line: String = told.recv().await.unwrap();
+            let line: String = received.recv().await.unwrap();
             namespace |= line == format!("{name}: namespace kube-system exists");
             refused |= line.starts_with("dead: ") && line.contains("refused");
         }

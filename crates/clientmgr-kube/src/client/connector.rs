@@ -110,7 +110,7 @@ where
     if read.is_none() && write.is_none() {
         return Arc::new(move |server, offer| {
             let opened = connector.offering(offer).oneshot(server);
-            Box::pin(async move { Ok(Box::new(TokioIo::new(opened.await?)) as BoxIo) })
+            Box::pin(async move { Ok(Box::new(TokioIo::new(opened.await.map_err(boxed)?)) as BoxIo) })
         });
     }
     Arc::new(move |server, offer| {
@@ -121,6 +121,11 @@ where
         let opened = connector.oneshot(server);
         Box::pin(async move { Ok(Box::new(TokioIo::new(opened.await?)) as BoxIo) })
     })
+}
+
+/// The error of any of the TLS stacks.
+fn boxed(error: impl Into<BoxError>) -> BoxError {
+    error.into()
 }
 
 /// The connector of one pool.

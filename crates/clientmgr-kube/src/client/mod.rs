@@ -6,6 +6,7 @@ mod body;
 mod connections;
 mod connector;
 mod fence;
+mod handle;
 mod parts;
 mod pool;
 mod repeat;
@@ -19,6 +20,7 @@ mod transport;
 
 pub(crate) use self::body::ResponseBody;
 pub(crate) use self::connections::Report;
+pub(crate) use self::handle::Handle;
 pub use self::revoked::{Revoked, RevokedReason};
 pub(crate) use self::settings::Settings;
 pub(crate) use self::switch::{CredentialRequests, Switch};

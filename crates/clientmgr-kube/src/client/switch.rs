@@ -10,7 +10,6 @@ use std::time::Duration;
 use clientmgr_core::{ConnectedAt, NamespacedName};
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
-use jiff::Timestamp;
 use kube::Client;
 use kube::client::Body;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -89,9 +88,9 @@ impl Switch {
     }
 
     /// Makes a client over this switch. Must be called within a runtime, where kube spawns a task for it.
-    pub(crate) fn client(self: &Arc<Self>, default_namespace: &str, valid_until: Option<Timestamp>) -> Client {
+    pub(super) fn client(self: &Arc<Self>, default_namespace: &str) -> Client {
         let service = SwitchService { switch: Arc::clone(self), _token: self.tasks.of_client() };
-        Client::new(service, default_namespace).with_valid_until(valid_until)
+        Client::new(service, default_namespace)
     }
 
     /// Sends requests through `transport` from now on. Streams that are open on the one before go on until they end.

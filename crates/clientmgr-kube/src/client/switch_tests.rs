@@ -124,7 +124,7 @@ async fn a_revoked_switch_fails_requests_until_it_is_turned_again() {
     let switch = switch();
     let transport = echo("a", StatusCode::OK);
     switch.turn(transport.clone(), 1);
-    let client = switch.client("default", None);
+    let client = switch.client("default");
     assert_eq!(switch.revoked(), None);
     switch.revoke(RevokedReason::Removed);
     switch.revoke(RevokedReason::ShutDown);
@@ -346,14 +346,6 @@ async fn credentials_that_were_proven_after_their_end_show_that_the_clock_is_wro
     switch.turn(expiring(&echo("old", StatusCode::OK), NOW - 900), 7);
     assert_eq!(ask(&switch).await.1, "old PUT /path header body");
     assert!(member.asked.lock().unwrap().is_empty(), "a request waited for a renewal");
-}
-
-#[tokio::test]
-async fn a_client_has_the_namespace_and_the_end_that_it_was_made_with() {
-    let end = Timestamp::from_second(NOW).unwrap();
-    let client = switch().client("team", Some(end));
-    assert_eq!(client.default_namespace(), "team");
-    assert_eq!(*client.valid_until(), Some(end));
 }
 
 #[tokio::test]

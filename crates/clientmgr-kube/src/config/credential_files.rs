@@ -16,8 +16,7 @@ const ENCRYPTED: [&str; 2] = ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Typ
 
 /// Decodes an embedded value. Line breaks are skipped, as kubectl does: a block scalar in YAML has them.
 pub(crate) fn decode(material: CredentialFile, text: &str) -> Result<Vec<u8>, ConfigError> {
-    let text: String = text.chars().filter(|character| !matches!(character, '\r' | '\n')).collect();
-    STANDARD.decode(text).map_err(|_| ConfigError::Base64 { material })
+    STANDARD.decode(text.replace(['\r', '\n'], "")).map_err(|_| ConfigError::Base64 { material })
 }
 
 /// Reads a file that a kubeconfig names. Blocks.

@@ -163,7 +163,7 @@ impl Fleet {
     pub async fn client(&self, cluster: impl Into<NamespacedName>) -> Result<Client, ConnectError> {
         let member = self.inner.registry.find(&cluster.into())?;
         self.wait(&member, Request::Connected).await?;
-        member.published().serving().map(|connection| connection.client)
+        member.published().serving().map(|connection| connection.client.client())
     }
 
     /// Waits until `cluster` is connected and returns its revision.

@@ -23,7 +23,7 @@ impl<T> Shared<T> {
         read(&self.value.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// `write` runs under all locks, and holds up everybody. If it panics, the value stays as it is by then.
+    /// `write` runs under all locks, and every reader and writer waits. If it panics, the value stays as it is by then.
     pub(super) fn write<U>(&self, write: impl FnOnce(&mut T) -> U) -> U {
         write(&mut self.value.write().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,11 +1,18 @@
 //! Events of a fleet, and callers that race for it.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use clientmgr_fake::apiserver::Fault;
-use clientmgr_kube::{ClientProvider, ClusterChanges, ConnectErrorKind};
+use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
+use clientmgr_kube::kube::Client;
+use clientmgr_kube::{BoundState, BoundStates, ClientProvider, ClusterChanges, ConnectErrorKind};
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt};
 
 use crate::support::{add, builder, config, fleet_of, key, served, server, until, within};
+use crate::traffic::list;
 
 #[tokio::test]
 async fn a_subscriber_gets_a_resync_first_and_then_what_changed() {
@@ -126,16 +133,33 @@ async fn a_cluster_is_deleted_and_added_while_it_connects() {
     assert_eq!(fleet.clusters(), [east]);
 }
 
+/// A state, and how many of its kind are not torn down.
+struct Held(Client, Arc<AtomicUsize>);
+
+impl BoundState for Held {
+    fn teardown(&self) {
+        self.1.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 #[tokio::test]
 async fn futures_that_are_dropped_at_every_await_leave_the_fleet_as_it_goes() {
     let server = server("east").await;
     let fleet = fleet_of(&[&server]);
     let east = key("east");
     fleet.wait_connected(&east).await.unwrap();
+    let states = BoundStates::<Held, _>::new(fleet.clone());
+    let (object, standing) = (ConfigMap::default(), Arc::new(AtomicUsize::new(0)));
+    let build = |client| async {
+        tokio::task::yield_now().await;
+        standing.fetch_add(1, Ordering::SeqCst);
+        Ok::<_, Infallible>(Held(client, Arc::clone(&standing)))
+    };
     for polls in 0..20 {
-        for what in 0..7 {
+        for what in 0..8 {
             let call = async {
                 match what {
+                    6 => drop(states.get_or_build(&object, &fleet.snapshot(&east).unwrap(), build).await),
                     0 => drop(fleet.client("east").await),
                     1 => drop(fleet.probe(&east).await),
                     2 => drop(fleet.reconnect(&east).await),
@@ -159,6 +183,9 @@ async fn futures_that_are_dropped_at_every_await_leave_the_fleet_as_it_goes() {
     let revision = served(&fleet, &east).await.revision;
     assert_eq!(within(fleet.reconnect(&east)).await.unwrap(), revision);
     assert_eq!(within(fleet.probe(&east)).await.unwrap(), revision);
+    let state = within(states.get_or_build(&object, &fleet.snapshot(&east).unwrap(), build)).await.unwrap();
+    list(&state.0).await.unwrap();
+    assert_eq!(standing.load(Ordering::SeqCst), 1, "every other state was torn down");
     for polls in 0..5 {
         let mut ending = Box::pin(fleet.shutdown());
         for _ in 0..polls {

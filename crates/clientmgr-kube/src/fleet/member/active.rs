@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_core::{ConnectedAt, Connection, NamespacedName};
-use kube::Client;
 
 use super::event::FenceReason;
 use super::gate::Gate;
 use super::machine::{Link, Machine};
 use super::mailbox::{BackLink, Message};
-use crate::client::{Report, RevokedReason, Switch, Transport};
+use crate::client::{Handle, Report, RevokedReason, Transport};
 use crate::config::ClusterIdentity;
 use crate::error::{ConnectError, Failure};
 use crate::fleet::connector::Established;
@@ -30,8 +29,8 @@ pub(super) struct Active {
     generation: u64,
     /// The transport of a probe on a fresh connection.
     fresh: Option<Transport>,
-    /// The handle that is served, and its client.
-    handle: Option<(Arc<Switch>, Client)>,
+    /// What is served.
+    handle: Option<Handle>,
     /// How long the first answer of the last proof or probe took.
     latency: Option<Duration>,
     /// What the server said last of itself and of us.
@@ -136,27 +135,26 @@ impl Active {
         }
         let Some(current) = &self.current else { return };
         let credentials = || self.back_link.clone().into_credential_requests();
-        let (switch, client) = match self.handle.take() {
-            Some((switch, client)) if switch.revision() == revision => (switch, Some(client)),
-            _ => (self.context.handle(&self.key, revision, credentials), None),
+        let served = self.handle.take().filter(|handle| handle.switch().revision() == revision);
+        let switch = match &served {
+            Some(handle) => Arc::clone(handle.switch()),
+            None => self.context.handle(&self.key, revision, credentials),
         };
         if !self.gate.turn(&switch, current.transport.clone(), generation) {
             // The cluster was removed meanwhile. The task reads so next.
             return;
         }
         let valid_until = current.transport.expires().filter(|_| current.renewal_pause.is_none());
-        let client = client.filter(|client| client.default_namespace() == current.transport.default_namespace());
-        let client = match client {
-            Some(client) => client.with_valid_until(valid_until),
-            None => switch.client(current.transport.default_namespace(), valid_until),
-        };
-        self.handle = Some((switch, client));
+        let default_namespace = current.transport.default_namespace();
+        let served = served.filter(|handle| handle.default_namespace() == default_namespace);
+        let handle = served.unwrap_or_else(|| Handle::new(switch, default_namespace));
+        self.handle = Some(handle.with_valid_until(valid_until));
     }
 
     /// Fences the handle of `revision`, if it is the one that is served.
     pub(super) fn fence(&mut self, revision: ConnectedAt, reason: FenceReason) {
-        let Some((switch, _)) = self.handle.take_if(|(switch, _)| switch.revision() == revision) else { return };
-        switch.revoke(match reason {
+        let Some(handle) = self.handle.take_if(|handle| handle.switch().revision() == revision) else { return };
+        handle.switch().revoke(match reason {
             FenceReason::Replaced => RevokedReason::Replaced,
             FenceReason::Reset => RevokedReason::Reset,
             FenceReason::Removed => RevokedReason::Removed,
@@ -175,11 +173,11 @@ impl Active {
     pub(super) fn view(
         &self,
         machine: &Machine<Evidence, ConnectError>,
-    ) -> (Result<Connection<Client, ConnectedAt>, ConnectError>, ClusterSnapshot) {
+    ) -> (Result<Connection<Handle, ConnectedAt>, ConnectError>, ClusterSnapshot) {
         let unavailable = machine.unavailable().map(|error| error.of_cluster(&self.key));
         let serving = match (machine.served(), &self.handle) {
-            (Some(Link { revision: Some(revision), .. }), Some((_, client))) => {
-                Ok(Connection { client: client.clone(), revision: *revision })
+            (Some(Link { revision: Some(revision), .. }), Some(handle)) => {
+                Ok(Connection { client: handle.clone(), revision: *revision })
             }
             _ => Err(unavailable.clone().unwrap_or_else(|| ConnectError::new(self.key.clone(), Failure::Connecting))),
         };

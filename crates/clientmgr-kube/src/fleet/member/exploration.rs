@@ -82,6 +82,14 @@ pub(super) struct Luck {
     pub(super) life: Option<Duration>,
     /// Whether they are the same again.
     pub(super) is_same: bool,
+    /// Whether the cluster does not say which it is.
+    pub(super) is_untold: bool,
+}
+
+impl Default for Luck {
+    fn default() -> Self {
+        Self { jitter: 500, life: None, is_same: false, is_untold: false }
+    }
 }
 
 /// How much of everything may still happen.
@@ -101,6 +109,7 @@ pub(super) enum Action {
     Configure,
     Replace,
     Break,
+    Widen,
     Files,
     Jump,
     Wake,
@@ -141,7 +150,7 @@ impl World {
             expected: Expected { naming, ..Expected::default() },
             named: BTreeSet::new(),
             budget,
-            luck: Luck { jitter: 500, life: None, is_same: false },
+            luck: Luck::default(),
         };
         world.tell(Event::Configured(world.expected.clone()));
         world
@@ -234,6 +243,8 @@ impl World {
         }
         if self.budget.changes > 0 {
             actions.extend([Action::Configure, Action::Replace, Action::Break, Action::Files, Action::Jump]);
+            // It only chooses the connection of the next probe: the long random orders suffice.
+            actions.extend((self.budget.changes > 2).then_some(Action::Widen));
             actions.extend([Action::Name(self.answering), Action::Name(Id(99)), Action::Lag, Action::Switch]);
             actions.push(Action::Pin(self.answering));
         }
@@ -268,7 +279,7 @@ impl World {
                     Ok(()) => Event::Opened {
                         attempt,
                         opened: Opened {
-                            identity: self.answering,
+                            identity: self.shown(),
                             candidate: Self::candidate(),
                             expiry: self.luck.life.map(|life| Expiry::new(self.mono, self.mono + life)),
                             renewal_pause: Some(Duration::from_secs(5)),
@@ -288,7 +299,7 @@ impl World {
                 let is_late = self.live_probe.take_if(|live| *live == probe).is_none();
                 let before = is_late.then(|| self.machine.clone());
                 let event = match result {
-                    Ok(()) => Event::Probed { probe, identity: Some(self.answering) },
+                    Ok(()) => Event::Probed { probe, identity: Some(self.shown()) },
                     Err(error) => {
                         self.budget.faults -= 1;
                         Event::ProbeFailed { probe, error }
@@ -309,6 +320,7 @@ impl World {
                 self.change(Event::ClockJumped);
             }
             Action::Break => self.change(Event::Broken { generation: self.current.unwrap_or_default() }),
+            Action::Widen => self.change(Event::Widened { generation: self.current.unwrap_or_default() }),
             Action::Files => self.change(Event::FilesChanged),
             Action::Jump => self.change(Event::ClockJumped),
             Action::Wake => {
@@ -360,13 +372,18 @@ impl World {
         }
     }
 
+    /// What the cluster that answers says of its identity.
+    fn shown(&self) -> Id {
+        if self.luck.is_untold { UNTOLD } else { self.answering }
+    }
+
     /// The revision of a link that was served before the configuration demanded its pin: a pin that is not met changes
     /// nothing. With one that is met the last name of the status counts, which an earlier pin may have kept back.
     fn under_pin(&self, served: &Link<Id>) -> Option<ConnectedAt> {
         let later = self.expected.known.as_ref().filter(|known| Some(known.revision) > served.revision);
         match later {
-            Some(known) if self.expected.pin == Some(served.identity) => {
-                let is_same = known.identity == served.identity;
+            Some(known) if self.expected.pin.is_some_and(|pin| pin.same(&served.identity)) => {
+                let is_same = known.identity.same(&served.identity);
                 let counts = is_same || self.expected.naming == Naming::AdoptOnly;
                 if counts { is_same.then_some(known.revision) } else { served.revision }
             }

@@ -33,13 +33,13 @@ proptest! {
     #[test]
     fn in_long_random_orders_of_events_and_times_the_same_holds(
         adopts in any::<bool>(),
-        steps in prop::collection::vec((any::<prop::sample::Index>(), 0_u32..1_000, 0_u64..100_000, any::<[bool; 3]>()), 1..120),
+        steps in prop::collection::vec((any::<prop::sample::Index>(), 0_u32..1_000, 0_u64..100_000, any::<[bool; 4]>()), 1..120),
     ) {
         let naming = if adopts { Naming::AdoptOnly } else { Naming::Mint };
         let mut world = World::with(naming, Budget { faults: 40, requests: 40, changes: 30, removals: 1 });
-        for (choice, jitter, millis, [expires, is_same, sleeps]) in steps {
+        for (choice, jitter, millis, [expires, is_same, is_untold, sleeps]) in steps {
             let life = expires.then(|| Duration::from_millis(millis));
-            world.luck = Luck { jitter, life, is_same };
+            world.luck = Luck { jitter, life, is_same, is_untold };
             if sleeps {
                 world.sleep(Duration::from_millis(millis));
             }
@@ -50,7 +50,7 @@ proptest! {
                 world.act(*choice.get(&actions));
             }
         }
-        world.luck = Luck { jitter: 500, life: None, is_same: false };
+        world.luck = Luck::default();
         world.ends_well();
     }
 }

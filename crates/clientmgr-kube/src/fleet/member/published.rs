@@ -8,6 +8,7 @@ use clientmgr_core::{ConnectedAt, Connection, NamespacedName, ProviderError};
 use jiff::Timestamp;
 use kube::Client;
 
+use crate::client::Handle;
 use crate::error::{ConnectError, Failure};
 use crate::fleet::clock::since_1970;
 use crate::fleet::context::Context;
@@ -33,7 +34,7 @@ fn interruption() -> u64 {
 }
 
 struct View {
-    serving: Result<Connection<Client, ConnectedAt>, ConnectError>,
+    serving: Result<Connection<Handle, ConnectedAt>, ConnectError>,
     snapshot: ClusterSnapshot,
     /// The configuration that this is about.
     config: u64,
@@ -62,11 +63,14 @@ impl Published {
     }
 
     pub(crate) fn connection(&self, retry: Duration) -> Result<Connection<Client, ConnectedAt>, ProviderError> {
-        self.view.read(|view| view.serving.clone().map_err(|error| error.to_provider_error(retry)))
+        self.view.read(|view| match &view.serving {
+            Ok(served) => Ok(Connection { client: served.client.client(), revision: served.revision }),
+            Err(error) => Err(error.to_provider_error(retry)),
+        })
     }
 
-    /// The client that is served, or why there is none.
-    pub(crate) fn serving(&self) -> Result<Connection<Client, ConnectedAt>, ConnectError> {
+    /// The handle that is served, or why there is none.
+    pub(crate) fn serving(&self) -> Result<Connection<Handle, ConnectedAt>, ConnectError> {
         self.view.read(|view| view.serving.clone())
     }
 
@@ -93,7 +97,7 @@ impl Published {
     /// Only the member's task calls it. `config` is the number of the configuration whose attempt ended last.
     pub(super) fn publish(
         &self,
-        serving: Result<Connection<Client, ConnectedAt>, ConnectError>,
+        serving: Result<Connection<Handle, ConnectedAt>, ConnectError>,
         mut snapshot: ClusterSnapshot,
         config: u64,
         context: &Context,
