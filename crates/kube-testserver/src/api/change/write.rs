@@ -314,18 +314,23 @@ fn restrict(target: &Target, old: &Value, new: &mut Value) {
             }
             *new = whole;
         }
-        Subresource::Finalize => {
-            let finalizers = new["spec"]["finalizers"].clone();
-            let mut whole = old.clone();
-            let slot = meta::object_at(&mut whole, "spec");
-            if finalizers.is_null() {
-                slot.remove("finalizers");
-            } else {
-                slot.insert("finalizers".to_owned(), finalizers);
-            }
-            *new = whole;
-        }
+        Subresource::Finalize => *new = with_part_of_spec(old, new, "finalizers"),
+        Subresource::EphemeralContainers => *new = with_part_of_spec(old, new, "ephemeralContainers"),
     }
+}
+
+/// The old object with one field of the new spec.
+fn with_part_of_spec(old: &Value, new: &Value, field: &str) -> Value {
+    let mut whole = old.clone();
+    let spec = meta::object_at(&mut whole, "spec");
+    match &new["spec"][field] {
+        Value::Null => spec.remove(field),
+        part => spec.insert(field.to_owned(), part.clone()),
+    };
+    if let Some(managed) = new["metadata"].get("managedFields") {
+        whole["metadata"]["managedFields"] = managed.clone();
+    }
+    whole
 }
 
 fn counts_generation(target: &Target, old: &Value, new: &Value) -> bool {

@@ -170,6 +170,7 @@ fn subresource_name(subresource: Subresource) -> Option<&'static str> {
         Subresource::Scale => Some("scale"),
         Subresource::Status => Some("status"),
         Subresource::Finalize => Some("finalize"),
+        Subresource::EphemeralContainers => Some("ephemeralcontainers"),
     }
 }
 

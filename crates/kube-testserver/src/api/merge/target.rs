@@ -35,6 +35,8 @@ pub(crate) enum Subresource {
     Scale,
     /// A namespace's `spec.finalizers`.
     Finalize,
+    /// A pod's `spec.ephemeralContainers`.
+    EphemeralContainers,
 }
 
 impl Target {
