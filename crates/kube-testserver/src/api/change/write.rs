@@ -18,6 +18,7 @@ use crate::{
         object::{
             core_rules, go_values, meta,
             schema::{self, Checked},
+            signing_request,
         },
         store::objects::{Draft, Key, Store, Stored},
     },
@@ -120,6 +121,12 @@ pub(crate) fn update(
     target.place(&mut new)?;
     meta::metadata_mut(&mut new).insert("name".to_owned(), (&*target.key.name).into());
     check_preconditions(target, style, &current, &new)?;
+    if signing_request::is_one(kind) && target.subresource == Subresource::Status {
+        let causes = signing_request::added_decisions(&old, &new);
+        if !causes.is_empty() {
+            return Err(refused(target, &new, &causes));
+        }
+    }
     let typed = is_typed(target, &new);
     restrict(target, &old, &mut new);
     // A real server checks these twice, and says so.
@@ -286,6 +293,9 @@ fn restrict(target: &Target, old: &Value, new: &mut Value) {
             if target.has_status() {
                 keep(new, "status");
             }
+            if signing_request::is_one(&target.view.kind) {
+                keep(new, "spec");
+            }
             if target.view.kind.is("", "namespaces") {
                 // Only /finalize may.
                 let finalizers = old["spec"]["finalizers"].clone();
@@ -312,8 +322,12 @@ fn restrict(target: &Target, old: &Value, new: &mut Value) {
             if let Some(managed) = managed {
                 whole["metadata"]["managedFields"] = managed;
             }
+            if signing_request::is_one(&target.view.kind) {
+                signing_request::keep_approval(old, &mut whole);
+            }
             *new = whole;
         }
+        Subresource::Approval => *new = signing_request::approved(old, new, target.now),
         Subresource::Finalize => *new = with_part_of_spec(old, new, "finalizers"),
         Subresource::EphemeralContainers => *new = with_part_of_spec(old, new, "ephemeralContainers"),
     }

@@ -23,7 +23,7 @@ pub(crate) fn ownable(mut object: Value, kind: &Kind, has_status: bool, subresou
     let kept_by_status = kind.kept_by_status();
     map.retain(|field, _| match field.as_str() {
         "apiVersion" | "kind" => false,
-        "status" => subresource == Subresource::Status || !has_status,
+        "status" => matches!(subresource, Subresource::Status | Subresource::Approval) || !has_status,
         "metadata" => subresource != Subresource::Status || kept_by_status.is_some(),
         _ => subresource != Subresource::Status,
     });
@@ -169,6 +169,7 @@ fn subresource_name(subresource: Subresource) -> Option<&'static str> {
         Subresource::Main => None,
         Subresource::Scale => Some("scale"),
         Subresource::Status => Some("status"),
+        Subresource::Approval => Some("approval"),
         Subresource::Finalize => Some("finalize"),
         Subresource::EphemeralContainers => Some("ephemeralcontainers"),
     }
