@@ -129,11 +129,15 @@ pub(crate) fn update(
     }
     let typed = is_typed(target, &new);
     restrict(target, &old, &mut new);
+    // Owners are of what the client sent, without the fields that the server adds. An apply records its own.
+    let tracked = (style != Style::Apply && typed).then(|| {
+        let mut tracked = new.clone();
+        go_values::whole_numbers(&mut tracked);
+        core_rules::fill_in(kind, &mut tracked, false);
+        meta::drop_empty(&mut tracked);
+        tracked
+    });
     // A real server checks these twice, and says so.
-    let mut tracked = new.clone();
-    go_values::whole_numbers(&mut tracked);
-    core_rules::fill_in(kind, &mut tracked, false);
-    meta::drop_empty(&mut tracked);
     let forbidden = meta::carry_over(&old, &mut new);
     let mut causes = forbidden.clone();
     core_rules::fill_in(kind, &mut new, false);
@@ -148,18 +152,13 @@ pub(crate) fn update(
         meta::metadata_mut(&mut new).insert("generation".to_owned(), generation.into());
     }
     meta::drop_empty(&mut new);
-    match style {
-        Style::Apply => {}
-        Style::Replace | Style::Derive if typed => {
-            // Owners are of what the client sent, without the fields that the server adds.
-            managed_fields::track(Some(&old), &mut tracked, target);
-            let entries = tracked["metadata"]["managedFields"].take();
-            meta::metadata_mut(&mut new).insert("managedFields".to_owned(), entries);
-            meta::metadata_mut(&mut new).retain(|_, value| !value.is_null());
-        }
-        Style::Replace | Style::Derive => {
-            meta::metadata_mut(&mut new).remove("managedFields");
-        }
+    if let Some(mut tracked) = tracked {
+        managed_fields::track(Some(&old), &mut tracked, target);
+        let entries = tracked["metadata"]["managedFields"].take();
+        meta::metadata_mut(&mut new).insert("managedFields".to_owned(), entries);
+        meta::metadata_mut(&mut new).retain(|_, value| !value.is_null());
+    } else if style != Style::Apply {
+        meta::metadata_mut(&mut new).remove("managedFields");
     }
     core_rules::drop_disabled(kind, &mut new);
     meta::metadata_mut(&mut new).insert("resourceVersion".to_owned(), current.rv.to_string().into());
