@@ -119,8 +119,10 @@ pub(super) fn judge(question: Question, answer: &Answer) -> Verdict {
         },
         // This user may not ask for it, but it is the API that says so.
         (Question::Version, 403) if answer.is_of_kubernetes() => Verdict::Version(None),
-        // Old servers and some proxies have no /readyz; the other questions show that the API answers.
-        (Question::Ready, 200..=299 | 403..=405) => Verdict::Fine,
+        (Question::Ready, 200..=299) => Verdict::Fine,
+        // Old servers and some proxies have no /readyz; the other questions show that the API answers. A server that starts
+        // refuses it too.
+        (Question::Ready, 403..=405) => Verdict::Untold,
         (Question::Identity, 200..=299) => match answer.kube_system_uid() {
             Some(identity) => Verdict::Identity(identity),
             None => Verdict::Failed(Problem::NotKubernetes),
@@ -191,8 +193,8 @@ mod tests {
             (Question::Version, 404, status(), failed()),
             (Question::Version, 500, status(), failed()),
             (Question::Ready, 200, None, Verdict::Fine),
-            (Question::Ready, 404, None, Verdict::Fine),
-            (Question::Ready, 403, status(), Verdict::Fine),
+            (Question::Ready, 404, None, Verdict::Untold),
+            (Question::Ready, 403, status(), Verdict::Untold),
             (Question::Ready, 401, status(), refused()),
             (Question::Ready, 500, None, failed()),
             (Question::Ready, 503, None, failed()),

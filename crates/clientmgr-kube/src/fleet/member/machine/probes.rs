@@ -1,6 +1,6 @@
 //! Probes: when they begin, and what follows from their answers for the health of the link.
 
-use super::{Health, Machine, Pending, Via};
+use super::{Health, Likeness, Machine, Pending, Via};
 use crate::fleet::clock::Now;
 use crate::fleet::member::event::{Class, Effect, Fault, FenceReason, Outcome, SameCluster};
 
@@ -8,12 +8,19 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(super) fn probed(&mut self, now: Now, probe: u64, identity: Option<I>, effects: &mut Vec<Effect<E>>) {
         let Some(pending) = self.probe.take_if(|pending| pending.number == probe) else { return };
         if let Some(identity) = identity {
-            if !self.is_of_link(&identity) {
-                self.drop_link(FenceReason::Replaced, effects);
-                self.open_now(effects);
-                return;
+            match self.compare(now, &identity) {
+                Likeness::Same => self.show(identity),
+                Likeness::Other => {
+                    self.drop_link(FenceReason::Replaced, effects);
+                    self.open_now(effects);
+                    return;
+                }
+                Likeness::Untold(error) => {
+                    self.probe = Some(pending);
+                    self.probe_failed(now, probe, error, effects);
+                    return;
+                }
             }
-            self.show(identity);
         }
         let Some(link) = &self.link else { return };
         if self.probe_via == Via::Fresh {
@@ -93,12 +100,31 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
     }
 
-    /// Whether `identity` is that of the link, as far as it shows. After a connection broke, a server that no longer says
-    /// which cluster it is counts as another one: it may have been replaced behind its address.
-    pub(super) fn is_of_link(&self, identity: &I) -> bool {
-        (self.link.as_ref()).is_some_and(|link| {
-            link.identity.same(identity) && !(self.doubted && identity.shows_less_than(&link.identity))
-        })
+    /// Compares what a server showed with what is known of the cluster: of the link, or where there is none of the
+    /// incarnation that the status names.
+    ///
+    /// After a connection broke, a server that no longer says which cluster it is may be another one behind the address,
+    /// or the same while it starts. So it is neither, until it says so, or has been ready without saying it for a while.
+    pub(super) fn compare(&mut self, now: Now, found: &I) -> Likeness<E> {
+        let (known, is_same) = match (&self.link, &self.expected.known) {
+            (Some(link), _) => {
+                let is_same = link.identity.same(found);
+                (Some(&link.identity).filter(|_| self.doubted || !is_same), is_same)
+            }
+            // A reset gives up what is known.
+            (None, known) => (known.as_ref().map(|known| &known.identity).filter(|_| !self.reset_due), true),
+        };
+        let Some(known) = known.filter(|known| found.shows_less_than(known)) else {
+            self.untold_since = None;
+            return if is_same { Likeness::Same } else { Likeness::Other };
+        };
+        let error = E::untold(known);
+        if !found.is_ready() {
+            self.untold_since = None;
+            return Likeness::Untold(error);
+        }
+        let since = *self.untold_since.get_or_insert(now.mono);
+        if now.mono >= since + self.timing.probe_interval { Likeness::Other } else { Likeness::Untold(error) }
     }
 
     /// The link's cluster showed `identity`.
