@@ -141,6 +141,8 @@ async fn a_right_that_is_taken_away_shows_in_the_snapshot_and_resets_nothing() {
     assert_eq!(snapshot(&fleet, &east).identity.unwrap(), uid);
 }
 
+/// With OpenSSL there is no HTTP/2, and a probe may meet the new server by itself.
+#[cfg(feature = "rustls-tls")]
 #[tokio::test]
 async fn connections_that_lead_elsewhere_while_the_old_ones_live_on_are_noticed_by_the_next_probe() {
     let (blue, green) = (server("shop").await, server("shop").await);
