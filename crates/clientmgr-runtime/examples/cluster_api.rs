@@ -75,7 +75,7 @@ impl Fed {
 fn text(clusters: &[ClusterSnapshot], status: &SourcesStatus) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     for cluster in clusters {
-        let user = cluster.user.as_deref().unwrap_or("nobody");
+        let user = cluster.user.as_deref().unwrap_or("unknown");
         writeln!(text, "{} is {:?}, as {user}", cluster.cluster, cluster.state)?;
         if let Some(error) = &cluster.error {
             writeln!(text, "  {error}")?;

@@ -17,13 +17,13 @@ use clientmgr_kube::{
     ClientError, ClientManager, ClusterConfig, ConnectedAt, ErrorAction as _, Fleet, read_kubeconfig_from,
 };
 use clientmgr_runtime::cluster::{Cluster, ClusterSpec, ConditionType, Connection, SecretKeyRef, find_condition};
-use clientmgr_runtime::controller::{ClusterController, ClusterProvider, StatusWriter};
+use clientmgr_runtime::controller::{ClusterController, StatusWriter};
 use clientmgr_runtime::k8s_openapi::api::core::v1::{Namespace, Secret};
 use clientmgr_runtime::kube::api::{ListParams, Patch, PatchParams, PostParams};
 use clientmgr_runtime::kube::runtime::controller::{self, Action};
-use clientmgr_runtime::kube::runtime::{Controller, wait, watcher};
+use clientmgr_runtime::kube::runtime::reflector::ObjectRef;
+use clientmgr_runtime::kube::runtime::{wait, watcher};
 use clientmgr_runtime::kube::{self, Api, Client, CustomResourceExt as _, ResourceExt as _};
-use clientmgr_runtime::requeue::requeue_all;
 use futures::StreamExt as _;
 use serde_json::json;
 use tokio::sync::watch;
@@ -41,9 +41,7 @@ enum Failure {
     Kube(#[from] kube::Error),
 }
 
-type Clients = ClientManager<ClusterProvider>;
-
-async fn reconcile(cluster: Arc<Cluster>, clients: Arc<Clients>) -> Result<Action, Failure> {
+async fn reconcile(cluster: Arc<Cluster>, clients: Arc<ClientManager>) -> Result<Action, Failure> {
     if clients.refresh(&*cluster, &*cluster).is_reset() {
         // The first connection is a Reset as well, if the controller asked for a client before it.
         println!("   controller: {} is reset: build anew what belongs to its client", cluster.name_any());
@@ -54,7 +52,7 @@ async fn reconcile(cluster: Arc<Cluster>, clients: Arc<Clients>) -> Result<Actio
     Ok(Action::requeue(Duration::from_secs(300)))
 }
 
-fn retry(_: Arc<Cluster>, failure: &Failure, _: Arc<Clients>) -> Action {
+fn retry(_: Arc<Cluster>, failure: &Failure, _: Arc<ClientManager>) -> Action {
     match failure {
         Failure::Client(error) => error.action(Duration::from_secs(5)),
         Failure::Kube(_) => Action::requeue(Duration::from_secs(5)),
@@ -83,17 +81,14 @@ impl Counts {
 }
 
 /// Runs the controller of Clusters and the one above, whose reconciles are counted.
-async fn run(hub: Client, counts: watch::Sender<Counts>, stop: impl Future<Output = ()>) {
+async fn run(hub: Client, counts: watch::Sender<Counts>, stop: impl Future<Output = ()> + Send + Sync + 'static) {
     let clusters = ClusterController::builder(hub.clone(), StatusWriter::Always).build();
-    let clients = Arc::new(ClientManager::new(clusters.provider()));
-    clusters.register(&clients);
-    let user = Controller::new(Api::<Cluster>::all(hub), watcher::Config::default())
-        .reconcile_all_on(requeue_all(clusters.changes()))
-        .run(reconcile, retry, clients);
-    tokio::select! {
-        () = clusters.run(stop) => {}
-        () = user.for_each(async |outcome| counts.send_modify(|counts| counts.add(&outcome))) => {}
-    }
+    let user = clusters
+        .controller(Api::all(hub), watcher::Config::default(), |cluster: &Cluster| [ObjectRef::from_obj(cluster)])
+        .graceful_shutdown_on(stop)
+        .run(reconcile, retry, clusters.clients())
+        .for_each(async |outcome| counts.send_modify(|counts| counts.add(&outcome)));
+    clusters.run(user).await;
 }
 
 #[tokio::main]

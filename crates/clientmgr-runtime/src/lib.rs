@@ -5,6 +5,7 @@ pub use clientmgr_kube::{k8s_openapi, kube};
 
 pub mod cluster;
 pub mod controller;
+pub mod forget;
 pub mod lease;
 pub mod requeue;
 pub mod source;

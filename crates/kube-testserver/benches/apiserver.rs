@@ -107,7 +107,7 @@ async fn done<T>(request: impl Future<Output = kube::Result<T>>) -> Outcome<()> 
     Ok(())
 }
 
-/// Makes `count` requests, some at once, and tells how many a second there were.
+/// Makes `count` requests, some at once, and returns how many a second there were.
 async fn rate<F: Future<Output = Outcome<()>>>(count: usize, request: impl Fn(usize) -> F) -> Outcome<f64> {
     let begun = Instant::now();
     let mut requests = futures::stream::iter((0..count).map(request)).buffer_unordered(AT_ONCE);

@@ -1,4 +1,4 @@
-//! Who gets into the in-process API server and what they may do there, with kube's own client on real TLS.
+//! Authentication and authorization by the in-process API server, with kube's own client on real TLS.
 
 use std::{error::Error, time::Duration};
 
@@ -168,12 +168,12 @@ async fn rotating_the_administrators_token_makes_the_new_one_the_administrators(
 async fn without_credentials_health_and_version_are_open_and_the_rest_is_not() -> Outcome {
     for (policy, refused) in [(Anonymous::Limited, 403), (Anonymous::Refused, 401)] {
         let server = TestServer::builder().anonymous(policy).start_without_socket()?;
-        let nobody = Client::new(server.service(None), "default");
+        let anonymous = Client::new(server.service(None), "default");
         for path in ["/version", "/readyz", "/livez", "/healthz"] {
-            nobody.request_text(get(path, &[])).await?;
+            anonymous.request_text(get(path, &[])).await?;
         }
         for path in ["/api", "/api/v1/configmaps", "/nonsense"] {
-            let outcome = nobody.request_text(get(path, &[])).await.map(drop);
+            let outcome = anonymous.request_text(get(path, &[])).await.map(drop);
             assert_eq!(code(outcome), Some(refused), "{policy:?} {path}");
         }
     }
@@ -183,11 +183,11 @@ async fn without_credentials_health_and_version_are_open_and_the_rest_is_not() -
 #[tokio::test]
 async fn a_bad_credential_is_never_demoted_to_none() -> Outcome {
     let server = TestServer::builder().start_without_socket()?;
-    let nobody = Client::new(server.service(None), "default");
+    let anonymous = Client::new(server.service(None), "default");
     for (authorization, expected) in [("Bearer wrong", Some(401)), ("Basic d3Jvbmc=", None)] {
         for path in ["/version", "/readyz"] {
             let request = get(path, &[("authorization", authorization)]);
-            let outcome = nobody.request_text(request).await.map(drop);
+            let outcome = anonymous.request_text(request).await.map(drop);
             assert_eq!(code(outcome), expected, "{authorization} {path}");
         }
     }
@@ -201,17 +201,17 @@ async fn the_impersonated_user_is_forbidden() -> Outcome {
     let path = "/api/v1/namespaces/default/configmaps";
     let as_bob =
         |client: Client| async move { client.request_text(get(path, &[("impersonate-user", "bob")])).await.map(drop) };
-    let told = status(as_bob(server.client()).await);
+    let refused = status(as_bob(server.client()).await);
     let message = r#"configmaps is forbidden: User "bob" cannot list resource "configmaps" in API group "" in the namespace "default""#;
-    assert_eq!(told, Some((403, message.to_owned())));
+    assert_eq!(refused, Some((403, message.to_owned())));
     denial.lift();
     as_bob(server.client()).await?;
     let alice = Client::new(server.service(server.issue_token("alice")), "default");
-    let told = status(as_bob(alice).await);
+    let refused = status(as_bob(alice).await);
     let message = r#"configmaps is forbidden: User "alice" cannot impersonate-on:user-info:list resource "configmaps" in API group "" in the namespace "default""#;
-    assert_eq!(told, Some((403, message.to_owned())));
-    let nobody = get("/api", &[("impersonate-user", "system:anonymous")]);
-    assert_eq!(code(server.client().request_text(nobody).await.map(drop)), Some(403));
+    assert_eq!(refused, Some((403, message.to_owned())));
+    let anonymous = get("/api", &[("impersonate-user", "system:anonymous")]);
+    assert_eq!(code(server.client().request_text(anonymous).await.map(drop)), Some(403));
     Ok(())
 }
 

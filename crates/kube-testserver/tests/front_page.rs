@@ -1,4 +1,4 @@
-//! The test on the crate's front page, as it stands there.
+//! The test on the crate's front page, as it is there.
 
 use std::{sync::Arc, time::Duration};
 

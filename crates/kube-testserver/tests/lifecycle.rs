@@ -145,7 +145,7 @@ async fn shutdown_leaves_no_task_and_no_socket() -> Outcome {
     assert!(TcpStream::connect(address).await.is_err());
     for stream in [&mut idle, &mut half, &mut watch] {
         let mut rest = Vec::new();
-        _ = stream.read_to_end(&mut rest).await; // ends: nobody holds the other side
+        _ = stream.read_to_end(&mut rest).await; // ends: the other side is dropped
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Credentials are rotated while a controller runs: with a client that takes new ones it goes on and nothing fails; with
 //! one that cannot, the failure is typed and the log shows that nothing was done with what was refused.
-//! `docs/testing-your-controller.md` tells the story.
+//! `docs/testing-your-controller.md` explains it.
 
 mod greeter;
 

@@ -30,6 +30,10 @@ impl<K: Key> Interner<K> {
 
     /// Returns the shared copy of `key`.
     pub(crate) fn intern(&self, key: &K) -> Interned<K> {
+        if let Some(node) = self.0.get(key).and_then(|known| known.upgrade()) {
+            return Interned(node);
+        }
+        // Another thread may intern the same key meanwhile.
         let entry = self.0.entry(key.clone());
         if let Entry::Occupied(known) = &entry
             && let Some(node) = known.get().upgrade()

@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 pub struct ClusterStatus {
     /// The revision: when this incarnation of the cluster was first connected. It stays through outages, restarts and
     /// rotated credentials, and changes when another cluster answers or `spec.epoch` was raised.
+    // Others are no time for a client: one such object would end every watch of Clusters.
+    #[x_kube(validation = Rule::new(
+        "self > timestamp('1970-01-01T00:00:00Z') && self < timestamp('9999-01-01T00:00:00Z')"
+    ).message("connectedAt must be after 1970-01-01T00:00:00Z and before the year 9999"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connected_at: Option<ConnectedAt>,
 

@@ -2,26 +2,37 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+#[cfg(feature = "unstable-runtime")]
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clientmgr_kube::{Fleet, Policy};
+use clientmgr_kube::{ClientManager, Fleet, NamespacedName, Policy};
 use futures::stream::{self, FuturesUnordered, Stream, StreamExt as _};
-use kube::Client;
 use kube::config::Kubeconfig;
-use kube::runtime::reflector::{self, Store};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource};
+
+#[cfg(feature = "unstable-runtime")]
+use kube::runtime::Controller;
+#[cfg(feature = "unstable-runtime")]
+use serde::de::DeserializeOwned;
 
 use super::announcements::Announcements;
 use super::connection::{Allowed, Contexts};
 use super::provider::ClusterProvider;
-use super::registered::{Register, Registered};
 use super::role::StatusWriter;
 use super::run::Loop;
 use super::secrets::{SecretWatch, Secrets};
 use super::writes::Writes;
 use crate::cluster::Cluster;
+use crate::forget::{Register, Registered};
+#[cfg(feature = "unstable-runtime")]
+use crate::requeue::Dependants;
 use crate::requeue::{Changes, connection_changes};
 use crate::source::{KubeconfigFiles, Merged, reread};
+use crate::watch::{RemoteWatches, Triggers, WatchKind};
 
 /// How long changes are collected before a status is written.
 const STATUS_DELAY: Duration = Duration::from_millis(50);
@@ -34,24 +45,24 @@ const STATUS_DELAY: Duration = Duration::from_millis(50);
 /// # Examples
 ///
 /// ```no_run
-/// use std::sync::Arc;
 /// use clientmgr_runtime::controller::{ClusterController, StatusWriter};
 /// use clientmgr_runtime::kube::Client;
 ///
-/// # async fn run(hub: Client) {
-/// let controller = ClusterController::builder(hub, StatusWriter::Always).build();
-/// let clients = Arc::new(clientmgr_kube::ClientManager::new(controller.provider()));
-/// controller.register(&clients);
-/// let clusters = controller.clusters();
-/// tokio::spawn(controller.run(std::future::pending()));
-/// // In a reconcile: get the Cluster from `clusters`, then `clients.refresh` and `clients.client`.
-/// # drop((clusters, clients));
+/// # async fn run(hub: Client, stop: impl Future<Output = ()>) {
+/// let clusters = ClusterController::builder(hub, StatusWriter::Always).build();
+/// let (clients, store) = (clusters.clients(), clusters.clusters());
+/// // In a reconcile: get the Cluster from `store`, then `clients.refresh` and `clients.client`.
+/// clusters.run(stop).await;
+/// # drop((clients, store));
 /// # }
 /// ```
+///
+/// The front page of the crate has a whole program.
 #[must_use = "call `run`"]
 pub struct ClusterController {
     settings: ClusterControllerBuilder,
     provider: ClusterProvider,
+    clients: Arc<ClientManager>,
     registered: Registered,
     announcements: Announcements,
     store: Store<Cluster>,
@@ -92,6 +103,74 @@ impl ClusterController {
         self.provider.clone()
     }
 
+    /// Returns the manager of the clients. Each call returns the same one. It is registered: it forgets deleted Clusters and
+    /// the deleted objects of each [controller](Self::controller).
+    pub fn clients(&self) -> Arc<ClientManager> {
+        Arc::clone(&self.clients)
+    }
+
+    /// Returns registered watches of what `api` and `config` select on the clusters, and the stream of the objects that they
+    /// trigger, as [`RemoteWatches::new`] does.
+    pub fn watches<O, K, I>(
+        &self,
+        api: impl Fn(Client) -> Api<K> + Send + Sync + 'static,
+        config: watcher::Config,
+        mapper: impl Fn(&K, &NamespacedName) -> I + Send + Sync + 'static,
+    ) -> (RemoteWatches<O, K>, Triggers<O>)
+    where
+        O: Resource<DynamicType: Default> + 'static,
+        K: WatchKind<DynamicType: Default>,
+        I: IntoIterator<Item = ObjectRef<O>>,
+    {
+        let (watches, triggers) = RemoteWatches::new(self.provider().into(), api, config, mapper);
+        self.register(&watches);
+        (watches, triggers)
+    }
+
+    /// Returns a controller of the objects of `api` that `config` selects, as `Controller::new` does, which also reconciles
+    /// them when a Cluster that they use changes. `clusters` returns the Clusters of an object: none, one or several.
+    ///
+    /// What is [registered](Self::register) forgets deleted objects. For parts of this, and for a kind that is known only at
+    /// run time, see [`Dependants`]. Requires the feature `unstable-runtime`, which is a default one.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
+    /// use clientmgr_runtime::cluster::Cluster;
+    /// use clientmgr_runtime::controller::ClusterController;
+    /// use clientmgr_runtime::kube::runtime::{Controller, reflector::ObjectRef, watcher};
+    /// use clientmgr_runtime::kube::{Api, Client};
+    ///
+    /// # fn controller(clusters: &ClusterController, hub: Client) -> Controller<ConfigMap> {
+    /// // Each ConfigMap uses the Cluster of its own name and namespace.
+    /// let cluster_of = |map: &ConfigMap| {
+    ///     let cluster = ObjectRef::<Cluster>::new(map.metadata.name.as_deref()?);
+    ///     Some(cluster.within(map.metadata.namespace.as_deref()?))
+    /// };
+    /// clusters.controller(Api::all(hub), watcher::Config::default(), cluster_of)
+    /// # }
+    /// ```
+    #[cfg(feature = "unstable-runtime")]
+    pub fn controller<K, I>(
+        &self,
+        api: Api<K>,
+        config: watcher::Config,
+        clusters: impl Fn(&K) -> I + Send + Sync + 'static,
+    ) -> Controller<K>
+    where
+        K: Resource<DynamicType: Default + Clone + Eq + Hash + Send + Sync> + Clone,
+        K: DeserializeOwned + fmt::Debug + Send + Sync + 'static,
+        I: IntoIterator<Item = ObjectRef<Cluster>>,
+    {
+        let key = |cluster: ObjectRef<Cluster>| {
+            NamespacedName::new(cluster.namespace.as_deref().unwrap_or_default(), &cluster.name)
+        };
+        let clusters = move |object: &K| clusters(object).into_iter().map(key).collect::<Vec<_>>();
+        let dependants = Dependants::forgetting(self.registered.clone(), K::DynamicType::default(), clusters);
+        dependants.controller(api, config, self.changes())
+    }
+
     /// Returns the Clusters, as the controller's watch has them.
     pub fn clusters(&self) -> Store<Cluster> {
         self.store.clone()
@@ -112,22 +191,26 @@ impl ClusterController {
         stream::select(self.announcements.subscribe(), connection_changes(self.provider.fleet()))
     }
 
-    /// Has `state` forget each cluster whose object is deleted, while the program holds `state`.
+    /// Has `state` forget each Cluster that is deleted, and the deleted objects of each [controller](Self::controller), while
+    /// the program holds `state`. What [`clients`](Self::clients) and [`watches`](Self::watches) return is registered.
     pub fn register(&self, state: &impl Register) {
         self.registered.add(state.downgrade());
     }
 
-    /// Runs until `shutdown` completes. The fleet goes on: [shut it down](Fleet::shutdown) when nothing uses it.
+    /// Runs until `until` completes, and polls it meanwhile: it may be the controllers that use the clusters. Then the fleet
+    /// is [shut down](Fleet::shutdown), unless it is one that the [program gave](ClusterControllerBuilder::fleet).
     ///
     /// Run the [election](crate::lease::LeaderElection) longer than the controller, so that the lease is released after
     /// the last write.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future is as good as `shutdown`. A status that is being written may or may not be stored.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { settings, provider, registered, announcements, store: _, writer } = self;
-        let ClusterControllerBuilder { client, namespace, role, allowed, watch, instance, files, .. } = settings;
+    /// A dropped future ends the controller, and leaves the fleet as it is. A status that is being written may or may not be
+    /// stored.
+    pub async fn run(self, until: impl Future<Output = ()>) {
+        let Self { settings, provider, clients: _, registered, announcements, store: _, writer } = self;
+        let ClusterControllerBuilder { client, fleet, namespace, role, allowed, watch, instance, files } = settings;
+        let own_fleet = fleet.is_none().then(|| provider.fleet().clone());
         let contexts = files.map_or_else(|| stream::pending().boxed(), |files| reread(Merged(files)).boxed());
         let running = Loop {
             provider,
@@ -145,12 +228,19 @@ impl ClusterController {
             listed: None,
             contexts,
         };
-        running.run(client, namespace.as_deref(), writer, shutdown).await;
+        tokio::select! {
+            () = running.run(client, namespace.as_deref(), writer) => {}
+            () = until => {}
+        }
+        if let Some(fleet) = own_fleet {
+            fleet.shutdown().await;
+        }
     }
 }
 
 impl ClusterControllerBuilder {
-    /// Sets the fleet that holds the connections; by default a new one with the usual settings.
+    /// Sets the fleet that holds the connections; by default a new one with the usual settings, which
+    /// [`run`](ClusterController::run) shuts down at its end.
     pub fn fleet(mut self, fleet: Fleet) -> Self {
         self.fleet = Some(fleet);
         self
@@ -206,8 +296,10 @@ impl ClusterControllerBuilder {
     pub fn build(self) -> ClusterController {
         let (store, writer) = reflector::store();
         let provider = ClusterProvider::new(self.fleet.clone().unwrap_or_default());
+        let clients = Arc::new(ClientManager::new(provider.clone().into()));
         let (registered, announcements) = (Registered::default(), Announcements::default());
-        ClusterController { settings: self, provider, registered, announcements, store, writer }
+        registered.add(clients.downgrade());
+        ClusterController { settings: self, provider, clients, registered, announcements, store, writer }
     }
 }
 

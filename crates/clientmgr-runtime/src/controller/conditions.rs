@@ -125,7 +125,8 @@ pub(super) fn differs(before: Option<&ClusterStatus>, after: &ClusterStatus) -> 
 fn failure(desired: &Desired, observed: Option<&Observed>) -> Option<Failure> {
     match desired {
         Desired::Broken(problem) => {
-            Some(Failure { reason: problem.reason(), message: problem.to_string(), about: About::Credentials })
+            let about = if problem.refused_revision().is_some() { About::Status } else { About::Credentials };
+            Some(Failure { reason: problem.reason(), message: problem.to_string(), about })
         }
         Desired::Docker(_) => None,
         Desired::Connect(_) | Desired::Pending(_) => observed.and_then(|observed| observed.failure.clone()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use clientmgr_kube::{ClusterConfig, ConnectError, NamespacedName, Policy};
+use clientmgr_kube::{ClusterConfig, ConnectError, ConnectedAt, NamespacedName, Policy};
 use k8s_openapi::ByteString;
 use kube::config::Kubeconfig;
 
@@ -38,6 +38,8 @@ pub(super) enum SecretState {
     #[default]
     Unread,
     Read(Arc<BTreeMap<String, ByteString>>),
+    /// It was read, and its data was dropped after use.
+    Used,
     NotFound,
     Forbidden,
     Unavailable,
@@ -52,6 +54,16 @@ pub(super) enum Desired {
     Broken(Arc<ConfigProblem>),
     /// A cluster without a Kubernetes client, at this host.
     Docker(Arc<str>),
+}
+
+impl Desired {
+    /// Returns the revision that the status names and that is refused.
+    pub(super) fn refused_revision(&self) -> Option<ConnectedAt> {
+        match self {
+            Self::Broken(problem) => problem.refused_revision(),
+            _ => None,
+        }
+    }
 }
 
 /// Returns the Secret that the spec refers to.
@@ -109,7 +121,7 @@ fn from_secret(
     let key = &connection.secret_ref.key;
     let data = match state {
         SecretState::Read(data) => data,
-        SecretState::Unread => return Err(ConfigProblem::SecretPending { secret }),
+        SecretState::Unread | SecretState::Used => return Err(ConfigProblem::SecretPending { secret }),
         SecretState::NotFound => return Err(ConfigProblem::SecretNotFound { secret }),
         SecretState::Forbidden => return Err(ConfigProblem::SecretForbidden { secret }),
         SecretState::Unavailable => return Err(ConfigProblem::SecretUnavailable { secret }),

@@ -64,6 +64,8 @@ fn fleet_step(input: &Input<'_>) -> FleetStep {
     let spec = &input.cluster.spec;
     let status = input.cluster.status.as_ref();
     let base = match (input.desired, input.applied) {
+        // What it names is not adopted, and nothing is named after it. The connection in use stays.
+        (desired, _) if desired.refused_revision().is_some() => return FleetStep::Keep,
         // Paused: what is there stays as it is.
         (_, Some(applied)) if spec.paused => applied,
         (Desired::Docker(_), _) => return FleetStep::Disconnect,
@@ -120,7 +122,9 @@ fn status(input: &Input<'_>) -> Option<ClusterStatus> {
     if input.role != Role::Writer || is_paused || matches!(input.desired, Desired::Pending(_)) {
         return None;
     }
-    if needs_reset(input, named, serves) || (serves.is_some() && serves < named) {
+    if input.desired.refused_revision().is_none()
+        && (needs_reset(input, named, serves) || (serves.is_some() && serves < named))
+    {
         // The fleet is about to serve another revision.
         return None;
     }

@@ -12,7 +12,7 @@ use super::connection::Desired;
 use super::decide::{Decision, FleetStep, Input, Role, decide};
 use super::observed::{About, Failure, Observed};
 use super::problem::{ConfigProblem, reason_of_kind};
-use crate::cluster::{Cluster, ClusterStatus};
+use crate::cluster::{Cluster, ClusterStatus, ConditionType, find_condition};
 
 const UID: &str = "0b1cb3f0-9d36-4b07-b8f2-2c40a5b8f6a1";
 
@@ -331,4 +331,24 @@ fn a_new_writer_waits_until_the_fleet_has_named_what_answers() {
         role: Role::Writer,
     };
     assert_eq!(case.decide().status, None);
+}
+
+#[test]
+fn a_revision_ahead_of_the_clock_is_refused_and_costs_no_connection() {
+    let day = 24 * 3_600 * 1_000_000;
+    let problem = |micros| ConfigProblem::of_revision(Some(revision(micros)), Timestamp::UNIX_EPOCH);
+    assert!(problem(day).is_none() && ConfigProblem::of_revision(None, Timestamp::UNIX_EPOCH).is_none());
+    let problem = Arc::new(problem(day + 1).unwrap());
+    for mut case in cases() {
+        case.desired = Desired::Broken(Arc::clone(&problem));
+        case.cluster.status = cluster(Some(day + 1), false, 1).status;
+        let Decision { fleet, status } = case.decide();
+        assert_eq!(fleet, FleetStep::Keep);
+        assert_eq!(status.is_some(), case.names(), "the writer says it");
+        let Some(status) = status else { continue };
+        assert_eq!(status.connected_at, case.named());
+        let condition = |type_| find_condition(&status.conditions, type_).unwrap();
+        assert_eq!(condition(ConditionType::Ready).reason, "RevisionAhead");
+        assert_ne!(condition(ConditionType::CredentialsValid).status, "False");
+    }
 }

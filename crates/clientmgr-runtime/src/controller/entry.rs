@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use clientmgr_kube::{ClusterConfig, ClusterObject as _, ConnectedAt, NamespacedName};
+use clientmgr_kube::{ClusterConfig, ClusterObject as _, ConnectErrorKind, ConnectedAt, NamespacedName};
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 
 use super::connection::Desired;
+use super::observed::Observed;
 use crate::cluster::{Cluster, ClusterStatus};
 
 /// What the controller keeps of one `Cluster`.
@@ -27,6 +28,9 @@ pub(super) struct Entry {
     pub(super) failures: u32,
     /// The latest revision that a status named.
     pub(super) latest_named: Option<ConnectedAt>,
+    /// The latest revision that this process served.
+    pub(super) latest_served: Option<ConnectedAt>,
+    pub(super) is_fenced: bool,
     /// The status that was sent last and changed nothing: others own a part of it.
     pub(super) without_effect: Option<ClusterStatus>,
     /// When the text of an outage was written last.
@@ -47,6 +51,8 @@ impl Entry {
             write_at: None,
             failures: 0,
             latest_named,
+            latest_served: None,
+            is_fenced: false,
             without_effect: None,
             outage_written: None,
         }
@@ -59,6 +65,18 @@ impl Entry {
         }
         self.latest_named = self.latest_named.max(cluster.connected_at());
         self.cluster = cluster;
+    }
+
+    /// Takes what the fleet says now. Returns the revision that the status names, if this process has served and fenced it,
+    /// and waits for a later one.
+    pub(super) fn fenced(&mut self, observed: Option<&Observed>) -> Option<ConnectedAt> {
+        self.latest_served = self.latest_served.max(observed.and_then(|observed| observed.connected_at));
+        let status = self.cluster.status.as_ref()?;
+        let named = status.connected_at.filter(|named| Some(*named) <= self.latest_served)?;
+        let refuses = observed.is_some_and(|observed| {
+            observed.failed_with(ConnectErrorKind::UnknownIncarnation) && observed.identity == status.identity
+        });
+        refuses.then_some(named)
     }
 
     /// Whether `other` is an older version of the same object than the one that is known: a watch may be behind the

@@ -31,6 +31,8 @@ pub(super) struct Failure {
 pub(super) enum About {
     /// The configuration or its credentials.
     Credentials,
+    /// The status, which another writer has changed.
+    Status,
     /// The server, or the way to it. The text may differ from one attempt to the next.
     Server,
 }

@@ -1,8 +1,12 @@
 //! [`ConfigProblem`]: why the spec of a `Cluster` gives no configuration. Each text begins with the field that is wrong.
 
-use clientmgr_kube::{ConnectError, ConnectErrorKind, NamespacedName};
+use clientmgr_kube::{ConnectError, ConnectErrorKind, ConnectedAt, NamespacedName};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::source::SourceError;
+
+/// How far a revision may be ahead of this process's clock. Clocks differ by less.
+const TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Why the spec of a `Cluster` gives no configuration to connect with.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -95,9 +99,34 @@ pub enum ConfigProblem {
     /// The connection is of a kind that this version does not know.
     #[error("spec.connection: this version of the controller does not know the kind of connection: update it")]
     UnknownConnection,
+
+    /// The status names a revision that is more than a day ahead of the clock: another writer, or a clock, was wrong.
+    #[error(
+        "status.connectedAt: {connected_at} is more than a day ahead of the controller's clock. Correct the clock and \
+         restart the controller, or remove the field with `kubectl edit --subresource=status`: the connection in use stays, and is written again"
+    )]
+    RevisionAhead {
+        /// The revision.
+        connected_at: ConnectedAt,
+    },
 }
 
 impl ConfigProblem {
+    /// Returns what is wrong with a revision that a status names.
+    pub(super) fn of_revision(connected_at: Option<ConnectedAt>, now: Timestamp) -> Option<Self> {
+        let connected_at = connected_at?;
+        let latest = now.saturating_add(TOLERANCE).unwrap_or(Timestamp::MAX);
+        (connected_at.as_unix_micros() > latest.as_microsecond()).then_some(Self::RevisionAhead { connected_at })
+    }
+
+    /// Returns the revision that a status names and that is refused.
+    pub(super) fn refused_revision(&self) -> Option<ConnectedAt> {
+        match self {
+            Self::RevisionAhead { connected_at } => Some(*connected_at),
+            _ => None,
+        }
+    }
+
     /// Returns the reason, as the conditions of the `Cluster` have it.
     pub fn reason(&self) -> String {
         match self {
@@ -111,6 +140,7 @@ impl ConfigProblem {
             Self::ContextFile { error } => reason_of_kind(error.kind()),
             Self::ContextsNotAllowed | Self::InClusterNotAllowed => "NotAllowed".to_owned(),
             Self::UnknownConnection => "UnknownConnection".to_owned(),
+            Self::RevisionAhead { .. } => "RevisionAhead".to_owned(),
         }
     }
 }

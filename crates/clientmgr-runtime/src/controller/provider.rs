@@ -35,6 +35,8 @@ enum Declared {
     Connecting,
     Broken(Arc<ConfigProblem>),
     Docker(Arc<str>),
+    /// The fleet has it, and refuses the revision that the status names.
+    Fenced(ConnectedAt),
 }
 
 /// Why there is no client of a cluster yet.
@@ -47,6 +49,16 @@ pub enum NotConnected {
     /// The cluster is declared, and about to be connected.
     #[error("the cluster is being connected")]
     Connecting,
+    /// Another cluster answered for a moment, and this process, which does not write the status, revoked the clients of the
+    /// revision that the status still names. It serves the cluster again under a later revision.
+    #[error(
+        "revision {revision} was revoked in this process, because another cluster answered for a moment: raise spec.epoch of \
+         the Cluster for a new revision, or restart this process"
+    )]
+    Fenced {
+        /// The revision that the status names.
+        revision: ConnectedAt,
+    },
 }
 
 /// The cluster is a Docker engine, which has no Kubernetes client.
@@ -77,6 +89,16 @@ impl ClusterProvider {
         self.known().declared.insert(cluster.clone(), declared);
     }
 
+    /// Notes that the fleet refuses the revision that the status of `cluster` names, because it has fenced it.
+    pub(super) fn note_fenced(&self, cluster: &NamespacedName, revision: ConnectedAt) {
+        self.known().declared.insert(cluster.clone(), Declared::Fenced(revision));
+    }
+
+    fn is_fenced(&self, cluster: &NamespacedName) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(known.declared.get(cluster), Some(Declared::Fenced(_)))
+    }
+
     pub(super) fn forget(&self, cluster: &NamespacedName) {
         self.known().declared.remove(cluster);
     }
@@ -95,6 +117,9 @@ impl ClusterProvider {
         match known.declared.get(cluster) {
             None if known.is_listed => ProviderError::NotFound,
             None => ProviderError::unavailable(NotConnected::Unlisted),
+            Some(Declared::Fenced(revision)) => {
+                ProviderError::unavailable(NotConnected::Fenced { revision: *revision })
+            }
             Some(Declared::Connecting) => ProviderError::unavailable(NotConnected::Connecting),
             Some(Declared::Broken(problem)) => ProviderError::unavailable(ConfigProblem::clone(problem)),
             Some(Declared::Docker(host)) => ProviderError::incompatible(DockerCluster { host: Arc::clone(host) }),
@@ -111,6 +136,7 @@ impl ClientProvider for ClusterProvider {
     async fn connection(&self, cluster: &NamespacedName) -> Result<Connection<Client, ConnectedAt>, ProviderError> {
         match self.fleet.connection(cluster).await {
             Err(ProviderError::NotFound) => Err(self.why_without(cluster)),
+            Err(_) if self.is_fenced(cluster) => Err(self.why_without(cluster)),
             answer => answer,
         }
     }

@@ -1,11 +1,12 @@
 //! The loop of the controller: what happened goes in, the decision is carried out. One task for all Clusters.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clientmgr_kube::{ClusterChanges, ConnectError, ConnectedAt, NamespacedName, ResourceName as _};
+use clientmgr_kube::{
+    ClusterChanges, ClusterObject as _, ConnectError, ConnectedAt, NamespacedName, ResourceName as _,
+};
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered};
 use futures::{FutureExt as _, StreamExt as _};
@@ -24,12 +25,13 @@ use super::connection::{Allowed, Contexts, Desired, desired, secret_of};
 use super::decide::{Decision, FleetStep, Input, Role, decide};
 use super::entry::Entry;
 use super::observed::Observed;
+use super::problem::ConfigProblem;
 use super::provider::ClusterProvider;
-use super::registered::Registered;
 use super::role::StatusWriter;
 use super::secrets::Secrets;
 use super::writes::{Outcome, Writes, Written};
 use crate::cluster::{Cluster, ConnectionKind};
+use crate::forget::Registered;
 use crate::source::SourceError;
 use crate::watching::watching;
 
@@ -66,18 +68,11 @@ pub(super) struct Loop {
 }
 
 impl Loop {
-    pub(super) async fn run(
-        mut self,
-        client: Client,
-        namespace: Option<&str>,
-        mut store: StoreWriter<Cluster>,
-        shutdown: impl Future<Output = ()>,
-    ) {
+    pub(super) async fn run(mut self, client: Client, namespace: Option<&str>, mut store: StoreWriter<Cluster>) {
         let api: Api<Cluster> = match namespace {
             Some(namespace) => Api::namespaced(client, namespace),
             None => Api::all(client),
         };
-        let mut shutdown = pin!(shutdown);
         let mut clusters = watching(api, watcher::Config::default());
         let mut fleet = self.provider.fleet().events();
         loop {
@@ -89,7 +84,6 @@ impl Loop {
                 }
             };
             tokio::select! {
-                () = &mut shutdown => return,
                 Some(event) = clusters.next() => match event {
                     Ok(event) => {
                         store.apply_watcher_event(&event);
@@ -159,7 +153,7 @@ impl Loop {
         }
         let cluster = Arc::new(cluster);
         let secret = secret_of(key.namespace(), &cluster.spec);
-        let before = self.entries.get(&key).map(|entry| (entry.secret.clone(), entry.cluster.spec.clone()));
+        let before = self.entries.get(&key).map(|entry| (entry.secret.clone(), Arc::clone(&entry.cluster)));
         let secret_before = before.as_ref().and_then(|(secret, _)| secret.clone());
         if secret != secret_before {
             if let Some(secret) = &secret {
@@ -168,7 +162,10 @@ impl Loop {
             }
             self.release(&key, secret_before.as_ref());
         }
-        let is_same_spec = before.is_some_and(|(_, spec)| spec == cluster.spec);
+        let refused = ConfigProblem::of_revision(cluster.connected_at(), Timestamp::now());
+        let was_refused = self.entries.get(&key).and_then(|entry| entry.desired.refused_revision());
+        let is_same = before.is_some_and(|(_, before)| before.spec == cluster.spec)
+            && refused.as_ref().and_then(ConfigProblem::refused_revision) == was_refused;
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.take(cluster);
             entry.secret = secret;
@@ -176,7 +173,7 @@ impl Loop {
             let desired = self.desired(&cluster, secret.as_ref());
             self.entries.insert(key.clone(), Entry::new(cluster, secret, desired));
         }
-        if is_same_spec {
+        if is_same {
             self.reconcile(&key);
         } else {
             self.configure(&key);
@@ -184,6 +181,9 @@ impl Loop {
     }
 
     fn desired(&self, cluster: &Cluster, secret: Option<&NamespacedName>) -> Desired {
+        if let Some(problem) = ConfigProblem::of_revision(cluster.connected_at(), Timestamp::now()) {
+            return Desired::Broken(Arc::new(problem));
+        }
         let state = secret.map(|secret| self.secrets.state(secret)).unwrap_or_default();
         desired(&cluster.namespace().unwrap_or_default(), &cluster.spec, &state, &self.allowed)
     }
@@ -191,10 +191,13 @@ impl Loop {
     /// The spec or its Secret has changed.
     fn configure(&mut self, key: &NamespacedName) {
         let Some(entry) = self.entries.get(key) else { return };
+        if let Some(secret) = &entry.secret {
+            self.secrets.want(secret);
+        }
         let desired = self.desired(&entry.cluster, entry.secret.as_ref());
         self.provider.note(key, &desired);
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.desired = desired;
+            (entry.desired, entry.is_fenced) = (desired, false);
         }
         self.reconcile(key);
     }
@@ -219,7 +222,7 @@ impl Loop {
         self.provider.forget(key);
         // First the fence, so that no manager hands out a client of the cluster after it has forgotten it.
         self.provider.fleet().remove(key);
-        self.registered.forget(key);
+        self.registered.forget_cluster(key);
     }
 
     fn contexts_changed(&mut self, read: Result<Arc<Kubeconfig>, SourceError>) {
@@ -243,6 +246,7 @@ impl Loop {
         for key in &users {
             self.configure(key);
         }
+        self.secrets.used(secret);
     }
 
     fn fleet_changed(&mut self, changes: ClusterChanges) {
@@ -264,8 +268,28 @@ impl Loop {
         }
     }
 
+    fn observed(&self, key: &NamespacedName) -> Option<Observed> {
+        self.provider.fleet().snapshot(key).map(|snapshot| Observed::of(&snapshot))
+    }
+
+    /// Says it where this process has fenced the revision that the status names.
+    fn note_fenced(&mut self, key: &NamespacedName) {
+        let observed = self.observed(key);
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let fenced = entry.fenced(observed.as_ref());
+        let was_fenced = std::mem::replace(&mut entry.is_fenced, fenced.is_some());
+        match fenced {
+            Some(revision) if !was_fenced => {
+                self.provider.note_fenced(key, revision);
+                tracing::warn!(cluster = %key, %revision, "the revision was revoked in this process: raise spec.epoch");
+            }
+            None if was_fenced => self.provider.note(key, &entry.desired),
+            _ => {}
+        }
+    }
+
     fn decide(&self, key: &NamespacedName, entry: &Entry) -> Decision {
-        let observed = self.provider.fleet().snapshot(key).map(|snapshot| Observed::of(&snapshot));
+        let observed = self.observed(key);
         decide(&Input {
             cluster: &entry.cluster,
             desired: &entry.desired,
@@ -284,6 +308,7 @@ impl Loop {
     }
 
     fn reconcile(&mut self, key: &NamespacedName) {
+        self.note_fenced(key);
         let Some(entry) = self.entries.get(key) else { return };
         let Decision { fleet: step, status } = self.decide(key, entry);
         let Some(entry) = self.entries.get_mut(key) else { return };

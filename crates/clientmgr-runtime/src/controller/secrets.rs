@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,10 @@ struct Watch {
 struct Referred {
     clusters: usize,
     state: SecretState,
+    /// The hash of the data that was read last: the data itself would be thousands of kubeconfigs in memory.
+    content: u64,
+    /// A Cluster waits for the data, though it may be the same as before.
+    is_wanted: bool,
     /// The resource version that was read.
     version: Option<String>,
     is_reading: bool,
@@ -83,6 +88,7 @@ pub(super) struct Secrets {
     retry_at: Option<Instant>,
     /// Changed, and not yet returned.
     changed: VecDeque<NamespacedName>,
+    hasher: RandomState,
 }
 
 impl Secrets {
@@ -97,6 +103,26 @@ impl Secrets {
             reads: FuturesUnordered::new(),
             retry_at: None,
             changed: VecDeque::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Drops the data of a Secret, which all Clusters have used.
+    pub(super) fn used(&mut self, secret: &NamespacedName) {
+        if let Some(referred) = self.referred.get_mut(secret)
+            && matches!(referred.state, SecretState::Read(_))
+        {
+            referred.state = SecretState::Used;
+        }
+    }
+
+    /// A Cluster needs the data of a Secret. Reads it again where it was dropped.
+    pub(super) fn want(&mut self, secret: &NamespacedName) {
+        if let Some(referred) = self.referred.get_mut(secret)
+            && matches!(referred.state, SecretState::Used)
+        {
+            referred.is_wanted = true;
+            self.read(secret);
         }
     }
 
@@ -213,7 +239,7 @@ impl Secrets {
                         // Changes are no longer seen. Connections stay in use, and the condition shows it.
                         (_, true) => self.set(&secret, SecretState::Forbidden, None),
                         // What is known counts until the hub answers again.
-                        (SecretState::Read(_) | SecretState::NotFound, false) => {}
+                        (SecretState::Read(_) | SecretState::Used | SecretState::NotFound, false) => {}
                         (_, false) => self.set(&secret, SecretState::Unavailable, None),
                     }
                 }
@@ -275,7 +301,15 @@ impl Secrets {
             Ok(Some(found)) => {
                 referred.failures = 0;
                 let version = found.resource_version();
-                self.set(secret, SecretState::Read(Arc::new(found.data.unwrap_or_default())), version);
+                let data = found.data.unwrap_or_default();
+                let content = self.hasher.hash_one(data.iter().map(|(key, value)| (key, &value.0)).collect::<Vec<_>>());
+                let is_wanted = std::mem::take(&mut referred.is_wanted);
+                let is_same = std::mem::replace(&mut referred.content, content) == content;
+                if is_same && !is_wanted && matches!(referred.state, SecretState::Used) {
+                    referred.version = version;
+                } else {
+                    self.set(secret, SecretState::Read(Arc::new(data)), version);
+                }
             }
             Ok(None) => {
                 referred.failures = 0;
@@ -292,6 +326,7 @@ impl Secrets {
                 match (&referred.state, is_forbidden) {
                     (_, true) => self.set(secret, SecretState::Forbidden, None),
                     (SecretState::Read(_), false) => {}
+                    (SecretState::Used, false) if !referred.is_wanted => {}
                     (_, false) => self.set(secret, SecretState::Unavailable, None),
                 }
             }

@@ -22,7 +22,7 @@ impl Transition {
     }
 }
 
-/// Returns what to tell of the step from one status to the next.
+/// Returns the Events of the step from one status to the next.
 pub(super) fn transitions(before: Option<&ClusterStatus>, after: &ClusterStatus) -> Vec<Transition> {
     let none = ClusterStatus::default();
     let before = before.unwrap_or(&none);

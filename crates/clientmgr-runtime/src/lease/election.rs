@@ -205,7 +205,7 @@ impl Drop for LeaderElection {
     }
 }
 
-/// Publishes a term, and wakes those who wait only where leadership begins or ends. A term that had run out before it was
+/// Publishes a term, and wakes its waiters only where leadership begins or ends. A term that had run out before it was
 /// renewed began anew: readers may have seen it end.
 fn publish(sender: &watch::Sender<Option<Term>>, term: Option<Term>) {
     sender.send_if_modified(|current| {

@@ -26,7 +26,7 @@ impl Clock {
 #[derive(Clone, Copy, Debug)]
 struct Event {
     milliseconds: u64,
-    who: usize,
+    candidate: usize,
     what: What,
 }
 
@@ -143,7 +143,7 @@ fn run(clocks: [Clock; 2], events: &[Event]) -> Result<[u32; 2], u64> {
     let (mut server, mut truth, mut led, mut successors) = (Server::default(), 0, [0, 0], 0);
     for event in events {
         truth += event.milliseconds;
-        candidates[event.who].make(event.what, truth, &mut server, &mut successors);
+        candidates[event.candidate].make(event.what, truth, &mut server, &mut successors);
         // Leadership begins only at an event, so an overlap is seen at the event at which it begins.
         let leads = candidates.each_ref().map(|it| it.machine.is_leader(it.clock.at(truth)));
         if leads == [true, true] {
@@ -166,7 +166,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => Just(What::Release),
     ];
     let event = (milliseconds, 0..2_usize, what);
-    let event = event.prop_map(|(milliseconds, who, what)| Event { milliseconds, who, what });
+    let event = event.prop_map(|(milliseconds, candidate, what)| Event { milliseconds, candidate, what });
     prop::collection::vec(event, 1..400)
 }
 
@@ -186,12 +186,12 @@ proptest! {
 }
 
 /// Each candidate runs without a fault, twice a second.
-fn faultless(who: usize, seconds: u64) -> impl Iterator<Item = Event> {
+fn faultless(candidate: usize, seconds: u64) -> impl Iterator<Item = Event> {
     let steps = [What::Run, What::Arrive, What::Answer];
     (0..seconds * 2).flat_map(move |_| {
         steps.into_iter().enumerate().map(move |(index, what)| Event {
             milliseconds: if index == 0 { 500 } else { 0 },
-            who,
+            candidate,
             what,
         })
     })

@@ -1,6 +1,8 @@
 //! [`Dependants`]: the index behind a lock, the watch events that keep it current, and the streams that read it.
 
 use std::fmt;
+#[cfg(feature = "unstable-runtime")]
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -10,10 +12,18 @@ use futures::{Stream, StreamExt as _, stream};
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::Event;
+#[cfg(feature = "unstable-runtime")]
+use kube::{
+    Api,
+    runtime::{Controller, WatchStreamExt as _, reflector::store::Writer, watcher},
+};
+#[cfg(feature = "unstable-runtime")]
+use serde::de::DeserializeOwned;
 
 use super::changes::Changes;
 use super::index::Index;
 use super::pending::Pending;
+use crate::forget::{Register, Registered, Reported};
 
 /// So many items of a source are taken in one poll, so that a source that is always ready starves no other task.
 const BATCH: usize = 64;
@@ -26,24 +36,20 @@ const BATCH: usize = 64;
 ///
 /// # Examples
 ///
-/// A controller whose objects name a cluster in a label. `for_stream` and `reconcile_on` of kube-runtime need kube's
-/// feature `unstable-runtime`; with stable features see [`requeue_all`].
+/// A controller whose objects name a cluster in a label:
 ///
 /// ```no_run
 /// use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
 /// use clientmgr_kube::{Fleet, NamespacedName, kube};
 /// use clientmgr_runtime::requeue::{Dependants, connection_changes};
-/// use kube::runtime::{Controller, WatchStreamExt as _, reflector, watcher};
+/// use kube::runtime::{Controller, watcher};
 /// use kube::{Api, Client, ResourceExt as _};
 ///
 /// fn controller(hub: Client, fleet: &Fleet) -> Controller<ConfigMap> {
 ///     let dependants = Dependants::new(|object: &ConfigMap| {
 ///         object.labels().get("example.com/cluster").map(|name| NamespacedName::from(name.as_str()))
 ///     });
-///     let (store, writer) = reflector::store();
-///     let events = watcher(Api::all(hub), watcher::Config::default()).default_backoff();
-///     let objects = dependants.observe(events).reflect(writer).applied_objects();
-///     Controller::for_stream(objects, store).reconcile_on(dependants.requeue(connection_changes(fleet)))
+///     dependants.controller(Api::all(hub), watcher::Config::default(), connection_changes(fleet))
 /// }
 /// ```
 pub struct Dependants<K: Resource> {
@@ -54,6 +60,7 @@ struct Shared<K: Resource> {
     index: Mutex<Index>,
     clusters: Box<ClustersOf<K>>,
     dyntype: K::DynamicType,
+    registered: Registered,
 }
 
 /// Returns the clusters of an object.
@@ -78,11 +85,29 @@ where
     where
         I: IntoIterator<Item = NamespacedName>,
     {
-        let clusters = Box::new(move |object: &K| clusters(object).into_iter().collect());
-        Self { shared: Arc::new(Shared { index: Mutex::default(), clusters, dyntype }) }
+        Self::forgetting(Registered::default(), dyntype, clusters)
     }
 
-    /// Keeps the index current by the events of a watcher, and passes all events and errors through.
+    /// Returns an index whose deleted objects `registered` forgets.
+    pub(crate) fn forgetting<I>(
+        registered: Registered,
+        dyntype: K::DynamicType,
+        clusters: impl Fn(&K) -> I + Send + Sync + 'static,
+    ) -> Self
+    where
+        I: IntoIterator<Item = NamespacedName>,
+    {
+        let clusters = Box::new(move |object: &K| clusters(object).into_iter().collect());
+        Self { shared: Arc::new(Shared { index: Mutex::default(), clusters, dyntype, registered }) }
+    }
+
+    /// Has `state` forget each object that is deleted, while the program holds `state`.
+    pub fn register(&self, state: &impl Register) {
+        self.shared.registered.add(state.downgrade());
+    }
+
+    /// Keeps the index current by the events of a watcher, and passes all events and errors through. What is
+    /// [registered](Self::register) forgets the objects that are deleted, and those that a relist no longer contains.
     ///
     /// An index follows one watcher, as a reflector's store does. Put it before the store and the controller, so that an
     /// object is in the index before it is reconciled: then no change of its cluster goes unseen.
@@ -91,11 +116,34 @@ where
         S: Stream<Item = Result<Event<K>, E>>,
     {
         let dependants = self.clone();
+        let mut reported = Reported::new(self.shared.registered.clone());
         events.inspect(move |event| {
             if let Ok(event) = event {
                 dependants.apply(event);
+                reported.observe(event);
             }
         })
+    }
+
+    /// Returns a controller of the objects of `api` that `config` selects, as `Controller::new` does, which also reconciles
+    /// them when a cluster that they depend on changes. It keeps the index current, and what is
+    /// [registered](Self::register) forgets deleted objects.
+    ///
+    /// `changes` is a source of changed clusters, as for [`requeue`](Self::requeue). Without the feature
+    /// `unstable-runtime`, which is a default one, see [`requeue_all`].
+    ///
+    /// A clone of an index that was used for a controller must not be used for another one.
+    #[cfg(feature = "unstable-runtime")]
+    pub fn controller<S>(&self, api: Api<K>, config: watcher::Config, changes: S) -> Controller<K>
+    where
+        K: Clone + DeserializeOwned + fmt::Debug + Send + Sync,
+        K::DynamicType: Eq + Hash,
+        S: Stream<Item: Into<Changes>> + Send + 'static,
+    {
+        let writer = Writer::<K>::new(self.shared.dyntype.clone());
+        let store = writer.as_reader();
+        let objects = self.observe(watcher(api, config)).reflect(writer).applied_objects();
+        Controller::for_stream_with(objects, store, self.shared.dyntype.clone()).reconcile_on(self.requeue(changes))
     }
 
     fn apply(&self, event: &Event<K>) {
@@ -123,8 +171,8 @@ where
     /// Returns the objects to reconcile when clusters change, for kube-runtime's `Controller::reconcile_on`.
     ///
     /// `changes` is a source of changed clusters: [`connection_changes`](super::connection_changes) where reconciles read a
-    /// fleet's snapshots, the keys of the cluster objects where they read those from a cache. Each source is told of a
-    /// change once it is visible to the reconcile.
+    /// fleet's snapshots, the keys of the cluster objects where they read those from a cache. Each source reports a
+    /// change once the reconcile can see it.
     ///
     /// An object is pending at most once, however often its clusters change before it is read. An object that was deleted
     /// meanwhile is left out. An object that comes to depend on a cluster after a change needs no requeue: its own event

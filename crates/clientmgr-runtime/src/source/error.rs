@@ -110,6 +110,15 @@ pub enum SourceError {
         source: Arc<io::Error>,
     },
 
+    /// A file, or every file of a directory, is gone. Its clusters stay for a grace time.
+    #[error("{path:?} has no kubeconfig any more: if it does not come back within {grace:?}, its clusters are removed")]
+    Absent {
+        /// The file or directory.
+        path: PathBuf,
+        /// How long its clusters stay.
+        grace: Duration,
+    },
+
     /// Reading files does not end. Most likely a file system hangs.
     #[error("reading the files took longer than {deadline:?}: check the file system they are on")]
     FilesHang {

@@ -1,5 +1,5 @@
-//! Watching objects on the hub: lists, watches, and lists again after every error, so that a source's state is always that
-//! of a complete list or of an unbroken watch after one.
+//! Watching objects on the hub: lists, watches, and lists again after every error but a cut connection, so that a source's
+//! state is always that of a complete list or of a watch without a gap after one.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,7 +13,7 @@ use futures::stream::{self, BoxStream, Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 
-use super::error::SourceError;
+use super::error::{SourceError, reason};
 use super::event::SourceEvent;
 use super::listing::Listing;
 
@@ -104,7 +104,15 @@ where
                     Ok(event) => event.map(|event| event.map_err(SourceError::from)),
                     Err(_) => Some(Err(too_late())),
                 },
-                Phase::Watching(events) => events.next().await.map(|event| event.map_err(SourceError::from)),
+                Phase::Watching(events) => match events.next().await {
+                    // A connection that was cut: the watch resumes where it was. If it cannot, the next error says so.
+                    Some(Err(watcher::Error::WatchFailed(error))) => {
+                        tracing::debug!(reason = reason(&error), "a watch of a source was cut");
+                        sleep(self.delay()).await;
+                        continue;
+                    }
+                    event => event.map(|event| event.map_err(SourceError::from)),
+                },
             };
             match event {
                 Some(Ok(event)) => self.take(event),

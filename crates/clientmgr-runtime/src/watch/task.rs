@@ -19,7 +19,7 @@ use crate::watching::watching;
 /// The objects that an object on a cluster concerns.
 pub(super) type Mapper<K> = dyn Fn(&K, &NamespacedName) -> Vec<NamespacedName> + Send + Sync;
 
-/// What reports on a watch. Dropping it ends the watch for all who look at it, also if the task panics or is aborted.
+/// What reports on a watch. Dropping it ends the watch for all of its users, also if the task panics or is aborted.
 pub(super) struct Report {
     pub(super) progress: watch::Sender<Progress>,
     pub(super) users: Arc<Mutex<Users>>,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use clientmgr_kube::{
     BoundError, BoundStates, ClientError, ClientProvider, ClusterObject, ConnectedAt, DynProvider, NamespacedName,
-    ObservedCluster, ResourceName as _,
+    ObjectKey, ObservedCluster, ResourceName as _,
 };
 use futures::Stream;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -19,7 +19,7 @@ use super::kind::WatchKind;
 use super::remote::RemoteWatch;
 use super::share::{Kind, Running, Share};
 use super::triggers::{Hub, Triggers};
-use crate::controller::{ForgetCluster, Register};
+use crate::forget::{Forget, Register};
 
 /// Watches of the kind `K` on the clusters that objects of the kind `O` use. Cheap to clone; all clones are one.
 ///
@@ -243,13 +243,17 @@ where
     }
 }
 
-impl<K, P> ForgetCluster for Inner<K, P>
+impl<K, P> Forget for Inner<K, P>
 where
     K: WatchKind,
     P: ClientProvider<Client = Client, Key = NamespacedName, Revision = ConnectedAt>,
 {
     fn forget_cluster(&self, cluster: &NamespacedName) {
         self.states.by_key().forget_cluster(cluster);
+    }
+
+    fn forget_object(&self, object: &ObjectKey) {
+        self.states.by_key().forget(object);
     }
 }
 
@@ -258,7 +262,7 @@ where
     K: WatchKind,
     P: ClientProvider<Client = Client, Key = NamespacedName, Revision = ConnectedAt> + 'static,
 {
-    fn downgrade(&self) -> Weak<dyn ForgetCluster> {
+    fn downgrade(&self) -> Weak<dyn Forget> {
         let weak: Weak<Inner<K, P>> = Arc::downgrade(&self.inner);
         weak
     }

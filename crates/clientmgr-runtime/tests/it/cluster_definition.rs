@@ -146,6 +146,25 @@ async fn a_status_that_is_based_on_an_older_version_is_refused() {
     server.shutdown().await;
 }
 
+#[tokio::test]
+async fn a_revision_that_clients_cannot_read_is_refused() {
+    let server = TestServer::from_env().await.unwrap();
+    let api = install(&server.client().await.unwrap()).await;
+    api.create(&PostParams::default(), &cluster("east", &in_cluster(&json!({})))).await.unwrap();
+    let set = async |time: Value| {
+        let patch = json!({ "status": { "connectedAt": time } });
+        api.patch_status("east", &PatchParams::default(), &Patch::Merge(patch)).await
+    };
+    set(json!("2026-01-01T00:00:00.000001Z")).await.unwrap();
+    for time in ["1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"] {
+        let Err(Error::Api(status)) = set(json!(time)).await else { panic!("{time} is not refused") };
+        assert_eq!(status.code, 422, "{status}");
+        assert!(status.message.contains("connectedAt must be after"), "{time}: {}", status.message);
+    }
+    set(Value::Null).await.unwrap();
+    server.shutdown().await;
+}
+
 #[test]
 fn the_definition_in_the_repository_is_current() {
     let text = include_str!("../../../../deploy/crds/clusters.clientmgr.dev.yaml");

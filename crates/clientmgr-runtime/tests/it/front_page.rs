@@ -6,16 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clientmgr_kube::{ClientError, ClientManager, ErrorAction as _, NamespacedName};
+use clientmgr_kube::{ClientError, ClientManager, ErrorAction as _};
 use clientmgr_runtime::cluster::Cluster;
-use clientmgr_runtime::controller::{ClusterController, ClusterProvider, StatusWriter};
-use clientmgr_runtime::requeue::Dependants;
+use clientmgr_runtime::controller::{ClusterController, StatusWriter};
 use futures::{StreamExt as _, future};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, Patch, PatchParams};
-use kube::runtime::controller::{Action, Controller};
-use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};
 
 use clientmgr_fake::apiserver::Replacement;
@@ -27,7 +26,7 @@ use crate::controller::fixture::{Hub, NAMESPACE, remote, within};
 const LABEL: &str = "example.com/cluster";
 
 struct Context {
-    clients: Arc<ClientManager<ClusterProvider>>,
+    clients: Arc<ClientManager>,
     clusters: Store<Cluster>,
 }
 
@@ -39,11 +38,16 @@ enum Error {
     Request(#[from] kube::Error),
 }
 
+/// The Cluster that a ConfigMap names.
+fn cluster_of(map: &ConfigMap) -> Option<ObjectRef<Cluster>> {
+    let name = map.labels().get(LABEL)?;
+    Some(ObjectRef::new(name).within(&map.namespace()?))
+}
+
 async fn reconcile(map: Arc<ConfigMap>, context: Arc<Context>) -> Result<Action, Error> {
-    let Some(name) = map.labels().get(LABEL) else { return Ok(Action::await_change()) };
-    let cluster = ObjectRef::new(name).within(&map.namespace().unwrap_or_default());
-    // A Cluster that is applied later brings the ConfigMap back.
-    let Some(cluster) = context.clusters.get(&cluster) else { return Ok(Action::await_change()) };
+    // A Cluster that is applied later, or recovers, brings the ConfigMap back.
+    let cluster = cluster_of(&map).and_then(|cluster| context.clusters.get(&cluster));
+    let Some(cluster) = cluster.filter(|cluster| cluster.is_connected()) else { return Ok(Action::await_change()) };
     if context.clients.refresh(&*map, &*cluster).is_reset() {
         // Another cluster answers under the name: drop what was built on the old client.
     }
@@ -64,30 +68,16 @@ fn retry(map: Arc<ConfigMap>, error: &Error, _: Arc<Context>) -> Action {
     }
 }
 
-async fn run(hub: Client, stop: impl Future<Output = ()>) {
-    let connecting = ClusterController::builder(hub.clone(), StatusWriter::Always).build();
-    let fleet = connecting.provider().fleet().clone();
-    let clients = Arc::new(ClientManager::new(connecting.provider()));
-    connecting.register(&clients); // a deleted Cluster is forgotten
-    let clusters = connecting.clusters();
-
-    // The ConfigMaps, with an index from Clusters to those that depend on them.
-    let dependants = Dependants::new(|map: &ConfigMap| {
-        map.labels().get(LABEL).map(|name| NamespacedName::new(&map.namespace().unwrap_or_default(), name))
-    });
-    let (store, writer) = reflector::store();
-    let events = watcher(Api::<ConfigMap>::all(hub), watcher::Config::default().labels(LABEL)).default_backoff();
-    let maps = clients.forget_deleted(dependants.observe(events)).reflect(writer).applied_objects();
-    let copier = Controller::for_stream(maps, store)
-        .reconcile_on(dependants.requeue(connecting.changes()))
-        .run(reconcile, retry, Arc::new(Context { clients, clusters }))
+async fn run(hub: Client, stop: impl Future<Output = ()> + Send + Sync + 'static) {
+    let clusters = ClusterController::builder(hub.clone(), StatusWriter::Always).build();
+    let context = Context { clients: clusters.clients(), clusters: clusters.clusters() };
+    let labelled = watcher::Config::default().labels(LABEL);
+    let copier = clusters
+        .controller(Api::<ConfigMap>::all(hub), labelled, cluster_of)
+        .graceful_shutdown_on(stop)
+        .run(reconcile, retry, Arc::new(context))
         .for_each(|_| future::ready(()));
-
-    tokio::select! {
-        () = connecting.run(stop) => {}
-        () = copier => {}
-    }
-    fleet.shutdown().await;
+    clusters.run(copier).await;
 }
 // The program ends.
 

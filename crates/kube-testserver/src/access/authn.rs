@@ -64,7 +64,7 @@ pub(crate) const API_AUDIENCE: &str = "https://kubernetes.default.svc";
 #[derive(Debug, Clone)]
 struct Entry {
     user: User,
-    /// Who the credential is for.
+    /// The servers that accept the credential.
     audiences: Vec<String>,
     /// Refused from this moment on.
     until: Option<Instant>,
@@ -109,7 +109,7 @@ impl Credentials {
         true
     }
 
-    /// Who makes a request that presents this. The certificate is looked at first, as in the real chain.
+    /// The user that makes a request with this. The certificate is looked at first, as in the real chain.
     pub(crate) fn identify(&self, presented: Presented, now: Instant) -> Identity {
         self.identify_for(&[API_AUDIENCE], presented, now)
     }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::pki::issued::Issued;
 
-/// Who a request is made as.
+/// The user that a request is made as.
 ///
 /// ```
 /// use kube_testserver::User;

@@ -1,4 +1,4 @@
-//! Who makes a request: credentials, authentication, impersonation, and what needs no credentials.
+//! The user that makes a request: credentials, authentication, impersonation, and what needs no credentials.
 
 pub(crate) mod authn;
 pub(crate) mod authz;

@@ -75,7 +75,7 @@ fn text(code: StatusCode, body: String) -> Response<Bytes> {
 mod tests {
     use super::*;
 
-    fn told(path: &str, query: Option<&str>, ready: bool) -> Option<(u16, String)> {
+    fn probed(path: &str, query: Option<&str>, ready: bool) -> Option<(u16, String)> {
         let response = answer(path, query, ready)?;
         let body = String::from_utf8(response.body().to_vec()).expect("health answers are text");
         Some((response.status().as_u16(), body))
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_ready_server_says_ok_and_only_that() {
         for path in ["/healthz", "/livez", "/readyz", "/readyz/", "/readyz/shutdown", "/livez/ping"] {
-            assert_eq!(told(path, None, true), Some((200, "ok".to_owned())), "{path}");
+            assert_eq!(probed(path, None, true), Some((200, "ok".to_owned())), "{path}");
         }
     }
 
@@ -93,30 +93,30 @@ mod tests {
         for (path, code) in
             [("/healthz", 200), ("/livez", 200), ("/readyz", 500), ("/readyz/shutdown", 500), ("/readyz/ping", 200)]
         {
-            assert_eq!(told(path, None, false).map(|(code, _)| code), Some(code), "{path}");
+            assert_eq!(probed(path, None, false).map(|(code, _)| code), Some(code), "{path}");
         }
     }
 
     #[test]
     fn a_failure_lists_every_check_without_being_asked() {
-        let (_, body) = told("/readyz", None, false).expect("a health path");
+        let (_, body) = probed("/readyz", None, false).expect("a health path");
         assert!(body.starts_with("[+]ping ok\n[+]log ok\n[+]etcd ok\n"), "{body}");
         assert!(body.ends_with("[-]shutdown failed: reason withheld\nreadyz check failed\n"), "{body}");
     }
 
     #[test]
     fn verbose_and_exclude_are_understood() {
-        let (code, body) = told("/livez", Some("verbose"), true).expect("a health path");
+        let (code, body) = probed("/livez", Some("verbose"), true).expect("a health path");
         assert_eq!((code, body.lines().last()), (200, Some("livez check passed")));
-        let (code, body) = told("/readyz", Some("verbose&exclude=shutdown"), false).expect("a health path");
+        let (code, body) = probed("/readyz", Some("verbose&exclude=shutdown"), false).expect("a health path");
         assert!(code == 200 && body.contains("[+]shutdown excluded: ok\n"), "{body}");
     }
 
     #[test]
     fn other_paths_are_not_answered_here() {
         for path in ["", "/", "/version", "/readyzz", "/api/readyz"] {
-            assert_eq!(told(path, None, true), None, "{path}");
+            assert_eq!(probed(path, None, true), None, "{path}");
         }
-        assert_eq!(told("/readyz/nonsense", None, true).map(|(code, _)| code), Some(404));
+        assert_eq!(probed("/readyz/nonsense", None, true).map(|(code, _)| code), Some(404));
     }
 }

@@ -212,8 +212,8 @@ fn failed(status: &Status) -> Reply {
 /// A bug in the answering of one request fails that request, not the server.
 fn unbroken(answer: impl FnOnce() -> Reply) -> Reply {
     std::panic::catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
-        let told = "This request caused apiserver to panic. Look in the logs for details.\n";
-        let body = Bytes::from_static(told.as_bytes());
+        let text = "This request caused apiserver to panic. Look in the logs for details.\n";
+        let body = Bytes::from_static(text.as_bytes());
         Reply::Whole(raw_response(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", body))
     })
 }

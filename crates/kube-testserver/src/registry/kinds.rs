@@ -269,6 +269,16 @@ const CORE: &[Row] = &[
         ..NAMESPACED
     },
     Row {
+        group: "certificates.k8s.io",
+        plural: "certificatesigningrequests",
+        kind: "CertificateSigningRequest",
+        short: &["csr"],
+        namespaced: false,
+        status: true,
+        selectable: &["spec.signerName"],
+        ..NAMESPACED
+    },
+    Row {
         group: "coordination.k8s.io",
         plural: "leases",
         kind: "Lease",

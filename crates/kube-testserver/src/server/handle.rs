@@ -70,8 +70,8 @@ impl<T> TestServer<T> {
         Self { core, transport, _gone_on_drop: guard }
     }
 
-    /// The server as a tower service for [`kube::Client::new`], making its requests with `credential`, or as
-    /// nobody.
+    /// The server as a tower service for [`kube::Client::new`], making its requests with `credential`, or
+    /// anonymously.
     ///
     /// It opens no socket, spawns nothing and works under a paused clock. Authentication, faults and log are the
     /// same as on the socket.

@@ -120,7 +120,7 @@ impl Case {
         minor.parse().expect("a number")
     }
 
-    /// Opens a watch. `query` starts with what stands behind `watch=true`.
+    /// Opens a watch. `query` continues the query after `watch=true`.
     pub(crate) async fn watch(&self, path: &str, query: &str) -> Frames {
         self.watch_as(path, query, "application/json").await
     }

@@ -93,7 +93,7 @@ pub(crate) fn names(list: &Value) -> Vec<&str> {
     items.iter().map(|item| item["metadata"]["name"].as_str().expect("a name")).collect()
 }
 
-/// Who manages fields of the object, each as `manager operation subresource`.
+/// The managers of the object's fields, each as `manager operation subresource`.
 pub(crate) fn managers(object: &Value) -> Vec<String> {
     let entries = object["metadata"]["managedFields"].as_array();
     let mut managers: Vec<String> = entries

@@ -37,7 +37,7 @@ fn main() -> io::Result<ExitCode> {
     let arguments = Arguments::from_args();
     let kubectl = Kubectl::find();
     if arguments.list {
-        // The names need no server, and whoever asks for them reads every line as one.
+        // The names need no server, and a tool that lists them reads every line as a name.
         let unused: Vec<Trial> = scripts(kubectl.as_ref()).chain(tests()).map(Test::listed).collect();
         return Ok(libtest_mimic::run(&arguments, unused).exit_code());
     }

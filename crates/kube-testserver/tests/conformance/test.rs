@@ -25,7 +25,7 @@ pub(crate) struct Test {
     runnable: bool,
 }
 
-/// Lists the tests of a module. One that is left out is dead code, which the compiler tells.
+/// Lists the tests of a module. One that is left out is dead code, which the compiler reports.
 macro_rules! tests {
     ($($name:ident),+ $(,)?) => {
         pub(crate) fn tests() -> Vec<$crate::test::Test> {

@@ -64,6 +64,21 @@ pub(crate) fn remove_random_order(value: &mut Value) {
     }
 }
 
+/// An answer without its messages: what clients act on.
+pub(crate) fn without_messages(value: &Value) -> Value {
+    let mut value = value.clone();
+    let is_status = value["kind"] == "Status";
+    if let Some(status) = value.as_object_mut().filter(|_| is_status) {
+        status.remove("message");
+        let causes = status.get_mut("details").and_then(|details| details.get_mut("causes"));
+        for cause in causes.and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+            cause.remove("message");
+        }
+        remove_random_order(&mut value);
+    }
+    value
+}
+
 /// The first path at which two values differ, with what each holds there.
 pub(crate) fn difference<'a>(
     left: Option<&'a Value>,

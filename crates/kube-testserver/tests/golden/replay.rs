@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::{
-    compare::{difference, normalize, remove_random_order},
+    compare::{difference, normalize, remove_random_order, without_messages},
     recording::{Precondition, Sequence, Step},
 };
 
@@ -21,6 +21,8 @@ type Failure = Box<dyn Error>;
 pub(crate) struct Replayer {
     service: TestService,
     _server: TestServer<NoSocket>,
+    /// How many answers differed in a message only.
+    pub(crate) messages: usize,
 }
 
 /// The resource versions of the objects of a sequence, by path.
@@ -53,10 +55,10 @@ impl Replayer {
             builder = builder.install(definition);
         }
         let server = builder.start_without_socket()?;
-        Ok(Self { service: server.service(server.admin()), _server: server })
+        Ok(Self { service: server.service(server.admin()), _server: server, messages: 0 })
     }
 
-    /// Replays a sequence up to the first difference.
+    /// Replays a sequence up to the first difference that is more than a message.
     pub(crate) async fn first_difference(&mut self, sequence: &Sequence) -> Result<Option<Difference>, Failure> {
         let Sequence { kind, seed, steps } = sequence;
         let namespace = format!("golden-{kind}-{seed}");
@@ -83,8 +85,11 @@ impl Replayer {
             remove_random_order(&mut recorded);
             remove_random_order(&mut answer);
             let codes = (json!(step.code), json!(code.as_u16()));
+            self.messages += usize::from(recorded != answer);
+            let (recorded, answer) = (without_messages(&recorded), without_messages(&answer));
             let found = difference(Some(&codes.0), Some(&codes.1), "code")
                 .or_else(|| difference(Some(&recorded), Some(&answer), ""));
+            self.messages -= usize::from(found.is_some());
             if let Some((path, recorded, answered)) = found {
                 let shown = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
                 let body = shown(step.body.as_ref());

@@ -75,8 +75,12 @@ impl TlsCache {
         if entries.len().is_power_of_two() {
             entries.retain(|_, shared| shared.strong_count() > 0);
         }
-        let entry = entries.entry(key).or_insert_with(|| Arc::downgrade(&shared));
-        Ok(entry.upgrade().unwrap_or(shared))
+        // Another transport may have loaded the same meanwhile.
+        if let Some(shared) = entries.get(&key).and_then(Weak::upgrade) {
+            return Ok(shared);
+        }
+        entries.insert(key, Arc::downgrade(&shared));
+        Ok(shared)
     }
 }
 
@@ -158,7 +162,6 @@ fn system_trust() -> Result<&'static ClientConfig, Failure> {
 
 #[cfg(test)]
 mod tests {
-
     use std::sync::Arc;
 
     use kube::Config;
@@ -183,6 +186,21 @@ mod tests {
         let other = Tls::new(&other, &cache).unwrap();
         assert!(!Arc::ptr_eq(&first.shared, &other.shared));
         assert_eq!(cache.0.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_configuration_is_shared_again_after_its_last_transport_went() {
+        let cache = TlsCache::default();
+        let names = ["a", "b"].map(|name| {
+            let mut other = config();
+            other.root_cert = Some(vec![name.as_bytes().to_vec()]);
+            other.accept_invalid_certs = true;
+            Tls::new(&other, &cache)
+        });
+        drop(Tls::new(&config(), &cache).unwrap());
+        let first = Tls::new(&config(), &cache).unwrap();
+        assert!(Arc::ptr_eq(&first.shared, &Tls::new(&config(), &cache).unwrap().shared));
+        drop(names);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
 
-/// How many servers are kept. The one that was added first makes room.
-const SERVERS: usize = 32;
+/// How many servers are kept, for the clusters whose certificates a public authority signs: they share a configuration. The
+/// one that was added first makes room.
+const SERVERS: usize = 1024;
 
 /// How many tickets of TLS 1.3 are kept for a server. Each resumes one connection.
 const TICKETS: usize = 8;

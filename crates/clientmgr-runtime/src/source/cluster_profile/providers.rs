@@ -8,7 +8,7 @@ use clientmgr_kube::kube::config::ExecConfig;
 use serde::Deserialize;
 
 use crate::source::error::SourceError;
-use crate::source::file::Files;
+use crate::source::file::{Files, Found};
 
 /// The credential plugins that may be run for `ClusterProfile`s, in the order in which they are preferred. Cheap to clone.
 ///
@@ -128,11 +128,11 @@ impl Files for ProvidersFile {
         vec![self.0.clone()]
     }
 
-    fn read(&self) -> Result<Self::Content, SourceError> {
+    fn read(&self) -> Result<Found<Self::Content>, SourceError> {
         let text = std::fs::read(&self.0);
         let text = text.map_err(|error| SourceError::File { path: self.0.clone(), source: error.into() })?;
         let providers = AccessProviders::from_json(&text)?;
-        Ok((text, providers))
+        Ok(Found { content: (text, providers), absent: None })
     }
 
     fn is_same((last, _): &Self::Content, (now, _): &Self::Content) -> bool {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clientmgr_kube::{ClusterConfig, ConnectErrorKind, NamespacedName, Policy, read_kubeconfig_from};
 use futures::Stream;
 
-use super::reread::{Clusters, Files, clusters, is_same, lacks, not_empty};
+use super::reread::{Clusters, Files, Found, clusters, is_same, lacks, not_empty};
 use crate::source::error::SourceError;
 use crate::source::event::SourceEvent;
 
@@ -18,7 +18,7 @@ const EXTENSIONS: [&str; 5] = ["conf", "json", "kubeconfig", "yaml", "yml"];
 /// file's name without `.kubeconfig`, `.conf`, `.yaml`, `.yml` or `.json`, and without a namespace.
 ///
 /// The directory is watched. It may be a mounted Secret or ConfigMap; files whose names begin with a dot are left out. A file
-/// that is gone is a cluster that is gone. A file that is empty or cannot be used is an error of that cluster, which keeps
+/// that is gone is a cluster that is gone; a directory without files is an error for a minute before its clusters are gone. A file that is empty or cannot be used is an error of that cluster, which keeps
 /// the connection that it has. A directory that cannot be read is an error of the source: all clusters stay.
 ///
 /// # Examples
@@ -86,7 +86,7 @@ impl Files for KubeconfigDirectory {
         lacks(last, now)
     }
 
-    fn read(&self) -> Result<Clusters, SourceError> {
+    fn read(&self) -> Result<Found<Clusters>, SourceError> {
         let mut clusters: BTreeMap<NamespacedName, (PathBuf, Result<ClusterConfig, SourceError>)> = BTreeMap::new();
         for path in self.files()? {
             let cluster = NamespacedName::cluster_scoped(&cluster_name(&path));
@@ -96,7 +96,10 @@ impl Files for KubeconfigDirectory {
             };
             clusters.insert(cluster, (path, config));
         }
-        Ok(clusters.into_iter().map(|(cluster, (_, config))| (cluster, config)).collect())
+        // Where a file system was unmounted, its directory is empty.
+        let absent = clusters.is_empty().then(|| self.path.clone());
+        let content = clusters.into_iter().map(|(cluster, (_, config))| (cluster, config)).collect();
+        Ok(Found { content, absent })
     }
 }
 
@@ -152,7 +155,7 @@ mod tests {
             fs::write(directory.path().join(name), text).unwrap();
         }
         fs::create_dir(directory.path().join("below")).unwrap();
-        let read = KubeconfigDirectory::new(directory.path()).read().unwrap();
+        let read = KubeconfigDirectory::new(directory.path()).read().unwrap().content;
         let short: Vec<_> = read
             .iter()
             .map(|(cluster, config)| {
@@ -185,9 +188,18 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("east"), GOOD.replace("token: t", "tokenFile: /token")).unwrap();
         let source = KubeconfigDirectory::new(directory.path());
-        assert!(source.clone().read().unwrap()[0].1.is_ok());
-        let denied = source.policy(Policy::for_secrets()).read().unwrap().remove(0).1.unwrap_err();
+        assert!(source.clone().read().unwrap().content[0].1.is_ok());
+        let denied = source.policy(Policy::for_secrets()).read().unwrap().content.remove(0).1.unwrap_err();
         assert_eq!(denied.field(), Some("users[0].user.tokenFile"));
+    }
+
+    #[test]
+    fn a_directory_without_files_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let absent = || KubeconfigDirectory::new(directory.path()).read().unwrap().absent;
+        assert_eq!(absent().as_deref(), Some(directory.path()));
+        fs::write(directory.path().join("east"), GOOD).unwrap();
+        assert_eq!(absent(), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use clientmgr_kube::{ClusterConfig, ConnectErrorKind, NamespacedName, Policy, co
 use futures::Stream;
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::reread::{Clusters, Files, clusters, is_same, lacks, not_empty};
+use super::reread::{Clusters, Files, Found, clusters, is_same, lacks, not_empty};
 use crate::source::error::SourceError;
 use crate::source::event::SourceEvent;
 
@@ -25,7 +25,7 @@ pub struct InvalidPattern {
 ///
 /// The files are watched. A context that is gone is a cluster that is gone. What is wrong with a context is an error of that
 /// cluster, which keeps the connection that it has. A file that cannot be read, or is empty, is an error of the source: all
-/// clusters stay. A file that is missing counts as one without contexts, unless all are missing.
+/// clusters stay. A file that is missing is an error for a minute, and then one without contexts, unless all are missing.
 ///
 /// # Examples
 ///
@@ -96,13 +96,13 @@ impl KubeconfigFiles {
         self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.is_match(context))
     }
 
-    fn merged(&self) -> Result<Kubeconfig, SourceError> {
+    fn merged(&self) -> Result<Found<Kubeconfig>, SourceError> {
         let mut merged: Option<Kubeconfig> = None;
         let mut missing = None;
         for path in &self.paths {
             match not_empty(path) {
                 Err(SourceError::File { path, source }) if source.kind() == io::ErrorKind::NotFound => {
-                    missing.get_or_insert(SourceError::File { path, source });
+                    missing.get_or_insert((path, source));
                     continue;
                 }
                 checked => checked?,
@@ -117,7 +117,11 @@ impl KubeconfigFiles {
                 })?,
             });
         }
-        merged.ok_or_else(|| missing.unwrap_or_else(|| SourceError::Missing { field: "KUBECONFIG".to_owned() }))
+        match (merged, missing) {
+            (Some(content), missing) => Ok(Found { content, absent: missing.map(|(path, _)| path) }),
+            (None, Some((path, source))) => Err(SourceError::File { path, source }),
+            (None, None) => Err(SourceError::Missing { field: "KUBECONFIG".to_owned() }),
+        }
     }
 }
 
@@ -136,14 +140,14 @@ impl Files for KubeconfigFiles {
         lacks(last, now)
     }
 
-    fn read(&self) -> Result<Clusters, SourceError> {
-        let kubeconfig = self.merged()?;
+    fn read(&self) -> Result<Found<Clusters>, SourceError> {
+        let Found { content: kubeconfig, absent } = self.merged()?;
         let declared = contexts(&kubeconfig).filter(|context| self.includes(context)).map(|context| {
             let config = ClusterConfig::from_kubeconfig(&kubeconfig, context).with_policy(self.policy);
             let checked = config.validate().map_err(SourceError::from).map(|()| config);
             (NamespacedName::cluster_scoped(context), checked)
         });
-        Ok(declared.collect())
+        Ok(Found { content: declared.collect(), absent })
     }
 }
 
@@ -157,9 +161,9 @@ impl Files for Merged {
         self.0.paths.clone()
     }
 
-    fn read(&self) -> Result<Kubeconfig, SourceError> {
+    fn read(&self) -> Result<Found<Kubeconfig>, SourceError> {
         let mut merged = self.0.merged()?;
-        merged.contexts.retain(|context| self.0.includes(&context.name));
+        merged.content.contexts.retain(|context| self.0.includes(&context.name));
         Ok(merged)
     }
 
@@ -192,6 +196,7 @@ mod tests {
     fn names(files: &KubeconfigFiles) -> Result<Vec<String>, String> {
         let read = files.read().map_err(|error| error.to_string())?;
         Ok(read
+            .content
             .into_iter()
             .map(|(cluster, config)| format!("{cluster}{}", if config.is_ok() { "" } else { "!" }))
             .collect())

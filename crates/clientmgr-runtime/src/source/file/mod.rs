@@ -7,4 +7,4 @@ mod reread;
 pub use self::directory::KubeconfigDirectory;
 pub(crate) use self::kubeconfig::Merged;
 pub use self::kubeconfig::{InvalidPattern, KubeconfigFiles};
-pub(crate) use self::reread::{Files, reread};
+pub(crate) use self::reread::{Files, Found, reread};

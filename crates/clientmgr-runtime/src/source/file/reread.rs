@@ -12,7 +12,7 @@ use futures::stream::{self, Stream, StreamExt as _};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::source::error::SourceError;
 use crate::source::event::SourceEvent;
@@ -27,11 +27,22 @@ const POLL: Duration = Duration::from_secs(60);
 /// write again a moment later.
 const DOUBT: Duration = Duration::from_secs(2);
 
+/// How long a file that is missing, or a directory without files, is an error until its clusters count as gone: a file system
+/// may be mounted again.
+const GRACE: Duration = Duration::from_secs(60);
+
 /// How long reading them may take until the source says that it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The clusters that files declare.
 pub(super) type Clusters = Vec<(NamespacedName, Result<ClusterConfig, SourceError>)>;
+
+/// What a reading found.
+pub(crate) struct Found<C> {
+    pub(crate) content: C,
+    /// A file that is missing, or a directory without files, though the rest could be read.
+    pub(crate) absent: Option<PathBuf>,
+}
 
 /// What is read.
 pub(crate) trait Files: Send + Sync + 'static {
@@ -42,7 +53,7 @@ pub(crate) trait Files: Send + Sync + 'static {
     fn paths(&self) -> Vec<PathBuf>;
 
     /// Reads them. Blocks.
-    fn read(&self) -> Result<Self::Content, SourceError>;
+    fn read(&self) -> Result<Found<Self::Content>, SourceError>;
 
     /// Returns whether two contents say the same.
     fn is_same(last: &Self::Content, now: &Self::Content) -> bool;
@@ -69,19 +80,26 @@ pub(super) fn clusters(files: impl Files<Content = Clusters>) -> impl Stream<Ite
 
 /// Returns what `files` hold, again after each change, and each time that they cannot be read.
 pub(crate) fn reread<F: Files>(files: F) -> impl Stream<Item = Result<Arc<F::Content>, SourceError>> + Send + 'static {
+    let rereading = rereading(files);
+    stream::unfold(rereading, |mut rereading| async move { Some((rereading.next().await, rereading)) })
+}
+
+fn rereading<F: Files>(files: F) -> Rereading<F> {
     let reported = Arc::new(Notify::new());
-    let rereading = Rereading {
+    Rereading {
         files: Arc::new(files),
         watches: Some(Watches::new(Arc::clone(&reported))),
         reported,
         reading: None,
         last: None,
+        is_failing: false,
+        less_since: None,
+        is_absent: false,
         wait: Duration::ZERO,
-    };
-    stream::unfold(rereading, |mut rereading| async move { Some((rereading.next().await, rereading)) })
+    }
 }
 
-type Read<F> = (Watches, Result<<F as Files>::Content, SourceError>);
+type Read<F> = (Watches, Result<Found<<F as Files>::Content>, SourceError>);
 
 struct Rereading<F: Files> {
     files: Arc<F>,
@@ -90,8 +108,14 @@ struct Rereading<F: Files> {
     reported: Arc<Notify>,
     /// A reading that hangs. No other one is begun.
     reading: Option<JoinHandle<Read<F>>>,
-    /// What was read last. None after an error: whatever is read next says that the files are well again.
+    /// What was returned last.
     last: Option<Arc<F::Content>>,
+    /// An error was returned since: whatever is read next says that the files are well again.
+    is_failing: bool,
+    /// Since when the files name less than `last`.
+    less_since: Option<Instant>,
+    /// That a file is absent was returned since then.
+    is_absent: bool,
     /// How long to wait for a report.
     wait: Duration,
 }
@@ -109,7 +133,6 @@ impl<F: Files> Rereading<F> {
             if timeout(self.wait, self.reported.notified()).await.is_ok() {
                 sleep(DEBOUNCE).await;
             }
-            let is_doubtful = self.wait == DOUBT;
             self.wait = POLL;
             let (files, watches) = (Arc::clone(&self.files), self.watches.take());
             let reported = Arc::clone(&self.reported);
@@ -121,17 +144,9 @@ impl<F: Files> Rereading<F> {
             });
             let Ok(read) = timeout(PATIENCE, &mut reading).await else {
                 self.reading = Some(reading);
-                self.last = None;
+                self.is_failing = true;
                 return Err(SourceError::FilesHang { deadline: PATIENCE });
             };
-            if !is_doubtful
-                && let (Ok((_, Ok(now))), Some(last)) = (&read, &self.last)
-                && F::lacks(last, now)
-            {
-                self.wait = DOUBT;
-                self.watches = read.ok().map(|(watches, _)| watches);
-                continue;
-            }
             if let Some(read) = self.finish(read) {
                 return read;
             }
@@ -145,13 +160,37 @@ impl<F: Files> Rereading<F> {
             read
         });
         match read {
-            Ok(now) if self.last.as_ref().is_some_and(|last| F::is_same(last, &now)) => None,
-            Ok(now) => Some(Ok(Arc::clone(self.last.insert(Arc::new(now))))),
+            Ok(found) if let Some(passed) = self.doubt(&found) => {
+                let path = found.absent.filter(|_| passed >= DOUBT && !self.is_absent)?;
+                (self.is_failing, self.is_absent) = (true, true);
+                Some(Err(SourceError::Absent { path, grace: GRACE }))
+            }
+            Ok(Found { content, .. }) => {
+                let was_failing = std::mem::take(&mut self.is_failing);
+                let is_same = self.last.as_ref().is_some_and(|last| F::is_same(last, &content));
+                (was_failing || !is_same).then(|| Ok(Arc::clone(self.last.insert(Arc::new(content)))))
+            }
             Err(error) => {
-                self.last = None;
+                self.is_failing = true;
                 Some(Err(error))
             }
         }
+    }
+
+    /// Returns for how long something has been gone, where that is not believed yet. Sets when to look again.
+    fn doubt(&mut self, found: &Found<F::Content>) -> Option<Duration> {
+        if !self.last.as_ref().is_some_and(|last| F::lacks(last, &found.content)) {
+            (self.less_since, self.is_absent) = (None, false);
+            return None;
+        }
+        let passed = self.less_since.get_or_insert_with(Instant::now).elapsed();
+        let until = if passed >= DOUBT && found.absent.is_some() { GRACE } else { DOUBT };
+        let Some(left) = until.checked_sub(passed).filter(|left| !left.is_zero()) else {
+            (self.less_since, self.is_absent) = (None, false);
+            return None;
+        };
+        self.wait = left;
+        Some(passed)
     }
 }
 
@@ -231,18 +270,20 @@ pub(super) fn not_empty(path: &Path) -> Result<(), SourceError> {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::sync::{Mutex, mpsc};
+    use std::sync::{Arc, Mutex, mpsc};
 
     use clientmgr_kube::ClusterConfig;
     use clientmgr_kube::kube::config::Kubeconfig;
     use futures::{FutureExt, StreamExt};
     use tokio::time::Instant;
 
-    use super::{Clusters, DOUBT, Files, PATIENCE, POLL, clusters, is_same, lacks, reread};
+    use super::{
+        Clusters, DEBOUNCE, DOUBT, Files, Found, GRACE, PATIENCE, POLL, clusters, is_same, lacks, reread, rereading,
+    };
     use crate::source::{SourceError, SourceEvent};
 
     /// Files whose reading waits for what it returns.
-    struct Script(Mutex<mpsc::Receiver<Clusters>>);
+    struct Script(Mutex<mpsc::Receiver<Found<Clusters>>>);
 
     impl Files for Script {
         type Content = Clusters;
@@ -251,9 +292,9 @@ mod tests {
             Vec::new()
         }
 
-        fn read(&self) -> Result<Clusters, SourceError> {
+        fn read(&self) -> Result<Found<Clusters>, SourceError> {
             // Without a sender the test has failed.
-            Ok(self.0.lock().unwrap().recv().unwrap_or_default())
+            Ok(self.0.lock().unwrap().recv().unwrap_or_else(|_| of(&[])))
         }
 
         fn is_same(last: &Clusters, now: &Clusters) -> bool {
@@ -265,9 +306,19 @@ mod tests {
         }
     }
 
-    fn of(names: &[&str]) -> Clusters {
+    fn of(names: &[&str]) -> Found<Clusters> {
         let config = |name: &str| ClusterConfig::from_kubeconfig(&Kubeconfig::default(), name);
-        names.iter().map(|name| ((*name).into(), Ok(config(name)))).collect()
+        Found { content: names.iter().map(|name| ((*name).into(), Ok(config(name)))).collect(), absent: None }
+    }
+
+    /// As `of`, while a file is missing.
+    fn without_file(names: &[&str]) -> Found<Clusters> {
+        Found { absent: Some("b.yaml".into()), ..of(names) }
+    }
+
+    fn names(read: Option<Result<Arc<Clusters>, SourceError>>) -> String {
+        let read = read.unwrap().unwrap();
+        read.iter().map(|(cluster, _)| cluster.to_string()).collect::<Vec<_>>().join(" ")
     }
 
     #[tokio::test(start_paused = true)]
@@ -290,10 +341,7 @@ mod tests {
             send.send(of(names)).unwrap();
         }
         let mut read = Box::pin(reread(Script(Mutex::new(script))));
-        let mut next = async || {
-            let read = read.next().await.unwrap().unwrap();
-            read.iter().map(|(cluster, _)| cluster.to_string()).collect::<Vec<_>>().join(" ")
-        };
+        let mut next = async || names(read.next().await);
         let began = Instant::now();
         assert_eq!(next().await, "a b");
         // Without b, and again with it: nothing was said.
@@ -301,5 +349,52 @@ mod tests {
         assert_eq!(began.elapsed(), POLL + DOUBT + POLL);
         assert_eq!(next().await, "c");
         assert_eq!(began.elapsed(), POLL + DOUBT + POLL + POLL + DOUBT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_missing_file_named_is_kept_with_an_error_for_a_grace_time_and_is_then_gone() {
+        let (send, script) = mpsc::channel();
+        // Missing for a moment, missing for longer, and missing for good.
+        let readings = [of(&["a", "b"]), without_file(&["a"]), of(&["a", "b"])];
+        let longer = [without_file(&["a"]), without_file(&["a"]), of(&["a", "b"])];
+        let for_good = [without_file(&["a"]), without_file(&["a"]), without_file(&["a"]), without_file(&["a"])];
+        for reading in readings.into_iter().chain(longer).chain(for_good) {
+            send.send(reading).unwrap();
+        }
+        let mut read = Box::pin(reread(Script(Mutex::new(script))));
+        let is_absent = |read: Option<Result<Arc<Clusters>, SourceError>>| {
+            matches!(read, Some(Err(SourceError::Absent { grace: GRACE, .. })))
+        };
+        let began = Instant::now();
+        assert_eq!(names(read.next().await), "a b");
+        assert!(is_absent(read.next().await));
+        assert_eq!(began.elapsed(), POLL + DOUBT + POLL + DOUBT, "the file that was missing for a moment is not named");
+        assert_eq!(names(read.next().await), "a b", "the error is over");
+        let began = Instant::now();
+        assert!(is_absent(read.next().await));
+        assert_eq!(began.elapsed(), POLL + DOUBT);
+        assert_eq!(names(read.next().await), "a");
+        assert_eq!(began.elapsed(), POLL + GRACE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_report_while_something_is_doubtful_does_not_make_it_believed() {
+        let (send, script) = mpsc::channel();
+        for reading in [of(&["a", "b"]), of(&["a"]), of(&["a"]), of(&["a"])] {
+            send.send(reading).unwrap();
+        }
+        let mut rereading = rereading(Script(Mutex::new(script)));
+        assert!(rereading.next().await.is_ok());
+        let began = Instant::now();
+        let reports = Arc::clone(&rereading.reported);
+        // A report for the first look, and one that follows at once.
+        reports.notify_one();
+        let again = async {
+            tokio::time::sleep(DEBOUNCE * 2).await;
+            reports.notify_one();
+        };
+        let (read, ()) = tokio::join!(rereading.next(), again);
+        assert_eq!(names(Some(read)), "a");
+        assert_eq!(began.elapsed(), DEBOUNCE + DOUBT);
     }
 }

@@ -144,7 +144,7 @@ async fn a_docker_cluster_is_valid_and_its_provider_answers_incompatible() {
     running.kill().await;
 }
 
-/// A user who may do all that the controller does, but for reading Secrets.
+/// A user that may do all that the controller does, but for reading Secrets.
 struct Limited {
     client: Client,
     /// In-process, where there is no RBAC.

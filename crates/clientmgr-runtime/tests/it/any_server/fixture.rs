@@ -1,4 +1,4 @@
-//! Hubs and remote clusters on any server, and a user who sends one request after the other.
+//! Hubs and remote clusters on any server, and a user that sends one request after the other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

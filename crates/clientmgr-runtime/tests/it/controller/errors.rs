@@ -1,9 +1,9 @@
 //! What is wrong with a Cluster shows in its conditions, names the field, and heals by a change.
 
-use clientmgr_fake::apiserver::Requests;
+use clientmgr_fake::apiserver::{Fault, Requests};
 use clientmgr_kube::kube::api::DeleteParams;
 use clientmgr_kube::{ClientProvider as _, ProviderError};
-use clientmgr_runtime::cluster::ConditionType;
+use clientmgr_runtime::cluster::{Cluster, ConditionType};
 use clientmgr_runtime::controller::ConfigProblem;
 use serde_json::json;
 
@@ -39,6 +39,25 @@ async fn a_missing_secret_is_named_and_connects_once_it_is_created() {
 }
 
 #[tokio::test]
+async fn a_missing_secret_stays_missing_while_the_watch_of_secrets_fails() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let _running = hub.run(|settings| settings);
+    hub.create("east", by_secret("east")).await;
+    hub.until("east", |it| condition(it, ConditionType::Ready).1 == "SecretNotFound").await;
+    let watches = || Requests::watch("secrets");
+    let refused = hub.server.inject(Fault::Unavailable.on(watches()));
+    hub.server.end_watches(&watches());
+    hub.logged(watches().status(503)).await;
+    refused.lift();
+    let marker = hub.server.marker();
+    hub.logged(watches().since(marker).status(200)).await;
+    // The next write is the one that says that it was created.
+    hub.kubeconfig("east", &east, &east.admin()).await;
+    hub.until_ready("east").await;
+    assert_eq!(hub.status_writes("east").len(), 2);
+}
+
+#[tokio::test]
 async fn a_missing_key_is_named_and_connects_once_the_spec_names_another() {
     let (hub, east) = (Hub::start().await, remote("east").await);
     let _running = hub.run(|settings| settings);
@@ -49,6 +68,12 @@ async fn a_missing_key_is_named_and_connects_once_the_spec_names_another() {
     let connection = json!({ "kubeconfig": { "secretRef": { "name": "east", "key": "value" } } });
     hub.change("east", json!({ "connection": connection })).await;
     hub.until_ready("east").await;
+    // The data is not kept: the Secret was read again for the other key, and is for another namespace.
+    hub.change("east", json!({ "defaultNamespace": "other" })).await;
+    let is_done = |it: &Cluster| it.status.as_ref().unwrap().observed_generation == it.metadata.generation;
+    hub.until("east", is_done).await;
+    hub.until_ready("east").await;
+    assert_eq!(hub.server.requests_matching(Requests::get("secrets").name("east")).len(), 3);
 }
 
 #[tokio::test]
@@ -136,7 +161,7 @@ async fn a_deleted_secret_leaves_the_connection_and_shows() {
 #[tokio::test]
 async fn a_status_that_cannot_be_written_is_written_later() {
     let (hub, east) = (Hub::start().await, remote("east").await);
-    let fault = clientmgr_fake::apiserver::Fault::Unavailable.on(Requests::patch("clusters/status")).times(1);
+    let fault = Fault::Unavailable.on(Requests::patch("clusters/status")).times(1);
     let fault = hub.server.inject(fault);
     let _running = hub.run(|settings| settings);
     hub.declare("east", &east).await;

@@ -10,3 +10,4 @@ mod others;
 pub(crate) mod reader;
 mod replicas;
 mod rotation;
+mod short_way;

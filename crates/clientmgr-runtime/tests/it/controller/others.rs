@@ -1,13 +1,12 @@
 //! What others do to the hub: another owner of the status, rights that are taken away, a spec that leads nowhere.
 
 use clientmgr_fake::apiserver::{Fault, Requests};
-use clientmgr_kube::ClientProvider as _;
-use clientmgr_kube::ClusterObject as _;
 use clientmgr_kube::kube::Api;
 use clientmgr_kube::kube::api::{Patch, PatchParams};
 use clientmgr_kube::kube::runtime::{WatchStreamExt as _, watcher};
+use clientmgr_kube::{ClientProvider as _, ClusterObject as _, ProviderError};
 use clientmgr_runtime::cluster::{Cluster, ConditionType};
-use clientmgr_runtime::controller::{ClusterController, ClusterProvider, StatusWriter};
+use clientmgr_runtime::controller::{ClusterController, ClusterProvider, ConfigProblem, StatusWriter};
 use clientmgr_runtime::watch::RemoteWatches;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -51,6 +50,52 @@ async fn what_others_own_of_the_status_leads_to_no_endless_writes() {
     hub.change("east", json!({ "epoch": 1 })).await;
     let cluster = hub.until("east", |it| it.status.as_ref().unwrap().observed_epoch == Some(1)).await;
     assert_eq!(conditions(&cluster)[1], "Ready=True/Ready");
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn a_revision_far_in_the_future_is_refused_and_without_it_the_connection_is_as_before() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let running = hub.run(|settings| settings);
+    hub.declare("east", &east).await;
+    let named = hub.until_ready("east").await.connected_at();
+    let set = async |time: Option<&str>| {
+        let patch = Patch::Merge(json!({ "status": { "connectedAt": time } }));
+        hub.clusters().patch_status("east", &PatchParams::default(), &patch).await.unwrap();
+    };
+    set(Some("2126-01-01T00:00:00.000000Z")).await;
+    let refused = hub.until("east", |it| condition(it, ConditionType::Ready).1 == "RevisionAhead").await;
+    let (_, _, message) = condition(&refused, ConditionType::Ready);
+    assert!(
+        message.starts_with("status.connectedAt: 2126-01-01T00:00:00.000000Z is more than a day ahead"),
+        "{message}"
+    );
+    let expected = ["Connected=True/Connected", "Ready=False/RevisionAhead", "CredentialsValid=True/Accepted"];
+    assert_eq!(conditions(&refused), expected);
+    let connection = running.provider.connection(&key("east")).await.unwrap();
+    assert_eq!(Some(connection.revision), named, "nothing is lost");
+
+    // A process that starts now connects nothing, and says why.
+    let follower = hub.run_as(StatusWriter::Never);
+    within(follower.clusters.wait_until_ready()).await.unwrap();
+    let is_refused = async || match follower.provider.connection(&key("east")).await {
+        Err(ProviderError::Unavailable { source, .. }) => {
+            matches!(source.downcast_ref(), Some(ConfigProblem::RevisionAhead { .. }))
+        }
+        other => panic!("{:?}", other.map(|it| it.revision)),
+    };
+    within(async {
+        while !is_refused().await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    set(None).await;
+    let cluster = hub.until_ready("east").await;
+    assert_eq!(cluster.connected_at(), named);
+    connection.client.apiserver_version().await.unwrap();
+    follower.kill().await;
     running.kill().await;
 }
 

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::{Replacement, Requests};
-use clientmgr_kube::{ClientProvider as _, ConnectErrorKind, ConnectedAt};
-use clientmgr_runtime::controller::StatusWriter;
+use clientmgr_kube::kube::api::{Patch, PatchParams};
+use clientmgr_kube::{ClientProvider as _, ClusterObject as _, ConnectErrorKind, ConnectedAt, ProviderError};
+use clientmgr_runtime::controller::{NotConnected, StatusWriter};
 use clientmgr_runtime::lease::{LeaderElection, Leadership, LeaseTimings};
 use k8s_openapi::api::core::v1::ConfigMap;
 use tokio::task::JoinHandle;
 
-use super::fixture::{Hub, NAMESPACE, Running, holds, key, remote};
+use super::fixture::{Hub, NAMESPACE, Running, holds, key, remote, within};
 
 fn candidate(hub: &Hub, name: &str) -> (Leadership, JoinHandle<()>) {
     let milliseconds = Duration::from_millis;
@@ -103,6 +104,55 @@ async fn a_replaced_cluster_has_one_revision_in_all_processes() {
         .await;
     }
     assert_eq!(hub.status_writes("east").len(), 2);
+}
+
+#[tokio::test]
+async fn a_process_that_has_fenced_the_named_revision_says_so_and_what_to_do() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let writer = hub.run(|settings| settings);
+    let reader = hub.run_as(StatusWriter::Never);
+    hub.declare("east", &east).await;
+    let named = hub.until_ready("east").await.connected_at().unwrap();
+    assert_eq!(served(&reader).await, named);
+    writer.kill().await;
+    let why = async || match reader.provider.connection(&key("east")).await {
+        Err(ProviderError::Unavailable { source, .. }) => source.downcast_ref::<NotConnected>().copied(),
+        other => panic!("{:?}", other.map(|it| it.revision)),
+    };
+    let refuses = |identity: &str| {
+        let snapshot = reader.provider.fleet().snapshot(key("east")).unwrap();
+        let error = snapshot.error.map(|error| error.kind());
+        let found = snapshot.identity.map(|identity| identity.to_string());
+        error == Some(ConnectErrorKind::UnknownIncarnation) && found.as_deref() == Some(identity)
+    };
+    // Another cluster answers, which no status names: that is no such case.
+    east.replace(Replacement::SameCa).unwrap();
+    let identity = east.kube_system_uid();
+    holds("the old revision is fenced", || refuses(&identity)).await;
+    assert_eq!(why().await, None);
+    // The status names this cluster under the revision that was fenced.
+    let set = async |status: serde_json::Value| {
+        let patch = Patch::Merge(serde_json::json!({ "status": status }));
+        hub.clusters().patch_status("east", &PatchParams::default(), &patch).await.unwrap();
+    };
+    set(serde_json::json!({ "identity": identity })).await;
+    let fenced = NotConnected::Fenced { revision: named };
+    within(async {
+        while why().await != Some(fenced) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(fenced.to_string().contains("raise spec.epoch"), "{fenced}");
+    // A later revision, as a raised epoch gives it.
+    let later = named.as_unix_micros() + 1;
+    let later = ConnectedAt::from_unix_micros(later).unwrap();
+    set(serde_json::json!({ "connectedAt": later })).await;
+    holds("the later revision is served", || {
+        reader.provider.fleet().snapshot(key("east")).unwrap().connected_at == Some(later)
+    })
+    .await;
+    assert_eq!(served(&reader).await, later);
 }
 
 #[tokio::test]

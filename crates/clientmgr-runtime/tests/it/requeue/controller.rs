@@ -1,4 +1,4 @@
-//! A kube-runtime controller over a fleet of real connections: who is reconciled when.
+//! A kube-runtime controller over a fleet of real connections: which objects are reconciled when.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;

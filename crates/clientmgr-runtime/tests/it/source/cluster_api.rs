@@ -1,5 +1,6 @@
 //! Cluster API's clusters, in both versions.
 
+use clientmgr_kube::ConnectErrorKind;
 use clientmgr_runtime::source::{ClusterApi, SourceError};
 use kube::api::{Api, DeleteParams, DynamicObject};
 use serde_json::{Value, json};
@@ -46,6 +47,8 @@ async fn a_cluster_connects_once_it_is_initialized_and_stays_until_it_is_gone() 
 
     // A pause and the beginning of a deletion take nothing away; a second cluster shows that both were seen.
     put(&clusters, cluster("v1beta2", "east", &json!({"spec": {"paused": true}}))).await;
+    let paused = json!({"metadata": {"name": "east", "annotations": {"cluster.x-k8s.io/paused": ""}}});
+    put(&clusters, cluster("v1beta2", "east", &paused)).await;
     let finalizers = json!({"metadata": {"name": "east", "finalizers": ["example.com/cleanup"]}});
     put(&clusters, cluster("v1beta2", "east", &finalizers)).await;
     clusters.delete("east", &DeleteParams::default()).await.unwrap();
@@ -75,6 +78,26 @@ async fn a_secret_that_is_deleted_and_made_again_is_a_rotation() {
     client.apiserver_version().await.unwrap();
     hub.take_keys("east-kubeconfig", json!({"value": null})).await;
     fed.broken(&key("east"), "data.value: it is missing").await;
+    client.apiserver_version().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_label_that_is_removed_and_a_kubeconfig_that_is_denied_are_errors_of_the_cluster_which_stays() {
+    let (hub, (_member, kubeconfig)) = (Hub::start().await, member().await);
+    let clusters = install(&hub, "v1beta2").await;
+    put(&clusters, cluster("v1beta2", "east", &initialized())).await;
+    hub.secret("east-kubeconfig", labels("east"), json!({"value": kubeconfig})).await;
+    let mut fed = fed(&hub);
+    let revision = fed.connected(&key("east")).await;
+    let label = |name: Value| json!({"cluster.x-k8s.io/cluster-name": name});
+    hub.secret("east-kubeconfig", label(Value::Null), json!({})).await;
+    fed.broken(&key("east"), "the Secret fleet/east-kubeconfig is missing").await;
+    let denied = kubeconfig.replace("token:", "tokenFile:");
+    hub.secret("east-kubeconfig", label(json!("east")), json!({"value": denied})).await;
+    fed.broken(&key("east"), "users[0].user.tokenFile").await;
+    assert_eq!(fed.fleet.snapshot(key("east")).unwrap().error.unwrap().kind(), ConnectErrorKind::DeniedByPolicy);
+    fed.fleet.client(key("east")).await.unwrap().apiserver_version().await.unwrap();
+    assert_eq!(fed.revision(&key("east")), revision);
 }
 
 #[tokio::test]

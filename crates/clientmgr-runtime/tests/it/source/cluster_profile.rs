@@ -110,6 +110,33 @@ async fn a_profile_connects_by_its_providers_plugin_and_none_reaches_another() {
     profiles.delete("west", &DeleteParams::default()).await.unwrap();
     fed.gone(&key("west")).await;
     assert_eq!(fed.fleet.clusters(), [key("east")]);
+    // Made again it is another incarnation.
+    let before = fed.revision(&key("east"));
+    profiles.delete("east", &DeleteParams::default()).await.unwrap();
+    fed.gone(&key("east")).await;
+    put(&profiles, profile(version, "east", &member, "new")).await;
+    assert!(fed.connected(&key("east")).await > before);
+    let mut denied = profile(version, "east", &member, "new");
+    denied["status"]["accessProviders"][0]["cluster"]["server"] = json!(member.url().replace("https", "http"));
+    put(&profiles, denied).await;
+    fed.broken(&key("east"), "status.accessProviders[0].cluster.server").await;
+}
+
+#[tokio::test]
+async fn a_hub_without_the_inventory_says_so_until_it_is_installed() {
+    let hub = Hub::start().await;
+    let member = TestServer::start_default().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let source = ClusterProfiles::new(hub.client.clone(), providers(&plugin(directory.path())));
+    let mut fed = Fed::by(|sources| sources.source("profiles", source.watch()));
+    fed.source("the kind is not served", |source| {
+        matches!(source.error, Some(SourceError::NotServed { kind: "ClusterProfile", .. }))
+    })
+    .await;
+    let profiles = hub.install("multicluster.x-k8s.io", "v1alpha2", "ClusterProfile", "clusterprofiles").await;
+    put(&profiles, profile("v1alpha2", "east", &member, "east")).await;
+    fed.connected(&key("east")).await;
+    fed.source("the source works", |source| source.error.is_none()).await;
 }
 
 #[tokio::test]

@@ -53,8 +53,12 @@ async fn contexts_come_rotate_and_go_with_their_files() {
     fed.fleet.client("west").await.unwrap().apiserver_version().await.unwrap();
 
     fs::remove_file(&b).unwrap();
+    fed.source("the file is missing", |source| matches!(source.error, Some(SourceError::Absent { .. }))).await;
+    assert_eq!(fed.fleet.clusters(), [key("east"), key("west")]);
+    replace(&b, "contexts: []");
     fed.gone(&key("west")).await;
     fed.source("the source works again", |source| source.error.is_none()).await;
+    fs::remove_file(&b).unwrap();
     fs::remove_file(&a).unwrap();
     fed.source("all files are missing", |source| matches!(source.error, Some(SourceError::File { .. }))).await;
     assert_eq!((fed.fleet.clusters(), fed.revision(&key("east"))), (vec![key("east")], revision));
@@ -80,6 +84,14 @@ async fn each_file_of_a_directory_is_a_cluster() {
     fed.fleet.client("east").await.unwrap().apiserver_version().await.unwrap();
     fs::remove_file(path.join("west.yaml")).unwrap();
     fed.gone(&key("west")).await;
+
+    // What was mounted there is not: the directory is empty, and soon filled again.
+    fs::rename(path.join("east.kubeconfig"), directory.path().join("aside")).unwrap();
+    fed.source("there are no files", |source| matches!(source.error, Some(SourceError::Absent { .. }))).await;
+    assert_eq!((fed.fleet.clusters(), fed.revision(&key("east"))), (vec![key("east")], revision));
+    replace(&path.join("east.kubeconfig"), &kubeconfig);
+    assert_eq!(fed.connected(&key("east")).await, revision);
+    fed.source("the source works again", |source| source.error.is_none()).await;
 }
 
 #[cfg(unix)]

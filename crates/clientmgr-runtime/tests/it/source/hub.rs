@@ -48,7 +48,14 @@ async fn a_watch_that_ends_resumes_without_a_list() {
     tokio::time::timeout(Duration::from_secs(20), hub.wait_for(watches().since(marker))).await.unwrap();
     add(&secrets, "west", &kubeconfig).await;
     fed.connected(&key("west")).await;
+    // And one whose connection is cut.
+    let watched = hub.marker();
+    hub.cut_connections();
+    tokio::time::timeout(Duration::from_secs(20), hub.wait_for(watches().since(watched))).await.unwrap();
+    add(&secrets, "north", &kubeconfig).await;
+    fed.connected(&key("north")).await;
     assert!(hub.requests_matching(Requests::list(of::<Secret>()).since(marker)).is_empty());
+    assert!(fed.sources.status().sources[0].error.is_none());
 }
 
 #[tokio::test]

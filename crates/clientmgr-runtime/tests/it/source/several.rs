@@ -69,7 +69,7 @@ async fn a_source_that_ends_fails_or_panics_leaves_its_clusters_and_the_others_a
     sender.unbounded_send(SourceEvent::upsert("east", Ok(config))).unwrap();
     let error = SourceError::Missing { field: "everything".into() };
     sender.unbounded_send(SourceEvent::Failed(error)).unwrap();
-    fed.until("all is told", |_, status| {
+    fed.until("all is reported", |_, status| {
         let [ending, panicking, steered] = &status.sources[..] else { panic!("three sources") };
         (ending.ended && ending.synced && ending.error.is_none())
             && (panicking.ended && !panicking.synced && matches!(panicking.error, Some(SourceError::Panicked)))

@@ -10,9 +10,9 @@ use clientmgr_runtime::watch::{RemoteWatches, WatchError};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::PostParams;
-use kube::runtime::controller::{Action, Controller};
+use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{WatchStreamExt as _, reflector, watcher};
+use kube::runtime::{reflector, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 use tokio::sync::watch;
@@ -50,13 +50,12 @@ fn run(hub: Client, fleet: &Fleet) -> watch::Receiver<Option<usize>> {
                 Some(ObjectRef::new(owner).within("default"))
             }
         });
-    let (store, writer) = reflector::store();
-    let events = watcher(Api::default_namespaced(hub), watcher::Config::default().labels(CLUSTER)).default_backoff();
-    let events = maps.forget_deleted(dependants.observe(events));
+    dependants.register(&maps);
     let (seen, seeing) = watch::channel(None);
     let context = Context { fleet: fleet.clone(), maps, seen };
-    let controller = Controller::for_stream(events.reflect(writer).applied_objects(), store)
-        .reconcile_on(dependants.requeue(connection_changes(fleet)))
+    let objects = watcher::Config::default().labels(CLUSTER);
+    let controller = dependants
+        .controller(Api::default_namespaced(hub), objects, connection_changes(fleet))
         .reconcile_on(triggers)
         .run(reconcile, |_, error, _| error.action(Duration::from_secs(60)), Arc::new(context));
     tokio::spawn(controller.for_each(|_| async {}));

@@ -221,7 +221,11 @@ fn grace_period(kind: &Kind, object: &Value, options: &DeleteOptions) -> i64 {
         return 0;
     }
     let default = object["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
-    options.grace_period.unwrap_or(default).max(0)
+    // A real server takes a negative period for the shortest one.
+    match options.grace_period.unwrap_or(default) {
+        ..0 => 1,
+        period => period,
+    }
 }
 
 fn mark(object: &mut Value, grace: i64, now: Timestamp) {

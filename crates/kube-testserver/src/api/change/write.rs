@@ -18,6 +18,7 @@ use crate::{
         object::{
             core_rules, go_values, meta,
             schema::{self, Checked},
+            signing_request,
         },
         store::objects::{Draft, Key, Store, Stored},
     },
@@ -120,13 +121,23 @@ pub(crate) fn update(
     target.place(&mut new)?;
     meta::metadata_mut(&mut new).insert("name".to_owned(), (&*target.key.name).into());
     check_preconditions(target, style, &current, &new)?;
+    if signing_request::is_one(kind) && target.subresource == Subresource::Status {
+        let causes = signing_request::added_decisions(&old, &new);
+        if !causes.is_empty() {
+            return Err(refused(target, &new, &causes));
+        }
+    }
     let typed = is_typed(target, &new);
     restrict(target, &old, &mut new);
+    // Owners are of what the client sent, without the fields that the server adds. An apply records its own.
+    let tracked = (style != Style::Apply && typed).then(|| {
+        let mut tracked = new.clone();
+        go_values::whole_numbers(&mut tracked);
+        core_rules::fill_in(kind, &mut tracked, false);
+        meta::drop_empty(&mut tracked);
+        tracked
+    });
     // A real server checks these twice, and says so.
-    let mut tracked = new.clone();
-    go_values::whole_numbers(&mut tracked);
-    core_rules::fill_in(kind, &mut tracked, false);
-    meta::drop_empty(&mut tracked);
     let forbidden = meta::carry_over(&old, &mut new);
     let mut causes = forbidden.clone();
     core_rules::fill_in(kind, &mut new, false);
@@ -141,18 +152,13 @@ pub(crate) fn update(
         meta::metadata_mut(&mut new).insert("generation".to_owned(), generation.into());
     }
     meta::drop_empty(&mut new);
-    match style {
-        Style::Apply => {}
-        Style::Replace | Style::Derive if typed => {
-            // Owners are of what the client sent, without the fields that the server adds.
-            managed_fields::track(Some(&old), &mut tracked, target);
-            let entries = tracked["metadata"]["managedFields"].take();
-            meta::metadata_mut(&mut new).insert("managedFields".to_owned(), entries);
-            meta::metadata_mut(&mut new).retain(|_, value| !value.is_null());
-        }
-        Style::Replace | Style::Derive => {
-            meta::metadata_mut(&mut new).remove("managedFields");
-        }
+    if let Some(mut tracked) = tracked {
+        managed_fields::track(Some(&old), &mut tracked, target);
+        let entries = tracked["metadata"]["managedFields"].take();
+        meta::metadata_mut(&mut new).insert("managedFields".to_owned(), entries);
+        meta::metadata_mut(&mut new).retain(|_, value| !value.is_null());
+    } else if style != Style::Apply {
+        meta::metadata_mut(&mut new).remove("managedFields");
     }
     core_rules::drop_disabled(kind, &mut new);
     meta::metadata_mut(&mut new).insert("resourceVersion".to_owned(), current.rv.to_string().into());
@@ -286,6 +292,9 @@ fn restrict(target: &Target, old: &Value, new: &mut Value) {
             if target.has_status() {
                 keep(new, "status");
             }
+            if signing_request::is_one(&target.view.kind) {
+                keep(new, "spec");
+            }
             if target.view.kind.is("", "namespaces") {
                 // Only /finalize may.
                 let finalizers = old["spec"]["finalizers"].clone();
@@ -312,20 +321,29 @@ fn restrict(target: &Target, old: &Value, new: &mut Value) {
             if let Some(managed) = managed {
                 whole["metadata"]["managedFields"] = managed;
             }
-            *new = whole;
-        }
-        Subresource::Finalize => {
-            let finalizers = new["spec"]["finalizers"].clone();
-            let mut whole = old.clone();
-            let slot = meta::object_at(&mut whole, "spec");
-            if finalizers.is_null() {
-                slot.remove("finalizers");
-            } else {
-                slot.insert("finalizers".to_owned(), finalizers);
+            if signing_request::is_one(&target.view.kind) {
+                signing_request::keep_approval(old, &mut whole);
             }
             *new = whole;
         }
+        Subresource::Approval => *new = signing_request::approved(old, new, target.now),
+        Subresource::Finalize => *new = with_part_of_spec(old, new, "finalizers"),
+        Subresource::EphemeralContainers => *new = with_part_of_spec(old, new, "ephemeralContainers"),
     }
+}
+
+/// The old object with one field of the new spec.
+fn with_part_of_spec(old: &Value, new: &Value, field: &str) -> Value {
+    let mut whole = old.clone();
+    let spec = meta::object_at(&mut whole, "spec");
+    match &new["spec"][field] {
+        Value::Null => spec.remove(field),
+        part => spec.insert(field.to_owned(), part.clone()),
+    };
+    if let Some(managed) = new["metadata"].get("managedFields") {
+        whole["metadata"]["managedFields"] = managed.clone();
+    }
+    whole
 }
 
 fn counts_generation(target: &Target, old: &Value, new: &Value) -> bool {

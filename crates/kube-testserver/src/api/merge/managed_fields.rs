@@ -23,7 +23,7 @@ pub(crate) fn ownable(mut object: Value, kind: &Kind, has_status: bool, subresou
     let kept_by_status = kind.kept_by_status();
     map.retain(|field, _| match field.as_str() {
         "apiVersion" | "kind" => false,
-        "status" => subresource == Subresource::Status || !has_status,
+        "status" => matches!(subresource, Subresource::Status | Subresource::Approval) || !has_status,
         "metadata" => subresource != Subresource::Status || kept_by_status.is_some(),
         _ => subresource != Subresource::Status,
     });
@@ -169,7 +169,9 @@ fn subresource_name(subresource: Subresource) -> Option<&'static str> {
         Subresource::Main => None,
         Subresource::Scale => Some("scale"),
         Subresource::Status => Some("status"),
+        Subresource::Approval => Some("approval"),
         Subresource::Finalize => Some("finalize"),
+        Subresource::EphemeralContainers => Some("ephemeralcontainers"),
     }
 }
 
@@ -198,15 +200,24 @@ pub(crate) fn write_entries(object: &mut Value, mut entries: Vec<Value>) {
     }
 }
 
-/// Whether two states of an object differ in nothing but the times in their `managedFields`.
+/// Whether two states of an object are equal apart from the times in their `managedFields`.
 pub(crate) fn same(old: &Value, new: &Value) -> bool {
-    let timeless = |object: &Value| {
-        let mut object = object.clone();
-        let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
-        for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
-            entry.remove("time");
-        }
-        object
-    };
-    old == new || timeless(old) == timeless(new)
+    same_but(old, new, "metadata", |old, new| {
+        same_but(old, new, "managedFields", |old, new| match (old.as_array(), new.as_array()) {
+            (Some(old), Some(new)) => {
+                let same_entry = |(old, new): (&Value, &Value)| same_but(old, new, "time", |_, _| true);
+                old.len() == new.len() && old.iter().zip(new).all(same_entry)
+            }
+            _ => old == new,
+        })
+    })
+}
+
+/// Whether two maps are equal, where one field is compared by `same`.
+fn same_but(old: &Value, new: &Value, field: &str, same: impl Fn(&Value, &Value) -> bool) -> bool {
+    let (Some(old_fields), Some(new_fields)) = (old.as_object(), new.as_object()) else { return old == new };
+    let others = |map: &Map<String, Value>| map.len() - usize::from(map.contains_key(field));
+    others(old_fields) == others(new_fields)
+        && old_fields.iter().filter(|(name, _)| *name != field).all(|(name, value)| new_fields.get(name) == Some(value))
+        && same(&old[field], &new[field])
 }

@@ -1,4 +1,4 @@
-//! Who owns the replicas of a custom resource, when its `Scale` is written.
+//! The owners of the replicas of a custom resource, when its `Scale` is written.
 //!
 //! A `Scale` shows the owners of its replicas only. After the write they are merged into the owners of the whole object. A real
 //! server identifies an updater by the version it used too, and a `Scale` has a version of its own: so the replicas

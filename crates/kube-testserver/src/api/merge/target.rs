@@ -35,6 +35,10 @@ pub(crate) enum Subresource {
     Scale,
     /// A namespace's `spec.finalizers`.
     Finalize,
+    /// The conditions of a certificate signing request.
+    Approval,
+    /// A pod's `spec.ephemeralContainers`.
+    EphemeralContainers,
 }
 
 impl Target {

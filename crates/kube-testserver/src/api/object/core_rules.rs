@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::go_values::cannot_unmarshal;
 use crate::{
-    api::object::{definition_rules, event_rules, meta},
+    api::object::{definition_rules, event_rules, meta, signing_request},
     registry::kinds::Kind,
     wire::{status::Cause, syntax::config_key_problems},
 };
@@ -204,6 +204,7 @@ pub(crate) fn fill_in(kind: &Kind, object: &mut Value, new: bool) {
                 }
             }
         }
+        "CertificateSigningRequest" => drop(meta::object_at(object, "status")),
         "Pod" if new => {
             meta::object_at(object, "status").insert("phase".to_owned(), "Pending".into());
         }
@@ -254,6 +255,7 @@ pub(crate) fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<
         "ConfigMap" | "Secret" => data_problems(kind, object, old),
         "Event" => event_rules::problems(kind, object, old),
         "Lease" => lease_problems(object),
+        "CertificateSigningRequest" => signing_request::problems(object),
         _ => Vec::new(),
     }
 }

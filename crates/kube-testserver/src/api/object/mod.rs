@@ -6,3 +6,4 @@ mod event_rules;
 pub(super) mod go_values;
 pub(super) mod meta;
 pub(super) mod schema;
+pub(super) mod signing_request;

@@ -144,6 +144,12 @@ fn subresources(kind: &Kind, version: &Version) -> Vec<Subresource> {
     if version.scale.is_some() {
         found.push(("scale", Some(["autoscaling", "v1", "Scale"])));
     }
+    if kind.is("certificates.k8s.io", "certificatesigningrequests") {
+        found.push(("approval", None));
+    }
+    if kind.is("", "pods") {
+        found.push(("ephemeralcontainers", None));
+    }
     if kind.is("", "serviceaccounts") {
         found.push(("token", Some(["authentication.k8s.io", "v1", "TokenRequest"])));
     }

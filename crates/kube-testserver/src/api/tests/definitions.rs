@@ -118,9 +118,9 @@ fn an_undeclared_field_is_refused_under_strict_validation_and_warned_of_otherwis
     let ignored = post(&api, &format!("{WIDGETS}?fieldValidation=Ignore&dryRun=All"), &wrong);
     assert!(!ignored.headers.contains_key("warning"));
     ignored.expect(201);
-    let told = post(&api, WIDGETS, &wrong);
-    assert_eq!(told.headers["warning"], r#"299 - "unknown field \"spec.sizee\"""#);
-    told.expect(201);
+    let warned = post(&api, WIDGETS, &wrong);
+    assert_eq!(warned.headers["warning"], r#"299 - "unknown field \"spec.sizee\"""#);
+    warned.expect(201);
 
     let one = format!("{WIDGETS}/w");
     let mut kept = get(&api, &one).expect(200);

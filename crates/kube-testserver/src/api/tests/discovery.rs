@@ -1,4 +1,4 @@
-//! Discovery, version, `OpenAPI`, and what nobody serves.
+//! Discovery, version, `OpenAPI`, and what is not served.
 
 use super::*;
 

@@ -111,7 +111,7 @@ async fn a_version_from_before_a_compaction_is_expired() {
     assert_eq!((kind.as_str(), &status["code"], &status["reason"]), ("ERROR", &json!(410), &json!("Expired")));
     assert_eq!(late.next().await, None);
     assert_eq!(late.end_reason(), Some(WatchEnd::Expired));
-    // Whoever was up to date goes on.
+    // A watch that is up to date goes on.
     post(&api, CONFIGMAPS, &config_map("b", "1")).expect(201);
     assert_eq!(next_short(&mut open).await, "ADDED b");
     assert_eq!(open.end_reason(), None);
@@ -124,7 +124,7 @@ async fn a_compaction_does_not_end_a_watch_that_missed_nothing() {
     let mut open = watch(&api, &in_maps(""));
     assert_eq!(next_short(&mut open).await, "ADDED a");
     assert!(futures::poll!(open.next()).is_pending(), "it waits");
-    // A change of another kind, which it is never told of.
+    // A change of another kind, which it never sees.
     post(&api, "/api/v1/namespaces/default/secrets", &json!({"metadata": {"name": "s"}})).expect(201);
     api.compact();
     assert!(futures::poll!(open.next()).is_pending(), "it still waits");
@@ -132,7 +132,7 @@ async fn a_compaction_does_not_end_a_watch_that_missed_nothing() {
     assert_eq!(next_short(&mut open).await, "ADDED b");
     post(&api, CONFIGMAPS, &config_map("c", "1")).expect(201);
     api.compact();
-    assert_eq!(next(&mut open).await.0, "ERROR", "it was not told of c");
+    assert_eq!(next(&mut open).await.0, "ERROR", "it did not see c");
 }
 
 #[tokio::test(start_paused = true)]

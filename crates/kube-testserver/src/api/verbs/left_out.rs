@@ -16,12 +16,12 @@ pub(super) fn is_left_out(group: &str, resource: &str) -> bool {
                 | "resourcequotas"
         ),
         "apps" => matches!(resource, "controllerrevisions" | "daemonsets" | "replicasets" | "statefulsets"),
+        "certificates.k8s.io" => resource != "certificatesigningrequests",
         "admissionregistration.k8s.io"
         | "apiregistration.k8s.io"
         | "authorization.k8s.io"
         | "autoscaling"
         | "batch"
-        | "certificates.k8s.io"
         | "discovery.k8s.io"
         | "flowcontrol.apiserver.k8s.io"
         | "networking.k8s.io"

@@ -61,6 +61,9 @@ impl Request<'_> {
             return self.scale(paths).map(Reply::Whole);
         }
         let main = subresource == Subresource::Main;
+        if subresource == Subresource::Finalize && info.verb != Verb::Update {
+            return Err(Status::method_not_allowed());
+        }
         match info.verb {
             Verb::Get => self.get().map(Reply::Whole),
             Verb::List if main => self.list().map(Reply::Whole),
@@ -90,6 +93,10 @@ impl Request<'_> {
             None => Ok(Subresource::Main),
             Some("status") if version.status => Ok(Subresource::Status),
             Some("finalize") if kind.is("", "namespaces") => Ok(Subresource::Finalize),
+            Some("approval") if kind.is("certificates.k8s.io", "certificatesigningrequests") => {
+                Ok(Subresource::Approval)
+            }
+            Some("ephemeralcontainers") if kind.is("", "pods") => Ok(Subresource::EphemeralContainers),
             Some("scale") if version.scale.is_some() => Ok(Subresource::Scale),
             Some("scale") if kind.is("apps", "deployments") => Err(Status::not_implemented("the scale subresource")),
             Some(other)

@@ -14,7 +14,7 @@ use crate::{
             patch::{self, Patch},
             target::{Style, Subresource, Target},
         },
-        object::{core_rules, go_values, meta, schema},
+        object::{core_rules, go_values, meta, schema, signing_request},
         present::list,
         store::objects::{Draft, Key, Store},
         verbs::{field_validation, request::Request},
@@ -221,6 +221,9 @@ impl Request<'_> {
         let target = Target { key, ..target };
         let (mut draft, undeclared) = self.object()?;
         meta::wipe(&mut draft.object);
+        if signing_request::is_one(&self.view.kind) {
+            signing_request::sign_with(&self.call.caller, &mut draft.object);
+        }
         let stored = write::create(&mut self.shared.write(), &target, draft)?;
         self.one(StatusCode::CREATED, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
     }

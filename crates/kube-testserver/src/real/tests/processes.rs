@@ -50,7 +50,7 @@ impl Assets {
 
 /// Whether a process with the id in this file runs.
 fn runs(pid_file: PathBuf) -> bool {
-    let pid = std::fs::read_to_string(pid_file).expect("the script has told its process id");
+    let pid = std::fs::read_to_string(pid_file).expect("the script wrote its process id");
     let status = Command::new("kill").args(["-0", pid.trim()]).stderr(Stdio::null()).status();
     status.expect("kill is there").success()
 }

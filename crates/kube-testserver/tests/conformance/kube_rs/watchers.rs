@@ -30,7 +30,7 @@ tests![
     a_reflector_holds_what_there_is,
 ];
 
-fn told<K: kube::Resource>(event: &Event<K>) -> String
+fn shown<K: kube::Resource>(event: &Event<K>) -> String
 where
     K::DynamicType: Default,
 {
@@ -50,7 +50,7 @@ async fn tell<K: kube::Resource>(
 where
     K::DynamicType: Default,
 {
-    events.take(count).map_ok(|event| told(&event)).try_collect().await
+    events.take(count).map_ok(|event| shown(&event)).try_collect().await
 }
 
 async fn the_usual_life(case: &Case, config: watcher::Config) -> Outcome {

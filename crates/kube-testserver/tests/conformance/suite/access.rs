@@ -1,4 +1,4 @@
-//! Who is let in, who may do what, and what the others are told.
+//! Authentication and authorization, and the answers to refused requests.
 
 use serde_json::{Value, json};
 

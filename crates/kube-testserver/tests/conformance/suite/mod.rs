@@ -19,6 +19,7 @@ mod rules;
 mod scales;
 mod schemas;
 mod selectors;
+mod signing_requests;
 mod subresources;
 mod tables;
 mod tokens;
@@ -49,6 +50,7 @@ pub(crate) fn tests() -> Vec<Test> {
         scales::tests(),
         schemas::tests(),
         selectors::tests(),
+        signing_requests::tests(),
         subresources::tests(),
         tables::tests(),
         tokens::tests(),

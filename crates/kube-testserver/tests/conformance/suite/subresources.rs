@@ -19,6 +19,8 @@ tests![
     a_status_of_something_missing_is_missing,
     a_kind_without_a_status_has_no_such_path,
     a_status_of_a_deployment_brings_metadata_but_no_labels,
+    ephemeral_containers_are_added_to_a_pod_and_nothing_else,
+    a_namespace_is_finalized_by_an_update_only,
 ];
 
 async fn a_create_leaves_the_status_out(case: Case) {
@@ -106,4 +108,27 @@ async fn a_status_of_a_deployment_brings_metadata_but_no_labels(case: Case) {
     assert_eq!(after["metadata"]["generation"], 1);
     let gone = json!({"metadata": {"finalizers": []}});
     case.patch(&format!("{deployments}/d"), "merge", &gone).await.expect(200);
+}
+
+async fn ephemeral_containers_are_added_to_a_pod_and_nothing_else(case: Case) {
+    let pods = case.core("pods");
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    });
+    case.post(&pods, &pod).await.expect(201);
+    let path = format!("{pods}/p/ephemeralcontainers");
+    let debug = json!([{"name": "debug", "image": "d", "targetContainerName": "c"}]);
+    let patch = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"ephemeralContainers": debug}});
+    let after = case.patch(&path, "strategic-merge", &patch).await.expect(200);
+    assert_eq!(after["spec"]["ephemeralContainers"][0]["name"], "debug");
+    assert!(after["metadata"]["labels"].is_null(), "{after}");
+    assert_eq!(case.get(&path).await.expect(200)["spec"]["ephemeralContainers"][0]["image"], "d");
+    case.delete_with(&format!("{pods}/p"), &json!({"gracePeriodSeconds": 0})).await.expect(200);
+}
+
+async fn a_namespace_is_finalized_by_an_update_only(case: Case) {
+    let path = format!("/api/v1/namespaces/{}/finalize", case.namespace());
+    case.get(&path).await.refused(405, "MethodNotAllowed");
+    case.patch(&path, "merge", &json!({})).await.refused(405, "MethodNotAllowed");
 }

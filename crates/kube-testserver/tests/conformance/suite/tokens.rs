@@ -15,7 +15,7 @@ tests![
     a_token_ends_with_its_account,
     a_token_lives_ten_minutes_at_least,
     a_token_of_an_account_that_is_missing_is_missing,
-    a_token_that_nobody_issued_is_not_authenticated,
+    an_unknown_token_is_not_authenticated,
     a_review_needs_a_token,
     tokens_and_scales_are_discovered,
 ];
@@ -108,7 +108,7 @@ async fn a_token_of_an_account_that_is_missing_is_missing(case: Case) {
     case.get(&path).await.refused(405, "MethodNotAllowed");
 }
 
-async fn a_token_that_nobody_issued_is_not_authenticated(case: Case) {
+async fn an_unknown_token_is_not_authenticated(case: Case) {
     let status = review(&case, "unknown", &Value::Null).await;
     assert_ne!(status["authenticated"], true);
     assert!(status["error"].as_str().expect("an error").contains("invalid bearer token"), "{status}");

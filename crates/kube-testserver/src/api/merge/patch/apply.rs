@@ -1,6 +1,6 @@
 //! Server-side apply: a manager says what it wants, and owns what it says.
 //!
-//! What it no longer says and nobody else owns is removed; what somebody else owns and it wants otherwise is
+//! A field that it no longer says is removed unless another manager owns it; a field that another manager owns with another value is
 //! a conflict, unless forced.
 
 use std::collections::HashMap;
@@ -128,7 +128,12 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
 
     let mut merged = current.clone();
     merge(&mut merged, wanted, schema);
-    if let Some((_, before)) = &own {
+    let drops_fields = |before: &Fields| {
+        let mut dropped = before.clone();
+        dropped.subtract(&fields);
+        !dropped.is_empty()
+    };
+    if let Some((_, before)) = own.as_ref().filter(|(_, before)| drops_fields(before)) {
         let mut managed = fields.clone();
         // The name is always applied, though it is in no account.
         managed.union(&Fields::from_json(&json!({"f:metadata": {"f:name": {}}})));

@@ -85,13 +85,16 @@ impl Patch {
 
     /// What the object becomes, in the client's version.
     pub(crate) fn apply(&self, target: &Target, current: &Value) -> Result<Value, Status> {
-        let mut object = current.clone();
+        let mut object = match self {
+            Self::Apply { wanted, force } => return apply::apply(target, current, wanted, *force),
+            Self::Malformed { error, .. } => return Err(error.clone()),
+            Self::Json(_) | Self::Merge(_) | Self::Strategic(..) => current.clone(),
+        };
         match self {
             Self::Json(operations) => json::patch(&mut object, operations).map_err(|_| does_not_fit())?,
             Self::Merge(patch) => json::merge(&mut object, patch),
             Self::Strategic(patch, schema) => strategic::merge(&mut object, patch, schema)?,
-            Self::Apply { wanted, force } => return apply::apply(target, current, wanted, *force),
-            Self::Malformed { error, .. } => return Err(error.clone()),
+            Self::Apply { .. } | Self::Malformed { .. } => {}
         }
         Ok(object)
     }

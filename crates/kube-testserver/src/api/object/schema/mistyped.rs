@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::registry::structural::node::{Node, Type};
 
-/// What stands for such a number. No operation on integers takes a text.
+/// The text in place of such a number. No operation on integers takes a text.
 const UNREADABLE: &str = "a floating-point number in place of an integer";
 
 /// A copy of the value in which such numbers are replaced, if there are some.

@@ -1,0 +1,95 @@
+//! A controller by `ClusterController::controller`: what is wired without the program's doing.
+
+use std::sync::Arc;
+
+use clientmgr_kube::kube::api::{Api, DeleteParams, PostParams};
+use clientmgr_kube::kube::runtime::controller::Action;
+use clientmgr_kube::kube::runtime::reflector::{ObjectRef, Store};
+use clientmgr_kube::kube::runtime::watcher;
+use clientmgr_kube::{ClientError, ClientManager, ConnectErrorKind, ErrorAction as _};
+use clientmgr_runtime::cluster::Cluster;
+use clientmgr_runtime::controller::{ClusterController, StatusWriter};
+use clientmgr_runtime::watch::RemoteWatches;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::fixture::{Hub, NAMESPACE, fleet, holds, key, remote, within};
+
+struct Context {
+    clusters: Store<Cluster>,
+    clients: Arc<ClientManager>,
+    maps: RemoteWatches<ConfigMap, ConfigMap>,
+}
+
+fn cluster_of(_: &ConfigMap) -> [ObjectRef<Cluster>; 1] {
+    [ObjectRef::new("east").within(NAMESPACE)]
+}
+
+async fn reconcile(object: Arc<ConfigMap>, context: Arc<Context>) -> Result<Action, ClientError> {
+    let [cluster] = cluster_of(&object);
+    let Some(cluster) = context.clusters.get(&cluster) else { return Ok(Action::await_change()) };
+    let _ = context.clients.refresh(&*object, &*cluster);
+    context.clients.client(&*object, &*cluster).await?;
+    context.maps.get(&object, &*cluster).await?;
+    Ok(Action::await_change())
+}
+
+fn retry(_: Arc<ConfigMap>, error: &ClientError, _: Arc<Context>) -> Action {
+    // A timer would hide what is not woken.
+    error.action(std::time::Duration::from_secs(3_600))
+}
+
+#[tokio::test]
+async fn deleted_objects_and_clusters_are_forgotten_and_the_fleet_ends_with_the_controllers() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let controller = ClusterController::builder(hub.client.clone(), StatusWriter::Always).build();
+    let fleet = controller.provider().fleet().clone();
+    let api = |client| Api::<ConfigMap>::namespaced(client, "default");
+    let (maps, triggers) = controller.watches(api, watcher::Config::default(), |_, _| None);
+    let clients = controller.clients();
+    let context = Context { clusters: controller.clusters(), clients: Arc::clone(&clients), maps: maps.clone() };
+    let objects: Api<ConfigMap> = Api::namespaced(hub.client.clone(), NAMESPACE);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let users = controller
+        .controller(objects.clone(), watcher::Config::default().labels("app=example"), cluster_of)
+        .reconcile_on(triggers)
+        .graceful_shutdown_on(async { _ = stopped.await })
+        .run(reconcile, retry, Arc::new(context))
+        .for_each(|_| async {});
+    let running = tokio::spawn(controller.run(users));
+    let map = json!({ "metadata": { "name": "map", "labels": { "app": "example" } } });
+    let map: ConfigMap = serde_json::from_value(map).unwrap();
+    objects.create(&PostParams::default(), &map).await.unwrap();
+    // The Cluster comes after its object, and twice.
+    for _ in 0..2 {
+        hub.declare("east", &east).await;
+        holds("the object is remembered", || clients.objects() == 1 && maps.watches() == 1).await;
+        hub.delete("east").await;
+        holds("the Cluster is forgotten", || clients.objects() == 0 && maps.watches() == 0).await;
+    }
+    hub.declare("east", &east).await;
+    holds("the object is remembered", || clients.objects() == 1 && maps.objects() == 1).await;
+    objects.delete("map", &DeleteParams::default()).await.unwrap();
+    holds("the object is forgotten", || clients.objects() == 0 && maps.objects() == 0).await;
+    stop.send(()).unwrap();
+    within(running).await.unwrap();
+    let ended = within(fleet.wait_connected(&key("east"))).await.unwrap_err();
+    assert_eq!(ended.kind(), ConnectErrorKind::Environment, "the fleet is shut down: {ended}");
+}
+
+#[tokio::test]
+async fn a_fleet_that_the_program_gave_goes_on_after_the_controller() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let fleet = fleet();
+    let controller = ClusterController::builder(hub.client.clone(), StatusWriter::Always).fleet(fleet.clone()).build();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(controller.run(async { _ = stopped.await }));
+    hub.declare("east", &east).await;
+    hub.until_ready("east").await;
+    stop.send(()).unwrap();
+    within(running).await.unwrap();
+    within(fleet.wait_connected(&key("east"))).await.unwrap();
+    fleet.shutdown().await;
+}
