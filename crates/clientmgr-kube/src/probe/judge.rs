@@ -112,7 +112,8 @@ pub(super) fn judge(question: Question, answer: &Answer) -> Verdict {
             None => Verdict::Failed(Problem::NotKubernetes),
         },
         // 404: the API is older than the question. 405: it knows the path for something else. 403: not for this user.
-        (Question::Review, 403..=405) | (Question::Identity, 403 | 404) => Verdict::Untold,
+        // Old servers and some proxies have no /readyz, and a server that starts refuses it too.
+        (Question::Review | Question::Ready, 403..=405) | (Question::Identity, 403 | 404) => Verdict::Untold,
         (Question::Version, 200..=299) => match answer.text("/gitVersion") {
             Some(version) => Verdict::Version(Some(version.to_owned())),
             None => Verdict::Failed(Problem::NotKubernetes),
@@ -120,9 +121,6 @@ pub(super) fn judge(question: Question, answer: &Answer) -> Verdict {
         // This user may not ask for it, but it is the API that says so.
         (Question::Version, 403) if answer.is_of_kubernetes() => Verdict::Version(None),
         (Question::Ready, 200..=299) => Verdict::Fine,
-        // Old servers and some proxies have no /readyz; the other questions show that the API answers. A server that starts
-        // refuses it too.
-        (Question::Ready, 403..=405) => Verdict::Untold,
         (Question::Identity, 200..=299) => match answer.kube_system_uid() {
             Some(identity) => Verdict::Identity(identity),
             None => Verdict::Failed(Problem::NotKubernetes),
