@@ -105,15 +105,17 @@ pub(super) fn delay(value: &HeaderValue) -> Option<Duration> {
 pub(super) fn judge(question: Question, answer: &Answer) -> Verdict {
     match (question, answer.status) {
         (_, 401) => Verdict::Failed(Problem::Unauthorized),
-        // To a login page, say. An API server does not send these questions elsewhere.
-        (_, 300..=399) => Verdict::Failed(Problem::NotKubernetes),
+        (Question::Identity, 403 | 404) if answer.is_of_kubernetes() => Verdict::Untold,
+        // To a login page, say. An API server does not send these questions elsewhere. And only the API itself keeps its
+        // identity from a user: a proxy that answers so says nothing of the cluster behind it.
+        (_, 300..=399) | (Question::Identity, 403 | 404) => Verdict::Failed(Problem::NotKubernetes),
         (Question::Review, 200..=299) => match answer.text("/status/userInfo/username") {
             Some(user) => Verdict::User(user.to_owned()),
             None => Verdict::Failed(Problem::NotKubernetes),
         },
         // 404: the API is older than the question. 405: it knows the path for something else. 403: not for this user.
         // Old servers and some proxies have no /readyz, and a server that starts refuses it too.
-        (Question::Review | Question::Ready, 403..=405) | (Question::Identity, 403 | 404) => Verdict::Untold,
+        (Question::Review | Question::Ready, 403..=405) => Verdict::Untold,
         (Question::Version, 200..=299) => match answer.text("/gitVersion") {
             Some(version) => Verdict::Version(Some(version.to_owned())),
             None => Verdict::Failed(Problem::NotKubernetes),
@@ -209,6 +211,8 @@ mod tests {
             (Question::Identity, 200, None, stranger()),
             (Question::Identity, 403, status(), Verdict::Untold),
             (Question::Identity, 404, status(), Verdict::Untold),
+            (Question::Identity, 403, login(), stranger()),
+            (Question::Identity, 404, None, stranger()),
             (Question::Identity, 401, status(), refused()),
             (Question::Identity, 503, status(), failed()),
         ];

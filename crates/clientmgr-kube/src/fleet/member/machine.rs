@@ -65,7 +65,7 @@ enum Via {
     Pool,
     /// A fresh one, because those of the pool failed. If it answers, they are dead.
     Fresh,
-    /// A fresh one, because the pool opened others than the one that probes use: where do new ones lead?
+    /// A fresh one after one of the pool, because requests opened others than that: where do new ones lead?
     Check,
 }
 

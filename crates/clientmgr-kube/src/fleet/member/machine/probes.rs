@@ -22,6 +22,15 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 }
             }
         }
+        if self.probe_via == Via::Pool && std::mem::take(&mut self.check_due) {
+            self.start_probe(now, pending, Via::Check, effects);
+            return;
+        }
+        self.passed(now, pending, effects);
+    }
+
+    /// The probe, with what followed it under its number, showed the link's cluster.
+    fn passed(&mut self, now: Now, pending: Pending, effects: &mut Vec<Effect<E>>) {
         let Some(link) = &self.link else { return };
         if self.probe_via == Via::Fresh {
             effects.push(Effect::InstallFresh);
@@ -30,7 +39,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         let outcome = link.outcome();
         self.health = Health::Healthy;
         self.probe_at = Some(self.timing.next_probe(now));
-        self.requests.answer_probes(probe, &outcome, effects);
+        self.requests.answer_probes(pending.number, &outcome, effects);
         if pending.again {
             self.begin_probe(now, effects);
         } else if std::mem::take(&mut self.broke_during_probe) {
@@ -44,7 +53,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return;
         }
         let class = error.class();
-        self.doubted |= class == Class::Transport;
+        self.doubted |= class == Class::Transport && self.probe_via != Via::Check;
         if let (Some(link), true) = (&self.link, self.probe_via == Via::Fresh && class != Class::Transport) {
             // The server answers on a fresh connection: the pooled ones are dead.
             effects.push(Effect::InstallFresh);
@@ -60,10 +69,14 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 }
                 return;
             }
-            // Perhaps only the pooled connection is dead, or only new ones cannot be opened.
-            Class::Transport if self.probe_via != Via::Fresh => {
-                let via = if self.probe_via == Via::Pool { Via::Fresh } else { Via::Pool };
-                self.start_probe(now, Pending { again: pending.again, ..pending }, via, effects);
+            // Perhaps only the pooled connection is dead.
+            Class::Transport if self.probe_via == Via::Pool => {
+                self.start_probe(now, pending, Via::Fresh, effects);
+                return;
+            }
+            // The pooled connections answered, and new ones lead nowhere.
+            Class::Transport if self.probe_via == Via::Check => {
+                self.passed(now, pending, effects);
                 return;
             }
             // The earlier configuration has no backoff of its own: the pause is one.
@@ -183,7 +196,6 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             Health::Failing { error, .. } | Health::Down { error, .. } if error.class() == Class::Transport => {
                 Via::Fresh
             }
-            _ if std::mem::take(&mut self.check_due) => Via::Check,
             _ => Via::Pool,
         };
         self.probes += 1;
