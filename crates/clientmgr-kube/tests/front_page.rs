@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use clientmgr_fake::apiserver::{Replacement, TestServer};
-use clientmgr_kube::NamespacedName;
 use kube::api::{ObjectMeta, PostParams};
 use tokio::sync::oneshot;
 
@@ -12,13 +11,16 @@ use tokio::sync::oneshot;
 use std::{sync::Arc, time::Duration};
 
 use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
-use clientmgr_kube::{ClientError, ClientManager, ClusterSnapshot, Fleet, requeue_after};
+use clientmgr_kube::{ClientError, ClientManager, ClusterSnapshot, Fleet, NamespacedName, requeue_after};
 use futures::{StreamExt, future::join_all};
 use kube::api::{Patch, PatchParams};
 use kube::runtime::{Controller, controller::Action, watcher};
 use kube::{Api, ResourceExt, config::Kubeconfig};
 
 const RETRY: Duration = Duration::from_secs(5);
+
+/// The last one is the hub, which has the originals.
+type Context = (Fleet, ClientManager, NamespacedName);
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -41,16 +43,16 @@ async fn copy(map: &ConfigMap, cluster: ClusterSnapshot, clients: &ClientManager
     Ok(())
 }
 
-async fn reconcile(map: Arc<ConfigMap>, context: Arc<(Fleet, ClientManager)>) -> Result<Action, Error> {
-    let (fleet, clients) = &*context;
+async fn reconcile(map: Arc<ConfigMap>, context: Arc<Context>) -> Result<Action, Error> {
+    let (fleet, clients, hub) = &*context;
     // A cluster that is unavailable now brings the ConfigMap back when it recovers.
-    let clusters = fleet.snapshots().into_iter().filter(ClusterSnapshot::is_connected);
+    let clusters = fleet.snapshots().into_iter().filter(|it| it.is_connected() && it.cluster != *hub);
     let copies = clusters.map(|cluster| tokio::time::timeout(RETRY, copy(&map, cluster, clients)));
     join_all(copies).await.into_iter().try_for_each(|copied| copied?)?;
     Ok(Action::await_change())
 }
 
-fn on_error(map: Arc<ConfigMap>, error: &Error, _: Arc<(Fleet, ClientManager)>) -> Action {
+fn on_error(map: Arc<ConfigMap>, error: &Error, _: Arc<Context>) -> Action {
     eprintln!("{}: {error}", map.name_any());
     let Error::Client(error) = error else { return Action::requeue(RETRY) };
     requeue_after(error, RETRY).map_or_else(Action::await_change, Action::requeue)
@@ -97,7 +99,7 @@ async fn a_map_is_copied_to_every_cluster_and_again_after_a_change_an_outage_and
 
     maps.create(&PostParams::default(), &map).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let context = Arc::new((fleet.clone(), ClientManager::new(fleet.clone().into())));
+    let context = Arc::new((fleet.clone(), ClientManager::new(fleet.clone().into()), "east".into()));
     let running = tokio::spawn(
         Controller::new(maps.clone(), watcher::Config::default().labels("copy=true"))
             .reconcile_all_on(fleet.events().map(drop))
@@ -115,7 +117,7 @@ async fn a_map_is_copied_to_every_cluster_and_again_after_a_change_an_outage_and
 
     west.replace(Replacement::SameCa).unwrap();
     arrives(&west, "two").await;
-    assert!(fleet.snapshot(NamespacedName::from("west")).unwrap().is_connected());
+    assert!(fleet.snapshot("west").unwrap().is_connected());
     drop(stop);
     running.await.unwrap();
 }

@@ -182,6 +182,8 @@ impl ClusterConfig {
 
     /// Pins the cluster's identity: where another cluster answers, that is an error of the kind
     /// [`OtherCluster`](crate::ConnectErrorKind::OtherCluster), and not a replaced cluster.
+    ///
+    /// So is a cluster whose UID the user may not read, where a UID is pinned.
     #[must_use = "returns the changed configuration"]
     pub fn with_identity(self, identity: ClusterIdentity) -> Self {
         Self { pin: Some(identity), ..self }

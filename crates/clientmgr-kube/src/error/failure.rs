@@ -81,6 +81,12 @@ pub(crate) enum Failure {
     #[error("another cluster answers: expected {expected}, found {found}")]
     OtherCluster { expected: String, found: String },
 
+    #[error(
+        "the server does not say whether it is still {known}: it refuses GET /api/v1/namespaces/kube-system. Wait until it \
+         is ready, permit that request, or reset the cluster"
+    )]
+    Untold { known: String },
+
     #[error("the status does not name this incarnation of the cluster yet: {found} answers")]
     UnknownIncarnation { found: String },
 
@@ -115,7 +121,7 @@ impl Failure {
                 _ => Kind::Unreachable,
             },
             Self::Unauthorized => Kind::Unauthorized,
-            Self::Status { .. } => Kind::Unhealthy,
+            Self::Status { .. } | Self::Untold { .. } => Kind::Unhealthy,
             Self::NotKubernetes { .. } => Kind::NotKubernetes,
             Self::OtherCluster { .. } => Kind::OtherCluster,
             Self::UnknownIncarnation { .. } | Self::MayNotReset => Kind::UnknownIncarnation,

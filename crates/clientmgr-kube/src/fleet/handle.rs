@@ -153,8 +153,9 @@ impl Fleet {
         removed
     }
 
-    /// Returns a client of `cluster`, for programs that need no staleness rules. Waits for the first connection, within
-    /// the [connect deadline](crate::FleetBuilder::connect_deadline).
+    /// Returns a client of `cluster`, for programs that need no staleness rules. Waits for the attempt under way, or for the
+    /// next one, which begins at most a second after the last one failed. An attempt has the
+    /// [connect deadline](crate::FleetBuilder::connect_deadline).
     ///
     /// # Errors
     ///

@@ -34,8 +34,11 @@ pub struct ClusterSnapshot {
     pub state: ConnectionState,
     /// The revision: when this incarnation of the cluster was first connected. It stays through outages and rotations.
     pub connected_at: Option<ConnectedAt>,
-    /// Which cluster it is, as far as that was proven.
+    /// Which cluster it is, as far as that was proven. What was proven stays, so that a status can keep it.
     pub identity: Option<ClusterIdentity>,
+    /// Whether the last proof or probe showed that identity. False where the server no longer says it: then its URL and
+    /// certificate authority stand in until it does.
+    pub identity_shown: bool,
     /// The user that the server sees, where it says so.
     pub user: Option<String>,
     /// The server's version, where it says so.
@@ -65,6 +68,7 @@ impl ClusterSnapshot {
             state,
             connected_at: None,
             identity: None,
+            identity_shown: false,
             user: None,
             version: None,
             latency: None,
@@ -87,6 +91,7 @@ impl ClusterSnapshot {
         self.state != later.state
             || self.connected_at != later.connected_at
             || self.identity != later.identity
+            || self.identity_shown != later.identity_shown
             || self.user != later.user
             || self.version != later.version
             || self.credentials_expire_at != later.credentials_expire_at

@@ -7,20 +7,28 @@ use crate::config::ClusterIdentity;
 pub(crate) struct Evidence {
     uid: Option<ClusterIdentity>,
     address: Option<ClusterIdentity>,
+    /// Whether the server is known to be ready: one that starts refuses users their rights for a moment.
+    is_ready: bool,
 }
 
 impl Evidence {
+    /// What a server that says its UID shows, or one that does not and may not be ready.
     pub(crate) fn new(uid: Option<ClusterIdentity>, address: ClusterIdentity) -> Self {
-        Self { uid, address: Some(address) }
+        Self { is_ready: uid.is_some(), uid, address: Some(address) }
+    }
+
+    /// The same of a server that is known to be ready, or is not.
+    pub(crate) fn with_readiness(self, is_ready: bool) -> Self {
+        Self { is_ready, ..self }
     }
 
     /// What a configuration or a status says.
     pub(crate) fn of(identity: &ClusterIdentity) -> Self {
         let identity = identity.clone();
         if identity.is_by_address() {
-            Self { uid: None, address: Some(identity) }
+            Self { uid: None, address: Some(identity), is_ready: true }
         } else {
-            Self { uid: Some(identity), address: None }
+            Self { uid: Some(identity), address: None, is_ready: true }
         }
     }
 
@@ -32,7 +40,15 @@ impl Evidence {
     /// All that is known of one cluster: what `newer` does not say stays known. So a UID that may no longer be read still
     /// shows a replaced cluster once it may be read again.
     pub(crate) fn merged(self, newer: Self) -> Self {
-        Self { uid: newer.uid.or(self.uid), address: newer.address.or(self.address) }
+        Self {
+            uid: newer.uid.or(self.uid),
+            address: newer.address.or(self.address),
+            is_ready: self.is_ready || newer.is_ready,
+        }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_ready
     }
 
     /// Whether `known` has a UID and this has none.

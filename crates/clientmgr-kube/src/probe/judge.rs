@@ -105,22 +105,24 @@ pub(super) fn delay(value: &HeaderValue) -> Option<Duration> {
 pub(super) fn judge(question: Question, answer: &Answer) -> Verdict {
     match (question, answer.status) {
         (_, 401) => Verdict::Failed(Problem::Unauthorized),
-        // To a login page, say. An API server does not send these questions elsewhere.
-        (_, 300..=399) => Verdict::Failed(Problem::NotKubernetes),
+        (Question::Identity, 403 | 404) if answer.is_of_kubernetes() => Verdict::Untold,
+        // To a login page, say. An API server does not send these questions elsewhere. And only the API itself keeps its
+        // identity from a user: a proxy that answers so says nothing of the cluster behind it.
+        (_, 300..=399) | (Question::Identity, 403 | 404) => Verdict::Failed(Problem::NotKubernetes),
         (Question::Review, 200..=299) => match answer.text("/status/userInfo/username") {
             Some(user) => Verdict::User(user.to_owned()),
             None => Verdict::Failed(Problem::NotKubernetes),
         },
         // 404: the API is older than the question. 405: it knows the path for something else. 403: not for this user.
-        (Question::Review, 403..=405) | (Question::Identity, 403 | 404) => Verdict::Untold,
+        // Old servers and some proxies have no /readyz, and a server that starts refuses it too.
+        (Question::Review | Question::Ready, 403..=405) => Verdict::Untold,
         (Question::Version, 200..=299) => match answer.text("/gitVersion") {
             Some(version) => Verdict::Version(Some(version.to_owned())),
             None => Verdict::Failed(Problem::NotKubernetes),
         },
         // This user may not ask for it, but it is the API that says so.
         (Question::Version, 403) if answer.is_of_kubernetes() => Verdict::Version(None),
-        // Old servers and some proxies have no /readyz; the other questions show that the API answers.
-        (Question::Ready, 200..=299 | 403..=405) => Verdict::Fine,
+        (Question::Ready, 200..=299) => Verdict::Fine,
         (Question::Identity, 200..=299) => match answer.kube_system_uid() {
             Some(identity) => Verdict::Identity(identity),
             None => Verdict::Failed(Problem::NotKubernetes),
@@ -191,8 +193,8 @@ mod tests {
             (Question::Version, 404, status(), failed()),
             (Question::Version, 500, status(), failed()),
             (Question::Ready, 200, None, Verdict::Fine),
-            (Question::Ready, 404, None, Verdict::Fine),
-            (Question::Ready, 403, status(), Verdict::Fine),
+            (Question::Ready, 404, None, Verdict::Untold),
+            (Question::Ready, 403, status(), Verdict::Untold),
             (Question::Ready, 401, status(), refused()),
             (Question::Ready, 500, None, failed()),
             (Question::Ready, 503, None, failed()),
@@ -209,6 +211,8 @@ mod tests {
             (Question::Identity, 200, None, stranger()),
             (Question::Identity, 403, status(), Verdict::Untold),
             (Question::Identity, 404, status(), Verdict::Untold),
+            (Question::Identity, 403, login(), stranger()),
+            (Question::Identity, 404, None, stranger()),
             (Question::Identity, 401, status(), refused()),
             (Question::Identity, 503, status(), failed()),
         ];

@@ -64,11 +64,14 @@ pub(crate) async fn prove(
     let began = Instant::now();
     let uid = uid(transport, deadline).await?;
     let latency = began.elapsed();
+    // Only where the UID is missing: it may be so because the server starts.
+    let is_ready = uid.is_some() || matches!(ask(transport, Question::Ready, deadline).await, Ok(Verdict::Fine));
     let details = match (&uid, extent) {
         (Some(_), Extent::Proof) => None,
         _ => Some(details(transport, deadline).await?),
     };
-    Ok(Verified { evidence: Evidence::new(uid, address.clone()), details, latency })
+    let evidence = Evidence::new(uid, address.clone()).with_readiness(is_ready);
+    Ok(Verified { evidence, details, latency })
 }
 
 /// Probes a transport that was proven: the API server is ready, takes the credentials, and is of which cluster.
@@ -89,7 +92,8 @@ pub(crate) async fn probe(
         // Another cluster, ready or not, and whatever it makes of the credentials.
         return Ok(Verified { evidence, details: None, latency });
     }
-    ask(transport, Question::Ready, deadline).await?;
+    let is_ready = ask(transport, Question::Ready, deadline).await? == Verdict::Fine;
+    let evidence = evidence.with_readiness(says_its_identity || is_ready);
     let details = match extent {
         Extent::Details => Some(details(transport, deadline).await?),
         Extent::Proof => {

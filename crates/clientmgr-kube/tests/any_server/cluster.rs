@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::time::Duration;
+#[cfg(target_os = "linux")]
+use std::{net::TcpListener, process::Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -169,6 +171,43 @@ impl Cluster {
     /// Where the server itself listens.
     pub(crate) fn address(&self) -> SocketAddr {
         address(&self.server)
+    }
+
+    /// Kills the API server and starts it again, on the same data. A real one runs as long as what is returned.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn restart(&self) -> Option<tokio::process::Child> {
+        if let Some(server) = self.server.in_process() {
+            server.stop().await;
+            server.start().await.unwrap();
+            return None;
+        }
+        let port = format!("--secure-port={}", self.address().port());
+        let arguments = |process: &std::path::Path| -> Vec<String> {
+            // A process may end at any time.
+            let line = std::fs::read_to_string(process.join("cmdline")).unwrap_or_default();
+            line.split_terminator('\0').map(str::to_owned).collect()
+        };
+        let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+        let process = processes.into_iter().find(|process| arguments(process).contains(&port)).expect("it runs");
+        let (line, directory) = (arguments(&process), std::fs::read_link(process.join("cwd")).unwrap());
+        let killed = std::process::Command::new("kill").arg("-9").arg(process.file_name().unwrap()).status().unwrap();
+        assert!(killed.success());
+        // Its port is free a moment after it is gone.
+        let freed = async {
+            while TcpListener::bind(self.address()).is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, freed).await.expect("it ends");
+        let mut again = tokio::process::Command::new(&line[0]);
+        again
+            .args(&line[1..])
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        Some(again.spawn().unwrap())
     }
 
     /// Creates a ConfigMap, as the administrator and past the forwarder.

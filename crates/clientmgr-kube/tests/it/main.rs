@@ -45,6 +45,8 @@ mod secrecy;
 mod slips;
 mod storm;
 mod strange_servers;
+// With OpenSSL there is no HTTP/2.
+#[cfg(feature = "rustls-tls")]
 mod streams;
 mod subscribers;
 mod token_file;

@@ -16,7 +16,7 @@ use crate::traffic::{list, lists};
 
 /// A fleet that notices an outage soon.
 fn watchful() -> FleetBuilder {
-    builder().probe_interval(Duration::from_millis(50)).request_deadline(SOON).failure_threshold(3)
+    builder().probe_interval(Duration::from_millis(50)).request_deadline(SOON * 4).failure_threshold(3)
 }
 
 #[tokio::test]

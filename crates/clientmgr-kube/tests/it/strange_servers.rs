@@ -19,8 +19,13 @@ enum Answer {
 }
 
 async fn strange(answer: Answer) -> ClusterConfig {
+    let url = format!("http://{}", strange_at(answer).await);
+    ClusterConfig::from_kubeconfig(&kubeconfig(|cluster, _| cluster.server = Some(url)), "east")
+}
+
+async fn strange_at(answer: Answer) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut visitor, _)) = listener.accept().await {
             tokio::spawn(async move {
@@ -43,7 +48,7 @@ async fn strange(answer: Answer) -> ClusterConfig {
             });
         }
     });
-    ClusterConfig::from_kubeconfig(&kubeconfig(|cluster, _| cluster.server = Some(url)), "east")
+    address
 }
 
 #[tokio::test]
@@ -100,6 +105,26 @@ async fn a_server_at_an_address_of_ipv6_is_connected() {
     fleet.upsert("east", ClusterConfig::from_kubeconfig(&kubeconfig, "east"));
     within(fleet.wait_connected("east")).await.unwrap();
     assert_eq!(snapshot(&fleet, &key("east")).identity.unwrap().to_string(), server.kube_system_uid());
+}
+
+#[tokio::test]
+async fn a_proxy_that_answers_404_in_the_place_of_the_cluster_is_an_outage() {
+    const NO_BACKEND: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 21\r\n\r\ndefault backend - 404";
+    let server = clientmgr_fake::apiserver::TestServer::builder().name("east").plain_http().start().await.unwrap();
+    let proxy = strange_at(Answer::Bytes(NO_BACKEND)).await;
+    let turn = Turn::start(server.address()).await;
+    let mut kubeconfig = server.kubeconfig();
+    kubeconfig.clusters[0].cluster.as_mut().unwrap().server = Some(format!("http://{}", turn.address));
+    let fleet = builder().probe_interval(Duration::from_millis(50)).build();
+    fleet.upsert("east", ClusterConfig::from_kubeconfig(&kubeconfig, "east"));
+    let first = within(fleet.wait_connected("east")).await.unwrap();
+    turn.to(proxy);
+    server.cut_connections();
+    let down = crate::support::until(&fleet, &key("east"), |now| !now.is_connected()).await;
+    assert_eq!((down.connected_at, down.error.unwrap().kind()), (Some(first), ConnectErrorKind::NotKubernetes));
+    turn.to(server.address());
+    let up = crate::support::until(&fleet, &key("east"), clientmgr_kube::ClusterSnapshot::is_connected).await;
+    assert_eq!(up.connected_at, Some(first));
 }
 
 #[tokio::test]

@@ -17,6 +17,9 @@ pub(crate) trait SameCluster: Clone {
 
     /// Whether this shows less than `known`: the server no longer says which cluster it is.
     fn shows_less_than(&self, known: &Self) -> bool;
+
+    /// Whether the server that showed this is known to be ready.
+    fn is_ready(&self) -> bool;
 }
 
 /// What the machine needs to know of a failure; `I` is a cluster's identity.
@@ -28,6 +31,9 @@ pub(crate) trait Fault<I>: Clone {
 
     /// The failure of a configuration that only adopts, where the unknown incarnation `found` answers.
     fn unknown_incarnation(found: &I) -> Self;
+
+    /// The failure where a server no longer says that it is the cluster of `known`.
+    fn untold(known: &I) -> Self;
 
     /// The failure of a reset where the configuration only adopts.
     fn may_not_reset() -> Self;

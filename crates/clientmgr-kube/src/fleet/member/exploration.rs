@@ -19,20 +19,33 @@ pub(super) struct Id(pub(super) u8);
 
 impl SameCluster for Id {
     fn same(&self, other: &Self) -> bool {
-        self == other || [self, other].contains(&&UNTOLD)
+        self == other || self.is_untold() || other.is_untold()
     }
 
     fn merged(self, newer: Self) -> Self {
-        if newer == UNTOLD { self } else { newer }
+        if newer.is_untold() { self } else { newer }
     }
 
     fn shows_less_than(&self, known: &Self) -> bool {
-        *self == UNTOLD && *known != UNTOLD
+        self.is_untold() && !known.is_untold()
+    }
+
+    fn is_ready(&self) -> bool {
+        *self != UNREADY
+    }
+}
+
+impl Id {
+    fn is_untold(self) -> bool {
+        self == UNTOLD || self == UNREADY
     }
 }
 
 /// The identity of a cluster that does not say it: its address, which all clusters here share.
 pub(super) const UNTOLD: Id = Id(100);
+
+/// The same of a server that is not ready.
+pub(super) const UNREADY: Id = Id(101);
 
 impl Fault<Id> for Class {
     fn class(&self) -> Class {
@@ -44,6 +57,10 @@ impl Fault<Id> for Class {
     }
 
     fn unknown_incarnation(_: &Id) -> Self {
+        Class::Other
+    }
+
+    fn untold(_: &Id) -> Self {
         Class::Other
     }
 

@@ -16,6 +16,10 @@ impl SameCluster for Evidence {
     fn shows_less_than(&self, known: &Self) -> bool {
         Self::shows_less_than(self, known)
     }
+
+    fn is_ready(&self) -> bool {
+        Self::is_ready(self)
+    }
 }
 
 impl Fault<Evidence> for ConnectError {
@@ -35,6 +39,10 @@ impl Fault<Evidence> for ConnectError {
 
     fn unknown_incarnation(found: &Evidence) -> Self {
         Self::without_cluster(Failure::UnknownIncarnation { found: text(found) })
+    }
+
+    fn untold(known: &Evidence) -> Self {
+        Self::without_cluster(Failure::Untold { known: text(known) })
     }
 
     fn may_not_reset() -> Self {

@@ -1,8 +1,8 @@
 //! The rules of the machine about incarnations: adoption, naming, and what outlives a member.
 
 use super::event::{Class, Effect, Event, Expected, FenceReason, Known, Opened, Outcome, Request};
-use super::exploration::{Id, UNTOLD};
-use super::machine::Machine;
+use super::exploration::{Id, UNREADY, UNTOLD};
+use super::machine::{Health, Machine};
 use super::machine_tests::{Script, opened, revision};
 use crate::config::Naming;
 use crate::fleet::timing::Timing;
@@ -198,35 +198,79 @@ fn a_cluster_that_no_longer_says_which_it_is_stays_the_same_and_the_snapshot_say
     assert_eq!(effects[0], Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced });
 }
 
+/// A cluster of which a connection broke.
+fn broken() -> Script {
+    let mut script = Script::connected();
+    script.tell(Event::Broken { generation: 1 });
+    script
+}
+
+const FENCE: FenceReason = FenceReason::Replaced;
+
 #[test]
-fn a_cluster_that_does_not_say_which_it_is_after_a_connection_broke_counts_as_another_one() {
-    let fence = Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced };
-    let broken = || {
-        let mut script = Script::connected();
-        script.tell(Event::Broken { generation: 1 });
-        script
-    };
-    let mut by_a_probe = broken();
-    let effects = by_a_probe.tell(Event::Probed { probe: 1, identity: Some(UNTOLD) });
-    assert_eq!(effects, [fence.clone(), Effect::Open { attempt: 2 }]);
-    by_a_probe.tell(Event::Opened { attempt: 2, opened: Opened { identity: UNTOLD, ..opened(1) } });
-    assert_eq!(shown(&by_a_probe), (Some(UNTOLD), Some(1_001)));
-    // From now on the address is all there is, and breaks change nothing.
-    by_a_probe.tell(Event::Broken { generation: 2 });
-    by_a_probe.tell(Event::Probed { probe: 2, identity: Some(UNTOLD) });
-    assert_eq!(by_a_probe.served(), Some(1_001));
-
-    for is_same in [true, false] {
-        let mut by_an_attempt = broken();
-        by_an_attempt.tell(Event::FilesChanged);
-        let effects =
-            by_an_attempt.tell(Event::Opened { attempt: 2, opened: Opened { identity: UNTOLD, is_same, ..opened(1) } });
-        assert_eq!(effects[0], fence);
-        assert_eq!(shown(&by_an_attempt), (Some(UNTOLD), Some(1_001)));
+fn a_server_that_starts_and_does_not_say_yet_which_cluster_it_is_fences_nothing() {
+    let mut script = broken();
+    let mut probe = 1;
+    // Longer than any start, and with a moment in which it seems to be ready.
+    for shown in [UNREADY; 20].into_iter().chain([UNTOLD]).chain([UNREADY; 20]) {
+        let effects = script.tell(Event::Probed { probe, identity: Some(shown) });
+        assert_eq!(effects, [], "probe {probe}");
+        assert_eq!(script.machine.link().and_then(|link| link.revision), Some(revision(1_000)));
+        let (_, effects) = script.wake();
+        probe += 1;
+        assert_eq!(effects, [Effect::Probe { probe, fresh: false }]);
     }
+    assert_eq!((script.served(), script.machine.unavailable()), (None, Some(Class::Other)));
+    script.tell(Event::Probed { probe, identity: Some(Id(1)) });
+    assert_eq!(script.served(), Some(1_000), "under the revision of before");
+}
 
-    // One that says that it is the same ends the doubt, unless the connection broke once more meanwhile.
-    for (breaks, served) in [(0, Some(1_000)), (1, None)] {
+#[test]
+fn a_ready_server_that_does_not_say_for_an_interval_which_cluster_it_is_counts_as_another_one() {
+    let mut script = broken();
+    let began = script.now.mono;
+    let mut probe = 1;
+    let effects = loop {
+        let effects = script.tell(Event::Probed { probe, identity: Some(UNTOLD) });
+        if !effects.is_empty() {
+            break effects;
+        }
+        script.wake();
+        probe += 1;
+    };
+    let waited = script.now.mono.saturating_sub(began);
+    let interval = Timing::default().probe_interval;
+    assert!(waited >= interval && waited < interval * 2, "{waited:?}");
+    let fence = Effect::Fence { revision: revision(1_000), reason: FENCE };
+    assert_eq!(effects, [fence, Effect::Open { attempt: 2 }]);
+    script.tell(Event::Opened { attempt: 2, opened: Opened { identity: UNTOLD, ..opened(1) } });
+    assert_eq!(shown(&script), (Some(UNTOLD), Some(1_001)));
+    // From now on the address is all there is, and breaks change nothing.
+    script.tell(Event::Broken { generation: 2 });
+    script.tell(Event::Probed { probe: probe + 1, identity: Some(UNTOLD) });
+    assert_eq!(script.served(), Some(1_001));
+}
+
+#[test]
+fn an_attempt_that_shows_less_than_is_known_fails_while_that_is_in_doubt() {
+    for identity in [UNREADY, UNTOLD] {
+        let mut script = broken();
+        script.tell(Event::FilesChanged);
+        let opened = Opened { identity, ..opened(1) };
+        let effects = script.tell(Event::Opened { attempt: 2, opened: opened.clone() });
+        assert_eq!(effects[0], Effect::Discard { attempt: 2 });
+        assert_eq!((script.served(), script.machine.attempt_error()), (Some(1_000), Some(&Class::Other)));
+        script.advance(Timing::default().probe_interval);
+        script.tell(Event::Asked { request: 1, what: Request::Reconnect });
+        let effects = script.tell(Event::Opened { attempt: 3, opened });
+        let is_another = effects.contains(&Effect::Fence { revision: revision(1_000), reason: FENCE });
+        assert_eq!(is_another, identity == UNTOLD, "only a server that is ready");
+    }
+}
+
+#[test]
+fn a_cluster_that_says_again_which_it_is_ends_the_doubt_unless_its_connection_broke_once_more() {
+    for (breaks, is_healthy) in [(0, true), (1, false)] {
         let mut script = broken();
         for _ in 0..breaks {
             script.tell(Event::Broken { generation: 1 });
@@ -234,7 +278,7 @@ fn a_cluster_that_does_not_say_which_it_is_after_a_connection_broke_counts_as_an
         script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
         script.wake();
         script.tell(Event::Probed { probe: 2, identity: Some(UNTOLD) });
-        assert_eq!(script.served(), served, "after {breaks} breaks more");
+        assert_eq!(script.machine.health() == &Health::Healthy, is_healthy, "after {breaks} breaks more");
     }
 }
 
@@ -243,6 +287,45 @@ fn a_pooled_connection_that_fails_is_a_doubt_like_one_that_breaks() {
     let mut script = Script::connected();
     script.wake();
     script.tell(Event::ProbeFailed { probe: 1, error: Class::Transport });
-    let effects = script.tell(Event::Probed { probe: 1, identity: Some(UNTOLD) });
-    assert_eq!(effects[0], Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced });
+    script.tell(Event::Probed { probe: 1, identity: Some(UNTOLD) });
+    assert_ne!(script.machine.health(), &Health::Healthy);
+    assert_eq!(script.machine.link().and_then(|link| link.revision), Some(revision(1_000)));
+}
+
+#[test]
+fn a_restart_with_a_known_incarnation_waits_for_a_server_that_starts() {
+    let known = || Some(Known { identity: Id(1), revision: revision(700) });
+    for identity in [UNREADY, UNTOLD] {
+        let mut script = Script::new();
+        script.tell(Event::Adopted(Expected { known: known(), ..Expected::default() }));
+        let shown = |identity| Opened { identity, ..opened(1) };
+        assert_eq!(
+            script.tell(Event::Opened { attempt: 1, opened: shown(identity) }),
+            [Effect::Discard { attempt: 1 }]
+        );
+        assert_eq!(script.machine.unavailable(), Some(Class::Other));
+        let mut says_so = Script { machine: script.machine.clone(), ..script };
+        says_so.wake();
+        says_so.tell(Event::Opened { attempt: 2, opened: shown(Id(1)) });
+        assert_eq!(says_so.served(), Some(700));
+
+        script.advance(Timing::default().probe_interval);
+        script.tell(Event::Woke);
+        script.tell(Event::Opened { attempt: 2, opened: shown(identity) });
+        assert_eq!(script.served().is_some(), identity == UNTOLD, "a ready one is served after all");
+    }
+}
+
+#[test]
+fn a_reset_gives_up_what_was_known() {
+    let mut script = broken();
+    script.tell(Event::Asked { request: 1, what: Request::Reset { candidate: revision(2_000) } });
+    script.tell(Event::Probed { probe: 1, identity: Some(UNREADY) });
+    assert_eq!((script.served(), script.machine.health()), (Some(2_000), &Health::Healthy));
+    let mut script = Script::new();
+    let known = Some(Known { identity: Id(1), revision: revision(700) });
+    script.tell(Event::Adopted(Expected { known, ..Expected::default() }));
+    script.tell(Event::Asked { request: 1, what: Request::Reset { candidate: revision(2_000) } });
+    script.tell(Event::Opened { attempt: 1, opened: Opened { identity: UNREADY, ..opened(1) } });
+    assert!(script.served() > Some(700));
 }

@@ -49,6 +49,15 @@ pub(crate) enum Health<E> {
     Down { failures: u32, error: E },
 }
 
+/// What a server showed, compared with what is known of the cluster.
+enum Likeness<E> {
+    /// It is the same cluster, or nothing is known that it could differ from.
+    Same,
+    Other,
+    /// It does not say, which is a failure for now.
+    Untold(E),
+}
+
 /// The connection that a probe uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Via {
@@ -56,7 +65,7 @@ enum Via {
     Pool,
     /// A fresh one, because those of the pool failed. If it answers, they are dead.
     Fresh,
-    /// A fresh one, because the pool opened others than the one that probes use: where do new ones lead?
+    /// A fresh one after one of the pool, because requests opened others than that: where do new ones lead?
     Check,
 }
 
@@ -95,6 +104,8 @@ pub(crate) struct Machine<I, E> {
     check_due: bool,
     /// Whether a connection broke since the cluster's identity was shown in full: another cluster may answer now.
     doubted: bool,
+    /// Since when servers that are ready have not said which cluster they are, though that is in doubt.
+    untold_since: Option<Duration>,
     /// Whether a connection broke while the probe was under way.
     broke_during_probe: bool,
     /// When a connection broke last, and how many probes in a row breaks have called for.
@@ -139,6 +150,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             probe_via: Via::Pool,
             check_due: false,
             doubted: false,
+            untold_since: None,
             broke_during_probe: false,
             broke_at: None,
             breaks: 0,
@@ -309,6 +321,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             }
             Request::Reset { candidate } if self.link.is_some() => {
                 let revision = self.mint(candidate);
+                // What was known of the cluster is given up with all that was built on it.
+                self.doubted = false;
+                self.untold_since = None;
                 self.rename(revision, effects);
                 effects.push(Effect::Answer { request, outcome: Outcome::Served(revision) });
             }

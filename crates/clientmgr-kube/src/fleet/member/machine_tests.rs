@@ -219,19 +219,21 @@ fn connections_that_requests_opened_are_checked_by_the_next_probe() {
     for _ in 0..10 {
         assert_eq!(script.tell(Event::Widened { generation: 1 }), []);
     }
-    assert_eq!(script.wake().1, fresh(2, true));
+    assert_eq!(script.wake().1, fresh(2, false));
+    assert_eq!(script.tell(Event::Probed { probe: 2, identity: Some(Id(1)) }), fresh(2, true));
     assert_eq!(script.tell(Event::Probed { probe: 2, identity: Some(Id(1)) }), [], "the pool stays in use");
     assert_eq!(script.wake().1, fresh(3, false), "once");
     script.tell(Event::Probed { probe: 3, identity: Some(Id(1)) });
     // Where no connection can be opened, those there are decide.
     script.tell(Event::Widened { generation: 1 });
     script.wake();
-    assert_eq!(script.tell(Event::ProbeFailed { probe: 4, error: Class::Transport }), fresh(4, false));
-    assert_eq!(script.tell(Event::Probed { probe: 4, identity: Some(Id(1)) }), []);
+    assert_eq!(script.tell(Event::Probed { probe: 4, identity: Some(Id(1)) }), fresh(4, true));
+    assert_eq!(script.tell(Event::ProbeFailed { probe: 4, error: Class::Transport }), []);
     assert_eq!(script.machine.health(), &Health::Healthy);
     // Another cluster behind the same name.
     script.tell(Event::Widened { generation: 1 });
     script.wake();
+    script.tell(Event::Probed { probe: 5, identity: Some(Id(1)) });
     let effects = script.tell(Event::Probed { probe: 5, identity: Some(Id(2)) });
     assert_eq!(effects[0], Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Health, Link, Machine, Pending};
+use super::{Health, Likeness, Link, Machine, Pending};
 use crate::fleet::clock::Now;
 use crate::fleet::member::event::{Class, Effect, Fault, FenceReason, Opened, Outcome, SameCluster};
 
@@ -66,12 +66,17 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         let renews = std::mem::take(&mut self.attempt_renews);
         // The pin is of the configuration of now.
         let pin = self.expected.pin.clone().filter(|_| !renews);
-        if let Some(pin) = pin.filter(|pin| !pin.same(&opened.identity)) {
+        let likeness = match pin.filter(|pin| !pin.same(&opened.identity)) {
+            Some(pin) if opened.identity.shows_less_than(&pin) => Likeness::Untold(E::untold(&pin)),
+            Some(pin) => Likeness::Untold(E::other_cluster(&pin, &opened.identity)),
+            None => self.compare(now, &opened.identity),
+        };
+        if let Likeness::Untold(error) = likeness {
             effects.push(Effect::Discard { attempt });
-            let error = E::other_cluster(&pin, &opened.identity);
-            self.attempt_failed(now, pending, false, error, effects);
+            self.attempt_failed(now, pending, renews, error, effects);
             return;
         }
+        let is_of_link = matches!(likeness, Likeness::Same);
         self.attempt_ended = Some(now.mono);
         if !renews {
             self.renewal_at = None;
@@ -84,16 +89,15 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         let retry = self.timing.renewal_retry;
         self.expiry = opened.expiry.map(|expiry| expiry.with_jitter(now.jitter).loaded(now, pause, retry));
         self.renewal_pause = opened.renewal_pause;
-        let is_confirmed = opened.is_same
-            && self.link.as_ref().is_some_and(|link| link.revision.is_some())
-            && self.is_of_link(&opened.identity);
+        let is_confirmed =
+            opened.is_same && self.link.as_ref().is_some_and(|link| link.revision.is_some()) && is_of_link;
         let answered = if is_confirmed {
             self.confirmed(attempt, opened.identity, effects);
             // A request that was refused while it was under way may have been refused for what it loaded.
             attempt
         } else {
             self.fruitless = 0;
-            self.install(attempt, opened, effects);
+            self.install(attempt, opened, is_of_link, effects);
             u64::MAX
         };
         // The transport was just proven.
@@ -121,9 +125,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     }
 
     /// The transport that the attempt built is the link, of the cluster of before or of another one.
-    fn install(&mut self, attempt: u64, opened: Opened<I>, effects: &mut Vec<Effect<E>>) {
+    fn install(&mut self, attempt: u64, opened: Opened<I>, is_of_link: bool, effects: &mut Vec<Effect<E>>) {
         let Opened { identity: shown, candidate, .. } = opened;
-        let is_of_link = self.is_of_link(&shown);
         let (identity, revision) = match self.link.take() {
             Some(link) if is_of_link => (link.identity.merged(shown.clone()), link.revision),
             Some(Link { revision: Some(revision), .. }) => {
@@ -133,6 +136,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             _ => (shown.clone(), None),
         };
         self.doubted = false;
+        self.untold_since = None;
         self.check_due = false;
         let revision = revision.or_else(|| self.name(&identity, candidate));
         let link = Link { generation: attempt, identity, shown, revision, candidate };

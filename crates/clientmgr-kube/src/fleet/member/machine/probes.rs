@@ -1,6 +1,6 @@
 //! Probes: when they begin, and what follows from their answers for the health of the link.
 
-use super::{Health, Machine, Pending, Via};
+use super::{Health, Likeness, Machine, Pending, Via};
 use crate::fleet::clock::Now;
 use crate::fleet::member::event::{Class, Effect, Fault, FenceReason, Outcome, SameCluster};
 
@@ -8,13 +8,29 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(super) fn probed(&mut self, now: Now, probe: u64, identity: Option<I>, effects: &mut Vec<Effect<E>>) {
         let Some(pending) = self.probe.take_if(|pending| pending.number == probe) else { return };
         if let Some(identity) = identity {
-            if !self.is_of_link(&identity) {
-                self.drop_link(FenceReason::Replaced, effects);
-                self.open_now(effects);
-                return;
+            match self.compare(now, &identity) {
+                Likeness::Same => self.show(identity),
+                Likeness::Other => {
+                    self.drop_link(FenceReason::Replaced, effects);
+                    self.open_now(effects);
+                    return;
+                }
+                Likeness::Untold(error) => {
+                    self.probe = Some(pending);
+                    self.probe_failed(now, probe, error, effects);
+                    return;
+                }
             }
-            self.show(identity);
         }
+        if self.probe_via == Via::Pool && std::mem::take(&mut self.check_due) {
+            self.start_probe(now, pending, Via::Check, effects);
+            return;
+        }
+        self.passed(now, pending, effects);
+    }
+
+    /// The probe, with what followed it under its number, showed the link's cluster.
+    fn passed(&mut self, now: Now, pending: Pending, effects: &mut Vec<Effect<E>>) {
         let Some(link) = &self.link else { return };
         if self.probe_via == Via::Fresh {
             effects.push(Effect::InstallFresh);
@@ -23,7 +39,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         let outcome = link.outcome();
         self.health = Health::Healthy;
         self.probe_at = Some(self.timing.next_probe(now));
-        self.requests.answer_probes(probe, &outcome, effects);
+        self.requests.answer_probes(pending.number, &outcome, effects);
         if pending.again {
             self.begin_probe(now, effects);
         } else if std::mem::take(&mut self.broke_during_probe) {
@@ -37,7 +53,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return;
         }
         let class = error.class();
-        self.doubted |= class == Class::Transport;
+        self.doubted |= class == Class::Transport && self.probe_via != Via::Check;
         if let (Some(link), true) = (&self.link, self.probe_via == Via::Fresh && class != Class::Transport) {
             // The server answers on a fresh connection: the pooled ones are dead.
             effects.push(Effect::InstallFresh);
@@ -53,10 +69,14 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 }
                 return;
             }
-            // Perhaps only the pooled connection is dead, or only new ones cannot be opened.
-            Class::Transport if self.probe_via != Via::Fresh => {
-                let via = if self.probe_via == Via::Pool { Via::Fresh } else { Via::Pool };
-                self.start_probe(now, Pending { again: pending.again, ..pending }, via, effects);
+            // Perhaps only the pooled connection is dead.
+            Class::Transport if self.probe_via == Via::Pool => {
+                self.start_probe(now, pending, Via::Fresh, effects);
+                return;
+            }
+            // The pooled connections answered, and new ones lead nowhere.
+            Class::Transport if self.probe_via == Via::Check => {
+                self.passed(now, pending, effects);
                 return;
             }
             // The earlier configuration has no backoff of its own: the pause is one.
@@ -93,12 +113,31 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
     }
 
-    /// Whether `identity` is that of the link, as far as it shows. After a connection broke, a server that no longer says
-    /// which cluster it is counts as another one: it may have been replaced behind its address.
-    pub(super) fn is_of_link(&self, identity: &I) -> bool {
-        (self.link.as_ref()).is_some_and(|link| {
-            link.identity.same(identity) && !(self.doubted && identity.shows_less_than(&link.identity))
-        })
+    /// Compares what a server showed with what is known of the cluster: of the link, or where there is none of the
+    /// incarnation that the status names.
+    ///
+    /// After a connection broke, a server that no longer says which cluster it is may be another one behind the address,
+    /// or the same while it starts. So it is neither, until it says so, or has been ready without saying it for a while.
+    pub(super) fn compare(&mut self, now: Now, found: &I) -> Likeness<E> {
+        let (known, is_same) = match (&self.link, &self.expected.known) {
+            (Some(link), _) => {
+                let is_same = link.identity.same(found);
+                (Some(&link.identity).filter(|_| self.doubted || !is_same), is_same)
+            }
+            // A reset gives up what is known.
+            (None, known) => (known.as_ref().map(|known| &known.identity).filter(|_| !self.reset_due), true),
+        };
+        let Some(known) = known.filter(|known| found.shows_less_than(known)) else {
+            self.untold_since = None;
+            return if is_same { Likeness::Same } else { Likeness::Other };
+        };
+        let error = E::untold(known);
+        if !found.is_ready() {
+            self.untold_since = None;
+            return Likeness::Untold(error);
+        }
+        let since = *self.untold_since.get_or_insert(now.mono);
+        if now.mono >= since + self.timing.probe_interval { Likeness::Other } else { Likeness::Untold(error) }
     }
 
     /// The link's cluster showed `identity`.
@@ -157,7 +196,6 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             Health::Failing { error, .. } | Health::Down { error, .. } if error.class() == Class::Transport => {
                 Via::Fresh
             }
-            _ if std::mem::take(&mut self.check_due) => Via::Check,
             _ => Via::Pool,
         };
         self.probes += 1;
