@@ -109,7 +109,7 @@ async fn a_server_at_an_address_of_ipv6_is_connected() {
 
 #[tokio::test]
 async fn a_proxy_that_answers_404_in_the_place_of_the_cluster_is_an_outage() {
-    const NO_BACKEND: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 21\r\n\r\ndefault backend - 404";
+    const NO_BACKEND: &[u8] = b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
     let server = clientmgr_fake::apiserver::TestServer::builder().name("east").plain_http().start().await.unwrap();
     let proxy = strange_at(Answer::Bytes(NO_BACKEND)).await;
     let turn = Turn::start(server.address()).await;
