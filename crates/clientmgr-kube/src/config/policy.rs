@@ -198,6 +198,15 @@ mod tests {
         ClusterConfig::from_secret(text.as_bytes(), None).unwrap()
     }
 
+    #[test]
+    fn a_setting_that_is_set_twice_is_as_it_was_set_last() {
+        for policy in [Policy::trusted(), Policy::for_secrets()] {
+            let allowed = policy.allow_exec(true);
+            assert_eq!(allowed.allow_exec(true), allowed);
+            assert_eq!(allowed.allow_exec(false).allow_exec(false), policy.allow_exec(false));
+        }
+    }
+
     /// What a kubeconfig may hold, the field that the policy for Secrets denies, and the policy that permits it.
     fn table() -> Vec<(ClusterConfig, &'static str, Option<Policy>)> {
         const HTTPS: &str = "server: 'https://east'";

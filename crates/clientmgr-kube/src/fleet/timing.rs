@@ -35,6 +35,12 @@ impl Default for Timing {
 }
 
 impl Timing {
+    /// How long a server that is ready may go on without saying which cluster it is, though that is in doubt. Longer than
+    /// most failures of an authorizer, which refuse everything.
+    pub(crate) fn untold_grace(&self) -> Duration {
+        self.probe_interval * 4
+    }
+
     /// Probes of many clusters are spread over the interval's last tenth.
     pub(crate) fn next_probe(&self, now: Now) -> Duration {
         let earlier = self.probe_interval / 10 * now.jitter / 1_000;

@@ -226,7 +226,7 @@ fn a_server_that_starts_and_does_not_say_yet_which_cluster_it_is_fences_nothing(
 }
 
 #[test]
-fn a_ready_server_that_does_not_say_for_an_interval_which_cluster_it_is_counts_as_another_one() {
+fn a_ready_server_that_does_not_say_for_a_while_which_cluster_it_is_counts_as_another_one() {
     let mut script = broken();
     let began = script.now.mono;
     let mut probe = 1;
@@ -239,8 +239,8 @@ fn a_ready_server_that_does_not_say_for_an_interval_which_cluster_it_is_counts_a
         probe += 1;
     };
     let waited = script.now.mono.saturating_sub(began);
-    let interval = Timing::default().probe_interval;
-    assert!(waited >= interval && waited < interval * 2, "{waited:?}");
+    let grace = Timing::default().untold_grace();
+    assert!(waited >= grace && waited < grace + Timing::default().probe_interval, "{waited:?}");
     let fence = Effect::Fence { revision: revision(1_000), reason: FENCE };
     assert_eq!(effects, [fence, Effect::Open { attempt: 2 }]);
     script.tell(Event::Opened { attempt: 2, opened: Opened { identity: UNTOLD, ..opened(1) } });
@@ -260,7 +260,7 @@ fn an_attempt_that_shows_less_than_is_known_fails_while_that_is_in_doubt() {
         let effects = script.tell(Event::Opened { attempt: 2, opened: opened.clone() });
         assert_eq!(effects[0], Effect::Discard { attempt: 2 });
         assert_eq!((script.served(), script.machine.attempt_error()), (Some(1_000), Some(&Class::Other)));
-        script.advance(Timing::default().probe_interval);
+        script.advance(Timing::default().untold_grace());
         script.tell(Event::Asked { request: 1, what: Request::Reconnect });
         let effects = script.tell(Event::Opened { attempt: 3, opened });
         let is_another = effects.contains(&Effect::Fence { revision: revision(1_000), reason: FENCE });
@@ -309,7 +309,7 @@ fn a_restart_with_a_known_incarnation_waits_for_a_server_that_starts() {
         says_so.tell(Event::Opened { attempt: 2, opened: shown(Id(1)) });
         assert_eq!(says_so.served(), Some(700));
 
-        script.advance(Timing::default().probe_interval);
+        script.advance(Timing::default().untold_grace());
         script.tell(Event::Woke);
         script.tell(Event::Opened { attempt: 2, opened: shown(identity) });
         assert_eq!(script.served().is_some(), identity == UNTOLD, "a ready one is served after all");

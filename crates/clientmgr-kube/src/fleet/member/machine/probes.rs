@@ -137,7 +137,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return Likeness::Untold(error);
         }
         let since = *self.untold_since.get_or_insert(now.mono);
-        if now.mono >= since + self.timing.probe_interval { Likeness::Other } else { Likeness::Untold(error) }
+        if now.mono >= since + self.timing.untold_grace() { Likeness::Other } else { Likeness::Untold(error) }
     }
 
     /// The link's cluster showed `identity`.
