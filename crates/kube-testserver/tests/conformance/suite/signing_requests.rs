@@ -10,15 +10,19 @@ const PATH: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 /// A request for a certificate, in PEM and base64.
 const REQUEST: &str = include_str!("signing_request.b64");
 
-async fn made(case: &Case) -> (String, Value) {
-    let object = json!({
+/// A request that says it is of another user.
+fn wanted(case: &Case) -> Value {
+    json!({
         "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest",
         "metadata": {"name": case.unique()},
         "spec": {
             "request": REQUEST.trim(), "signerName": "example.com/signer", "usages": ["client auth"], "username": "other",
         },
-    });
-    let made = case.post(PATH, &object).await.expect(201);
+    })
+}
+
+async fn made(case: &Case) -> (String, Value) {
+    let made = case.post(PATH, &wanted(case)).await.expect(201);
     (format!("{PATH}/{}", case.unique()), made)
 }
 
@@ -35,6 +39,10 @@ async fn a_request_names_its_user(case: Case) {
     let (path, made) = made(&case).await;
     assert_eq!((&made["spec"]["username"], &made["status"]), (&json!("admin"), &json!({})));
     assert_eq!(made["spec"]["groups"], json!(["system:masters", "system:authenticated"]));
+    case.delete(&path).await.expect(200);
+
+    let applied = case.apply(&path, "test", "", &wanted(&case)).await.expect(201);
+    assert_eq!((&applied["spec"]["username"], &applied["spec"]["groups"]), (&json!("admin"), &made["spec"]["groups"]));
     case.delete(&path).await.expect(200);
 }
 
