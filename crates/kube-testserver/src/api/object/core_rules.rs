@@ -274,7 +274,7 @@ pub(crate) fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<
         "ConfigMap" | "Secret" => data_problems(kind, object, old),
         "Event" => event_rules::problems(kind, object, old),
         "Lease" => lease_problems(object),
-        "CertificateSigningRequest" => signing_request::problems(object),
+        "CertificateSigningRequest" => signing_request::problems(object, old),
         _ => Vec::new(),
     }
 }
