@@ -50,6 +50,19 @@ fn get(path: &str, headers: &[(&str, &str)]) -> http::Request<Vec<u8>> {
 }
 
 #[tokio::test]
+async fn a_users_own_token_of_a_service_account_needs_no_account() -> Outcome {
+    const NAME: &str = "system:serviceaccount:default:ctrl";
+    let user = || User::new(NAME).uid("1");
+    let server = TestServer::builder().token(user(), "t-1").start().await?;
+    for credential in
+        [server.issue_token(user()), server.accept_token(user(), "t-1"), server.issue_certificate(user(), HOUR)?]
+    {
+        assert_eq!(whoami(&server.client_for(&credential).await?).await?.0, NAME, "{credential:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_token_authenticates_its_user_and_groups() -> Outcome {
     let server = TestServer::builder().token(User::new("alice").group("developers"), "t-1").start().await?;
     let alice = server.client_for(&server.accept_token(User::new("alice").group("developers"), "t-1")).await?;

@@ -4,12 +4,13 @@
 use std::{
     error::Error,
     io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{
     Api, Client, Config,
     api::{ApiResource, DynamicObject},
@@ -39,6 +40,19 @@ spec:
 apiVersion: example.com/v1
 kind: Widget
 metadata: {name: first}
+---
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: read, resourceVersion: '7', uid: u, creationTimestamp: '2020-01-02T03:04:05Z', generation: 3}
+  spec: {containers: [{name: c, image: i}]}
+  status: {phase: Running}
+---
+apiVersion: v1
+kind: ConfigMapList
+items: [{metadata: {name: of-a-typed-list}}]
 ";
 
 async fn client_of(kubeconfig: &Path) -> Result<Client, Box<dyn Error>> {
@@ -51,6 +65,8 @@ async fn the_program_serves_its_seed_until_a_signal_ends_it() -> Result<(), Box<
     let directory = tempfile::tempdir()?;
     let (kubeconfig, seed) = (directory.path().join("kubeconfig"), directory.path().join("seed.yaml"));
     std::fs::write(&seed, SEED)?;
+    std::fs::write(&kubeconfig, "")?;
+    std::fs::set_permissions(&kubeconfig, std::fs::Permissions::from_mode(0o644))?;
     let mut program = Command::new(env!("CARGO_BIN_EXE_kube-testserver"))
         .arg("--kubeconfig")
         .arg(&kubeconfig)
@@ -77,17 +93,26 @@ async fn the_program_serves_its_seed_until_a_signal_ends_it() -> Result<(), Box<
         plural: "widgets".into(),
     };
     Api::<DynamicObject>::default_namespaced_with(client.clone(), &widgets).get("first").await?;
+    let pod = Api::<Pod>::default_namespaced(client.clone()).get("read").await?;
+    assert_eq!(pod.status.and_then(|status| status.phase).as_deref(), Some("Running"));
+    Api::<ConfigMap>::default_namespaced(client.clone()).get("of-a-typed-list").await?;
+    assert_eq!(
+        std::fs::metadata(&kubeconfig)?.permissions().mode() & 0o777,
+        0o600,
+        "it replaced one that all may read"
+    );
 
     let before = std::fs::read_to_string(&kubeconfig)?;
     assert!(Command::new("kill").args(["-HUP", &program.id().to_string()]).status()?.success());
     let rewritten = async {
         let mut rounds = tokio::time::interval(Duration::from_millis(20));
-        while std::fs::read_to_string(&kubeconfig).is_ok_and(|now| now.is_empty() || now == before) {
+        while std::fs::read_to_string(&kubeconfig).is_ok_and(|now| now == before) {
             rounds.tick().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), rewritten).await?;
-    assert!(client.apiserver_version().await.is_err(), "the old token is revoked");
+    let refused = client.apiserver_version().await;
+    assert!(matches!(&refused, Err(kube::Error::Api(status)) if status.code == 401), "the old token: {refused:?}");
     client_of(&kubeconfig).await?.apiserver_version().await?;
 
     assert!(Command::new("kill").arg(program.id().to_string()).status()?.success());

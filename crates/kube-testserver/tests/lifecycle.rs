@@ -83,6 +83,21 @@ async fn it_speaks_plain_http_when_set_to() -> Outcome {
     Ok(())
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_time_of_day_starts_as_set_and_passes_with_tokios_clock() -> Outcome {
+    let start: jiff::Timestamp = "2026-01-02T03:04:05Z".parse()?;
+    let server = TestServer::builder().time_of_day(start).start_without_socket()?;
+    let maps: Api<ConfigMap> = Api::default_namespaced(server.client());
+    for (name, hours) in [("a", 0), ("b", 1)] {
+        let made = maps.create(&PostParams::default(), &map(name)).await?;
+        let now = start + jiff::SignedDuration::from_hours(hours);
+        assert_eq!(made.metadata.creation_timestamp.map(|time| time.0), Some(now), "{name}");
+        assert_eq!(server.requests().last().map(|request| request.time), Some(now), "{name}");
+        tokio::time::advance(Duration::from_secs(3600)).await;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn several_servers_are_strangers_to_each_other() -> Outcome {
     let (one, two) = (TestServer::start_default().await?, TestServer::start_default().await?);

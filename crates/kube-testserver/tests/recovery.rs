@@ -89,14 +89,21 @@ async fn a_controller_recovers_from(how: Break) -> Outcome {
     let server = TestServer::builder().start().await?;
     let controller = tokio::spawn(greeter::run(server.client().await?, |_| {}));
     let maps = Api::<ConfigMap>::default_namespaced(server.client().await?);
-    for name in ["first", "second"] {
+    let greeted = async |name| {
         maps.create(&PostParams::default(), &greeter::asking(name)).await?;
         let greeted = server.wait_for(Requests::patch("configmaps").name(name).status(200));
         tokio::time::timeout(DEADLINE, greeted).await?;
-        if name == "first" {
-            how.apply(&server, &maps).await?;
-        }
-    }
+        Ok::<_, Box<dyn Error>>(())
+    };
+    greeted("first").await?;
+    server.wait_for(Requests::watch("configmaps").answered()).await;
+    let before = server.marker();
+    how.apply(&server, &maps).await?;
+    let again = server.wait_for(Requests::watch("configmaps").since(before).answered());
+    tokio::time::timeout(DEADLINE, again).await?;
+    greeted("second").await?;
+    let lists = server.requests_matching(Requests::list("configmaps").since(before)).len();
+    assert_eq!(lists, usize::from(!matches!(how, Break::Cut)), "lists after {how:?}");
     controller.abort();
     Ok(())
 }

@@ -61,9 +61,19 @@ impl Identity {
 /// The audience of the API server itself, and the issuer of its tokens.
 pub(crate) const API_AUDIENCE: &str = "https://kubernetes.default.svc";
 
+/// The service account that a token was issued for. The token is worth as much as the account, while that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServiceAccount {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) uid: Box<str>,
+}
+
 #[derive(Debug, Clone)]
 struct Entry {
     user: User,
+    /// `None` if nothing is looked up: a certificate, or a token that no account issued.
+    account: Option<ServiceAccount>,
     /// The servers that accept the credential.
     audiences: Vec<String>,
     /// Refused from this moment on.
@@ -81,16 +91,26 @@ impl Credentials {
     pub(crate) fn accept(&self, credential: &Credential, lifetime: Option<Duration>, now: Instant) {
         // A lifetime too long for the clock to hold has no end.
         let until = lifetime.and_then(|lifetime| now.checked_add(lifetime));
-        let entry = Entry { user: credential.user().clone(), audiences: vec![API_AUDIENCE.to_owned()], until };
-        self.lock().insert(credential.fingerprint(), entry);
+        let (user, audiences) = (credential.user().clone(), vec![API_AUDIENCE.to_owned()]);
+        self.lock().insert(credential.fingerprint(), Entry { user, account: None, audiences, until });
     }
 
-    /// Accepts `credential` for some audiences only.
-    pub(crate) fn accept_for(&self, credential: &Credential, audiences: Vec<String>, lifetime: Duration, now: Instant) {
-        self.accept(credential, Some(lifetime), now);
-        if let Some(entry) = self.lock().get_mut(&credential.fingerprint()) {
-            entry.audiences = audiences;
-        }
+    /// Accepts the token of a service account, for some audiences only.
+    pub(crate) fn accept_for(
+        &self,
+        account: ServiceAccount,
+        credential: &Credential,
+        audiences: Vec<String>,
+        lifetime: Duration,
+        now: Instant,
+    ) {
+        let (user, until) = (credential.user().clone(), now.checked_add(lifetime));
+        self.lock().insert(credential.fingerprint(), Entry { user, account: Some(account), audiences, until });
+    }
+
+    /// The service account that a credential was issued for.
+    pub(crate) fn account(&self, fingerprint: Fingerprint) -> Option<ServiceAccount> {
+        self.lock().get(&fingerprint)?.account.clone()
     }
 
     /// The audiences of a credential.

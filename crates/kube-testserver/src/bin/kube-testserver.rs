@@ -2,15 +2,22 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
-use std::{ffi::OsString, fs::OpenOptions, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsString,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DynamicObject, PostParams},
+    api::{DynamicObject, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
     discovery::{Scope, pinned_kind},
 };
 use kube_testserver::{TestServer, TestServerBuilder};
+use serde_json::{Value, json};
 
 const USAGE: &str = "usage: kube-testserver --kubeconfig PATH [--name NAME] [--port N] [--seed FILE]
 
@@ -19,7 +26,7 @@ Serves the Kubernetes API on a loopback port until a signal ends it.
   --kubeconfig PATH  write a kubeconfig of the administrator there
   --name NAME        what the kubeconfig calls the cluster and the context
   --port N           the port to listen on; any free one by default
-  --seed FILE        create the objects in this YAML or JSON file first
+  --seed FILE        create the objects in this YAML or JSON file first, as `kubectl get -o yaml` writes them too
 
 A SIGHUP revokes the administrator's token and writes a kubeconfig with a new one.
 ";
@@ -95,8 +102,9 @@ async fn run(options: &Options) -> Result<(), Failure> {
         let text = std::fs::read_to_string(seed).map_err(|error| format!("{}: {error}", seed.display()))?;
         create_all(&server.client().await?, &text).await?;
     }
-    write_kubeconfig(&server, options)?;
+    // A signal may come as soon as the kubeconfig is there.
     let mut signals = Signals::new()?;
+    write_kubeconfig(&server, options)?;
     println!("{}", server.url());
     while signals.next().await? == Signal::Rotate {
         _ = server.rotate_token(&server.admin(), Duration::ZERO);
@@ -112,31 +120,74 @@ fn write_kubeconfig(server: &TestServer, options: &Options) -> Result<(), Failur
     written.map_err(|error| format!("{}: {error}", options.kubeconfig.display()).into())
 }
 
-/// Creates the objects of a YAML text, in its order.
+/// The metadata that the server sets. An object that was read from a cluster has it.
+const SET_BY_THE_SERVER: [&str; 5] = ["resourceVersion", "uid", "creationTimestamp", "managedFields", "generation"];
+
+/// The objects of a YAML text, in its order: those of a `List` too, as `kubectl get` writes it. What the server sets of
+/// their metadata is left out.
+fn objects_of(text: &str) -> Result<Vec<DynamicObject>, Failure> {
+    let mut objects = Vec::new();
+    for document in serde_saphyr::from_multiple::<Value>(text)? {
+        match document {
+            Value::Object(mut list) if list.get("items").is_some_and(Value::is_array) => {
+                let kind = list.get("kind").and_then(Value::as_str).and_then(|kind| kind.strip_suffix("List"));
+                let (kind, version) = (kind.map(str::to_owned), list.get("apiVersion").cloned());
+                let Some(Value::Array(items)) = list.remove("items") else { continue };
+                objects.extend(items.into_iter().map(|mut item| {
+                    // In the list of a type, the items need not say theirs.
+                    if let (true, Some(kind)) = (item["kind"].is_null(), kind.as_ref().filter(|kind| !kind.is_empty()))
+                    {
+                        (item["kind"], item["apiVersion"]) = (kind.as_str().into(), version.clone().into());
+                    }
+                    item
+                }));
+            }
+            other => objects.push(other),
+        }
+    }
+    let read = |mut object: Value| {
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.retain(|field, _| !SET_BY_THE_SERVER.contains(&field.as_str()));
+        }
+        Ok(serde_json::from_value(object)?)
+    };
+    objects.into_iter().map(read).collect()
+}
+
+/// Creates the objects of a YAML text, with the status that they have.
 async fn create_all(client: &Client, text: &str) -> Result<(), Failure> {
-    for object in serde_saphyr::from_multiple::<DynamicObject>(text)? {
-        let types = object.types.as_ref().ok_or("an object in the seed has no apiVersion and kind")?;
-        let (kind, capabilities) = pinned_kind(client, &GroupVersionKind::try_from(types)?).await?;
+    for object in objects_of(text).map_err(|error| format!("the seed is not read: {error}"))? {
+        let name = object.name_any();
+        let types = object.types.as_ref().ok_or_else(|| format!("{name:?} of the seed has no apiVersion and kind"))?;
+        let found = pinned_kind(client, &GroupVersionKind::try_from(types)?).await;
+        let (kind, capabilities) =
+            found.map_err(|error| format!("{} {name:?} of the seed has an unknown type: {error}", types.kind))?;
         let api: Api<DynamicObject> = match (capabilities.scope, object.namespace()) {
             (Scope::Cluster, _) => Api::all_with(client.clone(), &kind),
             (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(client.clone(), &namespace, &kind),
             (Scope::Namespaced, None) => Api::default_namespaced_with(client.clone(), &kind),
         };
-        let name = object.name_any();
-        api.create(&PostParams::default(), &object)
-            .await
-            .map_err(|error| format!("{} {name:?} of the seed was not created: {error}", kind.kind))?;
+        let created = api.create(&PostParams::default(), &object).await;
+        let created =
+            created.map_err(|error| format!("{} {name:?} of the seed was not created: {error}", kind.kind))?;
+        if let Some(status) = object.data.get("status")
+            && capabilities.subresources.iter().any(|(subresource, _)| subresource.plural == "status")
+        {
+            let status = Patch::Merge(json!({"status": status}));
+            let set = api.patch_status(&created.name_any(), &PatchParams::default(), &status).await;
+            set.map_err(|error| format!("the status of {} {name:?} of the seed was not set: {error}", kind.kind))?;
+        }
     }
     Ok(())
 }
 
-/// Writes a file that, where the system knows owners, only its owner can read.
-fn write_secret(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(text.as_bytes())
+/// Replaces a file at once by one that, where the system knows owners, only its owner can read.
+fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// What a signal asks for.

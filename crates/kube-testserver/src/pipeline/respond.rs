@@ -160,7 +160,7 @@ where
             Verdict::Allowed => User::anonymous(),
             Verdict::Refused(status) => return failed(&status),
         },
-        Identity::Known(user, _) if tokens::is_known(&connection.tenancy.cluster, &user) => user,
+        Identity::Known(user, by) if tokens::is_known(&connection.tenancy.cluster, by) => user,
         Identity::Known(..) | Identity::Refused(_) => return failed(&Status::unauthorized()),
     };
     let user = match impersonate::acting_as(user, &parts.headers, info) {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     access::{
-        authn::{API_AUDIENCE, Identity, Presented},
+        authn::{API_AUDIENCE, Identity, Presented, ServiceAccount},
         credential::{Credential, Fingerprint, User},
     },
     pipeline::cluster::Cluster,
@@ -43,12 +43,11 @@ pub(super) fn answer(cluster: &Cluster, info: &RequestInfo, body: &Bytes) -> Opt
     }
 }
 
-/// Whether the account that a token was issued for is still there. Other users always are.
-pub(super) fn is_known(cluster: &Cluster, user: &User) -> bool {
-    let Some((namespace, name)) = user.name().strip_prefix(ACCOUNT).and_then(|account| account.split_once(':')) else {
-        return true;
-    };
-    user.uid_if_any().is_none_or(|uid| cluster.api.uid_of("serviceaccounts", namespace, name).as_deref() == Some(uid))
+/// Whether the account that a token was issued for is still there. Nothing is looked up for other credentials.
+pub(super) fn is_known(cluster: &Cluster, credential: Fingerprint) -> bool {
+    cluster.credentials.account(credential).is_none_or(|account| {
+        cluster.api.uid_of("serviceaccounts", &account.namespace, &account.name) == Some(account.uid)
+    })
 }
 
 fn read(body: &Bytes, kind: &str) -> Result<Value, Status> {
@@ -93,7 +92,9 @@ fn request(cluster: &Cluster, info: &RequestInfo, body: &Bytes) -> Result<Respon
         .uid(&*uid);
     let token = token(&user, &audiences, now, lifetime);
     let credential = Credential::from_token(user, token.clone());
-    cluster.credentials.accept_for(&credential, audiences.clone(), lifetime.unsigned_abs(), Instant::now());
+    let account = ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned(), uid: uid.clone() };
+    let (lasts, issued) = (lifetime.unsigned_abs(), Instant::now());
+    cluster.credentials.accept_for(account, &credential, audiences.clone(), lasts, issued);
     let until = now.checked_add(lifetime).unwrap_or(Timestamp::MAX);
     let answer = json!({
         "kind": "TokenRequest", "apiVersion": API_VERSION,
@@ -139,7 +140,7 @@ fn review(cluster: &Cluster, body: &Bytes) -> Result<Response<Bytes>, Status> {
     let presented = Presented { certificate: None, token: Some(fingerprint) };
     let known = cluster.credentials.identify_for(&wanted, presented, Instant::now());
     let status = match known {
-        Identity::Known(user, _) if is_known(cluster, &user) => {
+        Identity::Known(user, by) if is_known(cluster, by) => {
             let audiences: Vec<String> = cluster.credentials.audiences(fingerprint);
             let common: Vec<&String> = wanted.iter().filter(|wanted| audiences.contains(wanted)).collect();
             let mut shown = json!({"username": user.name(), "groups": user.groups()});

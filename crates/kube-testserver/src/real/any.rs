@@ -210,6 +210,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_installed_definition_is_served_and_something_else_is_refused() -> Result<(), Box<dyn std::error::Error>>
+    {
+        let definition = serde_json::json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": "widgets.example.com"},
+            "spec": {
+                "group": "example.com", "scope": "Cluster", "names": {"plural": "widgets", "kind": "Widget"},
+                "versions": [{
+                    "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}},
+                }],
+            },
+        });
+        let server = AnyServer::builder().install(definition).start().await?;
+        let request = http::Request::get("/apis/example.com/v1/widgets").body(Vec::new())?;
+        let list: Value = server.client().await?.request(request).await?;
+        assert_eq!(list["kind"], "WidgetList");
+        server.shutdown().await;
+
+        let error = AnyServer::builder_with(None).install("no definition").start().await.err();
+        assert!(matches!(error, Some(FromEnvError::InProcess(_))), "{error:?}");
+        Ok(())
+    }
+
+    #[tokio::test]
     async fn a_directory_without_binaries_is_an_error_and_no_in_process_server() {
         let nothing = tempfile::tempdir().expect("a directory");
         let error = AnyServer::builder_with(Some(nothing.path().as_os_str())).start().await.err();

@@ -193,20 +193,24 @@ impl RealServer {
             .body(definition.to_string().into_bytes())
             .map_err(|error| refused(error.into()))?;
         client.request_text(request).await.map_err(|error| refused(error.into()))?;
-        let established = async {
-            loop {
-                let request = http::Request::get(format!("{DEFINITIONS}/{name}")).body(Vec::new());
-                let request = request.map_err(|error| refused(error.into()))?;
-                let found: Value = client.request(request).await.map_err(|error| refused(error.into()))?;
-                let conditions = found["status"]["conditions"].as_array().into_iter().flatten();
-                let is_established = |one: &Value| one["type"] == "Established" && one["status"] == "True";
-                if conditions.into_iter().any(is_established) {
-                    return Ok(());
+        // The definition is established a moment before its objects are served: until then the answers are 404 and 429.
+        let served = async {
+            for path in paths_of(&definition) {
+                loop {
+                    let request = http::Request::get(&path).body(kube::client::Body::empty());
+                    let request = request.map_err(|error| refused(error.into()))?;
+                    let answer = client.send(request).await.map_err(|error| refused(error.into()))?;
+                    match answer.status().as_u16() {
+                        200 => break,
+                        404 | 429 => {}
+                        other => return Err(refused(format!("{path} is answered with {other}").into())),
+                    }
+                    tokio::time::sleep(ROUND).await;
                 }
-                tokio::time::sleep(ROUND).await;
             }
+            Ok(())
         };
-        let done = tokio::time::timeout(WAITED, established).await;
+        let done = tokio::time::timeout(WAITED, served).await;
         done.unwrap_or(Err(RealError::NotServed { name, waited: WAITED }))
     }
 
@@ -247,6 +251,15 @@ impl fmt::Display for RealServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a real kube-apiserver {} from {}", self.version, self.assets.display())
     }
+}
+
+/// The path to a watch of each served version. A watch is what a definition serves last.
+fn paths_of(definition: &Value) -> Vec<String> {
+    let (group, plural) = (&definition["spec"]["group"], &definition["spec"]["names"]["plural"]);
+    let (group, plural) = (group.as_str().unwrap_or_default(), plural.as_str().unwrap_or_default());
+    let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
+    let served = versions.filter(|version| version["served"] == true).filter_map(|version| version["name"].as_str());
+    served.map(|version| format!("/apis/{group}/{version}/{plural}?watch=1")).collect()
 }
 
 fn url(port: u16) -> String {

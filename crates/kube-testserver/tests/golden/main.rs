@@ -13,13 +13,10 @@ use crate::{recording::sequences, replay::Replayer};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// Of a hundred sequences of a real server, so many agree with a recording of the same server: where a second ends, owners of
-/// fields are recorded in another order.
-const AGREE_OF_100: usize = 97;
-
-/// Replays every sequence, and fails with the first difference of each that differs if there are too many of them, or if more
-/// than `messages` answers have another message.
-async fn agree(recorded: &[u8], messages: usize) -> Outcome {
+/// Replays every sequence, and fails with the first difference of each that differs if more than `differ` do, or if more than
+/// `messages` answers have another message. Each file says how many are known to. A real server does not agree with all of
+/// its own recordings either: where a second ends, owners of fields are recorded in another order.
+async fn agree(recorded: &[u8], differ: usize, messages: usize) -> Outcome {
     let mut replayer = Replayer::start()?;
     let mut differences = Vec::new();
     let sequences = sequences(recorded)?;
@@ -30,34 +27,34 @@ async fn agree(recorded: &[u8], messages: usize) -> Outcome {
     let count = differences.len();
     let report: String = differences.iter().map(ToString::to_string).collect();
     let all = sequences.len();
-    assert!((all - count) * 100 >= all * AGREE_OF_100, "{count} of {all} sequences differ\n{report}");
+    assert!(count <= differ, "{count} of {all} sequences differ, not {differ}\n{report}");
     assert!(replayer.messages <= messages, "{} answers have another message", replayer.messages);
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
 async fn config_maps_are_answered_as_recorded() -> Outcome {
-    agree(include_bytes!("configmaps.jsonl.gz"), 6).await
+    agree(include_bytes!("configmaps.jsonl.gz"), 0, 6).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn secrets_are_answered_as_recorded() -> Outcome {
-    agree(include_bytes!("secrets.jsonl.gz"), 5).await
+    agree(include_bytes!("secrets.jsonl.gz"), 1, 5).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn leases_are_answered_as_recorded() -> Outcome {
-    agree(include_bytes!("leases.jsonl.gz"), 0).await
+    agree(include_bytes!("leases.jsonl.gz"), 0, 0).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_custom_resource_with_lists_and_rules_is_answered_as_recorded() -> Outcome {
-    agree(include_bytes!("widgets.jsonl.gz"), 4).await
+    agree(include_bytes!("widgets.jsonl.gz"), 0, 4).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_custom_resource_with_scale_and_formats_is_answered_as_recorded() -> Outcome {
-    agree(include_bytes!("gadgets.jsonl.gz"), 5).await
+    agree(include_bytes!("gadgets.jsonl.gz"), 0, 5).await
 }
 
 #[tokio::test(start_paused = true)]

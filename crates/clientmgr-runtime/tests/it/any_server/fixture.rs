@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use clientmgr_fake::apiserver::{AnyServer, User};
+use clientmgr_fake::apiserver::{AnyServer, AnyServerBuilder, User};
 use clientmgr_kube::kube::api::{ListParams, PostParams};
 use clientmgr_kube::kube::config::{AuthInfo, Kubeconfig};
-use clientmgr_kube::kube::{self, Api, Client};
+use clientmgr_kube::kube::{self, Api, Client, CustomResourceExt as _};
 use clientmgr_runtime::cluster::Cluster;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
@@ -23,15 +23,21 @@ pub(super) const BOB: &str = "token-of-bob-accepted-by-every-server";
 /// The token of a user without rights.
 pub(super) const NOBODY: &str = "token-of-nobody-accepted-by-every-server";
 
-pub(super) async fn server() -> AnyServer {
+fn builder() -> AnyServerBuilder {
     let user = |name: &str| User::new(name).uid(format!("{name}-1"));
     let admin = |name| user(name).group("system:masters");
     let builder = AnyServer::builder().token(admin("alice"), ALICE).token(admin("bob"), BOB);
-    builder.token(user("nobody"), NOBODY).start().await.unwrap()
+    builder.token(user("nobody"), NOBODY)
+}
+
+pub(super) async fn server() -> AnyServer {
+    builder().start().await.unwrap()
 }
 
 pub(super) async fn hub() -> Hub<AnyServer> {
-    Hub::on(server().await).await
+    let server = builder().install(Cluster::crd()).start().await.unwrap();
+    let client = server.client().await.unwrap();
+    Hub { server, client }
 }
 
 /// A hub with a running controller, and its cluster `east`, which is connected.

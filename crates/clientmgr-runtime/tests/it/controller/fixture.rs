@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{AnyServer, Credential, LogFilter, RequestRecord, Requests, TestServer};
+use clientmgr_fake::apiserver::{Credential, LogFilter, RequestRecord, Requests, TestServer};
 use clientmgr_kube::kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use clientmgr_kube::kube::runtime::reflector::{ObjectRef, Store};
-use clientmgr_kube::kube::runtime::{conditions::is_crd_established, wait};
+use clientmgr_kube::kube::runtime::wait;
 use clientmgr_kube::kube::{Api, Client, CustomResourceExt as _};
 use clientmgr_kube::{ClientManager, Fleet, NamespacedName};
 use clientmgr_runtime::cluster::{Cluster, ConditionType, find_condition};
@@ -16,7 +16,6 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -99,18 +98,6 @@ impl Hub {
 
     pub(crate) async fn logged(&self, requests: impl Into<Requests<LogFilter>>) -> RequestRecord {
         within(self.server.wait_for(requests)).await
-    }
-}
-
-impl Hub<AnyServer> {
-    /// Installs the definition on `server`.
-    pub(crate) async fn on(server: AnyServer) -> Self {
-        let client = server.client().await.unwrap();
-        let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-        definitions.create(&PostParams::default(), &Cluster::crd()).await.unwrap();
-        let established = wait::await_condition(definitions, "clusters.clientmgr.dev", is_crd_established());
-        within(established).await.unwrap();
-        Self { server, client }
     }
 }
 

@@ -144,6 +144,9 @@ pub(crate) fn update(
     let metadata = || forbidden.iter().cloned().chain(meta::problems_of_update(&new, kind)).collect();
     causes.extend(custom_problems(target, &new, Some(&old), metadata));
     causes.extend(core_rules::problems(kind, &new, Some(&old)));
+    if target.subresource == Subresource::EphemeralContainers {
+        causes.extend(core_rules::changed_ephemeral_containers(&old, &new));
+    }
     if !causes.is_empty() {
         return Err(refused(target, &new, &causes));
     }

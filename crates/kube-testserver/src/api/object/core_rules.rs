@@ -128,6 +128,25 @@ fn data_fields(kind: &Kind) -> &'static [&'static str] {
     }
 }
 
+/// The ephemeral containers of a Pod that an update removes or changes. It may only add some.
+pub(crate) fn changed_ephemeral_containers(old: &Value, new: &Value) -> Vec<Cause> {
+    const FIELD: &str = "spec.ephemeralContainers";
+    let all = |pod: &'_ Value| pod["spec"]["ephemeralContainers"].as_array().cloned().unwrap_or_default();
+    let kept = all(new);
+    let problem = |container: Value| {
+        let done = match kept.iter().find(|one| one["name"] == container["name"]) {
+            Some(same) if *same == container => return None,
+            Some(_) => "changed",
+            None => "removed",
+        };
+        Some(Cause::forbidden(
+            FIELD,
+            &format!("existing ephemeral containers {} may not be {done}\n", container["name"]),
+        ))
+    };
+    all(old).into_iter().filter_map(problem).collect()
+}
+
 /// Drops what a typed object would not be written out with: nulls, and empty data.
 fn omit_empty(kind: &Kind, object: &mut Value) {
     // The schemas in a definition hold JSON of any kind, where null may mean something.
@@ -255,7 +274,7 @@ pub(crate) fn problems(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<
         "ConfigMap" | "Secret" => data_problems(kind, object, old),
         "Event" => event_rules::problems(kind, object, old),
         "Lease" => lease_problems(object),
-        "CertificateSigningRequest" => signing_request::problems(object),
+        "CertificateSigningRequest" => signing_request::problems(object, old),
         _ => Vec::new(),
     }
 }

@@ -13,6 +13,9 @@ use crate::{
 /// The conditions that the subresource `approval` alone changes.
 const DECISIONS: [&str; 2] = ["Approved", "Denied"];
 
+/// The conditions that stay, and are never other than true.
+const LASTING: [&str; 3] = ["Approved", "Denied", "Failed"];
+
 /// Whether the kind is that of signing requests.
 pub(crate) fn is_one(kind: &Kind) -> bool {
     kind.is("certificates.k8s.io", "certificatesigningrequests")
@@ -35,9 +38,9 @@ pub(crate) fn sign_with(caller: &Caller, object: &mut Value) {
 }
 
 /// What is wrong with a request. The certificate that it asks for is not read.
-pub(crate) fn problems(object: &Value) -> Vec<Cause> {
+pub(crate) fn problems(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let spec = &object["spec"];
-    let mut causes = Vec::new();
+    let mut causes = old.map(|old| problems_of_update(old, object)).unwrap_or_default();
     let bytes = BASE64_STANDARD.decode(spec["request"].as_str().unwrap_or_default()).unwrap_or_default();
     if !bytes.starts_with(b"-----BEGIN CERTIFICATE REQUEST-----") {
         let rule = "PEM block type must be CERTIFICATE REQUEST";
@@ -78,6 +81,35 @@ pub(crate) fn approved(old: &Value, new: &Value, now: Timestamp) -> Value {
         whole["metadata"]["managedFields"] = managed.clone();
     }
     whole
+}
+
+/// What an update may not do to the conditions: remove a state that is for ever, decide both ways, or say nothing.
+fn problems_of_update(old: &Value, new: &Value) -> Vec<Cause> {
+    const FIELD: &str = "status.conditions";
+    let has = |object: &Value, kind: &str| conditions(object).any(|condition| condition["type"] == kind);
+    let lost = LASTING.iter().filter(|kind| has(old, kind) && !has(new, kind));
+    let mut causes: Vec<Cause> = lost
+        .map(|kind| Cause::forbidden(FIELD, &format!("updates may not remove a condition of type {kind:?}")))
+        .collect();
+    for (at, condition) in conditions(new).enumerate() {
+        let status = condition["status"].as_str().unwrap_or_default();
+        let lasts = condition["type"].as_str().is_some_and(|kind| LASTING.contains(&kind));
+        let allowed: &[&str] = if lasts { &["True"] } else { &["False", "True", "Unknown"] };
+        let field = format!("{FIELD}[{at}].status");
+        if status.is_empty() {
+            causes.push(Cause::required(field, ""));
+        } else if !allowed.contains(&status) {
+            causes.push(Cause::not_supported(field, status, allowed));
+        }
+    }
+    if let Some(second) = conditions(new).filter(|condition| is_decision(condition)).nth(1)
+        && DECISIONS.iter().all(|kind| has(new, kind))
+        && !DECISIONS.iter().all(|kind| has(old, kind))
+    {
+        let kind = second["type"].as_str().unwrap_or_default();
+        causes.push(Cause::invalid(FIELD, kind, "Approved and Denied conditions are mutually exclusive"));
+    }
+    causes
 }
 
 /// The decisions that a write of the status adds.

@@ -123,7 +123,11 @@ pub(crate) fn page(store: &Store, view: &View, selection: &Selection, options: &
     let items: Vec<_> = walk.by_ref().filter(|stored| selection.matches(view, stored)).take(limit).collect();
     // What is left need not match: whether it does, the next page shows.
     let more = walk.next().is_some();
-    let remaining = (more && selection.is_everything()).then(|| 1 + walk.count());
+    let behind = |last: &Arc<Stored>| match collection.count_behind(selection.namespace.as_deref(), &last.key, rv) {
+        Some(count) => count,
+        None => 1 + walk.count(),
+    };
+    let remaining = items.last().filter(|_| more && selection.is_everything()).map(behind);
     let continue_token = items
         .last()
         .filter(|_| more)

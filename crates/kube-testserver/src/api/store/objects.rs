@@ -212,7 +212,7 @@ impl Collection {
             (None, None) => Bound::Unbounded,
         };
         let inside = move |stored: &Arc<Stored>| namespace.is_none_or(|name| *stored.key.namespace == *name);
-        if self.history.back().is_none_or(|event| event.rv <= rv) {
+        if self.is_current(rv) {
             if rv < self.floor {
                 return Err(TooOld);
             }
@@ -238,6 +238,22 @@ impl Collection {
         Ok(Box::new(
             after.into_values().filter(move |stored| excluded.as_ref() != Some(&stored.key)).take_while(inside),
         ))
+    }
+
+    /// Whether the objects are still as they were at `rv`.
+    fn is_current(&self, rv: u64) -> bool {
+        self.history.back().is_none_or(|event| event.rv <= rv)
+    }
+
+    /// How many objects of a namespace (or of all) are behind `key`. `None` if they have changed since `rv`.
+    ///
+    /// Every page of a list asks for it, so no object is touched.
+    pub(crate) fn count_behind(&self, namespace: Option<&str>, key: &Key, rv: u64) -> Option<usize> {
+        let behind = || self.objects.range((Bound::Excluded(key), Bound::Unbounded)).map(|(key, _)| key);
+        self.is_current(rv).then(|| match namespace {
+            Some(namespace) => behind().take_while(|key| *key.namespace == *namespace).count(),
+            None => behind().count(),
+        })
     }
 
     fn record(&mut self, event: Event) {

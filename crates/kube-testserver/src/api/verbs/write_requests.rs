@@ -213,6 +213,13 @@ impl Request<'_> {
         Ok(())
     }
 
+    /// Records the user who asks for a certificate.
+    fn sign(&self, draft: &mut Draft) {
+        if signing_request::is_one(&self.view.kind) {
+            signing_request::sign_with(&self.call.caller, &mut draft.object);
+        }
+    }
+
     pub(super) fn create(&self) -> Result<Response<Bytes>, Status> {
         let format = self.format()?;
         self.check_options("CreateOptions")?;
@@ -221,9 +228,7 @@ impl Request<'_> {
         let target = Target { key, ..target };
         let (mut draft, undeclared) = self.object()?;
         meta::wipe(&mut draft.object);
-        if signing_request::is_one(&self.view.kind) {
-            signing_request::sign_with(&self.call.caller, &mut draft.object);
-        }
+        self.sign(&mut draft);
         let stored = write::create(&mut self.shared.write(), &target, draft)?;
         self.one(StatusCode::CREATED, &stored, format).map(|answer| field_validation::warn(answer, &undeclared))
     }
@@ -259,7 +264,8 @@ impl Request<'_> {
             target.expects_nothing(&object, Style::Apply)?;
             let target = target.applying(owned);
             let wanted = object.clone();
-            let draft = self.admit(object, &Source::Apply(&target, &wanted))?;
+            let mut draft = self.admit(object, &Source::Apply(&target, &wanted))?;
+            self.sign(&mut draft);
             let stored = write::create(&mut store, &target, unversioned(draft, &target)?)?;
             return self.one(StatusCode::CREATED, &stored, format);
         }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    answer::message,
+    answer::{fields, message},
     case::Case,
     fixtures::{config_map, deployment, rv, widget, widget_status},
     test::tests,
@@ -124,6 +124,15 @@ async fn ephemeral_containers_are_added_to_a_pod_and_nothing_else(case: Case) {
     assert_eq!(after["spec"]["ephemeralContainers"][0]["name"], "debug");
     assert!(after["metadata"]["labels"].is_null(), "{after}");
     assert_eq!(case.get(&path).await.expect(200)["spec"]["ephemeralContainers"][0]["image"], "d");
+
+    let other = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "other"}]}});
+    let none = json!({"spec": {"ephemeralContainers": []}});
+    for (kind, patch, done) in [("strategic-merge", other, "changed"), ("merge", none, "removed")] {
+        let refused = case.patch(&path, kind, &patch).await.refused(422, "Invalid");
+        assert_eq!(fields(&refused), ["spec.ephemeralContainers"]);
+        let message = refused["message"].as_str().unwrap_or_default();
+        assert!(message.contains(&format!("existing ephemeral containers \"debug\" may not be {done}\n")), "{message}");
+    }
     case.delete_with(&format!("{pods}/p"), &json!({"gracePeriodSeconds": 0})).await.expect(200);
 }
 
