@@ -48,8 +48,8 @@ async fn deleted_objects_and_clusters_are_forgotten_and_the_fleet_ends_with_the_
     let fleet = controller.provider().fleet().clone();
     let api = |client| Api::<ConfigMap>::namespaced(client, "default");
     let (maps, triggers) = controller.watches(api, watcher::Config::default(), |_, _| None);
-    let clients = controller.clients();
-    let context = Context { clusters: controller.clusters(), clients: Arc::clone(&clients), maps: maps.clone() };
+    let (clients, store) = (controller.clients(), controller.clusters());
+    let context = Context { clusters: store.clone(), clients: Arc::clone(&clients), maps: maps.clone() };
     let objects: Api<ConfigMap> = Api::namespaced(hub.client.clone(), NAMESPACE);
     let (stop, stopped) = oneshot::channel::<()>();
     let users = controller
@@ -61,7 +61,7 @@ async fn deleted_objects_and_clusters_are_forgotten_and_the_fleet_ends_with_the_
     let running = tokio::spawn(controller.run(users));
     let map = json!({ "metadata": { "name": "map", "labels": { "app": "example" } } });
     let map: ConfigMap = serde_json::from_value(map).unwrap();
-    objects.create(&PostParams::default(), &map).await.unwrap();
+    let map = objects.create(&PostParams::default(), &map).await.unwrap();
     // The Cluster comes after its object, and twice.
     for _ in 0..2 {
         hub.declare("east", &east).await;
@@ -73,6 +73,11 @@ async fn deleted_objects_and_clusters_are_forgotten_and_the_fleet_ends_with_the_
     holds("the object is remembered", || clients.objects() == 1 && maps.objects() == 1).await;
     objects.delete("map", &DeleteParams::default()).await.unwrap();
     holds("the object is forgotten", || clients.objects() == 0 && maps.objects() == 0).await;
+    // A reconcile that began before the deletion.
+    let cluster = store.get(&cluster_of(&map)[0]).unwrap();
+    let errors = [clients.client(&map, &*cluster).await.err(), maps.get(&map, &*cluster).await.err()];
+    assert!(errors.iter().all(|error| matches!(error, Some(ClientError::Forgotten { .. }))), "{errors:?}");
+    assert_eq!((clients.objects(), maps.objects()), (0, 0));
     stop.send(()).unwrap();
     within(running).await.unwrap();
     let ended = within(fleet.wait_connected(&key("east"))).await.unwrap_err();
