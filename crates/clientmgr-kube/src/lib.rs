@@ -38,6 +38,9 @@ pub use self::manager::{
     BoundStates, BoundTask, ClientManager, ClusterObject, DynProvider, ObjectKey, ResourceName, from_micro_time,
     requeue_after, to_micro_time,
 };
+#[cfg(feature = "runtime")]
+#[doc(hidden)]
+pub use self::manager::{DeletionWatcher, Deletions};
 
 /// The example on the project's front page.
 #[cfg(doctest)]

@@ -1,11 +1,13 @@
 //! [`Forget`]: what keeps state by object and by cluster, and forgets those that were deleted.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
-use clientmgr_kube::{BoundStates, ClientManager, ClientProvider, ConnectedAt, NamespacedName, ObjectKey};
+use clientmgr_kube::{
+    BoundStates, ClientManager, ClientProvider, ConnectedAt, DeletionWatcher, Deletions, NamespacedName, ObjectKey,
+};
 use kube::Resource;
 use kube::runtime::watcher::Event;
 
@@ -14,8 +16,15 @@ pub trait Forget: Send + Sync {
     /// Forgets `cluster` and all state on it. Returns quickly.
     fn forget_cluster(&self, cluster: &NamespacedName);
 
-    /// Forgets `object` and all its state. Returns quickly.
+    /// Forgets `object` and all its state. Returns quickly. A reconcile that began before may ask for the object after this:
+    /// clientmgr's own types then answer [`Forgotten`](clientmgr_kube::ClientError::Forgotten) for ten minutes.
     fn forget_object(&self, object: &ObjectKey);
+
+    /// A watcher reports `object` again after it was forgotten: a selector matches it again. Returns quickly. By default it
+    /// does nothing.
+    fn object_exists(&self, object: &ObjectKey) {
+        let _ = object;
+    }
 }
 
 /// A handle of something that forgets, which can be registered with a
@@ -36,20 +45,24 @@ impl<T: Forget + 'static> Register for Arc<T> {
 
 impl<P> Forget for ClientManager<P>
 where
-    P: ClientProvider<Key = NamespacedName, Revision = ConnectedAt>,
+    P: ClientProvider<Key = NamespacedName, Revision = ConnectedAt> + 'static,
 {
     fn forget_cluster(&self, cluster: &NamespacedName) {
         self.by_key().forget_cluster(cluster);
     }
 
     fn forget_object(&self, object: &ObjectKey) {
-        self.by_key().forget(object);
+        self.object_deleted(object);
+    }
+
+    fn object_exists(&self, object: &ObjectKey) {
+        Self::object_exists(self, object);
     }
 }
 
 impl<S, P> Forget for BoundStates<S, P>
 where
-    P: ClientProvider<Key = NamespacedName, Revision = ConnectedAt>,
+    P: ClientProvider<Key = NamespacedName, Revision = ConnectedAt> + 'static,
     S: clientmgr_kube::BoundState,
 {
     fn forget_cluster(&self, cluster: &NamespacedName) {
@@ -57,7 +70,11 @@ where
     }
 
     fn forget_object(&self, object: &ObjectKey) {
-        self.by_key().forget(object);
+        self.object_deleted(object);
+    }
+
+    fn object_exists(&self, object: &ObjectKey) {
+        Self::object_exists(self, object);
     }
 }
 
@@ -65,6 +82,8 @@ where
 #[derive(Clone, Default)]
 pub(crate) struct Registered {
     all: Arc<Mutex<Vec<Weak<dyn Forget>>>>,
+    /// What the watchers report, and what they have reported as deleted.
+    deletions: Arc<Deletions>,
 }
 
 impl Registered {
@@ -82,6 +101,10 @@ impl Registered {
         self.each(|state| state.forget_object(object));
     }
 
+    fn object_exists(&self, object: &ObjectKey) {
+        self.each(|state| state.object_exists(object));
+    }
+
     fn each(&self, forget: impl Fn(&dyn Forget)) {
         // Not under the lock: to forget runs foreign code.
         let all: Vec<_> = {
@@ -97,34 +120,35 @@ impl Registered {
     }
 }
 
-/// The objects that a watcher has reported: what is gone is forgotten.
+/// A watcher whose reports are followed: what is gone is forgotten, unless another one of the same `Registered` reports it.
 pub(crate) struct Reported {
     registered: Registered,
-    objects: HashSet<ObjectKey>,
-    /// The objects of a list that is not complete yet.
-    listed: HashSet<ObjectKey>,
+    watcher: DeletionWatcher,
 }
 
 impl Reported {
     pub(crate) fn new(registered: Registered) -> Self {
-        Self { registered, objects: HashSet::new(), listed: HashSet::new() }
+        let watcher = registered.deletions.watcher();
+        Self { registered, watcher }
     }
 
     /// Follows `event`.
-    pub(crate) fn observe<K: Resource + 'static>(&mut self, event: &Event<K>) {
-        match event {
-            Event::Apply(object) => _ = self.objects.insert(ObjectKey::of(object)),
-            Event::Delete(object) => {
-                let object = ObjectKey::of(object);
-                self.objects.remove(&object);
-                self.registered.forget_object(&object);
+    pub(crate) fn observe<K: Resource + 'static>(&self, event: &Event<K>) {
+        let Self { registered, watcher } = self;
+        let forgotten = match event {
+            Event::Apply(object) | Event::InitApply(object) => Some(ObjectKey::of(object)),
+            Event::Delete(_) | Event::Init | Event::InitDone => None,
+        };
+        let forgotten = forgotten.filter(|object| registered.deletions.contains(object));
+        for object in watcher.observe(event, Instant::now()) {
+            registered.forget_object(&object);
+            if !registered.deletions.contains(&object) {
+                // Another watcher has reported it meanwhile.
+                registered.object_exists(&object);
             }
-            Event::Init => self.listed.clear(),
-            Event::InitApply(object) => _ = self.listed.insert(ObjectKey::of(object)),
-            Event::InitDone => {
-                let before = std::mem::replace(&mut self.objects, std::mem::take(&mut self.listed));
-                before.difference(&self.objects).for_each(|object| self.registered.forget_object(object));
-            }
+        }
+        if let Some(object) = forgotten {
+            registered.object_exists(&object);
         }
     }
 }
@@ -139,6 +163,8 @@ impl fmt::Debug for Registered {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use clientmgr_fake::FakeClientProvider;
+    use clientmgr_kube::{BoundError, BoundStates, BoundTask, ClientError, ClientManager, ObservedCluster};
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::runtime::watcher::Event::{self, Apply, Delete, Init, InitApply, InitDone};
 
@@ -177,6 +203,13 @@ mod tests {
         }
     }
 
+    fn object(uid: &str) -> ConfigMap {
+        let mut object = ConfigMap::default();
+        object.metadata.name = Some("map".to_owned());
+        object.metadata.uid = Some(uid.to_owned());
+        object
+    }
+
     #[test]
     fn a_state_that_panics_keeps_no_other_from_forgetting() {
         let (panics, forgotten, dropped) = (Arc::new(Panics), Arc::new(Forgotten::default()), Arc::new(Panics));
@@ -191,15 +224,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_deleted_or_missing_in_a_relist_is_forgotten_by_its_uid() {
-        let object = |uid: &str| {
-            let mut object = ConfigMap::default();
-            object.metadata.uid = Some(uid.to_owned());
-            object
-        };
+    fn what_is_deleted_or_missing_in_a_relist_is_forgotten_by_its_uid_and_its_name() {
         let (registered, forgotten) = (Registered::default(), Arc::new(Forgotten::default()));
         registered.add(forgotten.downgrade());
-        let mut reported = Reported::new(registered);
+        let reported = Reported::new(registered);
         // (events, what is forgotten then)
         let steps: [(Event<ConfigMap>, &[&str]); 11] = [
             (Init, &[]),
@@ -207,7 +235,7 @@ mod tests {
             (InitApply(object("b")), &[]),
             (InitDone, &[]),
             (Apply(object("c")), &[]),
-            (Delete(object("a")), &["a"]),
+            (Delete(object("a")), &["ConfigMap map", "a"]),
             (Init, &[]),
             (InitApply(object("b")), &[]),
             (Init, &[]), // the list failed and begins anew
@@ -218,5 +246,51 @@ mod tests {
             reported.observe(event);
             assert_eq!(forgotten.take(), *expected, "step {step}");
         }
+    }
+
+    #[test]
+    fn what_another_watcher_still_reports_is_not_forgotten() {
+        let (registered, forgotten) = (Registered::default(), Arc::new(Forgotten::default()));
+        registered.add(forgotten.downgrade());
+        let (a, b) = (Reported::new(registered.clone()), Reported::new(registered));
+        a.observe(&Apply(object("both")));
+        b.observe(&Apply(object("both")));
+        a.observe(&Delete(object("both")));
+        assert!(!forgotten.take().contains(&"both".to_owned()), "the selector of b matches it");
+        b.observe(&Delete(object("both")));
+        assert!(forgotten.take().contains(&"both".to_owned()));
+        // A watcher that has ended reports nothing.
+        a.observe(&Apply(object("ended")));
+        b.observe(&Apply(object("ended")));
+        drop(a);
+        b.observe(&Delete(object("ended")));
+        assert!(forgotten.take().contains(&"ended".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_comes_after_the_deletion_stores_nothing_until_the_object_is_reported_again() {
+        let (fake, key) = (FakeClientProvider::empty(), NamespacedName::from("east"));
+        let east = ObservedCluster { revision: Some(fake.set_client(&key, 1).unwrap()), key };
+        let clients = Arc::new(ClientManager::new(fake.clone()));
+        let tasks = Arc::new(BoundStates::<BoundTask, _>::new(fake));
+        let registered = Registered::default();
+        registered.add(clients.downgrade());
+        registered.add(tasks.downgrade());
+        let reported = Reported::new(registered);
+        let pending = || BoundTask::build(|_| std::future::pending());
+        reported.observe(&Apply(object("a")));
+        clients.client(&object("a"), &east).await.unwrap();
+        tasks.get_or_build(&object("a"), &east, pending()).await.unwrap();
+        reported.observe(&Delete(object("a")));
+        let error = clients.client(&object("a"), &east).await.unwrap_err();
+        assert!(matches!(error, ClientError::Forgotten { .. }), "{error:?}");
+        let error = tasks.get_or_build(&object("a"), &east, pending()).await.unwrap_err();
+        assert!(matches!(error, BoundError::Client(ClientError::Forgotten { .. })), "{error:?}");
+        assert_eq!((clients.objects(), tasks.objects()), (0, 0));
+        // A selector matches it again.
+        reported.observe(&Apply(object("a")));
+        clients.client(&object("a"), &east).await.unwrap();
+        tasks.get_or_build(&object("a"), &east, pending()).await.unwrap();
+        assert_eq!((clients.objects(), tasks.objects()), (1, 1));
     }
 }

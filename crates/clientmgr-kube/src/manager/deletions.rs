@@ -17,16 +17,16 @@ const MEMORY: Duration = Duration::from_secs(600);
 /// How many deletions are remembered.
 const LIMIT: usize = 65_536;
 
-/// See the [module](self).
-#[derive(Default)]
-pub(super) struct Deletions {
+/// See the [module](self). clientmgr-runtime follows watchers with it too.
+#[derive(Debug, Default)]
+pub struct Deletions {
     state: Mutex<State>,
     /// Whether a deletion is remembered, so that readers take no lock otherwise.
     is_any: AtomicBool,
     watchers: AtomicU64,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     /// What each watcher reported.
     reported: HashMap<u64, Reported>,
@@ -37,7 +37,7 @@ struct State {
 }
 
 /// The objects that a watcher has reported and that exist as far as it knows.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Reported {
     objects: HashSet<ObjectKey>,
     /// The objects of a list that is not complete yet.
@@ -45,21 +45,40 @@ struct Reported {
 }
 
 /// One watcher, whose reports are dropped with it.
-pub(super) struct Watcher {
+#[derive(Debug)]
+pub struct Watcher {
     deletions: Arc<Deletions>,
     number: u64,
 }
 
 impl Deletions {
-    pub(super) fn watcher(self: &Arc<Self>) -> Watcher {
+    /// Returns a watcher that has reported nothing yet.
+    pub fn watcher(self: &Arc<Self>) -> Watcher {
         let number = self.watchers.fetch_add(1, Ordering::Relaxed);
         self.state().reported.insert(number, Reported::default());
         Watcher { deletions: Arc::clone(self), number }
     }
 
     /// Whether `object` was deleted of late. Call it after the object was stored: a deletion that comes later finds it.
-    pub(super) fn contains(&self, object: &ObjectKey) -> bool {
+    pub fn contains(&self, object: &ObjectKey) -> bool {
         self.is_any.load(Ordering::Acquire) && self.state().deleted.contains_key(object)
+    }
+
+    /// Takes the report of another one that `object` was deleted. Returns whether it is gone, which it is not while a watcher
+    /// reports it: forget it after this.
+    pub(super) fn deleted(&self, object: &ObjectKey, now: Instant) -> bool {
+        let mut state = self.state();
+        let is_gone = !state.is_reported(object);
+        if is_gone {
+            state.remember(object, now);
+        }
+        self.is_any.store(!state.deleted.is_empty(), Ordering::Release);
+        is_gone
+    }
+
+    /// Takes the report of another one that `object` exists after all.
+    pub(super) fn exists(&self, object: &ObjectKey) {
+        self.state().deleted.remove(object);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -69,7 +88,7 @@ impl Deletions {
 
 impl Watcher {
     /// Follows `event`. Returns the keys of the objects that are gone: forget them after this.
-    pub(super) fn observe<K: Resource + 'static>(&self, event: &Event<K>, now: Instant) -> Vec<ObjectKey> {
+    pub fn observe<K: Resource + 'static>(&self, event: &Event<K>, now: Instant) -> Vec<ObjectKey> {
         let mut state = self.deletions.state();
         let gone = state.observe(self.number, event, now);
         self.deletions.is_any.store(!state.deleted.is_empty(), Ordering::Release);
@@ -108,13 +127,24 @@ impl State {
                 before.into_iter().filter(|object| !reported.objects.contains(object)).collect()
             }
         };
-        gone.retain(|object| !self.reported.values().any(|reported| reported.contains(object)));
-        for object in gone.iter().filter(|object| object.is_by_uid()) {
+        gone.retain(|object| !self.is_reported(object));
+        for object in &gone {
+            self.remember(object, now);
+        }
+        self.drop_old(now);
+        gone
+    }
+
+    fn is_reported(&self, object: &ObjectKey) -> bool {
+        self.reported.values().any(|reported| reported.contains(object))
+    }
+
+    fn remember(&mut self, object: &ObjectKey, now: Instant) {
+        if object.is_by_uid() {
             self.deleted.insert(object.clone(), now);
             self.by_age.push_back((now, object.clone()));
         }
         self.drop_old(now);
-        gone
     }
 
     fn drop_old(&mut self, now: Instant) {

@@ -55,6 +55,20 @@ where
         let clients = Arc::clone(self);
         inspect(events, self.deletions().watcher(), move |object| clients.by_key().forget(object))
     }
+
+    /// Takes the report that `object` was deleted, as [`forget_deleted`](Self::forget_deleted) does.
+    #[doc(hidden)]
+    pub fn object_deleted(&self, object: &ObjectKey) {
+        if self.deletions().deleted(object, Instant::now()) {
+            self.by_key().forget(object);
+        }
+    }
+
+    /// Takes the report that `object` exists after all.
+    #[doc(hidden)]
+    pub fn object_exists(&self, object: &ObjectKey) {
+        self.deletions().exists(object);
+    }
 }
 
 impl<S, P> BoundStates<S, P>
@@ -74,6 +88,20 @@ where
     {
         let states = Arc::clone(self);
         inspect(events, self.deletions().watcher(), move |object| states.by_key().forget(object))
+    }
+
+    /// Takes the report that `object` was deleted, as [`forget_deleted`](Self::forget_deleted) does.
+    #[doc(hidden)]
+    pub fn object_deleted(&self, object: &ObjectKey) {
+        if self.deletions().deleted(object, Instant::now()) {
+            self.by_key().forget(object);
+        }
+    }
+
+    /// Takes the report that `object` exists after all.
+    #[doc(hidden)]
+    pub fn object_exists(&self, object: &ObjectKey) {
+        self.deletions().exists(object);
     }
 }
 

@@ -16,6 +16,8 @@ mod task;
 pub use self::bound::BoundStates;
 pub use self::clients::ClientManager;
 pub use self::cluster::{ClusterObject, ResourceName, from_micro_time, to_micro_time};
+#[cfg(feature = "runtime")]
+pub use self::deletions::{Deletions, Watcher as DeletionWatcher};
 pub use self::object::ObjectKey;
 pub use self::provider::DynProvider;
 #[cfg(feature = "runtime")]

@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 #[cfg(feature = "unstable-runtime")]
 use std::hash::Hash;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_kube::{ClientManager, Fleet, NamespacedName, Policy};
+use futures::FutureExt as _;
 use futures::stream::{self, FuturesUnordered, Stream, StreamExt as _};
 use kube::config::Kubeconfig;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -62,7 +64,6 @@ const STATUS_DELAY: Duration = Duration::from_millis(50);
 pub struct ClusterController {
     settings: ClusterControllerBuilder,
     provider: ClusterProvider,
-    clients: Arc<ClientManager>,
     registered: Registered,
     announcements: Announcements,
     store: Store<Cluster>,
@@ -103,10 +104,13 @@ impl ClusterController {
         self.provider.clone()
     }
 
-    /// Returns the manager of the clients. Each call returns the same one. It is registered: it forgets deleted Clusters and
-    /// the deleted objects of each [controller](Self::controller).
+    /// Returns a new manager of the clients: one for each controller. Two controllers that share one, and reconcile the same
+    /// object, would share its `Reset` too: the second one would not see it. It is registered: it forgets deleted Clusters
+    /// and the deleted objects of each [controller](Self::controller).
     pub fn clients(&self) -> Arc<ClientManager> {
-        Arc::clone(&self.clients)
+        let clients = Arc::new(ClientManager::new(self.provider().into()));
+        self.register(&clients);
+        clients
     }
 
     /// Returns registered watches of what `api` and `config` select on the clusters, and the stream of the objects that they
@@ -128,7 +132,8 @@ impl ClusterController {
     }
 
     /// Returns a controller of the objects of `api` that `config` selects, as `Controller::new` does, which also reconciles
-    /// them when a Cluster that they use changes. `clusters` returns the Clusters of an object: none, one or several.
+    /// them when a Cluster that they use changes. `clusters` returns the Clusters of an object: none, one or several. One
+    /// without a namespace is in the namespace of the object.
     ///
     /// What is [registered](Self::register) forgets deleted objects. For parts of this, and for a kind that is known only at
     /// run time, see [`Dependants`]. Requires the feature `unstable-runtime`, which is a default one.
@@ -163,10 +168,11 @@ impl ClusterController {
         K: DeserializeOwned + fmt::Debug + Send + Sync + 'static,
         I: IntoIterator<Item = ObjectRef<Cluster>>,
     {
-        let key = |cluster: ObjectRef<Cluster>| {
-            NamespacedName::new(cluster.namespace.as_deref().unwrap_or_default(), &cluster.name)
+        let clusters = move |object: &K| {
+            let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+            let key = |cluster: ObjectRef<Cluster>| key_within(namespace, &cluster);
+            clusters(object).into_iter().map(key).collect::<Vec<_>>()
         };
-        let clusters = move |object: &K| clusters(object).into_iter().map(key).collect::<Vec<_>>();
         let dependants = Dependants::forgetting(self.registered.clone(), K::DynamicType::default(), clusters);
         dependants.controller(api, config, self.changes())
     }
@@ -203,12 +209,16 @@ impl ClusterController {
     /// Run the [election](crate::lease::LeaderElection) longer than the controller, so that the lease is released after
     /// the last write.
     ///
+    /// # Panics
+    ///
+    /// With what `until` panics, after the fleet was shut down.
+    ///
     /// # Cancel safety
     ///
     /// A dropped future ends the controller, and leaves the fleet as it is. A status that is being written may or may not be
     /// stored.
     pub async fn run(self, until: impl Future<Output = ()>) {
-        let Self { settings, provider, clients: _, registered, announcements, store: _, writer } = self;
+        let Self { settings, provider, registered, announcements, store: _, writer } = self;
         let ClusterControllerBuilder { client, fleet, namespace, role, allowed, watch, instance, files } = settings;
         let own_fleet = fleet.is_none().then(|| provider.fleet().clone());
         let contexts = files.map_or_else(|| stream::pending().boxed(), |files| reread(Merged(files)).boxed());
@@ -228,12 +238,19 @@ impl ClusterController {
             listed: None,
             contexts,
         };
-        tokio::select! {
-            () = running.run(client, namespace.as_deref(), writer) => {}
-            () = until => {}
-        }
+        let both = async move {
+            tokio::select! {
+                () = running.run(client, namespace.as_deref(), writer) => {}
+                () = until => {}
+            }
+        };
+        // A panic leaves nothing behind that could be seen: both are dropped.
+        let ended = AssertUnwindSafe(both).catch_unwind().await;
         if let Some(fleet) = own_fleet {
             fleet.shutdown().await;
+        }
+        if let Err(panic) = ended {
+            resume_unwind(panic);
         }
     }
 }
@@ -296,11 +313,15 @@ impl ClusterControllerBuilder {
     pub fn build(self) -> ClusterController {
         let (store, writer) = reflector::store();
         let provider = ClusterProvider::new(self.fleet.clone().unwrap_or_default());
-        let clients = Arc::new(ClientManager::new(provider.clone().into()));
         let (registered, announcements) = (Registered::default(), Announcements::default());
-        registered.add(clients.downgrade());
-        ClusterController { settings: self, provider, clients, registered, announcements, store, writer }
+        ClusterController { settings: self, provider, registered, announcements, store, writer }
     }
+}
+
+/// Returns the key of `cluster`, which is in `namespace` where it names none.
+#[cfg(feature = "unstable-runtime")]
+fn key_within(namespace: &str, cluster: &ObjectRef<Cluster>) -> NamespacedName {
+    NamespacedName::new(cluster.namespace.as_deref().unwrap_or(namespace), &cluster.name)
 }
 
 impl fmt::Debug for ClusterController {
@@ -318,5 +339,19 @@ impl fmt::Debug for ClusterControllerBuilder {
             .field("allow_in_cluster", &self.allowed.in_cluster)
             .field("secret_watch", &self.watch)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "unstable-runtime"))]
+mod tests {
+    use kube::runtime::reflector::ObjectRef;
+
+    use super::key_within;
+
+    #[test]
+    fn a_reference_without_a_namespace_is_in_that_of_the_object() {
+        let east = ObjectRef::new("east");
+        assert_eq!(key_within("shop", &east).to_string(), "shop/east");
+        assert_eq!(key_within("shop", &east.within("fleet")).to_string(), "fleet/east");
     }
 }

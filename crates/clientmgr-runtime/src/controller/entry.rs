@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use clientmgr_kube::{ClusterConfig, ClusterObject as _, ConnectErrorKind, ConnectedAt, NamespacedName};
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 
 use super::connection::Desired;
 use super::observed::Observed;
+use super::problem::ConfigProblem;
 use crate::cluster::{Cluster, ClusterStatus};
 
 /// What the controller keeps of one `Cluster`.
@@ -39,8 +41,7 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(cluster: Arc<Cluster>, secret: Option<NamespacedName>, desired: Desired) -> Self {
-        let latest_named = cluster.connected_at();
-        Self {
+        let mut entry = Self {
             cluster,
             secret,
             desired,
@@ -50,12 +51,14 @@ impl Entry {
             is_writing: false,
             write_at: None,
             failures: 0,
-            latest_named,
+            latest_named: None,
             latest_served: None,
             is_fenced: false,
             without_effect: None,
             outage_written: None,
-        }
+        };
+        entry.learn();
+        entry
     }
 
     /// Takes another version of the object.
@@ -63,8 +66,16 @@ impl Entry {
         if cluster.metadata.resource_version != self.cluster.metadata.resource_version {
             self.without_effect = None;
         }
-        self.latest_named = self.latest_named.max(cluster.connected_at());
         self.cluster = cluster;
+        self.learn();
+    }
+
+    /// Remembers the revision that the status names, unless it is refused. Call it again when the clock was corrected.
+    pub(super) fn learn(&mut self) {
+        let named = self.cluster.connected_at();
+        if ConfigProblem::of_revision(named, Timestamp::now()).is_none() {
+            self.latest_named = self.latest_named.max(named);
+        }
     }
 
     /// Takes what the fleet says now. Returns the revision that the status names, if this process has served and fenced it,
@@ -87,5 +98,38 @@ impl Entry {
             (Some(known), Some(other)) => other < known,
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clientmgr_kube::ConnectedAt;
+    use jiff::{Timestamp, ToSpan as _};
+    use serde_json::json;
+
+    use super::Entry;
+    use crate::cluster::{Cluster, ClusterStatus};
+    use crate::controller::connection::Desired;
+    use crate::controller::problem::ConfigProblem;
+
+    #[test]
+    fn a_revision_that_is_refused_is_not_remembered() {
+        let at = |time: Timestamp| ConnectedAt::from_timestamp(time).unwrap();
+        let now = at(Timestamp::now());
+        let ahead = at(Timestamp::now() + 48.hours());
+        let named = |connected_at| {
+            let spec = json!({ "connection": { "inCluster": {} } });
+            let mut cluster = Cluster::new("east", serde_json::from_value(spec).unwrap());
+            cluster.status = Some(ClusterStatus { connected_at: Some(connected_at), ..ClusterStatus::default() });
+            Arc::new(cluster)
+        };
+        let desired = Desired::Broken(Arc::new(ConfigProblem::ContextsPending));
+        let mut entry = Entry::new(named(ahead), None, desired);
+        assert_eq!(entry.latest_named, None);
+        entry.take(named(now));
+        entry.take(named(ahead));
+        assert_eq!(entry.latest_named, Some(now));
     }
 }

@@ -102,8 +102,8 @@ pub enum ConfigProblem {
 
     /// The status names a revision that is more than a day ahead of the clock: another writer, or a clock, was wrong.
     #[error(
-        "status.connectedAt: {connected_at} is more than a day ahead of the controller's clock. Correct the clock and \
-         restart the controller, or remove the field with `kubectl edit --subresource=status`: the connection in use stays, and is written again"
+        "status.connectedAt: {connected_at} is more than a day ahead of the controller's clock. Correct the clock, \
+         or remove the field with `kubectl edit --subresource=status`: the connection in use stays, and is written again"
     )]
     RevisionAhead {
         /// The revision.

@@ -16,7 +16,7 @@ use kube::config::Kubeconfig;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::announcements::Announcements;
 use super::backoff::backoff;
@@ -40,6 +40,9 @@ const WRITES: usize = 16;
 
 /// How long the text of an outage stays, though its attempts fail in other ways.
 const OUTAGE_TEXT: Duration = Duration::from_secs(300);
+
+/// How often revisions that were refused are looked at again: the clock may have been corrected.
+const RECHECK: Duration = Duration::from_secs(60);
 
 /// A reset that has ended: of which Cluster, by its UID too.
 type Reset = (NamespacedName, Option<String>, Result<ConnectedAt, ConnectError>);
@@ -75,6 +78,8 @@ impl Loop {
         };
         let mut clusters = watching(api, watcher::Config::default());
         let mut fleet = self.provider.fleet().events();
+        let mut recheck = tokio::time::interval(RECHECK);
+        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let next_write = self.due.first().map(|(at, _)| *at).filter(|_| self.writes.under_way() < WRITES);
             let write = async {
@@ -112,6 +117,7 @@ impl Loop {
                 written = self.writes.written() => self.written(written),
                 Some((cluster, uid, result)) = self.resets.next() => self.was_reset(&cluster, uid.as_ref(), result),
                 () = self.role.changed() => self.reconcile_all(),
+                _ = recheck.tick() => self.recheck(),
                 () = write => self.write_due(),
             }
             // What is always ready would starve the other tasks, and a runtime that shuts down would wait for this one.
@@ -198,8 +204,18 @@ impl Loop {
         self.provider.note(key, &desired);
         if let Some(entry) = self.entries.get_mut(key) {
             (entry.desired, entry.is_fenced) = (desired, false);
+            entry.learn();
         }
         self.reconcile(key);
+    }
+
+    /// Looks again at the revisions that were refused: the clock may have been corrected.
+    fn recheck(&mut self) {
+        let refused = self.entries.iter().filter(|(_, entry)| entry.desired.refused_revision().is_some());
+        let keys: Vec<_> = refused.map(|(key, _)| key.clone()).collect();
+        for key in &keys {
+            self.configure(key);
+        }
     }
 
     fn release(&mut self, key: &NamespacedName, secret: Option<&NamespacedName>) {

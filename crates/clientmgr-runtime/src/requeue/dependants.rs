@@ -116,7 +116,7 @@ where
         S: Stream<Item = Result<Event<K>, E>>,
     {
         let dependants = self.clone();
-        let mut reported = Reported::new(self.shared.registered.clone());
+        let reported = Reported::new(self.shared.registered.clone());
         events.inspect(move |event| {
             if let Ok(event) = event {
                 dependants.apply(event);

@@ -246,14 +246,18 @@ where
 impl<K, P> Forget for Inner<K, P>
 where
     K: WatchKind,
-    P: ClientProvider<Client = Client, Key = NamespacedName, Revision = ConnectedAt>,
+    P: ClientProvider<Client = Client, Key = NamespacedName, Revision = ConnectedAt> + 'static,
 {
     fn forget_cluster(&self, cluster: &NamespacedName) {
         self.states.by_key().forget_cluster(cluster);
     }
 
     fn forget_object(&self, object: &ObjectKey) {
-        self.states.by_key().forget(object);
+        self.states.object_deleted(object);
+    }
+
+    fn object_exists(&self, object: &ObjectKey) {
+        self.states.object_exists(object);
     }
 }
 

@@ -145,6 +145,7 @@ impl<F: Files> Rereading<F> {
             let Ok(read) = timeout(PATIENCE, &mut reading).await else {
                 self.reading = Some(reading);
                 self.is_failing = true;
+                self.settle();
                 return Err(SourceError::FilesHang { deadline: PATIENCE });
             };
             if let Some(read) = self.finish(read) {
@@ -172,21 +173,27 @@ impl<F: Files> Rereading<F> {
             }
             Err(error) => {
                 self.is_failing = true;
+                self.settle();
                 Some(Err(error))
             }
         }
     }
 
+    /// Nothing is doubtful, or it is not known what is: then the time begins anew.
+    fn settle(&mut self) {
+        (self.less_since, self.is_absent) = (None, false);
+    }
+
     /// Returns for how long something has been gone, where that is not believed yet. Sets when to look again.
     fn doubt(&mut self, found: &Found<F::Content>) -> Option<Duration> {
         if !self.last.as_ref().is_some_and(|last| F::lacks(last, &found.content)) {
-            (self.less_since, self.is_absent) = (None, false);
+            self.settle();
             return None;
         }
         let passed = self.less_since.get_or_insert_with(Instant::now).elapsed();
         let until = if passed >= DOUBT && found.absent.is_some() { GRACE } else { DOUBT };
         let Some(left) = until.checked_sub(passed).filter(|left| !left.is_zero()) else {
-            (self.less_since, self.is_absent) = (None, false);
+            self.settle();
             return None;
         };
         self.wait = left;
@@ -283,7 +290,7 @@ mod tests {
     use crate::source::{SourceError, SourceEvent};
 
     /// Files whose reading waits for what it returns.
-    struct Script(Mutex<mpsc::Receiver<Found<Clusters>>>);
+    struct Script(Mutex<mpsc::Receiver<Result<Found<Clusters>, SourceError>>>);
 
     impl Files for Script {
         type Content = Clusters;
@@ -294,7 +301,7 @@ mod tests {
 
         fn read(&self) -> Result<Found<Clusters>, SourceError> {
             // Without a sender the test has failed.
-            Ok(self.0.lock().unwrap().recv().unwrap_or_else(|_| of(&[])))
+            self.0.lock().unwrap().recv().unwrap_or_else(|_| Ok(of(&[])))
         }
 
         fn is_same(last: &Clusters, now: &Clusters) -> bool {
@@ -329,7 +336,7 @@ mod tests {
         tokio::time::advance(PATIENCE).await;
         assert!(matches!(events.next().await, Some(SourceEvent::Failed(SourceError::FilesHang { .. }))));
         assert!(events.next().now_or_never().is_none(), "no other reading is begun");
-        let_go.send(of(&[])).unwrap();
+        let_go.send(Ok(of(&[]))).unwrap();
         assert!(matches!(events.next().await, Some(SourceEvent::Restarted)));
         assert!(matches!(events.next().await, Some(SourceEvent::Synced)));
     }
@@ -338,7 +345,7 @@ mod tests {
     async fn what_is_gone_is_believed_when_it_is_still_gone_a_moment_later() {
         let (send, script) = mpsc::channel();
         for names in [&["a", "b"][..], &["a"], &["a", "b"], &["a", "b", "c"], &["c"], &["c"]] {
-            send.send(of(names)).unwrap();
+            send.send(Ok(of(names))).unwrap();
         }
         let mut read = Box::pin(reread(Script(Mutex::new(script))));
         let mut next = async || names(read.next().await);
@@ -359,7 +366,7 @@ mod tests {
         let longer = [without_file(&["a"]), without_file(&["a"]), of(&["a", "b"])];
         let for_good = [without_file(&["a"]), without_file(&["a"]), without_file(&["a"]), without_file(&["a"])];
         for reading in readings.into_iter().chain(longer).chain(for_good) {
-            send.send(reading).unwrap();
+            send.send(Ok(reading)).unwrap();
         }
         let mut read = Box::pin(reread(Script(Mutex::new(script))));
         let is_absent = |read: Option<Result<Arc<Clusters>, SourceError>>| {
@@ -378,10 +385,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_is_gone_after_an_error_is_not_believed_for_the_time_of_the_error() {
+        let (send, script) = mpsc::channel();
+        let broken = Err(SourceError::Panicked);
+        for reading in [Ok(of(&["a", "b"])), Ok(of(&["a"])), broken, Ok(of(&["a"])), Ok(of(&["a"]))] {
+            send.send(reading).unwrap();
+        }
+        let mut read = Box::pin(reread(Script(Mutex::new(script))));
+        assert_eq!(names(read.next().await), "a b");
+        let began = Instant::now();
+        assert!(matches!(read.next().await, Some(Err(SourceError::Panicked))));
+        assert_eq!(began.elapsed(), POLL + DOUBT);
+        assert_eq!(names(read.next().await), "a");
+        assert_eq!(began.elapsed(), POLL + DOUBT + POLL + DOUBT);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_report_while_something_is_doubtful_does_not_make_it_believed() {
         let (send, script) = mpsc::channel();
         for reading in [of(&["a", "b"]), of(&["a"]), of(&["a"]), of(&["a"])] {
-            send.send(reading).unwrap();
+            send.send(Ok(reading)).unwrap();
         }
         let mut rereading = rereading(Script(Mutex::new(script)));
         assert!(rereading.next().await.is_ok());

@@ -6,7 +6,7 @@ use clientmgr_kube::kube::api::{Api, DeleteParams, PostParams};
 use clientmgr_kube::kube::runtime::controller::Action;
 use clientmgr_kube::kube::runtime::reflector::{ObjectRef, Store};
 use clientmgr_kube::kube::runtime::watcher;
-use clientmgr_kube::{ClientError, ClientManager, ConnectErrorKind, ErrorAction as _};
+use clientmgr_kube::{ClientError, ClientManager, ConnectErrorKind, ConnectedAt, ErrorAction as _};
 use clientmgr_runtime::cluster::Cluster;
 use clientmgr_runtime::controller::{ClusterController, StatusWriter};
 use clientmgr_runtime::watch::RemoteWatches;
@@ -48,8 +48,8 @@ async fn deleted_objects_and_clusters_are_forgotten_and_the_fleet_ends_with_the_
     let fleet = controller.provider().fleet().clone();
     let api = |client| Api::<ConfigMap>::namespaced(client, "default");
     let (maps, triggers) = controller.watches(api, watcher::Config::default(), |_, _| None);
-    let clients = controller.clients();
-    let context = Context { clusters: controller.clusters(), clients: Arc::clone(&clients), maps: maps.clone() };
+    let (clients, store) = (controller.clients(), controller.clusters());
+    let context = Context { clusters: store.clone(), clients: Arc::clone(&clients), maps: maps.clone() };
     let objects: Api<ConfigMap> = Api::namespaced(hub.client.clone(), NAMESPACE);
     let (stop, stopped) = oneshot::channel::<()>();
     let users = controller
@@ -61,7 +61,7 @@ async fn deleted_objects_and_clusters_are_forgotten_and_the_fleet_ends_with_the_
     let running = tokio::spawn(controller.run(users));
     let map = json!({ "metadata": { "name": "map", "labels": { "app": "example" } } });
     let map: ConfigMap = serde_json::from_value(map).unwrap();
-    objects.create(&PostParams::default(), &map).await.unwrap();
+    let map = objects.create(&PostParams::default(), &map).await.unwrap();
     // The Cluster comes after its object, and twice.
     for _ in 0..2 {
         hub.declare("east", &east).await;
@@ -73,10 +73,46 @@ async fn deleted_objects_and_clusters_are_forgotten_and_the_fleet_ends_with_the_
     holds("the object is remembered", || clients.objects() == 1 && maps.objects() == 1).await;
     objects.delete("map", &DeleteParams::default()).await.unwrap();
     holds("the object is forgotten", || clients.objects() == 0 && maps.objects() == 0).await;
+    // A reconcile that began before the deletion.
+    let cluster = store.get(&cluster_of(&map)[0]).unwrap();
+    let errors = [clients.client(&map, &*cluster).await.err(), maps.get(&map, &*cluster).await.err()];
+    assert!(errors.iter().all(|error| matches!(error, Some(ClientError::Forgotten { .. }))), "{errors:?}");
+    assert_eq!((clients.objects(), maps.objects()), (0, 0));
     stop.send(()).unwrap();
     within(running).await.unwrap();
     let ended = within(fleet.wait_connected(&key("east"))).await.unwrap_err();
     assert_eq!(ended.kind(), ConnectErrorKind::Environment, "the fleet is shut down: {ended}");
+}
+
+#[tokio::test]
+async fn a_panic_of_what_it_runs_with_passes_on_after_the_fleet_is_shut_down() {
+    let hub = Hub::start().await;
+    let controller = ClusterController::builder(hub.client.clone(), StatusWriter::Always).build();
+    let fleet = controller.provider().fleet().clone();
+    let running = tokio::spawn(controller.run(async { panic!("on purpose") }));
+    assert!(within(running).await.unwrap_err().is_panic());
+    let ended = within(fleet.wait_connected(&key("east"))).await.unwrap_err();
+    assert_eq!(ended.kind(), ConnectErrorKind::Environment, "the fleet is shut down: {ended}");
+}
+
+#[tokio::test]
+async fn each_controller_sees_a_reset_by_itself() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let controller = ClusterController::builder(hub.client.clone(), StatusWriter::Always).build();
+    let (a, b) = (controller.clients(), controller.clients());
+    let task = tokio::spawn(controller.run(std::future::pending()));
+    hub.declare("east", &east).await;
+    let before = hub.until_ready("east").await;
+    let object = ConfigMap::default();
+    for clients in [&a, &b] {
+        within(clients.client(&object, &before)).await.unwrap();
+    }
+    let mut after = before.clone();
+    let status = after.status.as_mut().unwrap();
+    status.connected_at = status.connected_at.map(ConnectedAt::successor_of);
+    assert!(a.refresh(&object, &after).is_reset());
+    assert!(b.refresh(&object, &after).is_reset(), "not consumed by the other one");
+    task.abort();
 }
 
 #[tokio::test]
