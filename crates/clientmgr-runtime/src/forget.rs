@@ -17,7 +17,7 @@ pub trait Forget: Send + Sync {
     fn forget_cluster(&self, cluster: &NamespacedName);
 
     /// Forgets `object` and all its state. Returns quickly. A reconcile that began before may ask for the object after this:
-    /// clientmgr's own types then answer [`Forgotten`](clientmgr_kube::ClientError::Forgotten) for ten minutes.
+    /// clientmgr's own types then answer [`Forgotten`](clientmgr_kube::ClientError::Forgotten) for two minutes.
     fn forget_object(&self, object: &ObjectKey);
 
     /// A watcher reports `object` again after it was forgotten: a selector matches it again. Returns quickly. By default it

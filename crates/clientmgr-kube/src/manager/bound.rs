@@ -95,14 +95,22 @@ where
         F: Future<Output = Result<S, E>>,
     {
         let object = ObjectKey::of(object);
+        #[cfg(feature = "runtime")]
+        self.check_exists(&object, cluster)?;
         let state = self.inner.get_or_build(&object, &Observed(cluster), build).await;
         #[cfg(feature = "runtime")]
-        if self.deletions.contains(&object) {
-            self.inner.forget(&object);
-            let cluster = cluster.cluster_key();
-            return Err(BoundError::Client(clientmgr_core::ClientError::Forgotten { cluster }));
-        }
+        self.check_exists(&object, cluster)?;
         state
+    }
+
+    /// Fails, and forgets `object`, where it was deleted of late.
+    #[cfg(feature = "runtime")]
+    fn check_exists<E>(&self, object: &ObjectKey, cluster: &impl ClusterObject) -> Result<(), BoundError<E>> {
+        if !self.deletions.contains(object) {
+            return Ok(());
+        }
+        self.inner.forget(object);
+        Err(BoundError::Client(clientmgr_core::ClientError::Forgotten { cluster: cluster.cluster_key() }))
     }
 
     #[cfg(feature = "runtime")]

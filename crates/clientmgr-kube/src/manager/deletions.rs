@@ -12,7 +12,7 @@ use kube::runtime::watcher::Event;
 use super::object::ObjectKey;
 
 /// How long a deletion is remembered: longer than a reconcile that began before it.
-const MEMORY: Duration = Duration::from_secs(600);
+const MEMORY: Duration = Duration::from_secs(120);
 
 /// How many deletions are remembered.
 const LIMIT: usize = 65_536;

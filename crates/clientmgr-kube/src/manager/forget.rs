@@ -24,8 +24,11 @@ where
     /// A relist is compared with what the same stream has reported before: objects of other kinds are kept. So is an object
     /// that another stream of this manager still reports. Requires the feature `runtime`.
     ///
-    /// A reconcile that began before the deletion may ask for a client after it. For ten minutes such a request fails with
-    /// [`ClientError::Forgotten`](crate::ClientError::Forgotten) and stores nothing, unless a stream reports the object again.
+    /// A reconcile that began before the deletion may ask for a client after it. For two minutes such a request fails
+    /// with [`ClientError::Forgotten`](crate::ClientError::Forgotten) and stores nothing, unless a stream reports the object again.
+    /// Pass the stream of each controller that uses this manager: an object that leaves the selector of one of them is
+    /// deleted for that one.
+    ///
     /// Requests through [`by_key`](Self::by_key) do not see this.
     ///
     /// # Examples
@@ -189,6 +192,31 @@ mod tests {
         clientmgr_core::BoundState::ended(&*task).await;
     }
 
+    async fn unbuilt(_: u32) -> Result<BoundTask, std::convert::Infallible> {
+        panic!("built for an object that was deleted")
+    }
+
+    #[tokio::test]
+    async fn what_is_built_while_its_object_is_deleted_is_torn_down() {
+        let (fake, east) = connected();
+        let tasks = Arc::new(BoundStates::<BoundTask, _>::new(fake));
+        let deleted = object("a", Some(1));
+        let events = [Apply(deleted.clone()), Delete(deleted.clone())].map(Ok::<_, ()>);
+        let deletion = tasks.forget_deleted(stream::iter(events)).collect::<Vec<_>>();
+        let (started, ended) = tokio::sync::oneshot::channel::<()>();
+        let build = |_| async {
+            deletion.await;
+            Ok::<_, std::convert::Infallible>(BoundTask::spawn(async {
+                let _started = started;
+                std::future::pending::<()>().await;
+            }))
+        };
+        let error = tasks.get_or_build(&deleted, &east, build).await.unwrap_err();
+        assert!(matches!(error, BoundError::Client(ClientError::Forgotten { .. })), "{error:?}");
+        assert_eq!(tasks.objects(), 0);
+        ended.await.unwrap_err();
+    }
+
     #[tokio::test]
     async fn a_reconcile_that_comes_after_the_deletion_stores_nothing() {
         let (fake, east) = connected();
@@ -201,15 +229,9 @@ mod tests {
 
         let error = clients.client(&deleted, &east).await.unwrap_err();
         assert!(matches!(error, ClientError::Forgotten { .. }), "{error:?}");
-        let (started, mut ended) = tokio::sync::oneshot::channel::<()>();
-        let build = BoundTask::build(|_| async {
-            let _started = started;
-            std::future::pending::<()>().await;
-        });
-        let error = tasks.get_or_build(&deleted, &east, build).await.unwrap_err();
+        let error = tasks.get_or_build(&deleted, &east, unbuilt).await.unwrap_err();
         assert!(matches!(error, BoundError::Client(ClientError::Forgotten { .. })), "{error:?}");
         assert_eq!((clients.objects(), tasks.objects()), (0, 0));
-        assert!((&mut ended).await.is_err(), "what was built is torn down");
 
         // One that was created again under its name is another object.
         clients.client(&other, &east).await.unwrap();
