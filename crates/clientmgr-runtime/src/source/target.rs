@@ -1,10 +1,13 @@
 //! Where on the hub objects are watched: in which namespaces, and in which served version of their kind.
 
 use clientmgr_kube::kube::api::{ApiResource, DynamicObject};
+use clientmgr_kube::kube::client::Body;
 use clientmgr_kube::kube::{self, Api, Client};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt};
+use http::Request;
+use tokio::time::timeout;
 
 use clientmgr_kube::k8s_openapi::api::core::v1::Secret;
 use clientmgr_kube::kube::runtime::watcher;
@@ -12,6 +15,7 @@ use clientmgr_kube::kube::runtime::watcher;
 use super::error::SourceError;
 use super::error::reason;
 use super::watch::{Observed, objects};
+use crate::watching::{LIST_DEADLINE, TimedOut};
 
 /// The namespaces that a source reads; none for all of them.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +36,7 @@ impl Namespaces {
         client: &Client,
         config: &watcher::Config,
     ) -> Vec<BoxStream<'static, Observed<Secret>>> {
+        let client = answering(client);
         let watched = |scope: Option<String>| {
             let client = client.clone();
             let target = move || {
@@ -52,6 +57,7 @@ impl Namespaces {
         client: &Client,
         kind: &'static Kind,
     ) -> Vec<BoxStream<'static, Observed<DynamicObject>>> {
+        let client = answering(client);
         let watched = |scope: Option<String>| {
             let client = client.clone();
             let target = move || served(client.clone(), kind, scope.clone());
@@ -59,6 +65,21 @@ impl Namespaces {
         };
         self.scopes().into_iter().map(watched).collect()
     }
+}
+
+/// Returns `client` with a deadline for the beginning of each answer: a watch that resumes sends its request again, and a
+/// load balancer that swallows it would stop the source without a sign.
+fn answering(client: &Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let client = client.clone();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let client = client.clone();
+        async move {
+            let answer = timeout(LIST_DEADLINE, client.send(request)).await;
+            answer.unwrap_or_else(|_| Err(TimedOut::error(LIST_DEADLINE)))
+        }
+    });
+    Client::new(service, namespace)
 }
 
 /// A kind of the hub that a source reads in several versions.
@@ -104,4 +125,39 @@ fn served(
         Err(SourceError::NotServed { kind: name, versions })
     }
     .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use clientmgr_kube::kube::Client;
+    use clientmgr_kube::kube::client::Body;
+    use clientmgr_kube::kube::runtime::watcher;
+    use futures::StreamExt as _;
+    use http::{Request, Response};
+    use serde_json::json;
+    use tokio::time::Instant;
+
+    use super::Namespaces;
+    use crate::source::watch::Observed;
+    use crate::watching::LIST_DEADLINE;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_whose_request_is_swallowed_is_an_error() {
+        let hub = tower::service_fn(async |request: Request<Body>| {
+            if request.uri().query().is_some_and(|query| query.contains("watch=")) {
+                std::future::pending::<()>().await;
+            }
+            let list = json!({
+                "apiVersion": "v1", "kind": "SecretList", "metadata": { "resourceVersion": "1" }, "items": [],
+            });
+            Ok::<_, kube::Error>(Response::new(Body::from(serde_json::to_vec(&list).unwrap())))
+        });
+        let client = Client::new(hub, "default");
+        let mut seen = Namespaces::default().secrets(&client, &watcher::Config::default()).remove(0);
+        assert!(matches!(seen.next().await, Some(Observed::Synced)));
+        let began = Instant::now();
+        let failed = tokio::time::timeout(LIST_DEADLINE * 2, seen.next()).await.expect("an error");
+        assert!(matches!(failed, Some(Observed::Failed(_))), "{failed:?}");
+        assert_eq!(began.elapsed(), LIST_DEADLINE);
+    }
 }

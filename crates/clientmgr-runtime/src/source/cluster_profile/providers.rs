@@ -1,5 +1,6 @@
 //! [`AccessProviders`]: the file in which the operator says which credential plugins may be run for `ClusterProfile`s.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -132,7 +133,7 @@ impl Files for ProvidersFile {
         let text = std::fs::read(&self.0);
         let text = text.map_err(|error| SourceError::File { path: self.0.clone(), source: error.into() })?;
         let providers = AccessProviders::from_json(&text)?;
-        Ok(Found { content: (text, providers), absent: None })
+        Ok(Found { content: (text, providers), absent: BTreeSet::new() })
     }
 
     fn is_same((last, _): &Self::Content, (now, _): &Self::Content) -> bool {

@@ -98,11 +98,11 @@ impl KubeconfigFiles {
 
     fn merged(&self) -> Result<Found<Kubeconfig>, SourceError> {
         let mut merged: Option<Kubeconfig> = None;
-        let mut missing = None;
+        let mut missing = Vec::new();
         for path in &self.paths {
             match not_empty(path) {
                 Err(SourceError::File { path, source }) if source.kind() == io::ErrorKind::NotFound => {
-                    missing.get_or_insert((path, source));
+                    missing.push((path, source));
                     continue;
                 }
                 checked => checked?,
@@ -117,10 +117,13 @@ impl KubeconfigFiles {
                 })?,
             });
         }
-        match (merged, missing) {
-            (Some(content), missing) => Ok(Found { content, absent: missing.map(|(path, _)| path) }),
-            (None, Some((path, source))) => Err(SourceError::File { path, source }),
-            (None, None) => Err(SourceError::Missing { field: "KUBECONFIG".to_owned() }),
+        let mut missing = missing.into_iter();
+        match merged {
+            Some(content) => Ok(Found { content, absent: missing.map(|(path, _)| path).collect() }),
+            None => Err(match missing.next() {
+                Some((path, source)) => SourceError::File { path, source },
+                None => SourceError::Missing { field: "KUBECONFIG".to_owned() },
+            }),
         }
     }
 }

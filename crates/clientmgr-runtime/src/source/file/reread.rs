@@ -40,8 +40,8 @@ pub(super) type Clusters = Vec<(NamespacedName, Result<ClusterConfig, SourceErro
 /// What a reading found.
 pub(crate) struct Found<C> {
     pub(crate) content: C,
-    /// A file that is missing, or a directory without files, though the rest could be read.
-    pub(crate) absent: Option<PathBuf>,
+    /// The files that are missing, or a directory without files, though the rest could be read.
+    pub(crate) absent: BTreeSet<PathBuf>,
 }
 
 /// What is read.
@@ -92,6 +92,7 @@ fn rereading<F: Files>(files: F) -> Rereading<F> {
         reported,
         reading: None,
         last: None,
+        absent: BTreeSet::new(),
         is_failing: false,
         less_since: None,
         is_absent: false,
@@ -110,6 +111,8 @@ struct Rereading<F: Files> {
     reading: Option<JoinHandle<Read<F>>>,
     /// What was returned last.
     last: Option<Arc<F::Content>>,
+    /// What was absent in the last reading that was believed. Nothing is expected of it.
+    absent: BTreeSet<PathBuf>,
     /// An error was returned since: whatever is read next says that the files are well again.
     is_failing: bool,
     /// Since when the files name less than `last`.
@@ -162,11 +165,12 @@ impl<F: Files> Rereading<F> {
         });
         match read {
             Ok(found) if let Some(passed) = self.doubt(&found) => {
-                let path = found.absent.filter(|_| passed >= DOUBT && !self.is_absent)?;
+                let path = self.lost(&found).filter(|_| passed >= DOUBT && !self.is_absent)?.clone();
                 (self.is_failing, self.is_absent) = (true, true);
                 Some(Err(SourceError::Absent { path, grace: GRACE }))
             }
-            Ok(Found { content, .. }) => {
+            Ok(Found { content, absent }) => {
+                self.absent = absent;
                 let was_failing = std::mem::take(&mut self.is_failing);
                 let is_same = self.last.as_ref().is_some_and(|last| F::is_same(last, &content));
                 (was_failing || !is_same).then(|| Ok(Arc::clone(self.last.insert(Arc::new(content)))))
@@ -177,6 +181,11 @@ impl<F: Files> Rereading<F> {
                 Some(Err(error))
             }
         }
+    }
+
+    /// Returns what is absent and was not before.
+    fn lost<'f>(&self, found: &'f Found<F::Content>) -> Option<&'f PathBuf> {
+        found.absent.iter().find(|path| !self.absent.contains(*path))
     }
 
     /// Nothing is doubtful, or it is not known what is: then the time begins anew.
@@ -191,7 +200,7 @@ impl<F: Files> Rereading<F> {
             return None;
         }
         let passed = self.less_since.get_or_insert_with(Instant::now).elapsed();
-        let until = if passed >= DOUBT && found.absent.is_some() { GRACE } else { DOUBT };
+        let until = if passed >= DOUBT && self.lost(found).is_some() { GRACE } else { DOUBT };
         let Some(left) = until.checked_sub(passed).filter(|left| !left.is_zero()) else {
             self.settle();
             return None;
@@ -276,6 +285,7 @@ pub(super) fn not_empty(path: &Path) -> Result<(), SourceError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::PathBuf;
     use std::sync::{Arc, Mutex, mpsc};
 
@@ -315,12 +325,15 @@ mod tests {
 
     fn of(names: &[&str]) -> Found<Clusters> {
         let config = |name: &str| ClusterConfig::from_kubeconfig(&Kubeconfig::default(), name);
-        Found { content: names.iter().map(|name| ((*name).into(), Ok(config(name)))).collect(), absent: None }
+        Found {
+            content: names.iter().map(|name| ((*name).into(), Ok(config(name)))).collect(),
+            absent: BTreeSet::new(),
+        }
     }
 
     /// As `of`, while a file is missing.
     fn without_file(names: &[&str]) -> Found<Clusters> {
-        Found { absent: Some("b.yaml".into()), ..of(names) }
+        Found { absent: BTreeSet::from(["b.yaml".into()]), ..of(names) }
     }
 
     fn names(read: Option<Result<Arc<Clusters>, SourceError>>) -> String {
@@ -398,6 +411,19 @@ mod tests {
         assert_eq!(began.elapsed(), POLL + DOUBT);
         assert_eq!(names(read.next().await), "a");
         assert_eq!(began.elapsed(), POLL + DOUBT + POLL + DOUBT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_was_missing_before_gives_what_is_gone_no_grace_time() {
+        let (send, script) = mpsc::channel();
+        for reading in [without_file(&["a", "b"]), without_file(&["a"]), without_file(&["a"])] {
+            send.send(Ok(reading)).unwrap();
+        }
+        let mut read = Box::pin(reread(Script(Mutex::new(script))));
+        assert_eq!(names(read.next().await), "a b");
+        let began = Instant::now();
+        assert_eq!(names(read.next().await), "a");
+        assert_eq!(began.elapsed(), POLL + DOUBT);
     }
 
     #[tokio::test(start_paused = true)]
