@@ -232,6 +232,9 @@ impl ClusterSpec {
 impl Cluster {
     /// Returns whether the condition [`Connected`](super::ConditionType::Connected) is true: the cluster answered when the
     /// status was written. During an outage a reconcile has nothing to do; the recovery brings its object back.
+    ///
+    /// This is what the status says. No status is written while the Cluster is paused, or while no process writes: then ask
+    /// for the client and act on its error.
     pub fn is_connected(&self) -> bool {
         let conditions = self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         find_condition(conditions, ConditionType::Connected).is_some_and(|condition| condition.status == "True")

@@ -206,6 +206,12 @@ impl ClusterController {
     /// Runs until `until` completes, and polls it meanwhile: it may be the controllers that use the clusters. Then the fleet
     /// is [shut down](Fleet::shutdown), unless it is one that the [program gave](ClusterControllerBuilder::fleet).
     ///
+    /// It ends when `until` does. So `until` must not end before the controllers that use the clusters: await them in it, and
+    /// do not only spawn them. And a kube `Controller` with `graceful_shutdown_on` waits for its running reconciles: one
+    /// without a timeout around its requests keeps `run` from ending.
+    ///
+    /// A change of status that is not written at the end is written by the next process that writes.
+    ///
     /// Run the [election](crate::lease::LeaderElection) longer than the controller, so that the lease is released after
     /// the last write.
     ///
