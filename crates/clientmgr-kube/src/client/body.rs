@@ -38,11 +38,17 @@ impl<E: Fn() -> BoxError + Unpin> Body for Cut<E> {
         let this = self.get_mut();
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         // Before the body: nothing of it is delivered once it was cut, not even what has arrived.
-        if this.ended.as_mut().poll(cx).is_ready() {
-            this.body = None;
-            return Poll::Ready(Some(Err((this.error)())));
+        let mut is_cut = this.ended.as_mut().poll(cx).is_ready();
+        if !is_cut {
+            let polled = Pin::new(body).poll_frame(cx);
+            // What cuts a body closes its connection next. The cut is the reason.
+            is_cut = matches!(polled, Poll::Ready(Some(Err(_)))) && this.ended.as_mut().poll(cx).is_ready();
+            if !is_cut {
+                return polled;
+            }
         }
-        Pin::new(body).poll_frame(cx)
+        this.body = None;
+        Poll::Ready(Some(Err((this.error)())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -103,6 +109,21 @@ mod tests {
         let mut body = cut_by(cut.clone(), error, full("hello"));
         cut.cancel();
         assert!(body.frame().await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn an_error_that_the_cut_has_caused_is_the_cut() {
+        let cut = CancellationToken::new();
+        let closed = {
+            let cut = cut.clone();
+            StreamBody::new(stream::once(async move {
+                cut.cancel();
+                Err(BoxError::from("the connection was closed"))
+            }))
+        };
+        let mut body = cut_by(cut, error, closed.boxed_unsync());
+        assert_eq!(body.frame().await.unwrap().unwrap_err().to_string(), "cut");
+        assert!(body.frame().await.is_none());
     }
 
     #[tokio::test]

@@ -26,6 +26,8 @@ use crate::error::{ConnectError, Failure};
 #[derive(Default)]
 pub(super) struct Registry {
     clusters: Shared<Clusters>,
+    /// Held by a caller that shuts down, until every handle is fenced.
+    ending: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -237,7 +239,11 @@ impl Registry {
     }
 
     /// Fences all handles; the tasks of all members end. From now on nothing can be added.
+    ///
+    /// A second caller waits for the first: it closes the connections next, and a watch must end with the fence's reason and
+    /// not with a connection that broke.
     pub(super) fn shut_down(&self) {
+        let _ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         let members = self.clusters.write(|clusters| {
             clusters.is_shut_down = true;
             clusters.leaving.clear();
