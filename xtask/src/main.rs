@@ -10,6 +10,7 @@ mod tidy;
 mod tools;
 
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
 
@@ -39,7 +40,18 @@ const TASKS: &[Task] = &[
 /// The tasks that take the rest of the command line.
 const TAKE_ARGUMENTS: [&str; 3] = ["demo", "bench", "shuttle"];
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    // Not returned from here: its `Debug` form has a backtrace of xtask, which is of no use here.
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
     let name = arguments.next().unwrap_or_default();
     let arguments: Vec<OsString> = arguments.collect();

@@ -17,7 +17,7 @@ const MEMORY: Duration = Duration::from_secs(120);
 /// How many deletions are remembered.
 const LIMIT: usize = 65_536;
 
-/// See the [module](self). clientmgr-runtime follows watchers with it too.
+/// What watchers report as deleted. clientmgr-runtime follows watchers with it too.
 #[derive(Debug, Default)]
 pub struct Deletions {
     state: Mutex<State>,
