@@ -76,7 +76,12 @@ pub(crate) trait Connector: Send + Sync + 'static {
         address: &ClusterIdentity,
         expected: &Evidence,
         extent: Extent,
-    ) -> Result<Verified, Failure>;
+    ) -> Result<Verified, Failure> {
+        probe::probe(transport, address, expected, extent, self.request_deadline()).await
+    }
+
+    /// For each request of a probe.
+    fn request_deadline(&self) -> Duration;
 }
 
 /// The real one.
@@ -156,13 +161,7 @@ impl Connector for KubeConnector {
         Ok(Established { transport, verified, address, expiry, renewal_pause })
     }
 
-    async fn probe(
-        &self,
-        transport: &Transport,
-        address: &ClusterIdentity,
-        expected: &Evidence,
-        extent: Extent,
-    ) -> Result<Verified, Failure> {
-        probe::probe(transport, address, expected, extent, self.request_deadline).await
+    fn request_deadline(&self) -> Duration {
+        self.request_deadline
     }
 }

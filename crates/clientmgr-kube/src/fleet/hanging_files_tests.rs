@@ -16,10 +16,8 @@ use tokio::time::timeout;
 use super::connector::{Connector, Established, KubeConnector, Opening};
 use super::{ConnectionState, Fleet, FleetBuilder};
 use crate::ClusterConfig;
-use crate::client::Transport;
-use crate::config::{self, ClusterIdentity};
+use crate::config;
 use crate::error::Failure;
-use crate::probe::{Evidence, Extent, Verified};
 use crate::work::Deadline;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -83,14 +81,8 @@ impl Connector for Hanging {
         self.real.open(opening).await
     }
 
-    async fn probe(
-        &self,
-        transport: &Transport,
-        address: &ClusterIdentity,
-        expected: &Evidence,
-        extent: Extent,
-    ) -> Result<Verified, Failure> {
-        self.real.probe(transport, address, expected, extent).await
+    fn request_deadline(&self) -> Duration {
+        self.real.request_deadline()
     }
 }
 

@@ -1,4 +1,4 @@
-//! An outage of a minute, by the usual settings: time is paused, and a service stands in for the network.
+//! An outage of a minute, by the usual settings: time is paused, and a service replaces the network.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,6 +55,10 @@ impl Connector for World {
     ) -> Result<Verified, Failure> {
         self.probes.fetch_add(1, Ordering::SeqCst);
         probe::probe(transport, address, expected, extent, DEADLINE).await
+    }
+
+    fn request_deadline(&self) -> Duration {
+        DEADLINE
     }
 }
 

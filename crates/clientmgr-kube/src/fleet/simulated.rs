@@ -17,7 +17,7 @@ use super::handle::Fleet;
 use crate::client::Transport;
 use crate::config::{ClusterConfig, ClusterIdentity, load};
 use crate::error::Failure;
-use crate::probe::{self, Evidence, Extent, Verified};
+use crate::probe::{self, Extent};
 
 /// An answer is there at once.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -37,14 +37,8 @@ impl Connector for Simulated {
         Ok(Established { transport, verified, address, expiry: None, renewal_pause: None })
     }
 
-    async fn probe(
-        &self,
-        transport: &Transport,
-        address: &ClusterIdentity,
-        expected: &Evidence,
-        extent: Extent,
-    ) -> Result<Verified, Failure> {
-        probe::probe(transport, address, expected, extent, DEADLINE).await
+    fn request_deadline(&self) -> Duration {
+        DEADLINE
     }
 }
 

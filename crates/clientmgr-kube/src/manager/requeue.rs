@@ -10,7 +10,7 @@ use {clientmgr_core::BoundError, kube::runtime::controller::Action};
 /// [not there](ClientError::NotFound), or its object is [outdated](ClientError::ClusterOutdated).
 ///
 /// So a change of the cluster must trigger the reconcile. A controller that watches cluster objects has this. One whose
-/// cluster objects are the fleet's own snapshots reconciles on [`Fleet::events`](crate::Fleet::events). No timer stands in: it
+/// cluster objects are the fleet's own snapshots reconciles on [`Fleet::events`](crate::Fleet::events). There is no timer: it
 /// would hide a trigger that is missing, and poll for clusters that never come.
 ///
 /// Returns `fallback` where the provider gave no hint. The same goes for a request that was

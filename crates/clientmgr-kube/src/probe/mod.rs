@@ -52,7 +52,7 @@ pub(crate) enum Extent {
 }
 
 /// Proves a new transport: it reaches a Kubernetes API, which takes the credentials; and of which cluster. Each request
-/// has the deadline. `address` stands in where the cluster does not say its identity.
+/// has the deadline. `address` is the identity of a cluster that does not say its own.
 ///
 /// The namespace `kube-system` proves all three with one request. A server that keeps it from this user is asked more.
 pub(crate) async fn prove(

@@ -1,13 +1,9 @@
 //! No TLS: servers at http only.
 
 use http::Uri;
-use hyper::rt::{Read, Write};
-use hyper_util::client::legacy::connect::Connection;
 use kube::Config;
-use tower::{Service, ServiceExt};
 
 use super::fingerprint::Offer;
-use crate::client::body::BoxError;
 use crate::error::Failure;
 
 /// Nothing to share.
@@ -35,32 +31,8 @@ impl Tls {
 
     /// `inner` as it is.
     #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the TLS stacks need them")]
-    pub(crate) fn connector<H>(
-        &self,
-        inner: H,
-    ) -> Result<
-        TlsConnector<
-            impl Service<
-                Uri,
-                Response: Read + Write + Connection + Send + Unpin + 'static,
-                Error = BoxError,
-                Future: Send + 'static,
-            >
-            + Clone
-            + Send
-            + Sync
-            + 'static
-            + use<H>,
-        >,
-        Failure,
-    >
-    where
-        H: Service<Uri> + Clone + Send + Sync + 'static,
-        H::Response: Read + Write + Connection + Send + Unpin + 'static,
-        H::Future: Send + 'static,
-        H::Error: Into<BoxError>,
-    {
-        Ok(TlsConnector(inner.map_err(Into::into)))
+    pub(crate) fn connector<H>(&self, inner: H) -> Result<TlsConnector<H>, Failure> {
+        Ok(TlsConnector(inner))
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct TlsCache(Mutex<HashMap<TlsFingerprint, Weak<Shared>>>);
 
 struct Shared {
     http2: Arc<ClientConfig>,
-    /// Made for the first connection that is to be of HTTP/1.1.
+    /// Made for the first connection by HTTP/1.1.
     http1: OnceLock<Arc<ClientConfig>>,
 }
 

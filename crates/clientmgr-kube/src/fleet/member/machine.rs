@@ -321,7 +321,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             }
             Request::Reset { candidate } if self.link.is_some() => {
                 let revision = self.mint(candidate);
-                // What was known of the cluster is given up with all that was built on it.
+                // A reset forgets what was known of the cluster.
                 self.doubted = false;
                 self.untold_since = None;
                 self.rename(revision, effects);

@@ -192,7 +192,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
 
     pub(super) fn begin_probe(&mut self, now: Now, effects: &mut Vec<Effect<E>>) {
         let via = match &self.health {
-            // The pooled ones were given their deadline already. A mute server is to be noticed soon.
+            // The pooled connections had their deadline already, and a mute server must be noticed soon.
             Health::Failing { error, .. } | Health::Down { error, .. } if error.class() == Class::Transport => {
                 Via::Fresh
             }
