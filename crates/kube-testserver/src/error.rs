@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-use crate::{pki::error::CertificateError, wire::status::Status};
+use crate::{pki::certificate_error::CertificateError, wire::status::Status};
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     error::{InstallError, StartError},
     pipeline::settings::Settings,
-    pki::{authority::Authority, error::CertificateError, issued::Validity, security::Security, tls},
+    pki::{authority::Authority, certificate_error::CertificateError, issued::Validity, security::Security, tls},
 };
 
 /// A cluster: its content, its authority and whom it lets in. Replacing the cluster replaces all of this.

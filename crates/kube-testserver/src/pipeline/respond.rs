@@ -24,10 +24,10 @@ use crate::{
         record::EndReason,
     },
     pipeline::{
+        account_tokens,
         body::{ConnectionCut, ResponseBody},
         health, malformed,
         state::{Connection, Core},
-        tokens,
     },
     wire::{
         call::{BODY_LIMIT, Call, Caller},
@@ -160,7 +160,7 @@ where
             Verdict::Allowed => User::anonymous(),
             Verdict::Refused(status) => return failed(&status),
         },
-        Identity::Known(user, by) if tokens::is_known(&connection.tenancy.cluster, by) => user,
+        Identity::Known(user, by) if account_tokens::is_known(&connection.tenancy.cluster, by) => user,
         Identity::Known(..) | Identity::Refused(_) => return failed(&Status::unauthorized()),
     };
     let user = match impersonate::acting_as(user, &parts.headers, info) {
@@ -182,7 +182,7 @@ where
         Ok(body) => body,
         Err(status) => return failed(&status),
     };
-    if let Some(answer) = tokens::answer(&connection.tenancy.cluster, info, &body) {
+    if let Some(answer) = account_tokens::answer(&connection.tenancy.cluster, info, &body) {
         return answer.map_or_else(|status| failed(&status), Reply::Whole);
     }
     if review::is_asked_for(info) {

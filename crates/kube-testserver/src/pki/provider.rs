@@ -2,7 +2,7 @@
 
 use rustls::crypto::CryptoProvider;
 
-use crate::pki::error::CertificateError;
+use crate::pki::certificate_error::CertificateError;
 
 /// The provider that the server uses, and that it installs for kube's clients where the process has none.
 ///

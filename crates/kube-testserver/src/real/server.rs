@@ -16,11 +16,11 @@ use crate::{
     access::credential::{Credential, User},
     error::ClientError,
     real::{
+        certificates::Pki,
         command::{self, ApiServerPlan, EtcdPlan, token_file},
-        error::{self, RealError},
-        pki::Pki,
         ports::free_ports,
         process::{self, Process},
+        real_error::{self, RealError},
     },
     server::{
         client,
@@ -137,7 +137,7 @@ impl RealServerBuilder {
         let [client_port, peer_port, port] = free_ports().map_err(RealError::Port)?;
         let pki = Pki::new(ADMIN, MASTERS)?;
         pki.write_to(&directory)?;
-        error::write(&directory.join(command::TOKENS), &token_file(&self.tokens))?;
+        real_error::write(&directory.join(command::TOKENS), &token_file(&self.tokens))?;
 
         let plan = EtcdPlan { directory: directory.clone(), client_port, peer_port };
         let etcd = start_etcd(&self.assets, &plan, self.patience).await?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::registry::{
     column::Column,
-    schema::Schema,
+    merge_schema::Schema,
     structural::{builtin, node::Node},
 };
 

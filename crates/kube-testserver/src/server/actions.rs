@@ -18,7 +18,7 @@ use crate::{
     error::{InstallError, StartError},
     pipeline::cluster::Cluster,
     pki::{
-        error::{CertificateError, NeedsTls},
+        certificate_error::{CertificateError, NeedsTls},
         security::Security,
     },
     server::handle::{Loopback, TestServer},

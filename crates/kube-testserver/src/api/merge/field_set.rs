@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use crate::registry::schema::{Schema, Shape, item_key};
+use crate::registry::merge_schema::{Schema, Shape, item_key};
 
 /// A set of field paths. A path is in it if its node is marked as `here`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

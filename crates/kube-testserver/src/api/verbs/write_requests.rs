@@ -19,7 +19,7 @@ use crate::{
         store::objects::{Draft, Key, Store},
         verbs::{field_validation, request::Request},
     },
-    registry::{kinds::Kind, structural::rules::has_unsupported_optional},
+    registry::{kinds::Kind, structural::compiled_rules::has_unsupported_optional},
     wire::{
         negotiate::{self, Format},
         protobuf,

@@ -17,7 +17,7 @@ use crate::{
         },
         object::{meta, schema},
     },
-    registry::schema::{Schema, Shape},
+    registry::merge_schema::{Schema, Shape},
     wire::status::{Cause, Status},
 };
 

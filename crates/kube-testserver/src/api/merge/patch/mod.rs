@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     api::merge::{field_set::Fields, target::Target},
-    registry::{kinds::Kind, schema::Schema},
+    registry::{kinds::Kind, merge_schema::Schema},
     wire::{
         call::Call,
         negotiate,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{error::ClientError, pki::error::CertificateError};
+use crate::{error::ClientError, pki::certificate_error::CertificateError};
 
 /// Why a real server did not start.
 #[derive(Debug, thiserror::Error)]
