@@ -182,13 +182,7 @@ where
         Ok(body) => body,
         Err(status) => return failed(&status),
     };
-    if let Some(answer) = account_tokens::answer(&connection.tenancy.cluster, info, &body) {
-        return answer.map_or_else(|status| failed(&status), Reply::Whole);
-    }
-    if review::is_asked_for(info) {
-        let may = |asked: &RequestInfo| !core.denials.any(|orders| denials::decide(orders, asked, user.name()));
-        return review::answer(&body, may).map_or_else(|status| failed(&status), Reply::Whole);
-    }
+    let cluster = &connection.tenancy.cluster;
     let call = Call {
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
@@ -202,7 +196,16 @@ where
             extra: user.extras().iter().map(|(key, values)| (key.clone(), values.clone())).collect(),
         },
     };
-    unbroken(|| connection.tenancy.cluster.api.answer(call))
+    unbroken(|| {
+        if let Some(answer) = account_tokens::answer(cluster, info, &call.body) {
+            return answer.map_or_else(|status| failed(&status), Reply::Whole);
+        }
+        if review::is_asked_for(info) {
+            let may = |asked: &RequestInfo| !core.denials.any(|orders| denials::decide(orders, asked, user.name()));
+            return review::answer(&call.body, may).map_or_else(|status| failed(&status), Reply::Whole);
+        }
+        cluster.api.answer(call)
+    })
 }
 
 fn failed(status: &Status) -> Reply {

@@ -13,10 +13,10 @@ use crate::pki::certificate_error::CertificateError;
     expect(clippy::unnecessary_wraps, reason = "it fails without either feature")
 )]
 pub(crate) fn provider() -> Result<CryptoProvider, CertificateError> {
-    #[cfg(feature = "ring")]
-    return Ok(rustls::crypto::ring::default_provider());
-    #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
+    #[cfg(feature = "aws-lc-rs")]
     return Ok(rustls::crypto::aws_lc_rs::default_provider());
+    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    return Ok(rustls::crypto::ring::default_provider());
     #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
     Err(CertificateError::NoCryptography)
 }
