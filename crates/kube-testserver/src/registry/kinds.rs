@@ -99,6 +99,7 @@ impl Kind {
             _ if self.custom => None,
             "deployments" => Some(&["labels"]),
             "pods" => Some(&["ownerReferences"]),
+            "certificatesigningrequests" => Some(&[]),
             _ => self.group.is_empty().then_some(&[]),
         }
     }

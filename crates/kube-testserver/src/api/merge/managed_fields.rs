@@ -10,7 +10,7 @@ use crate::{
             field_set::{Difference, Fields},
             target::{Subresource, Target},
         },
-        object::meta,
+        object::{meta, signing_request},
     },
     registry::kinds::Kind,
 };
@@ -25,8 +25,17 @@ pub(crate) fn ownable(mut object: Value, kind: &Kind, has_status: bool, subresou
         "apiVersion" | "kind" => false,
         "status" => matches!(subresource, Subresource::Status | Subresource::Approval) || !has_status,
         "metadata" => subresource != Subresource::Status || kept_by_status.is_some(),
+        // No update changes what is asked for.
+        "spec" if signing_request::is_one(kind) => false,
         _ => subresource != Subresource::Status,
     });
+    if let Some(Value::Object(status)) = map.get_mut("status").filter(|_| signing_request::is_one(kind)) {
+        let reset = if subresource == Subresource::Approval { "certificate" } else { "conditions" };
+        status.remove(reset);
+        if status.is_empty() {
+            map.remove("status");
+        }
+    }
     if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
         let kept = kept_by_status.filter(|_| subresource == Subresource::Status).unwrap_or_default();
         metadata.retain(|field, _| !SYSTEM.contains(&field.as_str()) && !kept.contains(&field.as_str()));
