@@ -197,12 +197,12 @@ where
         },
     };
     unbroken(|| {
-        if let Some(answer) = account_tokens::answer(cluster, info, &call.body) {
+        if let Some(answer) = account_tokens::answer(cluster, info, &call) {
             return answer.map_or_else(|status| failed(&status), Reply::Whole);
         }
         if review::is_asked_for(info) {
             let may = |asked: &RequestInfo| !core.denials.any(|orders| denials::decide(orders, asked, user.name()));
-            return review::answer(&call.body, may).map_or_else(|status| failed(&status), Reply::Whole);
+            return review::answer(&call.headers, &call.body, may).map_or_else(|status| failed(&status), Reply::Whole);
         }
         cluster.api.answer(call)
     })

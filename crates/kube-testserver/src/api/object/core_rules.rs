@@ -7,11 +7,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::go_values::cannot_unmarshal;
 use crate::{
     api::object::{definition_rules, event_rules, meta, signing_request},
     registry::kinds::Kind,
-    wire::{status::Cause, syntax::config_key_problems},
+    wire::{object_body::cannot_unmarshal, status::Cause, syntax::config_key_problems},
 };
 
 /// Refuses fields that a typed decoder cannot read, in its words.
