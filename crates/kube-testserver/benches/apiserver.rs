@@ -10,6 +10,8 @@ mod table;
 
 use std::{
     error::Error,
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -38,7 +40,7 @@ const WATCHERS_ON_SOCKETS: usize = 200;
 const CHANGES: usize = 30;
 const SERVERS: usize = 50;
 const ROUNDS: usize = 5;
-/// A server starts within so many milliseconds.
+/// A server starts within so many milliseconds, in the process or as a program.
 const START_AT_MOST: f64 = 10.0;
 
 fn main() -> Outcome<()> {
@@ -46,12 +48,13 @@ fn main() -> Outcome<()> {
         return Ok(());
     }
     let runtime = tokio::runtime::Runtime::new()?;
-    let rows = runtime.block_on(async {
+    let mut rows = runtime.block_on(async {
         let mut rows = Vec::from(starts().await?);
         rows.extend(rates().await?);
         rows.extend(fan_out().await?);
         Outcome::Ok(rows)
     })?;
+    rows.push(program_start()?);
     report("apiserver", &rows);
     Ok(())
 }
@@ -186,6 +189,30 @@ async fn starts() -> Outcome<[Row; 2]> {
         Row::new("test server: start", "ms", milliseconds(median(one)), None, ..=START_AT_MOST),
         Row::new("test server: start of 50 at once", "ms", milliseconds(median(several)), None, ..=1_000.0),
     ])
+}
+
+/// The median time from the start of the program until it has written its kubeconfig and printed its address.
+fn program_start() -> Outcome<Row> {
+    let directory = tempfile::tempdir()?;
+    let kubeconfig = directory.path().join("kubeconfig");
+    let mut times = Vec::new();
+    for _ in 0..SERVERS {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kube-testserver"));
+        command.arg("--kubeconfig").arg(&kubeconfig).stdout(Stdio::piped());
+        let begun = Instant::now();
+        let mut program = command.spawn()?;
+        let mut url = String::new();
+        BufReader::new(program.stdout.take().ok_or("it has an output")?).read_line(&mut url)?;
+        times.push(begun.elapsed());
+        program.kill()?;
+        program.wait()?;
+        if !std::fs::read_to_string(&kubeconfig)?.contains(url.trim()) {
+            return Err(format!("the kubeconfig does not lead to {url}").into());
+        }
+        std::fs::remove_file(&kubeconfig)?;
+    }
+    let what = "test server, the program: start to its address and kubeconfig";
+    Ok(Row::new(what, "ms", milliseconds(median(times)), None, ..=START_AT_MOST))
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

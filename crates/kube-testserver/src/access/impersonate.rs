@@ -1,4 +1,4 @@
-//! Impersonation: whom a request is made as when its headers name somebody else, and who may do so. Pure.
+//! Impersonation: the user of a request whose headers name another user than its credential, and who may do so. Pure.
 //!
 //! A real server asks RBAC. Here the members of `system:masters` may impersonate, whom RBAC allows everything. Refusals have the
 //! words of kube-apiserver 1.36.

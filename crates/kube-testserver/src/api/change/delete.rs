@@ -44,9 +44,9 @@ pub(crate) enum Propagation {
 /// How far a delete got.
 #[derive(Debug)]
 pub(crate) enum Deletion {
-    /// The object is gone; its last state.
+    /// The object is gone. Holds its last state.
     Done(Arc<Stored>),
-    /// Somebody must remove finalizers, or its grace period must pass.
+    /// The object stays until its finalizers are removed, or its grace period has passed.
     Pending(Arc<Stored>),
 }
 

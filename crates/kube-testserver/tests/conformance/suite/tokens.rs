@@ -70,7 +70,7 @@ async fn a_requested_token_is_of_its_account(case: Case) {
     let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-    let who = send(&case.client_of(Who::Nobody).await, "POST", path, &headers, &body.to_string()).await.expect(201);
+    let who = send(&case.client_of(Who::Anonymous).await, "POST", path, &headers, &body.to_string()).await.expect(201);
     assert_eq!(who["status"]["userInfo"]["username"], name);
 }
 
@@ -82,7 +82,7 @@ async fn a_token_for_another_audience_is_not_for_the_server(case: Case) {
     assert_ne!(review(&case, &token, &Value::Null).await["authenticated"], true);
     assert_ne!(review(&case, &token, &json!(["other"])).await["authenticated"], true);
     let bearer = format!("Bearer {token}");
-    send(&case.client_of(Who::Nobody).await, "GET", "/version", &[("authorization", &bearer)], "")
+    send(&case.client_of(Who::Anonymous).await, "GET", "/version", &[("authorization", &bearer)], "")
         .await
         .refused(401, "Unauthorized");
 }

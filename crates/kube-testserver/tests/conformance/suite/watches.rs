@@ -168,7 +168,7 @@ async fn initial_events_of_nothing_are_a_bookmark(case: Case) {
 
 async fn a_watch_of_the_present_marks_the_end_of_what_there_was(case: Case) {
     case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
-    // Nobody asked for initial events by name: who asks for no version gets them.
+    // A watch without a version gets the initial events, though it does not ask for them by name.
     let mut watch = case.watch(&case.maps(), "&allowWatchBookmarks=true").await;
     assert_eq!(watch.next_short().await, "ADDED a");
     let (kind, object) = watch.next().await.expect("the watch goes on");
