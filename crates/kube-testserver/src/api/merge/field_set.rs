@@ -234,20 +234,22 @@ fn compare(old: &Value, new: &Value, schema: &Schema, changed: &mut Fields, remo
         return;
     }
     let (before, after) = (fields_of(old, new, schema), fields_of(new, old, schema));
-    let steps: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    for step in steps {
-        match (before.get(step), after.get(step)) {
-            (Some((old, _)), Some((new, schema))) => {
+    let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+    for name in names {
+        let schema = schema.field(name);
+        match (before.get(name), after.get(name)) {
+            (Some(old), Some(new)) if old == new => {}
+            (Some(old), Some(new)) => {
                 let (mut inner_changed, mut inner_removed) = (Fields::default(), Fields::default());
                 compare(old, new, schema, &mut inner_changed, &mut inner_removed);
-                changed.insert(step, inner_changed);
-                removed.insert(step, inner_removed);
+                changed.insert(&format!("f:{name}"), inner_changed);
+                removed.insert(&format!("f:{name}"), inner_removed);
             }
-            (None, Some((new, schema))) => {
-                changed.children.insert(step.clone(), Fields::whole(new, schema));
+            (None, Some(new)) => {
+                changed.children.insert(format!("f:{name}"), Fields::whole(new, schema));
             }
-            (Some((old, schema)), None) => {
-                removed.children.insert(step.clone(), Fields::whole(old, schema));
+            (Some(old), None) => {
+                removed.children.insert(format!("f:{name}"), Fields::whole(old, schema));
             }
             (None, None) => {}
         }
@@ -307,11 +309,11 @@ fn compare_items(old: &[Value], new: &[Value], schema: &Schema, changed: &mut Fi
 fn fields_of<'a>(
     map: &'a Map<String, Value>,
     other: &'a Map<String, Value>,
-    schema: &'a Schema,
-) -> BTreeMap<String, (&'a Value, &'a Schema)> {
+    schema: &Schema,
+) -> BTreeMap<&'a str, &'a Value> {
     let implied = other.iter().filter(|(name, _)| !map.contains_key(*name) && schema.has_always(name));
     let implied = implied.filter_map(|(name, value)| Some((name, empty_like(value)?)));
-    map.iter().chain(implied).map(|(name, value)| (format!("f:{name}"), (value, schema.field(name)))).collect()
+    map.iter().chain(implied).map(|(name, value)| (name.as_str(), value)).collect()
 }
 
 fn empty_like(value: &Value) -> Option<&'static Value> {

@@ -2,48 +2,60 @@
 //!
 //! The sets of fields are `field_set`; what server-side apply makes of them is `patch/apply.rs`.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
-use crate::{
-    api::{
-        merge::{
-            field_set::{Difference, Fields},
-            target::{Subresource, Target},
-        },
-        object::{meta, signing_request},
+use crate::api::{
+    merge::{
+        field_set::{Difference, Fields},
+        target::{Subresource, Target},
     },
-    registry::kinds::Kind,
+    object::{meta, signing_request},
 };
 
-/// The part of an object that can be owned through this subresource.
-pub(crate) fn ownable(mut object: Value, kind: &Kind, has_status: bool, subresource: Subresource) -> Value {
+/// Removes from a set what cannot be owned through this subresource.
+pub(crate) fn keep_ownable(fields: &mut Fields, target: &Target) {
     const SYSTEM: [&str; 8] =
         ["name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "managedFields", "resourceVersion"];
-    let Some(map) = object.as_object_mut() else { return object };
+    let (kind, subresource) = (&target.view.kind, target.subresource);
+    let has_status = kind.versions[target.view.version].status;
     let kept_by_status = kind.kept_by_status();
-    map.retain(|field, _| match field.as_str() {
-        "apiVersion" | "kind" => false,
-        "status" => matches!(subresource, Subresource::Status | Subresource::Approval) || !has_status,
-        "metadata" => subresource != Subresource::Status || kept_by_status.is_some(),
-        // No update changes what is asked for.
-        "spec" if signing_request::is_one(kind) => false,
-        _ => subresource != Subresource::Status,
+    let is_signing_request = signing_request::is_one(kind);
+    fields.here = false;
+    fields.children.retain(|step, below| {
+        let mut drop_all = |dropped: &dyn Fn(&str) -> bool| {
+            below.children.retain(|step, _| !step.strip_prefix("f:").is_some_and(dropped));
+            !below.children.is_empty()
+        };
+        match step.as_str() {
+            "f:apiVersion" | "f:kind" => false,
+            "f:metadata" if subresource == Subresource::Status && kept_by_status.is_none() => false,
+            "f:metadata" => {
+                let kept = kept_by_status.filter(|_| subresource == Subresource::Status).unwrap_or_default();
+                drop_all(&|name| SYSTEM.contains(&name) || kept.contains(&name))
+            }
+            "f:status" if is_signing_request && subresource == Subresource::Approval => {
+                drop_all(&|name| name == "certificate")
+            }
+            "f:status" if is_signing_request && subresource == Subresource::Status => {
+                drop_all(&|name| name == "conditions")
+            }
+            "f:status" => subresource == Subresource::Status || !has_status,
+            // No update changes what is asked for.
+            "f:spec" if is_signing_request => false,
+            _ => subresource != Subresource::Status,
+        }
     });
-    if let Some(Value::Object(status)) = map.get_mut("status").filter(|_| signing_request::is_one(kind)) {
-        let reset = if subresource == Subresource::Approval { "certificate" } else { "conditions" };
-        status.remove(reset);
-        if status.is_empty() {
-            map.remove("status");
-        }
-    }
-    if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
-        let kept = kept_by_status.filter(|_| subresource == Subresource::Status).unwrap_or_default();
-        metadata.retain(|field, _| !SYSTEM.contains(&field.as_str()) && !kept.contains(&field.as_str()));
-        if metadata.is_empty() {
-            map.remove("metadata");
-        }
-    }
-    object
+}
+
+/// What a write changed and removed of what can be owned through its subresource.
+pub(crate) fn ownable_difference(old: &Value, new: &Value, target: &Target) -> Difference {
+    let schema = &target.view.kind.versions[target.view.version].schema;
+    let mut difference = Difference::between(old, new, schema);
+    keep_ownable(&mut difference.changed, target);
+    keep_ownable(&mut difference.removed, target);
+    difference
 }
 
 /// The entries of an object. Of several with the same manager the last one counts.
@@ -66,13 +78,6 @@ pub(crate) fn same_manager(left: &Value, right: &Value) -> bool {
 
 /// Keeps account of an ordinary write. `old` is missing when the object is new.
 pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
-    let version = &target.view.kind.versions[target.view.version];
-    let part = |object: &Value| {
-        // Fields are owned under the names they have in the version they were written in.
-        let mut shown = object.clone();
-        target.view.show(&mut shown);
-        ownable(shown, &target.view.kind, version.status, target.subresource)
-    };
     let Some((mut entries, is_first)) = entries_before(old, new, target) else {
         return write_entries(new, Vec::new());
     };
@@ -85,9 +90,9 @@ pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
             // No field has an owner, and an update does not record the first one.
             return write_entries(new, entries);
         }
-        let nothing = json!({});
-        let mut difference = Difference::between(&old.map_or(nothing, part), &part(new), &version.schema);
-        difference.changed.here = false;
+        // Fields are owned under the names they have in the version they were written in.
+        let old = old.map_or_else(|| Cow::Owned(json!({})), |old| target.view.renamed(old));
+        let difference = ownable_difference(&old, &target.view.renamed(new), target);
         record(&mut entries, target, &difference);
     }
     write_entries(new, entries);
@@ -155,10 +160,7 @@ fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
 
 /// The entry for all fields of an object that has no owners when something is first applied to it.
 pub(crate) fn before_first_apply(target: &Target, current: &Value) -> Value {
-    let version = &target.view.kind.versions[target.view.version];
-    let part = ownable(current.clone(), &target.view.kind, version.status, target.subresource);
-    let mut difference = Difference::between(&json!({}), &part, &version.schema);
-    difference.changed.here = false;
+    let difference = ownable_difference(&json!({}), current, target);
     let mut entry = entry(target, "Update", &difference.changed);
     entry["manager"] = "before-first-apply".into();
     entry
@@ -198,10 +200,11 @@ pub(crate) fn entry(target: &Target, operation: &str, fields: &Fields) -> Value 
 
 /// Puts the entries into an object, in the order the real server keeps them in.
 pub(crate) fn write_entries(object: &mut Value, mut entries: Vec<Value>) {
-    entries.sort_by_cached_key(|entry| {
-        let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
-        (text("operation"), text("time"), text("manager"), text("apiVersion"), text("subresource"))
-    });
+    let key = |entry: &Value| {
+        ["operation", "time", "manager", "apiVersion", "subresource"]
+            .map(|field| entry[field].as_str().unwrap_or_default())
+    };
+    entries.sort_by(|left, right| key(left).cmp(&key(right)));
     if entries.is_empty() {
         meta::metadata_mut(object).remove("managedFields");
     } else {

@@ -258,9 +258,7 @@ impl Request<'_> {
         }
         let style = if matches!(patch, Patch::Apply { .. }) { Style::Apply } else { Style::Derive };
         let stored = write::update(&mut store, &target, style, |current| {
-            let mut shown = current.clone();
-            self.view.show(&mut shown);
-            let mut patched = patch.apply(&target, &shown)?;
+            let mut patched = patch.apply(&target, &self.view.shown(current))?;
             undeclared = field_validation::check_patched(&self.view, validation, &mut patched)?;
             let source = match &patch {
                 Patch::Apply { wanted, .. } => Source::Apply(&target, wanted),

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         merge::{
-            field_set::{Difference, Fields, items, step_of},
-            managed_fields::{self, before_first_apply, entry, is_entry_of, ownable},
+            field_set::{Fields, items, step_of},
+            managed_fields::{self, before_first_apply, entry, is_entry_of, keep_ownable, ownable_difference},
             target::Target,
         },
         object::{meta, schema},
@@ -88,18 +88,13 @@ pub(crate) fn described(target: &Target, wanted: &Value) -> String {
     format!("{namespace}/{name}; {version}, Kind={}", view.kind.kind)
 }
 
-fn part(target: &Target, object: &Value) -> Value {
-    let status = target.view.kind.versions[target.view.version].status;
-    ownable(object.clone(), &target.view.kind, status, target.subresource)
-}
-
 fn schema_of(target: &Target) -> &Schema {
     &target.view.kind.versions[target.view.version].schema
 }
 
 fn owned(target: &Target, wanted: &Value) -> Fields {
-    let mut fields = Fields::of(&part(target, wanted), schema_of(target));
-    fields.here = false;
+    let mut fields = Fields::of(wanted, schema_of(target));
+    keep_ownable(&mut fields, target);
     fields
 }
 
@@ -142,8 +137,7 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         }
         merged = prune(&merged, before, managed, schema);
     }
-    let mut difference = Difference::between(&part(target, current), &part(target, &merged), schema);
-    difference.changed.here = false;
+    let difference = ownable_difference(current, &merged, target);
     let mut causes = Vec::new();
     let mut entries = Vec::new();
     for (mut entry, mut owns) in others {

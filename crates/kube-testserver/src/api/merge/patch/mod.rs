@@ -78,7 +78,7 @@ impl Patch {
             }
             "application/json-patch+json" => json_operations(text, query.field_validation()).map(Self::Json),
             "application/merge-patch+json" => fields(text).map(Self::Merge),
-            _ => fields(text).map(|patch| Self::Strategic(patch, Schema::of_core(&kind.kind))),
+            _ => fields(text).map(|patch| Self::Strategic(patch, Arc::clone(&kind.versions[0].schema))),
         };
         Ok(read.unwrap_or_else(|error| Self::Malformed { error, creates: applies }))
     }

@@ -10,6 +10,7 @@ mod fill;
 mod formats;
 mod mistyped;
 mod numbers;
+mod path;
 mod problems;
 mod scale_values;
 mod stored;
