@@ -21,7 +21,7 @@ const MASTERS: &str = "system:masters";
 const ANONYMOUS: &str = "system:anonymous";
 const EVERYONE: [&str; 2] = ["system:authenticated", "system:unauthenticated"];
 
-/// The user a request is to be made as: another one than `actor`, if its headers say so.
+/// Returns the user of a request: `actor`, or the one that its headers name.
 pub(crate) fn acting_as(actor: User, headers: &HeaderMap, info: &RequestInfo) -> Result<User, Status> {
     if !headers.keys().any(|name| name.as_str().starts_with(PREFIX)) {
         return Ok(actor);

@@ -1,5 +1,5 @@
-//! One request's way through the server: who makes it, what fault it meets, whether it is allowed, what it means.
-//! Each question is decided elsewhere; the order of the questions is what lives here.
+//! One request's way through the server: its user, its fault, its authorization, its answer. Each is decided elsewhere; this
+//! file has their order.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -41,7 +41,7 @@ const DISCARD_LIMIT: usize = 8 * BODY_LIMIT;
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
-/// Answers one request, or breaks it off.
+/// Answers one request, or cuts it.
 pub(crate) async fn respond<B>(
     core: &Core,
     connection: &Connection,

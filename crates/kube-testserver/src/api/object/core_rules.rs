@@ -1,7 +1,7 @@
 //! What core types do beyond metadata: the few defaults and checks that tests of controllers meet.
 //!
-//! Deliberately short. Other fields of core types are kept as they were sent, neither defaulted nor pruned
-//! nor validated. Nulls are dropped, except in a `CustomResourceDefinition`, whose schemas may mean them.
+//! Other fields of core types are kept as they were sent: without defaults, pruning or validation. Nulls are dropped, except
+//! in a `CustomResourceDefinition`, whose schemas may contain them.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
