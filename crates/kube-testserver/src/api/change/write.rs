@@ -123,6 +123,10 @@ pub(crate) fn update(
     check_preconditions(target, style, &current, &new)?;
     let typed = is_typed(target, &new);
     restrict(target, &old, &mut new);
+    if signing_request::is_one(kind) && target.subresource != Subresource::Main {
+        // The client owns these too: it sends nulls in their place.
+        signing_request::fill_in_times(&old, &mut new, target.now);
+    }
     // Owners are of what the client sent, without the fields that the server adds. An apply records its own.
     let tracked = (style != Style::Apply && typed).then(|| {
         let mut tracked = new.clone();
@@ -135,9 +139,6 @@ pub(crate) fn update(
     let forbidden = meta::carry_over(&old, &mut new);
     let mut causes = forbidden.clone();
     core_rules::fill_in(kind, &mut new, false);
-    if signing_request::is_one(kind) && target.subresource != Subresource::Main {
-        signing_request::fill_in_times(&old, &mut new, target.now);
-    }
     let metadata = || forbidden.iter().cloned().chain(meta::problems_of_update(&new, kind)).collect();
     causes.extend(custom_problems(target, &new, Some(&old), metadata));
     causes.extend(core_rules::problems(kind, &new, Some(&old)));

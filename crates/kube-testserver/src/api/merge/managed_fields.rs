@@ -200,16 +200,16 @@ pub(crate) fn entry(target: &Target, operation: &str, fields: &Fields) -> Value 
 
 /// Puts the entries into an object, in the order the real server keeps them in.
 pub(crate) fn write_entries(object: &mut Value, mut entries: Vec<Value>) {
-    let key = |entry: &Value| {
-        ["operation", "time", "manager", "apiVersion", "subresource"]
-            .map(|field| entry[field].as_str().unwrap_or_default())
-    };
-    entries.sort_by(|left, right| key(left).cmp(&key(right)));
+    entries.sort_by(|left, right| sort_key(left).cmp(&sort_key(right)));
     if entries.is_empty() {
         meta::metadata_mut(object).remove("managedFields");
     } else {
         meta::metadata_mut(object).insert("managedFields".to_owned(), entries.into());
     }
+}
+
+fn sort_key(entry: &Value) -> [&str; 5] {
+    ["operation", "time", "manager", "apiVersion", "subresource"].map(|field| entry[field].as_str().unwrap_or_default())
 }
 
 /// Whether two states of an object are equal apart from the times in their `managedFields`.

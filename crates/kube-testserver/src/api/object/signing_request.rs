@@ -197,8 +197,8 @@ fn signer_name_problems(name: &str) -> Vec<Cause> {
     };
     // Of each part, only the first segment with an error is named.
     let first = |part: &str, rules: fn(&str) -> Vec<String>| -> Vec<Cause> {
-        let segments = part.split('.').map(|segment| (segment, rules(segment)));
-        let wrong = segments.into_iter().find(|(_, rules)| !rules.is_empty());
+        let mut segments = part.split('.').map(|segment| (segment, rules(segment)));
+        let wrong = segments.find(|(_, rules)| !rules.is_empty());
         let of = |(segment, rules): (&str, Vec<String>)| -> Vec<Cause> {
             rules.iter().map(|rule| invalid(part, &format!("validating label {segment:?}: {rule}"))).collect()
         };

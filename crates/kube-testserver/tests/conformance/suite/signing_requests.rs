@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{answer::fields, case::Case, target::Who, test::tests};
+use crate::{answer::fields, case::Case, fixtures::labelled, target::Who, test::tests};
 
 tests![
     a_request_names_its_user,
@@ -223,8 +223,10 @@ async fn times_and_metadata_come_with_an_approval(case: Case) {
 }
 
 async fn an_approval_owns_the_conditions_that_it_sets(case: Case) {
-    let (path, made) = made(&case).await;
-    assert_eq!(made["metadata"]["managedFields"], Value::Null, "a request itself has no owner");
+    let path = format!("{PATH}/{}", case.unique());
+    let made = case.post(&format!("{PATH}?fieldManager=asker"), &labelled(wanted(&case), "a", "b")).await.expect(201);
+    let labels = json!({"f:metadata": {"f:labels": {".": {}, "f:a": {}}}});
+    assert_eq!(made["metadata"]["managedFields"][0]["fieldsV1"], labels, "the spec has no owner");
     let [certificate, _] = certificates(&case);
     let mut approved = condition("Approved");
     approved["status"]["certificate"] = certificate.clone();
@@ -236,8 +238,10 @@ async fn an_approval_owns_the_conditions_that_it_sets(case: Case) {
         let entry = entries.iter().find(|entry| entry["manager"] == manager);
         entry.map(|entry| (entry["subresource"].clone(), entry["fieldsV1"].clone()))
     };
-    let conditions =
-        json!({".": {}, "k:{\"type\":\"Approved\"}": {".": {}, "f:reason": {}, "f:status": {}, "f:type": {}}});
+    let fields = json!({
+        ".": {}, "f:lastTransitionTime": {}, "f:lastUpdateTime": {}, "f:reason": {}, "f:status": {}, "f:type": {},
+    });
+    let conditions = json!({".": {}, "k:{\"type\":\"Approved\"}": fields});
     let expected = json!({"f:status": {"f:conditions": conditions}});
     assert_eq!(owned("approver"), Some((json!("approval"), expected)));
     assert_eq!(owned("signer"), Some((json!("status"), json!({"f:status": {"f:certificate": {}}}))));
