@@ -83,7 +83,7 @@ pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
     };
     if let (Some(applied), None) = (&target.manager.applied, old) {
         if !applied.is_empty() {
-            entries.push(entry(target, "Apply", applied));
+            entries.push(entry(target, "Apply", applied.clone()));
         }
     } else {
         if old.is_some() && is_first {
@@ -93,7 +93,7 @@ pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
         // Fields are owned under the names they have in the version they were written in.
         let old = old.map_or_else(|| Cow::Owned(json!({})), |old| target.view.renamed(old));
         let difference = ownable_difference(&old, &target.view.renamed(new), target);
-        record(&mut entries, target, &difference);
+        record(&mut entries, target, difference);
     }
     write_entries(new, entries);
 }
@@ -125,7 +125,7 @@ fn entries_before(old: Option<&Value>, new: &Value, target: &Target) -> Option<(
     Some((entries.into_iter().filter(is_served).collect(), is_first))
 }
 
-fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
+fn record(entries: &mut Vec<Value>, target: &Target, difference: Difference) {
     let mut own = Fields::default();
     let mut others = Vec::new();
     let mut existing = None;
@@ -143,17 +143,18 @@ fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
             others.push(entry);
         } else if !fields.is_empty() {
             let mut entry = entry;
-            entry["fieldsV1"] = fields.to_json();
+            entry["fieldsV1"] = fields.into_json();
             others.push(entry);
         }
     }
     let before = own.clone();
     own.subtract(&difference.removed);
-    own.union(&difference.changed);
+    let is_untouched = difference.changed.is_empty();
+    own.union(difference.changed);
     match existing {
-        Some(existing) if own == before && difference.changed.is_empty() => others.push(existing),
+        Some(existing) if own == before && is_untouched => others.push(existing),
         _ if own.is_empty() => {}
-        _ => others.push(entry(target, "Update", &own)),
+        _ => others.push(entry(target, "Update", own)),
     }
     *entries = others;
 }
@@ -161,7 +162,7 @@ fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
 /// The entry for all fields of an object that has no owners when something is first applied to it.
 pub(crate) fn before_first_apply(target: &Target, current: &Value) -> Value {
     let difference = ownable_difference(&json!({}), current, target);
-    let mut entry = entry(target, "Update", &difference.changed);
+    let mut entry = entry(target, "Update", difference.changed);
     entry["manager"] = "before-first-apply".into();
     entry
 }
@@ -187,10 +188,10 @@ fn subresource_name(subresource: Subresource) -> Option<&'static str> {
 }
 
 /// A new entry for this client.
-pub(crate) fn entry(target: &Target, operation: &str, fields: &Fields) -> Value {
+pub(crate) fn entry(target: &Target, operation: &str, fields: Fields) -> Value {
     let mut entry = json!({
         "manager": target.manager.name, "operation": operation, "apiVersion": target.view.api_version(),
-        "time": meta::time(target.now), "fieldsType": "FieldsV1", "fieldsV1": fields.to_json(),
+        "time": meta::time(target.now), "fieldsType": "FieldsV1", "fieldsV1": fields.into_json(),
     });
     if let Some(name) = subresource_name(target.subresource) {
         entry["subresource"] = name.into();

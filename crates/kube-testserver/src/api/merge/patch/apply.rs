@@ -131,9 +131,9 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
     if let Some((_, before)) = own.as_ref().filter(|(_, before)| drops_fields(before)) {
         let mut managed = fields.clone();
         // The name is always applied, though it is in no account.
-        managed.union(&Fields::from_json(&json!({"f:metadata": {"f:name": {}}})));
+        managed.union(Fields::from_json(&json!({"f:metadata": {"f:name": {}}})));
         for (_, owns) in &others {
-            managed.union(owns);
+            managed.union(owns.clone());
         }
         merged = prune(&merged, before, managed, schema);
     }
@@ -151,12 +151,13 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         let before = owns.clone();
         owns.subtract(&contested);
         owns.subtract(&difference.removed);
+        if owns.is_empty() {
+            continue;
+        }
         if owns != before {
-            entry["fieldsV1"] = owns.to_json();
+            entry["fieldsV1"] = owns.into_json();
         }
-        if !owns.is_empty() {
-            entries.push(entry);
-        }
+        entries.push(entry);
     }
     if !causes.is_empty() && !force {
         return Err(Status::apply_conflict(&causes));
@@ -166,7 +167,7 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         Some((existing, before)) if untouched && before == fields => entries.push(existing),
         _ if fields.is_empty() => {}
         existing => {
-            let mut new = entry(target, "Apply", &fields);
+            let mut new = entry(target, "Apply", fields);
             if untouched && let Some(entry) = new.as_object_mut() {
                 // The time is that of the last change of the object.
                 match existing.and_then(|(existing, _)| existing.get("time").cloned()) {
