@@ -46,7 +46,7 @@ const START_AT_MOST: f64 = 10.0;
 /// The rate of writes by that of reads.
 const WRITES_A_READ_AT_LEAST: f64 = 0.2;
 /// The time until 1,000 watchers have a change, by that of one watcher.
-const FAN_OUT_AT_MOST: f64 = 100.0;
+const FAN_OUT_AT_MOST: f64 = 200.0;
 
 fn main() -> Outcome<()> {
     if !std::env::args().any(|argument| argument == "--bench") {

@@ -120,7 +120,11 @@ async fn bookmarks_come_before_the_end(case: Case) {
     let made = case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
     let query = format!("&allowWatchBookmarks=true&timeoutSeconds=5&resourceVersion={}", rv(&made));
     let mut watch = case.watch(&case.maps(), &query).await;
+    // A real server sends a bookmark only if it has a later version: from a change in another namespace.
+    let other = "/api/v1/namespaces/default/configmaps";
+    case.post(other, &config_map(case.unique(), "1")).await.expect(201);
     let (kind, object) = watch.next().await.expect("a bookmark comes first");
+    case.delete(&format!("{other}/{}", case.unique())).await.expect(200);
     assert_eq!((kind.as_str(), &object["kind"]), ("BOOKMARK", &json!("ConfigMap")));
     let number = |object| rv(object).parse::<u64>().expect("a number");
     assert!(number(&object) >= number(&made));
