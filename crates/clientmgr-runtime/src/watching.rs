@@ -1,25 +1,28 @@
-//! Watches with a deadline on their lists. kube's watcher waits for the answer to a list forever: a server or a load balancer
-//! that swallows one request would stop it without a sign.
+//! Watches with deadlines. kube's watcher waits for the answer to a request forever: a server or a load balancer that
+//! swallows one request would stop it without a sign.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
-use kube::runtime::watcher::{Config, Event, Result};
+use http::Request;
+use kube::client::Body;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{Config, DefaultBackoff, Event, Result};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Resource};
+use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-/// How long each page of a list may take, after a failure with the pause before it.
+/// How long each page of a list may take, after a failure with the pause before it, and the beginning of any answer.
 pub(crate) const LIST_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long any other request to the hub may take.
 pub(crate) const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
-/// A list or another request took too long.
+/// A request took too long.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("no answer within {deadline:?}")]
+#[error("the API server did not answer within {deadline:?}")]
 pub(crate) struct TimedOut {
     pub(crate) deadline: Duration,
 }
@@ -36,14 +39,65 @@ pub(crate) async fn within<T>(request: impl Future<Output = kube::Result<T>>) ->
     timeout(REQUEST_DEADLINE, request).await.unwrap_or_else(|_| Err(TimedOut::error(REQUEST_DEADLINE)))
 }
 
-/// Watches what `api` and `config` select, with a backoff after errors. A list that takes too long is an error, and begins
-/// anew.
-pub(crate) fn watching<K>(api: Api<K>, config: Config) -> BoxStream<'static, Result<Event<K>>>
+/// Returns `client` with a deadline for the beginning of each answer: a watch that resumes sends its request again, and that
+/// one may be swallowed too.
+pub(crate) fn answering(client: &Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let client = client.clone();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let client = client.clone();
+        async move {
+            let answer = timeout(LIST_DEADLINE, client.send(request)).await;
+            answer.unwrap_or_else(|_| Err(TimedOut::error(LIST_DEADLINE)))
+        }
+    });
+    Client::new(service, namespace)
+}
+
+/// kube's backoff, which also begins anew after a watch that was open for a while. A load balancer may cut a watch each
+/// minute, and kube waits longer each time until two minutes pass without an error.
+#[derive(Default)]
+pub(crate) struct WatchBackoff {
+    backoff: DefaultBackoff,
+    /// When the last pause ends.
+    resumed: Option<Instant>,
+}
+
+/// How long a watch is open before the next cut counts as the first one.
+const OPEN: Duration = Duration::from_secs(30);
+
+impl Iterator for WatchBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        if self.resumed.is_some_and(|at| at.elapsed() >= OPEN) {
+            self.backoff.reset();
+        }
+        let pause = self.backoff.next()?;
+        self.resumed = Some(Instant::now() + pause);
+        Some(pause)
+    }
+}
+
+impl Backoff for WatchBackoff {
+    fn reset(&mut self) {
+        self.backoff.reset();
+    }
+}
+
+/// Watches what `api` and `config` select with `client`, with a backoff after errors. A list or a watch that is not answered
+/// in time is an error. After an error that may have lost an event, the list begins anew.
+pub(crate) fn watching<K>(
+    client: &Client,
+    api: impl FnOnce(Client) -> Api<K>,
+    config: Config,
+) -> BoxStream<'static, Result<Event<K>>>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let begin = move || watcher(api.clone(), config.clone()).default_backoff().boxed();
-    let state = State { events: begin(), is_listing: true, refusals: 0 };
+    let api = api(answering(client));
+    let begin = move || watcher(api.clone(), config.clone()).backoff(WatchBackoff::default()).boxed();
+    let state = State { events: begin(), is_listing: true, relists: 0 };
     stream::unfold((state, begin), async move |(mut state, begin)| {
         let next = if state.is_listing {
             timeout(LIST_DEADLINE, state.events.next()).await
@@ -59,18 +113,18 @@ where
         match &event {
             Ok(Event::Init) => state.is_listing = true,
             Ok(Event::InitApply(_)) => {}
-            Ok(Event::InitDone) => (state.is_listing, state.refusals) = (false, 0),
-            Ok(_) => state.refusals = 0,
+            Ok(Event::InitDone) => state.is_listing = false,
+            Ok(_) => state.relists = 0,
             // A watch that is permitted again would resume in silence. A list says that all is well.
-            Err(error) if is_refusal(error) && !state.is_listing => {
+            Err(error) if !state.is_listing && (is_refusal(error) || loses_events(error)) => {
                 state.is_listing = true;
-                state.refusals += 1;
+                state.relists = state.relists.saturating_add(1);
                 let pause =
-                    Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(state.refusals)).min(LIST_DEADLINE / 2);
+                    Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(state.relists)).min(LIST_DEADLINE / 2);
                 let (pause, anew) = (tokio::time::sleep(pause), begin());
                 state.events = stream::once(pause).filter_map(async |()| None).chain(anew).boxed();
             }
-            // A list goes on; and a watch that broke resumes in silence.
+            // A list goes on; and a watch that was cut resumes in silence.
             Err(_) => {}
         }
         Some((event, (state, begin)))
@@ -81,8 +135,14 @@ where
 struct State<K: 'static> {
     events: BoxStream<'static, Result<Event<K>>>,
     is_listing: bool,
-    /// How often in a row the watch was refused.
-    refusals: u32,
+    /// How often in a row an error of the watch made the list begin anew.
+    relists: u32,
+}
+
+/// Returns whether a watch that resumes after `error` may lack an event: kube goes on behind a line that it cannot read.
+pub(crate) fn loses_events(error: &watcher::Error) -> bool {
+    use kube::Error::{HyperError, ReadEvents, Service};
+    matches!(error, watcher::Error::WatchFailed(error) if !matches!(error, ReadEvents(_) | HyperError(_) | Service(_)))
 }
 
 /// Returns whether the server answered that this may not be watched, or that the kind is not there.
@@ -98,39 +158,111 @@ pub(crate) fn is_refusal(error: &watcher::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
     use futures::StreamExt as _;
     use http::{Request, Response};
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::client::Body;
     use kube::runtime::watcher::{Config, Error, Event};
     use kube::{Api, Client};
+    use serde_json::json;
     use tokio::time::Instant;
 
-    use super::{LIST_DEADLINE, REQUEST_DEADLINE, watching, within};
+    use super::{LIST_DEADLINE, REQUEST_DEADLINE, WatchBackoff, watching, within};
 
     /// A hub that never answers.
-    fn silent() -> Api<ConfigMap> {
+    fn silent() -> Client {
         let service =
             tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, kube::Error>>());
-        Api::default_namespaced(Client::new(service, "default"))
+        Client::new(service, "default")
+    }
+
+    /// A hub that answers each list, with as many objects as lists were answered before, and no watch but the first, with
+    /// `lines`.
+    fn hub(lines: &'static str) -> Client {
+        let (lists, watches) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let is_watch = request.uri().query().is_some_and(|query| query.contains("watch="));
+            let before = if is_watch { &watches } else { &lists }.fetch_add(1, Ordering::Relaxed);
+            async move {
+                if is_watch && before > 0 {
+                    std::future::pending::<()>().await;
+                }
+                let body = if is_watch {
+                    lines.into()
+                } else {
+                    let map = |name| json!({ "metadata": { "name": format!("map-{name}"), "resourceVersion": "1" } });
+                    let items: Vec<_> = (0..before).map(map).collect();
+                    let list = json!({
+                        "apiVersion": "v1", "kind": "ConfigMapList", "metadata": { "resourceVersion": "1" },
+                        "items": items,
+                    });
+                    serde_json::to_vec(&list).unwrap()
+                };
+                Ok::<_, kube::Error>(Response::new(Body::from(body)))
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    fn maps(client: Client) -> Api<ConfigMap> {
+        Api::default_namespaced(client)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_list_without_an_answer_is_an_error_and_begins_anew() {
-        let mut events = watching(silent(), Config::default());
-        let began = Instant::now();
-        for attempt in 1..=3 {
+        let mut events = watching(&silent(), maps, Config::default());
+        for _ in 0..3 {
             assert!(matches!(events.next().await, Some(Ok(Event::Init))));
+            let began = Instant::now();
             let Some(Err(Error::InitialListFailed(error))) = events.next().await else { panic!("no error") };
             assert!(std::error::Error::source(&error).is_some() || !error.to_string().is_empty());
-            assert_eq!(began.elapsed(), LIST_DEADLINE * attempt);
+            assert_eq!(began.elapsed(), LIST_DEADLINE);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_resumes_without_an_answer_is_an_error() {
+        let mut events = watching(&hub(""), maps, Config::default());
+        assert!(matches!(events.next().await, Some(Ok(Event::Init))));
+        assert!(matches!(events.next().await, Some(Ok(Event::InitDone))));
+        let began = Instant::now();
+        assert!(matches!(events.next().await, Some(Err(Error::WatchStartFailed(_)))));
+        assert_eq!(began.elapsed(), LIST_DEADLINE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_cannot_be_read_makes_the_list_begin_anew() {
+        let mut events = watching(&hub("{\"type\": \"ADDED\", \"object\": 1}\n"), maps, Config::default());
+        assert!(matches!(events.next().await, Some(Ok(Event::Init))));
+        assert!(matches!(events.next().await, Some(Ok(Event::InitDone))));
+        // kube reads any object that it cannot read as a Status.
+        assert!(matches!(events.next().await, Some(Err(Error::WatchFailed(kube::Error::Api(_))))));
+        assert!(matches!(events.next().await, Some(Ok(Event::Init))));
+        let Some(Ok(Event::InitApply(map))) = events.next().await else { panic!("the event is lost") };
+        assert_eq!(map.metadata.name.as_deref(), Some("map-0"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_is_cut_each_minute_resumes_within_two_seconds() {
+        let mut backoff = WatchBackoff::default();
+        for _ in 0..10 {
+            let pause = backoff.next().unwrap();
+            assert!(pause < Duration::from_secs(2), "{pause:?}");
+            tokio::time::advance(pause + Duration::from_secs(60)).await;
+        }
+        // One that is cut at once is tried less and less often.
+        let pauses = std::array::from_fn::<_, 10, _>(|_| backoff.next().unwrap());
+        assert!(pauses[9] > Duration::from_secs(10), "{pauses:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_without_an_answer_is_an_error() {
         let began = Instant::now();
-        within(silent().get("east")).await.unwrap_err();
+        within(maps(silent()).get("east")).await.unwrap_err();
         assert_eq!(began.elapsed(), REQUEST_DEADLINE);
     }
 }

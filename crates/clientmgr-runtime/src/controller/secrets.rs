@@ -116,6 +116,11 @@ impl Secrets {
         }
     }
 
+    /// Returns whether the data of a Secret was dropped.
+    pub(super) fn is_used(&self, secret: &NamespacedName) -> bool {
+        self.referred.get(secret).is_some_and(|referred| matches!(referred.state, SecretState::Used))
+    }
+
     /// A Cluster needs the data of a Secret. Reads it again where it was dropped.
     pub(super) fn want(&mut self, secret: &NamespacedName) {
         if let Some(referred) = self.referred.get_mut(secret)
@@ -150,9 +155,9 @@ impl Secrets {
             Some(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
             None => watcher::Config::default(),
         };
-        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(self.client.clone(), &scope.namespace);
+        let api = |client| Api::<PartialObjectMeta<Secret>>::namespaced(client, &scope.namespace);
         let (handle, registration) = AbortHandle::new_pair();
-        let stream = Abortable::new(watching(api, config), registration);
+        let stream = Abortable::new(watching(&self.client, api, config), registration);
         let of_scope = scope.clone();
         self.events.push(stream.map(move |event| (of_scope.clone(), event)).boxed());
         self.watches.insert(scope, Watch { handle, secrets: 1, is_synced: false, listed: HashSet::new() });
@@ -312,7 +317,7 @@ impl Secrets {
                 }
             }
             Ok(None) => {
-                referred.failures = 0;
+                (referred.failures, referred.is_wanted) = (0, false);
                 self.set(secret, SecretState::NotFound, None);
             }
             Err(error) => {
@@ -323,6 +328,7 @@ impl Secrets {
                 let at = Instant::now() + delay;
                 referred.retry_at = Some(at);
                 self.retry_at = Some(self.retry_at.map_or(at, |first| first.min(at)));
+                referred.is_wanted &= !is_forbidden;
                 match (&referred.state, is_forbidden) {
                     (_, true) => self.set(secret, SecretState::Forbidden, None),
                     (SecretState::Read(_), false) => {}

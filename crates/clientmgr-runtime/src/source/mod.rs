@@ -50,7 +50,7 @@ pub use self::cluster_profile::{AccessProviders, ClusterProfiles, cluster_profil
 pub use self::error::SourceError;
 pub use self::event::SourceEvent;
 pub use self::file::{InvalidPattern, KubeconfigDirectory, KubeconfigFiles};
-pub(crate) use self::file::{Merged, reread};
+pub(crate) use self::file::{Merged, News, reread};
 pub use self::fixed::{local_cluster, static_clusters};
 pub use self::secret::{ArgoCdClusters, KubeconfigFormat, KubeconfigSecrets, argo_cd_config};
 pub use self::set::{RunningSources, Sources};

@@ -16,6 +16,7 @@ use super::remote::RemoteWatch;
 use super::task::{Mapper, Report, run};
 use super::triggers::Hub;
 use super::users::Users;
+use crate::watching::watching;
 
 /// How a watch is opened on a client.
 pub(super) struct Kind<K: WatchKind> {
@@ -87,8 +88,7 @@ impl<K: WatchKind> Running<K> {
         let (writer, (progress, seen)) = (Writer::new(dyntype.clone()), watch::channel(Progress::default()));
         let (store, users) = (writer.as_reader(), Arc::new(Mutex::new(Users::default())));
         let report = Report { progress, users: Arc::clone(&users), hub: hub.clone() };
-        let api = api(client.clone());
-        let target = (api, config.clone(), dyntype.clone());
+        let target = (watching(&client, api, config.clone()), dyntype.clone());
         let task = run(target, cluster.clone(), writer, report, Arc::clone(mapper));
         let watch = RemoteWatch { cluster, revision, client, store, progress: seen };
         Open { task: BoundTask::spawn(task), watch, users }

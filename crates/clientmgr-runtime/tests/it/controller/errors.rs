@@ -63,7 +63,8 @@ async fn a_missing_key_is_named_and_connects_once_the_spec_names_another() {
     let _running = hub.run(|settings| settings);
     hub.secret("east", "value", &east.kubeconfig_yaml(&east.admin())).await;
     hub.create("east", by_secret("east")).await;
-    let message = "spec.connection.kubeconfig.secretRef.key: secret default/east has no key \"kubeconfig\"";
+    let message =
+        "spec.connection.kubeconfig.secretRef.key: secret default/east has no key \"kubeconfig\": correct one of them";
     assert_broken(&hub, "SecretKeyNotFound", message).await;
     let connection = json!({ "kubeconfig": { "secretRef": { "name": "east", "key": "value" } } });
     hub.change("east", json!({ "connection": connection })).await;
