@@ -24,7 +24,7 @@ impl Default for LeaseTimings {
 }
 
 impl LeaseTimings {
-    /// Returns timings, unless `retry < renew_deadline < duration` does not hold.
+    /// Returns timings, or `None` unless `retry < renew_deadline < duration`.
     ///
     /// - `duration`: how long after the last seen change the others take the lease.
     /// - `renew_deadline`: how long after the last confirmed renewal the holder relies on it.
