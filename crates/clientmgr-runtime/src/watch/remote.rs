@@ -86,8 +86,9 @@ impl<K: WatchKind> RemoteWatch<K> {
         }
     }
 
-    /// Returns why the watch is not current, while it fails after its first list: the store is as old as that. The objects
-    /// that use the watch are triggered when the server begins to refuse it (401, 403, 404).
+    /// Returns why the watch is not current, while it fails after its first list: the store is as old as that.
+    ///
+    /// The objects that use the watch are triggered when the server begins to refuse it (401, 403, 404).
     ///
     /// A watch that resumes is silent until something changes, so an error is returned for 90 seconds after the last attempt.
     pub fn failure(&self) -> Option<Arc<watcher::Error>> {
