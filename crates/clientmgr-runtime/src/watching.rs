@@ -8,7 +8,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use http::Request;
 use kube::client::Body;
 use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{Config, DefaultBackoff, Event, Result};
+use kube::runtime::watcher::{Config, Event, Result};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -54,26 +54,37 @@ pub(crate) fn answering(client: &Client) -> Client {
     Client::new(service, namespace)
 }
 
-/// kube's backoff, which also begins anew after a watch that was open for a while. A load balancer may cut a watch each
-/// minute, and kube waits longer each time until two minutes pass without an error.
+/// A backoff with full jitter, which begins anew after a watch that was open for a while. kube's own is for clusters with
+/// thousands of clients: it waits up to 30 s after an outage, and begins anew only after two minutes without an error, while
+/// a load balancer may cut a watch each minute.
 #[derive(Default)]
 pub(crate) struct WatchBackoff {
-    backoff: DefaultBackoff,
+    failures: u32,
     /// When the last pause ends.
     resumed: Option<Instant>,
 }
 
+/// The longest first pause, and the longest of all.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
 /// How long a watch is open before the next cut counts as the first one.
 const OPEN: Duration = Duration::from_secs(30);
+
+/// How long a watch without an event is open before it is resumed on another request. A connection that went silent without
+/// an end would otherwise hide every change for five minutes.
+const WATCH_TIMEOUT: u32 = 60;
 
 impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
         if self.resumed.is_some_and(|at| at.elapsed() >= OPEN) {
-            self.backoff.reset();
+            self.reset();
         }
-        let pause = self.backoff.next()?;
+        let (first, longest) = PAUSES;
+        let most = first.saturating_mul(2_u32.saturating_pow(self.failures)).min(longest);
+        self.failures = self.failures.saturating_add(1);
+        let pause = most.mul_f64(fastrand::f64());
         self.resumed = Some(Instant::now() + pause);
         Some(pause)
     }
@@ -81,8 +92,14 @@ impl Iterator for WatchBackoff {
 
 impl Backoff for WatchBackoff {
     fn reset(&mut self) {
-        self.backoff.reset();
+        self.failures = 0;
     }
+}
+
+/// Returns `config` with the time after which a watch resumes, unless it has one.
+pub(crate) fn resuming(config: Config) -> Config {
+    let timeout = config.timeout.unwrap_or(WATCH_TIMEOUT);
+    config.timeout(timeout)
 }
 
 /// Watches what `api` and `config` select with `client`, with a backoff after errors. A list or a watch that is not answered
@@ -95,7 +112,7 @@ pub(crate) fn watching<K>(
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let api = api(answering(client));
+    let (api, config) = (api(answering(client)), resuming(config));
     let begin = move || watcher(api.clone(), config.clone()).backoff(WatchBackoff::default()).boxed();
     let state = State { events: begin(), is_listing: true, relists: 0 };
     stream::unfold((state, begin), async move |(mut state, begin)| {
@@ -115,6 +132,11 @@ where
             Ok(Event::InitApply(_)) => {}
             Ok(Event::InitDone) => state.is_listing = false,
             Ok(_) => state.relists = 0,
+            // The changes are no longer there: a list, at once. Then there is no other error to wait for.
+            Err(error) if is_expired(error) && state.relists == 0 => {
+                (state.is_listing, state.relists) = (true, 1);
+                state.events = begin();
+            }
             // A watch that is permitted again would resume in silence. A list says that all is well.
             Err(error) if !state.is_listing && (is_refusal(error) || loses_events(error)) => {
                 state.is_listing = true;
@@ -137,6 +159,16 @@ struct State<K: 'static> {
     is_listing: bool,
     /// How often in a row an error of the watch made the list begin anew.
     relists: u32,
+}
+
+/// Returns whether the server no longer has the changes since the version that the watch would resume at.
+pub(crate) fn is_expired(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) | watcher::Error::WatchError(status) => {
+            status.code == 410
+        }
+        _ => false,
+    }
 }
 
 /// Returns whether a watch that resumes after `error` may lack an event: kube goes on behind a line that it cannot read.
@@ -162,8 +194,11 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use futures::StreamExt as _;
+    use bytes::Bytes;
+    use futures::{StreamExt as _, future};
     use http::{Request, Response};
+    use http_body::Frame;
+    use http_body_util::{BodyExt as _, Full, StreamBody};
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::client::Body;
     use kube::runtime::watcher::{Config, Error, Event};
@@ -247,16 +282,67 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_that_is_cut_each_minute_resumes_within_two_seconds() {
+    async fn a_watch_that_is_cut_each_minute_resumes_within_a_second_and_one_that_is_refused_within_ten() {
         let mut backoff = WatchBackoff::default();
         for _ in 0..10 {
             let pause = backoff.next().unwrap();
-            assert!(pause < Duration::from_secs(2), "{pause:?}");
+            assert!(pause <= Duration::from_secs(1), "{pause:?}");
             tokio::time::advance(pause + Duration::from_secs(60)).await;
         }
         // One that is cut at once is tried less and less often.
-        let pauses = std::array::from_fn::<_, 10, _>(|_| backoff.next().unwrap());
-        assert!(pauses[9] > Duration::from_secs(10), "{pauses:?}");
+        let pauses = std::array::from_fn::<_, 50, _>(|_| backoff.next().unwrap());
+        let longest = pauses.iter().max().unwrap();
+        assert!((Duration::from_secs(2)..=Duration::from_secs(10)).contains(longest), "{pauses:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_server_no_longer_has_is_listed_at_once() {
+        let gone =
+            "{\"type\": \"ERROR\", \"object\": {\"status\": \"Failure\", \"reason\": \"Expired\", \"code\": 410}}\n";
+        let mut events = watching(&hub(gone), maps, Config::default());
+        assert!(matches!(events.next().await, Some(Ok(Event::Init))));
+        assert!(matches!(events.next().await, Some(Ok(Event::InitDone))));
+        let began = Instant::now();
+        assert!(matches!(events.next().await, Some(Err(Error::WatchError(_)))));
+        assert!(matches!(events.next().await, Some(Ok(Event::Init))));
+        assert!(matches!(events.next().await, Some(Ok(Event::InitApply(_)))));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_on_a_connection_that_went_silent_resumes_without_an_error_or_a_list() {
+        let (requests, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let is_watch = query.contains("watch=");
+            requests.send(query).unwrap();
+            let body = if is_watch {
+                let silent = futures::stream::pending::<Result<Frame<Bytes>, kube::Error>>();
+                StreamBody::new(silent).boxed_unsync()
+            } else {
+                let list = json!({
+                    "apiVersion": "v1", "kind": "ConfigMapList", "metadata": { "resourceVersion": "7" }, "items": [],
+                });
+                Full::from(list.to_string()).map_err(|never| match never {}).boxed_unsync()
+            };
+            future::ready(Ok::<_, kube::Error>(Response::new(body)))
+        });
+        let mut events = watching(&Client::new(service, "default"), maps, Config::default());
+        assert!(matches!(events.next().await, Some(Ok(Event::Init))));
+        assert!(matches!(events.next().await, Some(Ok(Event::InitDone))));
+        assert!(!seen.recv().await.unwrap().contains("watch="), "a list");
+        let began = Instant::now();
+        let silence = async {
+            for resumed in 0..3 {
+                let query = seen.recv().await.unwrap();
+                assert!(query.contains("watch=") && query.contains("resourceVersion=7"), "{query}");
+                assert!(began.elapsed() <= Duration::from_secs(70) * resumed, "{:?}", began.elapsed());
+            }
+        };
+        tokio::select! {
+            event = events.next() => panic!("{event:?}"),
+            () = silence => {}
+        }
     }
 
     #[tokio::test(start_paused = true)]

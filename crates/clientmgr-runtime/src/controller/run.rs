@@ -416,6 +416,15 @@ impl Loop {
         }
     }
 
+    /// Decides again after a pause what to write, if it is still to be written then.
+    fn write_later(&mut self, key: &NamespacedName) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.failures += 1;
+        let at = Instant::now() + backoff(entry.failures);
+        entry.write_at = Some(at);
+        self.due.insert((at, key.clone()));
+    }
+
     fn written(&mut self, written: Written) {
         let (key, now) = (written.cluster, (self.clock)());
         // It may have been deleted and made again meanwhile.
@@ -439,20 +448,18 @@ impl Loop {
                 // Where another one owns a part of the status, the same write would follow without end.
                 entry.without_effect = is_unchanged.then_some(written.status);
             }
-            // The watch brings what changed, if it has not yet.
+            // The watch brings what changed, if it has not yet. If nothing has, a replica of the API server that just starts
+            // does not know the resource yet.
             Outcome::Outdated
                 if entry.cluster.metadata.resource_version == written.before.metadata.resource_version =>
             {
-                return;
+                self.write_later(&key);
             }
             // It has changed meanwhile.
             Outcome::Outdated => {}
             Outcome::Failed(error) => {
                 tracing::warn!(cluster = %key, %error, "writing the status failed");
-                entry.failures += 1;
-                let at = Instant::now() + backoff(entry.failures);
-                entry.write_at = Some(at);
-                self.due.insert((at, key.clone()));
+                self.write_later(&key);
             }
         }
         self.reconcile(&key);

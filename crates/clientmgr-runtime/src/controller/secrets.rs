@@ -26,6 +26,9 @@ const READS: usize = 16;
 /// When a Secret that may not be read is tried again: rights that are given raise no event.
 const FORBIDDEN_RETRY: Duration = Duration::from_secs(300);
 
+/// When it is tried again at first: an API server that just starts refuses everything until its roles are loaded.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+
 /// Which Secrets one watch covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -53,6 +56,8 @@ struct Watch {
     is_synced: bool,
     /// What it has listed so far.
     listed: HashSet<NamespacedName>,
+    /// How often in a row it was refused.
+    refusals: u32,
 }
 
 #[derive(Default)]
@@ -69,6 +74,8 @@ struct Referred {
     /// It changed while it was read.
     is_stale: bool,
     failures: u32,
+    /// How often in a row it was forbidden to read it.
+    refusals: u32,
     retry_at: Option<Instant>,
 }
 
@@ -160,7 +167,7 @@ impl Secrets {
         let stream = Abortable::new(watching(&self.client, api, config), registration);
         let of_scope = scope.clone();
         self.events.push(stream.map(move |event| (of_scope.clone(), event)).boxed());
-        self.watches.insert(scope, Watch { handle, secrets: 1, is_synced: false, listed: HashSet::new() });
+        self.watches.insert(scope, Watch { handle, secrets: 1, is_synced: false, listed: HashSet::new(), refusals: 0 });
     }
 
     /// A Cluster no longer refers to `secret`.
@@ -224,7 +231,7 @@ impl Secrets {
                 }
             }
             Ok(watcher::Event::InitDone) => {
-                watch.is_synced = true;
+                (watch.is_synced, watch.refusals) = (true, 0);
                 let listed = std::mem::take(&mut watch.listed);
                 // A Secret that is referred to since the list began may exist all the same: the read says so.
                 for secret in self.covered(scope).filter(|secret| !listed.contains(secret)).collect::<Vec<_>>() {
@@ -238,7 +245,9 @@ impl Secrets {
             Ok(watcher::Event::Delete(object)) => self.read(&key(&object)),
             Err(error) => {
                 tracing::warn!(namespace = scope.namespace, %error, "the watch of Secrets failed");
-                let is_forbidden = is_refusal(&error);
+                // The first refusal of a watch that worked may be one of an API server that just starts.
+                watch.refusals = if is_refusal(&error) { watch.refusals + 1 } else { 0 };
+                let is_forbidden = watch.refusals > u32::from(watch.is_synced);
                 for secret in self.covered(scope).collect::<Vec<_>>() {
                     match (self.state(&secret), is_forbidden) {
                         // Changes are no longer seen. Connections stay in use, and the condition shows it.
@@ -304,7 +313,7 @@ impl Secrets {
         let again = std::mem::take(&mut referred.is_stale);
         match result {
             Ok(Some(found)) => {
-                referred.failures = 0;
+                (referred.failures, referred.refusals) = (0, 0);
                 let version = found.resource_version();
                 let data = found.data.unwrap_or_default();
                 let content = self.hasher.hash_one(data.iter().map(|(key, value)| (key, &value.0)).collect::<Vec<_>>());
@@ -317,20 +326,30 @@ impl Secrets {
                 }
             }
             Ok(None) => {
-                (referred.failures, referred.is_wanted) = (0, false);
+                (referred.failures, referred.refusals, referred.is_wanted) = (0, 0, false);
                 self.set(secret, SecretState::NotFound, None);
             }
             Err(error) => {
                 tracing::warn!(%secret, %error, "reading the Secret failed");
-                let is_forbidden = matches!(&error, kube::Error::Api(status) if status.code == 403);
+                let is_refused = matches!(&error, kube::Error::Api(status) if status.code == 403);
                 referred.failures += 1;
-                let delay = if is_forbidden { FORBIDDEN_RETRY } else { backoff(referred.failures) };
+                referred.refusals = if is_refused { referred.refusals + 1 } else { 0 };
+                let delay = match referred.refusals {
+                    0 => backoff(referred.failures),
+                    1 => FIRST_RETRY,
+                    _ => FORBIDDEN_RETRY,
+                };
+                let is_known =
+                    matches!(referred.state, SecretState::Read(_) | SecretState::Used | SecretState::NotFound);
+                let is_forbidden = referred.refusals > u32::from(is_known);
                 let at = Instant::now() + delay;
                 referred.retry_at = Some(at);
                 self.retry_at = Some(self.retry_at.map_or(at, |first| first.min(at)));
                 referred.is_wanted &= !is_forbidden;
                 match (&referred.state, is_forbidden) {
                     (_, true) => self.set(secret, SecretState::Forbidden, None),
+                    // The first refusal: the retry says whether it stays so.
+                    (_, false) if referred.refusals > 0 => {}
                     (SecretState::Read(_), false) => {}
                     (SecretState::Used, false) if !referred.is_wanted => {}
                     (_, false) => self.set(secret, SecretState::Unavailable, None),

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::error::SourceError;
 use super::event::SourceEvent;
 use super::listing::Listing;
-use crate::watching::{LIST_DEADLINE, WatchBackoff, loses_events};
+use crate::watching::{LIST_DEADLINE, WatchBackoff, is_expired, loses_events, resuming};
 
 /// What was seen of the objects of one kind.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ where
 {
     let watching = Watching {
         target,
-        config,
+        config: resuming(config),
         phase: Phase::Broken { delay: Duration::ZERO },
         listing: Listing::default(),
         backoff: WatchBackoff::default(),
@@ -110,6 +110,13 @@ where
                         sleep(self.delay()).await;
                         continue;
                     }
+                    // The hub no longer has the changes: a list says what they were.
+                    Some(Err(error)) if is_expired(&error) => {
+                        tracing::debug!(error = %SourceError::from(error), "a source lists again");
+                        let delay = self.delay();
+                        self.phase = Phase::Broken { delay };
+                        continue;
+                    }
                     event => {
                         if matches!(event, Some(Ok(_))) {
                             self.backoff.reset();
@@ -156,7 +163,7 @@ where
     }
 
     fn delay(&mut self) -> Duration {
-        self.backoff.next().unwrap_or(Duration::from_secs(30))
+        self.backoff.next().unwrap_or(LIST_DEADLINE)
     }
 }
 
