@@ -88,7 +88,7 @@ async fn run(hub: Client, counts: watch::Sender<Counts>, stop: impl Future<Outpu
     let user = clusters
         .controller(Api::all(hub), watcher::Config::default(), |cluster: &Cluster| [ObjectRef::from_obj(cluster)])
         .graceful_shutdown_on(stop)
-        .run(reconcile, retry, clusters.clients())
+        .run(reconcile, retry, clusters.client_manager())
         .for_each(async |outcome| counts.send_modify(|counts| counts.add(&outcome)));
     clusters.run(user).await;
 }

@@ -53,7 +53,7 @@ const STATUS_DELAY: Duration = Duration::from_millis(50);
 ///
 /// # async fn run(hub: Client, stop: impl Future<Output = ()>) {
 /// let clusters = ClusterController::builder(hub, StatusWriter::Always).build();
-/// let (clients, store) = (clusters.clients(), clusters.clusters());
+/// let (clients, store) = (clusters.client_manager(), clusters.clusters());
 /// // In a reconcile: get the Cluster from `store`, then `clients.refresh` and `clients.client`.
 /// clusters.run(stop).await;
 /// # drop((clients, store));
@@ -112,7 +112,8 @@ impl ClusterController {
     /// Two controllers that share one, and reconcile the same object, would share its `Reset` too: the second one would
     /// not see it. It is registered: it forgets deleted Clusters and the deleted objects of each
     /// [controller](Self::controller).
-    pub fn clients(&self) -> Arc<ClientManager> {
+    #[must_use = "keep it: each call returns another one, which knows nothing of the others"]
+    pub fn client_manager(&self) -> Arc<ClientManager> {
         let clients = Arc::new(ClientManager::new(self.provider().into()));
         self.register(&clients);
         clients
@@ -120,7 +121,8 @@ impl ClusterController {
 
     /// Returns registered watches of what `api` and `config` select on the clusters, and the stream of the objects that they
     /// trigger, as [`RemoteWatches::new`] does.
-    pub fn watches<O, K, I>(
+    #[must_use = "keep them: each call returns others"]
+    pub fn remote_watches<O, K, I>(
         &self,
         api: impl Fn(Client) -> Api<K> + Send + Sync + 'static,
         config: watcher::Config,
@@ -209,7 +211,8 @@ impl ClusterController {
     /// Has `state` forget each Cluster that is deleted, and the deleted objects of each [controller](Self::controller),
     /// while the program holds `state`.
     ///
-    /// What [`clients`](Self::clients) and [`watches`](Self::watches) return is registered.
+    /// What [`client_manager`](Self::client_manager) and
+    /// [`remote_watches`](Self::remote_watches) return is registered.
     pub fn register(&self, state: &impl Register) {
         self.registered.add(state.downgrade());
     }
@@ -230,7 +233,7 @@ impl ClusterController {
     ///
     /// # Panics
     ///
-    /// With what `until` panics, after the fleet was shut down.
+    /// If `until` panics: the fleet is shut down, then the panic continues.
     ///
     /// # Cancel safety
     ///

@@ -16,8 +16,8 @@ use super::timings::LeaseTimings;
 
 /// A candidate for a `Lease`: of several replicas, at most one is the leader at a time.
 ///
-/// [`run`](Self::run) takes part in the election until it is stopped, and then releases the lease. What asks whether
-/// this replica is the leader holds a [`Leadership`].
+/// [`run`](Self::run) takes part in the election until it is stopped, and then releases the lease. Give a [`Leadership`] to the code that must know whether
+/// this replica is the leader.
 ///
 /// The Lease is created where it is missing. The candidate needs the rights `get`, `create` and `update` on it.
 ///
@@ -52,10 +52,9 @@ pub struct LeaderElection {
     term: watch::Sender<Option<Term>>,
 }
 
-/// Why a request for the lease failed. The election goes on; this goes to the log.
+/// Why a request for the lease failed. The election goes on, and the log has the reason.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ElectionError {
+enum ElectionError {
     /// The API server did not answer, or refused the request.
     #[error("the lease cannot be read or written: check the API server, and the rights to get, create and update it")]
     Request(#[source] kube::Error),

@@ -19,8 +19,8 @@ const RETRIED: Duration = Duration::from_secs(90);
 
 /// A watch of one kind on one incarnation of a cluster, and the store that it fills. Cheap to clone.
 ///
-/// It does not keep the watch open: that do the objects that [got](super::RemoteWatches::get) it, until they are forgotten.
-/// Get it in every reconcile, as a client.
+/// Holding it does not keep the watch open. The watch ends when the last object that called
+/// [`get`](super::RemoteWatches::get) is forgotten. Get it in every reconcile, as a client.
 pub struct RemoteWatch<K: WatchKind> {
     pub(super) cluster: NamespacedName,
     pub(super) revision: ConnectedAt,
