@@ -28,7 +28,7 @@ pub(crate) enum ConfigError {
     NoPath,
 
     /// What should be the path of a kubeconfig is a kubeconfig, or another text. It is not quoted.
-    #[error("the path of the kubeconfig is none: it holds a text")]
+    #[error("KUBECONFIG holds a kubeconfig or another text instead of a path")]
     TextForPath,
 
     /// The text is no kubeconfig.
@@ -43,7 +43,7 @@ pub(crate) enum ConfigError {
     },
 
     /// The files that `KUBECONFIG` names differ in kind or version.
-    #[error("the kubeconfigs to merge are not of one kind and version")]
+    #[error("the files in KUBECONFIG differ in kind or apiVersion")]
     Unmergeable,
 
     /// The kubeconfig is larger than one from a Secret may be.
@@ -54,7 +54,7 @@ pub(crate) enum ConfigError {
     },
 
     /// The kubeconfig is of another kind or version.
-    #[error("{found:?} is not supported: it takes {expected:?}")]
+    #[error("{field} {found:?} is not supported: use {expected:?}")]
     Version {
         /// `apiVersion` or `kind`.
         field: &'static str,
@@ -208,7 +208,7 @@ pub(crate) enum ConfigError {
     },
 
     /// The path is of a device, a pipe or a directory.
-    #[error("the {material} at {path:?} is no regular file")]
+    #[error("the {material} at {path:?} is not a regular file")]
     NoRegularFile {
         /// What it should hold.
         material: CredentialFile,
@@ -246,7 +246,7 @@ pub(crate) enum ConfigError {
     InsecureWithAuthority,
 
     /// The value is missing, while its counterpart is there.
-    #[error("there is no {material}, though its counterpart is given")]
+    #[error("the {material} is missing, and its counterpart is given")]
     Missing {
         /// What is missing.
         material: CredentialFile,
@@ -304,7 +304,7 @@ pub(crate) enum ConfigError {
         problem: ExecProblem,
     },
 
-    /// The name to expect in the server's certificate is no name.
+    /// The name to expect in the server's certificate is not a host name.
     #[error("tls-server-name is not a host name")]
     TlsServerName,
 
@@ -314,14 +314,14 @@ pub(crate) enum ConfigError {
     NoTrust,
 
     /// An impersonated user, group, UID or extra cannot be sent in a header.
-    #[error("what is to be impersonated cannot be sent in a header")]
+    #[error("it contains characters that an HTTP header cannot carry")]
     Impersonation {
         /// The field.
         field: &'static str,
     },
 
     /// A group, UID or extra is to be impersonated without a user. API servers refuse that.
-    #[error("only a user can be impersonated with it: set `as`")]
+    #[error("impersonating a UID, a group or an extra needs a user: set `as`")]
     ImpersonationWithoutUser {
         /// The field.
         field: &'static str,
