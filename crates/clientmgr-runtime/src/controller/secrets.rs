@@ -60,6 +60,16 @@ struct Watch {
     refusals: u32,
 }
 
+/// Whether a Secret is being read.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    No,
+    UnderWay,
+    /// It has changed since the read began.
+    Outdated,
+}
+
 #[derive(Default)]
 struct Referred {
     clusters: usize,
@@ -70,9 +80,9 @@ struct Referred {
     is_wanted: bool,
     /// The resource version that was read.
     version: Option<String>,
-    is_reading: bool,
-    /// It changed while it was read.
-    is_stale: bool,
+    reading: Reading,
+    /// Its watch says that it exists.
+    exists: bool,
     failures: u32,
     /// How often in a row it was forbidden to read it.
     refusals: u32,
@@ -235,6 +245,7 @@ impl Secrets {
                 let listed = std::mem::take(&mut watch.listed);
                 // A Secret that is referred to since the list began may exist all the same: the read says so.
                 for secret in self.covered(scope).filter(|secret| !listed.contains(secret)).collect::<Vec<_>>() {
+                    self.is_gone(&secret);
                     if self.state(&secret) != SecretState::NotFound {
                         self.read(&secret);
                     }
@@ -242,7 +253,11 @@ impl Secrets {
             }
             Ok(watcher::Event::Apply(object)) => self.seen(&key(&object), &object),
             // A read under way may still find it: the next one does not.
-            Ok(watcher::Event::Delete(object)) => self.read(&key(&object)),
+            Ok(watcher::Event::Delete(object)) => {
+                let secret = key(&object);
+                self.is_gone(&secret);
+                self.read(&secret);
+            }
             Err(error) => {
                 tracing::warn!(namespace = scope.namespace, %error, "the watch of Secrets failed");
                 // The first refusal of a watch that worked may be one of an API server that just starts.
@@ -270,19 +285,28 @@ impl Secrets {
     /// A Secret exists in this version.
     fn seen(&mut self, secret: &NamespacedName, object: &PartialObjectMeta<Secret>) {
         let version = object.resource_version();
-        if self.referred.get(secret).is_some_and(|referred| referred.version.is_none() || referred.version != version) {
+        let Some(referred) = self.referred.get_mut(secret) else { return };
+        referred.exists = true;
+        if referred.version.is_none() || referred.version != version {
             self.read(secret);
+        }
+    }
+
+    /// The watch says that a Secret does not exist.
+    fn is_gone(&mut self, secret: &NamespacedName) {
+        if let Some(referred) = self.referred.get_mut(secret) {
+            referred.exists = false;
         }
     }
 
     fn read(&mut self, secret: &NamespacedName) {
         let Some(referred) = self.referred.get_mut(secret) else { return };
         referred.retry_at = None;
-        if referred.is_reading {
-            referred.is_stale = true;
+        if referred.reading != Reading::No {
+            referred.reading = Reading::Outdated;
             return;
         }
-        referred.is_reading = true;
+        referred.reading = Reading::UnderWay;
         self.queue.push_back(secret.clone());
         self.start_reads();
     }
@@ -309,9 +333,8 @@ impl Secrets {
     fn has_read(&mut self, secret: &NamespacedName, result: Result<Option<Secret>, kube::Error>) {
         self.start_reads();
         let Some(referred) = self.referred.get_mut(secret) else { return };
-        referred.is_reading = false;
-        let again = std::mem::take(&mut referred.is_stale);
-        match result {
+        let again = std::mem::take(&mut referred.reading) == Reading::Outdated;
+        let is_refused = match result {
             Ok(Some(found)) => {
                 (referred.failures, referred.refusals) = (0, 0);
                 let version = found.resource_version();
@@ -324,40 +347,53 @@ impl Secrets {
                 } else {
                     self.set(secret, SecretState::Read(Arc::new(data)), version);
                 }
+                None
+            }
+            // What stands before the API server may answer so while it restarts.
+            Ok(None) if referred.exists => {
+                tracing::warn!(%secret, "the Secret is not found, and its watch says that it exists: it is read again");
+                Some(false)
             }
             Ok(None) => {
                 (referred.failures, referred.refusals, referred.is_wanted) = (0, 0, false);
                 self.set(secret, SecretState::NotFound, None);
+                None
             }
             Err(error) => {
                 tracing::warn!(%secret, %error, "reading the Secret failed");
-                let is_refused = matches!(&error, kube::Error::Api(status) if status.code == 403);
-                referred.failures += 1;
-                referred.refusals = if is_refused { referred.refusals + 1 } else { 0 };
-                let delay = match referred.refusals {
-                    0 => backoff(referred.failures),
-                    1 => FIRST_RETRY,
-                    _ => FORBIDDEN_RETRY,
-                };
-                let is_known =
-                    matches!(referred.state, SecretState::Read(_) | SecretState::Used | SecretState::NotFound);
-                let is_forbidden = referred.refusals > u32::from(is_known);
-                let at = Instant::now() + delay;
-                referred.retry_at = Some(at);
-                self.retry_at = Some(self.retry_at.map_or(at, |first| first.min(at)));
-                referred.is_wanted &= !is_forbidden;
-                match (&referred.state, is_forbidden) {
-                    (_, true) => self.set(secret, SecretState::Forbidden, None),
-                    // The first refusal: the retry says whether it stays so.
-                    (_, false) if referred.refusals > 0 => {}
-                    (SecretState::Read(_), false) => {}
-                    (SecretState::Used, false) if !referred.is_wanted => {}
-                    (_, false) => self.set(secret, SecretState::Unavailable, None),
-                }
+                Some(matches!(&error, kube::Error::Api(status) if status.code == 403))
             }
+        };
+        if let Some(is_refused) = is_refused {
+            self.read_failed(secret, is_refused);
         }
         if again {
             self.read(secret);
+        }
+    }
+
+    fn read_failed(&mut self, secret: &NamespacedName, is_refused: bool) {
+        let Some(referred) = self.referred.get_mut(secret) else { return };
+        referred.failures += 1;
+        referred.refusals = if is_refused { referred.refusals + 1 } else { 0 };
+        let delay = match referred.refusals {
+            0 => backoff(referred.failures),
+            1 => FIRST_RETRY,
+            _ => FORBIDDEN_RETRY,
+        };
+        let is_known = matches!(referred.state, SecretState::Read(_) | SecretState::Used | SecretState::NotFound);
+        let is_forbidden = referred.refusals > u32::from(is_known);
+        let at = Instant::now() + delay;
+        referred.retry_at = Some(at);
+        self.retry_at = Some(self.retry_at.map_or(at, |first| first.min(at)));
+        referred.is_wanted &= !is_forbidden;
+        match (&referred.state, is_forbidden) {
+            (_, true) => self.set(secret, SecretState::Forbidden, None),
+            // The first refusal: the retry says whether it stays so.
+            (_, false) if is_refused => {}
+            (SecretState::Read(_), false) => {}
+            (SecretState::Used, false) if !referred.is_wanted => {}
+            (_, false) => self.set(secret, SecretState::Unavailable, None),
         }
     }
 

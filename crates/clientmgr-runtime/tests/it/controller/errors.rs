@@ -94,6 +94,28 @@ async fn a_secret_that_may_not_be_read_is_named_and_read_again_when_it_changes()
 }
 
 #[tokio::test]
+async fn a_secret_that_is_not_found_though_it_exists_is_read_again() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let running = hub.run(|settings| settings);
+    // At the first read, and at a rotation.
+    let not_found = || {
+        let fault = Fault::status(404, "NotFound", "default backend - 404");
+        hub.server.inject(fault.on(Requests::get("secrets").name("east")).times(1))
+    };
+    let fault = not_found();
+    hub.declare("east", &east).await;
+    hub.until_ready("east").await;
+    assert_eq!(fault.hits(), 1);
+    let (fault, writes) = (not_found(), hub.status_writes("east").len());
+    hub.kubeconfig("east", &east, &east.issue_token("alice")).await;
+    holds("the rotated Secret is used", || {
+        running.provider.fleet().snapshot(key("east")).is_some_and(|it| it.user.as_deref() == Some("alice"))
+    })
+    .await;
+    assert_eq!((fault.hits(), hub.status_writes("east").len()), (1, writes));
+}
+
+#[tokio::test]
 async fn a_hub_that_refuses_everything_for_a_moment_changes_no_status() {
     let (hub, east) = (Hub::start().await, remote("east").await);
     let client = hub.server.client_for(&hub.server.issue_token("controller")).await.unwrap();
