@@ -42,8 +42,10 @@ enum Failure {
 }
 
 async fn reconcile(cluster: Arc<Cluster>, clients: Arc<ClientManager>) -> Result<Action, Failure> {
+    if !cluster.is_connected() {
+        return Ok(Action::await_change()); // its connection brings it back
+    }
     if clients.refresh(&*cluster, &*cluster).is_reset() {
-        // The first connection is a Reset as well, if the controller asked for a client before it.
         println!("   controller: {} is reset: build anew what belongs to its client", cluster.name_any());
     }
     let client = clients.client(&*cluster, &*cluster).await?;
@@ -59,7 +61,7 @@ fn retry(_: Arc<Cluster>, failure: &Failure, _: Arc<ClientManager>) -> Action {
     }
 }
 
-/// What became of the reconciles.
+/// How the reconciles ended.
 #[derive(Default)]
 struct Counts {
     succeeded: usize,
@@ -67,14 +69,14 @@ struct Counts {
 }
 
 impl Counts {
-    fn add<T, Q>(&mut self, outcome: &Result<T, controller::Error<Failure, Q>>)
+    fn add<T, Q>(&mut self, outcome: &Result<(T, Action), controller::Error<Failure, Q>>)
     where
         Q: Error + 'static,
     {
         match outcome {
-            Ok(_) => self.succeeded += 1,
+            Ok((_, action)) => self.succeeded += usize::from(*action != Action::await_change()),
             Err(controller::Error::ReconcilerFailed(Failure::Kube(_), _)) => self.failed_requests += 1,
-            // There is no client before the cluster is connected.
+            // The status may be newer than the connection, or older.
             Err(_) => {}
         }
     }
@@ -86,7 +88,7 @@ async fn run(hub: Client, counts: watch::Sender<Counts>, stop: impl Future<Outpu
     let user = clusters
         .controller(Api::all(hub), watcher::Config::default(), |cluster: &Cluster| [ObjectRef::from_obj(cluster)])
         .graceful_shutdown_on(stop)
-        .run(reconcile, retry, clusters.clients())
+        .run(reconcile, retry, clusters.client_manager())
         .for_each(async |outcome| counts.send_modify(|counts| counts.add(&outcome)));
     clusters.run(user).await;
 }

@@ -107,9 +107,10 @@ async fn in_process() -> Result<(), Box<dyn Error>> {
     // After a restart it is the same revision.
     let restarted = Fleet::new();
     let again = connect(&restarted, &east.kubeconfig(), &member).await?;
-    println!("after a restart: {}", if again.connected_at == member.connected_at() { "adopted" } else { "reset" });
+    let is_adopted = again.connected_at == member.connected_at();
+    println!("after a restart: {}", if is_adopted { "adopted" } else { "reset" });
     restarted.shutdown().await;
-    Ok(())
+    if is_adopted { Ok(()) } else { Err("the restart was noticed".into()) }
 }
 
 async fn real(path: &Path) -> Result<(), Box<dyn Error>> {
@@ -128,4 +129,10 @@ async fn real(path: &Path) -> Result<(), Box<dyn Error>> {
     }
     fleet.shutdown().await;
     Ok(())
+}
+
+#[cfg(test)]
+#[tokio::test]
+async fn a_resource_of_its_own_is_a_cluster_object_and_a_restart_adopts_it() {
+    in_process().await.unwrap();
 }

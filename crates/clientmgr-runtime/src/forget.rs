@@ -1,8 +1,9 @@
-//! [`Forget`]: what keeps state by object and by cluster, and forgets those that were deleted.
+//! [`Forget`]: state by object and by cluster, which forgets those that were deleted.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Instant;
 
 use clientmgr_kube::{
@@ -11,7 +12,7 @@ use clientmgr_kube::{
 use kube::Resource;
 use kube::runtime::watcher::Event;
 
-/// Something that keeps state by object and cluster. Once registered, it forgets what is deleted.
+/// State that is kept by object and cluster. Once registered, it forgets what is deleted.
 pub trait Forget: Send + Sync {
     /// Forgets `cluster` and all state on it. Returns quickly.
     fn forget_cluster(&self, cluster: &NamespacedName);
@@ -27,10 +28,11 @@ pub trait Forget: Send + Sync {
     }
 }
 
-/// A handle of something that forgets, which can be registered with a
-/// [`ClusterController`](crate::controller::ClusterController::register) or with
-/// [`Dependants`](crate::requeue::Dependants::register): an `Arc` of it, or
+/// A handle of state that can be registered: an `Arc` of what implements [`Forget`], or
 /// [`RemoteWatches`](crate::watch::RemoteWatches).
+///
+/// See [`ClusterController::register`](crate::controller::ClusterController::register) and
+/// [`Dependants::register`](crate::requeue::Dependants::register).
 pub trait Register {
     /// Returns what forgets, without keeping it alive.
     fn downgrade(&self) -> Weak<dyn Forget>;
@@ -78,19 +80,35 @@ where
     }
 }
 
-/// What is registered, while the program holds it. Cheap to clone; all clones are one.
-#[derive(Clone, Default)]
-pub(crate) struct Registered {
-    all: Arc<Mutex<Vec<Weak<dyn Forget>>>>,
+/// What is registered with one controller or one index, while the program holds it. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub(crate) struct Registered(Arc<Group>);
+
+#[derive(Default)]
+struct Group {
+    states: Mutex<Vec<Weak<dyn Forget>>>,
     /// What the watchers report, and what they have reported as deleted.
     deletions: Arc<Deletions>,
 }
 
+/// All groups. A state may be in several: an object that one group sees no more is kept while another reports it.
+static GROUPS: RwLock<Vec<Weak<Group>>> = RwLock::new(Vec::new());
+
+impl Default for Registered {
+    fn default() -> Self {
+        let group = Arc::default();
+        let mut groups = GROUPS.write().unwrap_or_else(PoisonError::into_inner);
+        groups.retain(|group| group.strong_count() > 0);
+        groups.push(Arc::downgrade(&group));
+        Self(group)
+    }
+}
+
 impl Registered {
     pub(crate) fn add(&self, state: Weak<dyn Forget>) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|state| state.strong_count() > 0);
-        all.push(state);
+        let mut states = self.0.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.retain(|state| state.strong_count() > 0);
+        states.push(state);
     }
 
     pub(crate) fn forget_cluster(&self, cluster: &NamespacedName) {
@@ -98,18 +116,41 @@ impl Registered {
     }
 
     fn forget_object(&self, object: &ObjectKey) {
-        self.each(|state| state.forget_object(object));
+        self.each(|state| {
+            // Asked again after it was forgotten: it may have been reported meanwhile.
+            if !self.is_kept_by_others(state, object) {
+                state.forget_object(object);
+                if self.is_kept_by_others(state, object) {
+                    state.object_exists(object);
+                }
+            }
+        });
     }
 
     fn object_exists(&self, object: &ObjectKey) {
         self.each(|state| state.object_exists(object));
     }
 
+    /// Returns whether a watcher of any group has reported `object` as deleted of late.
+    fn is_deleted(&self, object: &ObjectKey) -> bool {
+        self.0.deletions.contains(object) || self.others(|group| group.deletions.contains(object))
+    }
+
+    fn is_kept_by_others(&self, state: &dyn Forget, object: &ObjectKey) -> bool {
+        self.others(|group| group.deletions.reports(object) && group.has(state))
+    }
+
+    fn others(&self, holds: impl Fn(&Group) -> bool) -> bool {
+        let groups = GROUPS.read().unwrap_or_else(PoisonError::into_inner);
+        let others = groups.iter().filter_map(Weak::upgrade).filter(|group| !Arc::ptr_eq(group, &self.0));
+        others.into_iter().any(|group| holds(&group))
+    }
+
     fn each(&self, forget: impl Fn(&dyn Forget)) {
         // Not under the lock: to forget runs foreign code.
         let all: Vec<_> = {
-            let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-            all.iter().filter_map(Weak::upgrade).collect()
+            let states = self.0.states.lock().unwrap_or_else(PoisonError::into_inner);
+            states.iter().filter_map(Weak::upgrade).collect()
         };
         for state in all {
             // A teardown that panics must not end a controller.
@@ -120,7 +161,14 @@ impl Registered {
     }
 }
 
-/// A watcher whose reports are followed: what is gone is forgotten, unless another one of the same `Registered` reports it.
+impl Group {
+    fn has(&self, state: &dyn Forget) -> bool {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.iter().any(|it| ptr::addr_eq(it.as_ptr(), state))
+    }
+}
+
+/// A watcher whose reports are followed: what is gone is forgotten, unless another one reports it.
 pub(crate) struct Reported {
     registered: Registered,
     watcher: DeletionWatcher,
@@ -128,26 +176,26 @@ pub(crate) struct Reported {
 
 impl Reported {
     pub(crate) fn new(registered: Registered) -> Self {
-        let watcher = registered.deletions.watcher();
+        let watcher = registered.0.deletions.watcher();
         Self { registered, watcher }
     }
 
     /// Follows `event`.
     pub(crate) fn observe<K: Resource + 'static>(&self, event: &Event<K>) {
         let Self { registered, watcher } = self;
-        let forgotten = match event {
+        let exists = match event {
             Event::Apply(object) | Event::InitApply(object) => Some(ObjectKey::of(object)),
             Event::Delete(_) | Event::Init | Event::InitDone => None,
         };
-        let forgotten = forgotten.filter(|object| registered.deletions.contains(object));
+        let was_deleted = exists.as_ref().is_some_and(|object| registered.is_deleted(object));
         for object in watcher.observe(event, Instant::now()) {
             registered.forget_object(&object);
-            if !registered.deletions.contains(&object) {
+            if !registered.0.deletions.contains(&object) {
                 // Another watcher has reported it meanwhile.
                 registered.object_exists(&object);
             }
         }
-        if let Some(object) = forgotten {
+        if let Some(object) = exists.filter(|_| was_deleted) {
             registered.object_exists(&object);
         }
     }
@@ -265,6 +313,42 @@ mod tests {
         drop(a);
         b.observe(&Delete(object("ended")));
         assert!(forgotten.take().contains(&"ended".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn what_another_group_reports_is_not_forgotten_where_a_state_is_in_both() {
+        let (fake, key) = (FakeClientProvider::empty(), NamespacedName::from("east"));
+        let east = ObservedCluster { revision: Some(fake.set_client(&key, 1).unwrap()), key };
+        let managers = [(); 2].map(|()| Arc::new(ClientManager::new(fake.clone())));
+        let groups = [Registered::default(), Registered::default()];
+        let [both, one] = &managers;
+        groups[0].add(both.downgrade());
+        groups[0].add(one.downgrade());
+        groups[1].add(both.downgrade());
+        let [a, b] = groups.map(Reported::new);
+        let objects = || [both.objects(), one.objects()];
+        let moved = object("moved");
+        let ask = async || {
+            for manager in &managers {
+                manager.client(&moved, &east).await.unwrap();
+            }
+        };
+        // Both selectors match it, and then the second one only.
+        a.observe(&Apply(object("moved")));
+        b.observe(&Apply(object("moved")));
+        ask().await;
+        a.observe(&Delete(object("moved")));
+        assert_eq!(objects(), [1, 0]);
+        // It moves to the selector of the first, and back, and each time the old watch says so first.
+        b.observe(&Delete(object("moved")));
+        assert_eq!(objects(), [0, 0]);
+        a.observe(&Apply(object("moved")));
+        ask().await;
+        a.observe(&Delete(object("moved")));
+        assert_eq!(objects(), [0, 0]);
+        b.observe(&Apply(object("moved")));
+        both.client(&moved, &east).await.unwrap();
+        assert!(matches!(one.client(&moved, &east).await, Err(ClientError::Forgotten { .. })), "b does not know it");
     }
 
     #[tokio::test]

@@ -72,8 +72,11 @@ fn provider(user: &AuthInfo) -> Result<Option<Method<'_>>, ConfigError> {
                 .map(|token| Some(Method::Token(token)))
         }
         // With a command it would run as a plugin does, and without a deadline.
-        "gcp" if cfg!(feature = "oauth") && !provider.config.contains_key("cmd-path") => Ok(Some(Method::Kube)),
-        name => Err(ConfigError::AuthProvider { name: name.to_owned() }),
+        "gcp" if !provider.config.contains_key("cmd-path") => {
+            let without = || ConfigError::AuthProvider { name: "gcp".to_owned(), feature: Some("oauth") };
+            cfg!(feature = "oauth").then_some(Some(Method::Kube)).ok_or_else(without)
+        }
+        name => Err(ConfigError::AuthProvider { name: name.to_owned(), feature: None }),
     }
 }
 

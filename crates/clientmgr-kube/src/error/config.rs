@@ -343,10 +343,15 @@ pub(crate) enum ConfigError {
     },
 
     /// The authentication provider is not supported: it was removed from Kubernetes, or needs a feature of this crate.
-    #[error("the authentication provider {name:?} is not supported: use a credential plugin (exec)")]
+    #[error(
+        "the authentication provider {name:?} is not supported: use a credential plugin (exec){}",
+        .feature.map(|feature| format!(", or build the program with the feature {feature}")).unwrap_or_default()
+    )]
     AuthProvider {
         /// The provider.
         name: String,
+        /// The feature of this crate that supports it.
+        feature: Option<&'static str>,
     },
 }
 

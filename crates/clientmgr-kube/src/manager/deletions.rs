@@ -64,6 +64,11 @@ impl Deletions {
         self.is_any.load(Ordering::Acquire) && self.state().deleted.contains_key(object)
     }
 
+    /// Returns whether a watcher reports `object`.
+    pub fn reports(&self, object: &ObjectKey) -> bool {
+        self.state().is_reported(object)
+    }
+
     /// Takes the report of another one that `object` was deleted. Returns whether it is gone, which it is not while a watcher
     /// reports it: forget it after this.
     pub(super) fn deleted(&self, object: &ObjectKey, now: Instant) -> bool {

@@ -322,6 +322,16 @@ async fn a_removed_authentication_provider_is_an_error() {
     }
 }
 
+#[cfg(not(feature = "oauth"))]
+#[tokio::test]
+async fn an_authentication_provider_that_needs_a_feature_is_an_error_that_names_it() {
+    let provider = AuthProviderConfig { name: "gcp".into(), ..AuthProviderConfig::default() };
+    let text = "the authentication provider \"gcp\" is not supported: use a credential plugin (exec), or build the program \
+                with the feature oauth";
+    let kubeconfig = user(|user| user.auth_provider = Some(provider));
+    assert_refused(&kubeconfig, InvalidConfig, "users[0].user.auth-provider.name", text).await;
+}
+
 #[cfg(not(feature = "oidc"))]
 #[tokio::test]
 async fn the_token_of_an_oidc_provider_is_checked_like_any_other() {

@@ -10,6 +10,9 @@ use futures::Stream;
 
 use crate::requeue::Changes;
 
+/// So many names a reader keeps that does not read, until it looks at all Clusters.
+const LIMIT: usize = 4_096;
+
 /// Where the controller says what changed. The readers' streams end when it is dropped.
 #[derive(Default)]
 pub(super) struct Announcements {
@@ -24,6 +27,14 @@ struct Unread {
     clusters: BTreeSet<NamespacedName>,
     has_ended: bool,
     waker: Option<Waker>,
+}
+
+impl Unread {
+    /// Any Cluster may have changed.
+    fn fill(&mut self) {
+        self.all = true;
+        self.clusters.clear();
+    }
 }
 
 /// A reader's stream.
@@ -45,15 +56,19 @@ impl Announcements {
 
     /// A Cluster has changed in the store.
     pub(super) fn changed(&self, cluster: &NamespacedName) {
-        self.each(|unread| _ = unread.all || !unread.clusters.insert(cluster.clone()));
+        self.each(|unread| {
+            if !unread.all {
+                unread.clusters.insert(cluster.clone());
+                if unread.clusters.len() > LIMIT {
+                    unread.fill();
+                }
+            }
+        });
     }
 
     /// The store was filled anew.
     pub(super) fn all_changed(&self) {
-        self.each(|unread| {
-            unread.all = true;
-            unread.clusters.clear();
-        });
+        self.each(Unread::fill);
     }
 
     fn each(&self, mut note: impl FnMut(&mut Unread)) {
@@ -100,7 +115,7 @@ impl Stream for Announced {
 mod tests {
     use futures::{FutureExt as _, StreamExt as _};
 
-    use super::{Announced, Announcements, Changes, NamespacedName};
+    use super::{Announced, Announcements, Changes, LIMIT, NamespacedName};
 
     #[test]
     fn each_change_is_read_once_by_every_reader_and_the_streams_end_with_the_controller() {
@@ -122,6 +137,18 @@ mod tests {
         assert_eq!(next(&mut readers[0]), None, "all includes what changed before it was read");
         drop(announcements);
         assert_eq!((next(&mut readers[0]), next(&mut readers[1])), (Some(None), Some(Some(Changes::All))));
+    }
+
+    #[test]
+    fn a_reader_that_reads_nothing_keeps_a_bounded_number_of_names() {
+        let announcements = Announcements::default();
+        let mut reader = announcements.subscribe();
+        for number in 0..=LIMIT {
+            announcements.changed(&format!("cluster-{number}").as_str().into());
+        }
+        assert_eq!(reader.next().now_or_never(), Some(Some(Changes::All)));
+        announcements.changed(&"east".into());
+        assert_eq!(reader.next().now_or_never(), Some(Some(Changes::Of(vec!["east".into()]))));
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use clientmgr_kube::{ClientManager, Fleet, NamespacedName, Policy};
 use futures::FutureExt as _;
 use futures::stream::{self, FuturesUnordered, Stream, StreamExt as _};
+use jiff::Timestamp;
 use kube::config::Kubeconfig;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher;
@@ -25,7 +26,7 @@ use super::announcements::Announcements;
 use super::connection::{Allowed, Contexts};
 use super::provider::ClusterProvider;
 use super::role::StatusWriter;
-use super::run::Loop;
+use super::run::{Clock, Loop};
 use super::secrets::{SecretWatch, Secrets};
 use super::writes::Writes;
 use crate::cluster::Cluster;
@@ -52,7 +53,7 @@ const STATUS_DELAY: Duration = Duration::from_millis(50);
 ///
 /// # async fn run(hub: Client, stop: impl Future<Output = ()>) {
 /// let clusters = ClusterController::builder(hub, StatusWriter::Always).build();
-/// let (clients, store) = (clusters.clients(), clusters.clusters());
+/// let (clients, store) = (clusters.client_manager(), clusters.clusters());
 /// // In a reconcile: get the Cluster from `store`, then `clients.refresh` and `clients.client`.
 /// clusters.run(stop).await;
 /// # drop((clients, store));
@@ -81,6 +82,7 @@ pub struct ClusterControllerBuilder {
     watch: SecretWatch,
     instance: Option<String>,
     files: Option<KubeconfigFiles>,
+    clock: Clock,
 }
 
 impl ClusterController {
@@ -96,6 +98,7 @@ impl ClusterController {
             watch: SecretWatch::default(),
             instance: None,
             files: None,
+            clock: Arc::new(Timestamp::now),
         }
     }
 
@@ -104,10 +107,13 @@ impl ClusterController {
         self.provider.clone()
     }
 
-    /// Returns a new manager of the clients: one for each controller. Two controllers that share one, and reconcile the same
-    /// object, would share its `Reset` too: the second one would not see it. It is registered: it forgets deleted Clusters
-    /// and the deleted objects of each [controller](Self::controller).
-    pub fn clients(&self) -> Arc<ClientManager> {
+    /// Returns a new manager of the clients: one for each controller.
+    ///
+    /// Two controllers that share one, and reconcile the same object, would share its `Reset` too: the second one would
+    /// not see it. It is registered: it forgets deleted Clusters and the deleted objects of each
+    /// [controller](Self::controller).
+    #[must_use = "keep it: each call returns another one, which knows nothing of the others"]
+    pub fn client_manager(&self) -> Arc<ClientManager> {
         let clients = Arc::new(ClientManager::new(self.provider().into()));
         self.register(&clients);
         clients
@@ -115,7 +121,8 @@ impl ClusterController {
 
     /// Returns registered watches of what `api` and `config` select on the clusters, and the stream of the objects that they
     /// trigger, as [`RemoteWatches::new`] does.
-    pub fn watches<O, K, I>(
+    #[must_use = "keep them: each call returns others"]
+    pub fn remote_watches<O, K, I>(
         &self,
         api: impl Fn(Client) -> Api<K> + Send + Sync + 'static,
         config: watcher::Config,
@@ -131,9 +138,11 @@ impl ClusterController {
         (watches, triggers)
     }
 
-    /// Returns a controller of the objects of `api` that `config` selects, as `Controller::new` does, which also reconciles
-    /// them when a Cluster that they use changes. `clusters` returns the Clusters of an object: none, one or several. One
-    /// without a namespace is in the namespace of the object.
+    /// Returns a controller of the objects of `api` that `config` selects, as `Controller::new` does, which also
+    /// reconciles them when a Cluster that they use changes.
+    ///
+    /// `clusters` returns the Clusters of an object: none, one or several. One without a namespace is in the namespace of
+    /// the object.
     ///
     /// What is [registered](Self::register) forgets deleted objects. For parts of this, and for a kind that is known only at
     /// run time, see [`Dependants`]. Requires the feature `unstable-runtime`, which is a default one.
@@ -182,8 +191,10 @@ impl ClusterController {
         self.store.clone()
     }
 
-    /// Returns the clusters that change: their objects, once the [store](Self::clusters) has them, and their connections, as
-    /// this process serves them. It is the source for [`Dependants::requeue`](crate::requeue::Dependants::requeue).
+    /// Returns the clusters that change: their objects, once the [store](Self::clusters) has them, and their connections,
+    /// as this process serves them.
+    ///
+    /// It is the source for [`Dependants::requeue`](crate::requeue::Dependants::requeue).
     ///
     /// Both are needed. A process that adopts an incarnation serves it after the status names it, and no change of the object
     /// follows; the one that writes the status serves it before.
@@ -197,14 +208,19 @@ impl ClusterController {
         stream::select(self.announcements.subscribe(), connection_changes(self.provider.fleet()))
     }
 
-    /// Has `state` forget each Cluster that is deleted, and the deleted objects of each [controller](Self::controller), while
-    /// the program holds `state`. What [`clients`](Self::clients) and [`watches`](Self::watches) return is registered.
+    /// Has `state` forget each Cluster that is deleted, and the deleted objects of each [controller](Self::controller),
+    /// while the program holds `state`.
+    ///
+    /// What [`client_manager`](Self::client_manager) and
+    /// [`remote_watches`](Self::remote_watches) return is registered.
     pub fn register(&self, state: &impl Register) {
         self.registered.add(state.downgrade());
     }
 
-    /// Runs until `until` completes, and polls it meanwhile: it may be the controllers that use the clusters. Then the fleet
-    /// is [shut down](Fleet::shutdown), unless it is one that the [program gave](ClusterControllerBuilder::fleet).
+    /// Runs the controller until `until` completes, and then shuts its fleet down.
+    ///
+    /// It polls `until` meanwhile: that may be the controllers that use the clusters, several of them as
+    /// `futures::future::join(a, b).map(drop)`. A fleet that the [program gave](ClusterControllerBuilder::fleet) is not shut down.
     ///
     /// It ends when `until` does. So `until` must not end before the controllers that use the clusters: await them in it, and
     /// do not only spawn them. And a kube `Controller` with `graceful_shutdown_on` waits for its running reconciles: one
@@ -217,7 +233,7 @@ impl ClusterController {
     ///
     /// # Panics
     ///
-    /// With what `until` panics, after the fleet was shut down.
+    /// If `until` panics: the fleet is shut down, then the panic continues.
     ///
     /// # Cancel safety
     ///
@@ -225,7 +241,8 @@ impl ClusterController {
     /// stored.
     pub async fn run(self, until: impl Future<Output = ()>) {
         let Self { settings, provider, registered, announcements, store: _, writer } = self;
-        let ClusterControllerBuilder { client, fleet, namespace, role, allowed, watch, instance, files } = settings;
+        let ClusterControllerBuilder { client, fleet, namespace, role, allowed, watch, instance, files, clock } =
+            settings;
         let own_fleet = fleet.is_none().then(|| provider.fleet().clone());
         let contexts = files.map_or_else(|| stream::pending().boxed(), |files| reread(Merged(files)).boxed());
         let running = Loop {
@@ -242,11 +259,12 @@ impl ClusterController {
             due: BTreeSet::new(),
             delay: STATUS_DELAY,
             listed: None,
+            clock,
             contexts,
         };
         let both = async move {
             tokio::select! {
-                () = running.run(client, namespace.as_deref(), writer) => {}
+                never = running.run(&client, namespace.as_deref(), writer) => match never {},
                 () = until => {}
             }
         };
@@ -289,7 +307,9 @@ impl ClusterControllerBuilder {
 
     /// Allows Clusters to name contexts of these files, which are read again when they change.
     ///
-    /// Files that cannot be read show in the conditions of the Clusters by context; their previous connections stay in use.
+    /// Where no file can be read, the conditions of the Clusters by context say why; their previous connections stay in use. Of
+    /// several files, one that cannot be read counts as it was last read, with a warning in the log; one that is missing for a
+    /// minute only.
     pub fn allow_contexts_of(mut self, files: KubeconfigFiles) -> Self {
         self.allowed.contexts = Contexts::Unread;
         self.files = Some(files);
@@ -348,16 +368,86 @@ impl fmt::Debug for ClusterControllerBuilder {
     }
 }
 
-#[cfg(all(test, feature = "unstable-runtime"))]
+#[cfg(test)]
 mod tests {
-    use kube::runtime::reflector::ObjectRef;
+    use std::error::Error as _;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
 
-    use super::key_within;
+    use clientmgr_kube::{ClientProvider as _, NamespacedName, ProviderError};
+    use http::{Request, Response};
+    use jiff::{SignedDuration, Timestamp};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+    use tokio::time::Instant;
 
+    use super::{ClusterController, StatusWriter};
+    use crate::controller::run::RECHECK;
+
+    #[cfg(feature = "unstable-runtime")]
     #[test]
     fn a_reference_without_a_namespace_is_in_that_of_the_object() {
+        use super::{ObjectRef, key_within};
+
         let east = ObjectRef::new("east");
         assert_eq!(key_within("shop", &east).to_string(), "shop/east");
         assert_eq!(key_within("shop", &east.within("fleet")).to_string(), "fleet/east");
+    }
+
+    /// A hub with the Cluster `default/east` of a Docker engine, connected at this time, and without any event.
+    fn hub(connected_at: Timestamp) -> Client {
+        let cluster = json!({
+            "apiVersion": "clientmgr.dev/v1alpha1", "kind": "Cluster",
+            "metadata": { "namespace": "default", "name": "east", "uid": "u", "resourceVersion": "1" },
+            "spec": { "connection": { "docker": { "host": "unix:///run/docker.sock" } } },
+            "status": { "connectedAt": format!("{connected_at:.6}") },
+        });
+        let list = json!({
+            "apiVersion": "clientmgr.dev/v1alpha1", "kind": "ClusterList", "metadata": { "resourceVersion": "1" },
+            "items": [cluster],
+        });
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let list = list.to_string();
+            async move {
+                if request.uri().query().is_some_and(|query| query.contains("watch=")) {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, kube::Error>(Response::new(Body::from(list.into_bytes())))
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_revision_is_looked_at_again_each_minute() {
+        let (booted, two_days) = (Timestamp::now(), SignedDuration::from_hours(48));
+        // The node's clock is two days behind, until it is corrected.
+        let correction = Arc::new(AtomicI64::new(0));
+        let mut settings = ClusterController::builder(hub(booted + two_days), StatusWriter::Never);
+        let corrected = Arc::clone(&correction);
+        settings.clock = Arc::new(move || booted + SignedDuration::from_hours(corrected.load(Ordering::Relaxed)));
+        let clusters = settings.build();
+        let (provider, began) = (clusters.provider(), Instant::now());
+        let until = async |expected: fn(&ProviderError) -> bool| {
+            let east = NamespacedName::new("default", "east");
+            while !expected(&provider.connection(&east).await.err().unwrap()) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            began.elapsed().as_secs()
+        };
+        let mut looked_at = None;
+        let looked_at_again = async {
+            let refused = until(|error| {
+                error.source().is_some_and(|error| error.to_string().contains("ahead of the controller's clock"))
+            });
+            let refused = refused.await;
+            correction.store(48, Ordering::Relaxed);
+            looked_at = Some((refused, until(|error| matches!(error, ProviderError::Incompatible { .. })).await));
+        };
+        let ended = tokio::time::timeout(RECHECK * 3, clusters.run(looked_at_again)).await;
+        ended.expect("nothing but the clock has changed");
+        assert_eq!(looked_at, Some((0, RECHECK.as_secs())));
     }
 }

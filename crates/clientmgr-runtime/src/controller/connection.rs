@@ -87,12 +87,12 @@ pub(super) fn desired(namespace: &str, spec: &ClusterSpec, secret: &SecretState,
             Contexts::Broken(error) => Err(ConfigProblem::ContextFile { error: error.clone() }),
             Contexts::Read(file) => {
                 let config = ClusterConfig::from_kubeconfig(file, &context.name);
-                impersonating(config, spec).map_err(|error| ConfigProblem::Context { error })
+                validated(config, spec).map_err(|error| ConfigProblem::Context { error })
             }
         },
         Some(ConnectionKind::InCluster) if !allowed.in_cluster => Err(ConfigProblem::InClusterNotAllowed),
         Some(ConnectionKind::InCluster) => {
-            let config = ClusterConfig::in_cluster().and_then(|config| impersonating(config, spec));
+            let config = ClusterConfig::in_cluster().and_then(|config| validated(config, spec));
             config.map_err(|error| ConfigProblem::InCluster { error })
         }
         None => Err(ConfigProblem::UnknownConnection),
@@ -130,13 +130,12 @@ fn from_secret(
         return Err(ConfigProblem::SecretKeyNotFound { secret, key: key.clone() });
     };
     let config = ClusterConfig::from_secret(text, connection.context.as_deref());
-    let config =
-        config.map(|config| config.with_policy(allowed.secrets)).and_then(|config| impersonating(config, spec));
+    let config = config.map(|config| config.with_policy(allowed.secrets)).and_then(|config| validated(config, spec));
     config.map_err(|error| ConfigProblem::Kubeconfig { secret, key: key.clone(), error })
 }
 
-/// Adds the impersonation of the spec, which is no matter of the source's policy, and checks the whole.
-fn impersonating(config: ClusterConfig, spec: &ClusterSpec) -> Result<ClusterConfig, ConnectError> {
+/// Adds the impersonation of the spec, which is no matter of the source's policy, and validates the whole.
+fn validated(config: ClusterConfig, spec: &ClusterSpec) -> Result<ClusterConfig, ConnectError> {
     let config = match spec.impersonate.clone() {
         Some(impersonation) => config.with_impersonation(impersonation.into()),
         None => config,

@@ -40,7 +40,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(cluster: Arc<Cluster>, secret: Option<NamespacedName>, desired: Desired) -> Self {
+    pub(super) fn new(cluster: Arc<Cluster>, secret: Option<NamespacedName>, desired: Desired, now: Timestamp) -> Self {
         let mut entry = Self {
             cluster,
             secret,
@@ -57,23 +57,23 @@ impl Entry {
             without_effect: None,
             outage_written: None,
         };
-        entry.learn();
+        entry.learn(now);
         entry
     }
 
     /// Takes another version of the object.
-    pub(super) fn take(&mut self, cluster: Arc<Cluster>) {
+    pub(super) fn take(&mut self, cluster: Arc<Cluster>, now: Timestamp) {
         if cluster.metadata.resource_version != self.cluster.metadata.resource_version {
             self.without_effect = None;
         }
         self.cluster = cluster;
-        self.learn();
+        self.learn(now);
     }
 
     /// Remembers the revision that the status names, unless it is refused. Call it again when the clock was corrected.
-    pub(super) fn learn(&mut self) {
+    pub(super) fn learn(&mut self, now: Timestamp) {
         let named = self.cluster.connected_at();
-        if ConfigProblem::of_revision(named, Timestamp::now()).is_none() {
+        if ConfigProblem::of_revision(named, now).is_none() {
             self.latest_named = self.latest_named.max(named);
         }
     }
@@ -116,9 +116,8 @@ mod tests {
 
     #[test]
     fn a_revision_that_is_refused_is_not_remembered() {
-        let at = |time: Timestamp| ConnectedAt::from_timestamp(time).unwrap();
-        let now = at(Timestamp::now());
-        let ahead = at(Timestamp::now() + 48.hours());
+        let now = Timestamp::now();
+        let [current, ahead] = [now, now + 48.hours()].map(|time| ConnectedAt::from_timestamp(time).unwrap());
         let named = |connected_at| {
             let spec = json!({ "connection": { "inCluster": {} } });
             let mut cluster = Cluster::new("east", serde_json::from_value(spec).unwrap());
@@ -126,10 +125,12 @@ mod tests {
             Arc::new(cluster)
         };
         let desired = Desired::Broken(Arc::new(ConfigProblem::ContextsPending));
-        let mut entry = Entry::new(named(ahead), None, desired);
+        let mut entry = Entry::new(named(ahead), None, desired, now);
         assert_eq!(entry.latest_named, None);
-        entry.take(named(now));
-        entry.take(named(ahead));
-        assert_eq!(entry.latest_named, Some(now));
+        entry.take(named(current), now);
+        entry.take(named(ahead), now);
+        assert_eq!(entry.latest_named, Some(current));
+        entry.learn(now + 48.hours());
+        assert_eq!(entry.latest_named, Some(ahead), "the clock was corrected");
     }
 }

@@ -27,7 +27,7 @@ pub enum ConfigProblem {
     },
 
     /// The Secret lacks the key.
-    #[error("spec.connection.kubeconfig.secretRef.key: secret {secret} has no key {key:?}")]
+    #[error("spec.connection.kubeconfig.secretRef.key: secret {secret} has no key {key:?}: correct one of them")]
     SecretKeyNotFound {
         /// The Secret.
         secret: NamespacedName,
@@ -46,7 +46,10 @@ pub enum ConfigProblem {
     },
 
     /// The hub's API server did not give the Secret.
-    #[error("spec.connection.kubeconfig.secretRef.name: secret {secret} cannot be read: the hub's API server failed")]
+    #[error(
+        "spec.connection.kubeconfig.secretRef.name: secret {secret} cannot be read: the hub's API server failed, and is \
+         asked again"
+    )]
     SecretUnavailable {
         /// The Secret.
         secret: NamespacedName,

@@ -1,6 +1,7 @@
 //! The loop of the controller: what happened goes in, the decision is carried out. One task for all Clusters.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ use super::secrets::Secrets;
 use super::writes::{Outcome, Writes, Written};
 use crate::cluster::{Cluster, ConnectionKind};
 use crate::forget::Registered;
-use crate::source::SourceError;
+use crate::source::News;
 use crate::watching::watching;
 
 /// So many statuses are written at a time.
@@ -42,12 +43,15 @@ const WRITES: usize = 16;
 const OUTAGE_TEXT: Duration = Duration::from_secs(300);
 
 /// How often revisions that were refused are looked at again: the clock may have been corrected.
-const RECHECK: Duration = Duration::from_secs(60);
+pub(super) const RECHECK: Duration = Duration::from_secs(60);
+
+/// Returns the time of the wall clock. Tests give another one.
+pub(super) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// A reset that has ended: of which Cluster, by its UID too.
 type Reset = (NamespacedName, Option<String>, Result<ConnectedAt, ConnectError>);
 
-/// The controller while it runs.
+/// The controller while it runs. It never ends by itself.
 pub(super) struct Loop {
     pub(super) provider: ClusterProvider,
     pub(super) registered: Registered,
@@ -66,17 +70,23 @@ pub(super) struct Loop {
     pub(super) delay: Duration,
     /// What a relist has listed so far.
     pub(super) listed: Option<HashSet<NamespacedName>>,
+    pub(super) clock: Clock,
     /// The controller's own kubeconfig, where its files are watched.
-    pub(super) contexts: BoxStream<'static, Result<Arc<Kubeconfig>, SourceError>>,
+    pub(super) contexts: BoxStream<'static, News<Kubeconfig>>,
 }
 
 impl Loop {
-    pub(super) async fn run(mut self, client: Client, namespace: Option<&str>, mut store: StoreWriter<Cluster>) {
-        let api: Api<Cluster> = match namespace {
-            Some(namespace) => Api::namespaced(client, namespace),
+    pub(super) async fn run(
+        mut self,
+        client: &Client,
+        namespace: Option<&str>,
+        mut store: StoreWriter<Cluster>,
+    ) -> Infallible {
+        let api = |client| match namespace {
+            Some(namespace) => Api::<Cluster>::namespaced(client, namespace),
             None => Api::all(client),
         };
-        let mut clusters = watching(api, watcher::Config::default());
+        let mut clusters = watching(client, api, watcher::Config::default());
         let mut fleet = self.provider.fleet().events();
         let mut recheck = tokio::time::interval(RECHECK);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -111,7 +121,7 @@ impl Loop {
                     }
                     Err(error) => tracing::warn!(%error, "the watch of Clusters failed"),
                 },
-                Some(read) = self.contexts.next() => self.contexts_changed(read),
+                Some(news) = self.contexts.next() => self.contexts_changed(news),
                 secret = self.secrets.changed() => self.secret_changed(&secret),
                 Some(changes) = fleet.next() => self.fleet_changed(changes),
                 written = self.writes.written() => self.written(written),
@@ -168,16 +178,17 @@ impl Loop {
             }
             self.release(&key, secret_before.as_ref());
         }
-        let refused = ConfigProblem::of_revision(cluster.connected_at(), Timestamp::now());
+        let refused = ConfigProblem::of_revision(cluster.connected_at(), (self.clock)());
         let was_refused = self.entries.get(&key).and_then(|entry| entry.desired.refused_revision());
         let is_same = before.is_some_and(|(_, before)| before.spec == cluster.spec)
             && refused.as_ref().and_then(ConfigProblem::refused_revision) == was_refused;
+        let now = (self.clock)();
         if let Some(entry) = self.entries.get_mut(&key) {
-            entry.take(cluster);
+            entry.take(cluster, now);
             entry.secret = secret;
         } else {
             let desired = self.desired(&cluster, secret.as_ref());
-            self.entries.insert(key.clone(), Entry::new(cluster, secret, desired));
+            self.entries.insert(key.clone(), Entry::new(cluster, secret, desired, now));
         }
         if is_same {
             self.reconcile(&key);
@@ -187,24 +198,28 @@ impl Loop {
     }
 
     fn desired(&self, cluster: &Cluster, secret: Option<&NamespacedName>) -> Desired {
-        if let Some(problem) = ConfigProblem::of_revision(cluster.connected_at(), Timestamp::now()) {
+        if let Some(problem) = ConfigProblem::of_revision(cluster.connected_at(), (self.clock)()) {
             return Desired::Broken(Arc::new(problem));
         }
         let state = secret.map(|secret| self.secrets.state(secret)).unwrap_or_default();
         desired(&cluster.namespace().unwrap_or_default(), &cluster.spec, &state, &self.allowed)
     }
 
-    /// The spec or its Secret has changed.
+    /// What the spec asks for may have changed: the data of the Secret is needed again, where it was dropped.
     fn configure(&mut self, key: &NamespacedName) {
-        let Some(entry) = self.entries.get(key) else { return };
-        if let Some(secret) = &entry.secret {
+        if let Some(secret) = self.entries.get(key).and_then(|entry| entry.secret.as_ref()) {
             self.secrets.want(secret);
         }
+        self.apply_desired(key);
+    }
+
+    fn apply_desired(&mut self, key: &NamespacedName) {
+        let Some(entry) = self.entries.get(key) else { return };
         let desired = self.desired(&entry.cluster, entry.secret.as_ref());
         self.provider.note(key, &desired);
         if let Some(entry) = self.entries.get_mut(key) {
             (entry.desired, entry.is_fenced) = (desired, false);
-            entry.learn();
+            entry.learn((self.clock)());
         }
         self.reconcile(key);
     }
@@ -241,10 +256,14 @@ impl Loop {
         self.registered.forget_cluster(key);
     }
 
-    fn contexts_changed(&mut self, read: Result<Arc<Kubeconfig>, SourceError>) {
-        self.allowed.contexts = match read {
-            Ok(kubeconfig) => Contexts::Read(kubeconfig),
-            Err(error) => {
+    fn contexts_changed(&mut self, news: News<Kubeconfig>) {
+        self.allowed.contexts = match news {
+            News::Read(kubeconfig) => Contexts::Read(kubeconfig),
+            News::Partly(kubeconfig, error) => {
+                tracing::warn!(%error, "a file of the controller's kubeconfig counts as it was last read");
+                Contexts::Read(kubeconfig)
+            }
+            News::Failed(error) => {
                 tracing::warn!(%error, "the controller's kubeconfig cannot be read");
                 Contexts::Broken(error)
             }
@@ -258,9 +277,13 @@ impl Loop {
     }
 
     fn secret_changed(&mut self, secret: &NamespacedName) {
+        if self.secrets.is_used(secret) {
+            // It was in the queue twice.
+            return;
+        }
         let users = self.users.get(secret).cloned().unwrap_or_default();
         for key in &users {
-            self.configure(key);
+            self.apply_desired(key);
         }
         self.secrets.used(secret);
     }
@@ -319,7 +342,7 @@ impl Loop {
                 _ => OutageText::Old,
             },
             role: if self.role.may_write() { Role::Writer } else { Role::Reader },
-            now: Timestamp::now(),
+            now: (self.clock)(),
         })
     }
 
@@ -393,8 +416,17 @@ impl Loop {
         }
     }
 
+    /// Decides again after a pause what to write, if it is still to be written then.
+    fn write_later(&mut self, key: &NamespacedName) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.failures += 1;
+        let at = Instant::now() + backoff(entry.failures);
+        entry.write_at = Some(at);
+        self.due.insert((at, key.clone()));
+    }
+
     fn written(&mut self, written: Written) {
-        let key = written.cluster;
+        let (key, now) = (written.cluster, (self.clock)());
         // It may have been deleted and made again meanwhile.
         let of_this = |entry: &&mut Entry| entry.cluster.metadata.uid == written.before.metadata.uid;
         let Some(entry) = self.entries.get_mut(&key).filter(of_this) else { return };
@@ -411,25 +443,23 @@ impl Loop {
                 }
                 self.writes.publish(before.status.as_ref(), &stored);
                 if !entry.is_newer_than(&stored) {
-                    entry.take(Arc::new(*stored));
+                    entry.take(Arc::new(*stored), now);
                 }
                 // Where another one owns a part of the status, the same write would follow without end.
                 entry.without_effect = is_unchanged.then_some(written.status);
             }
-            // The watch brings what changed, if it has not yet.
+            // The watch brings what changed, if it has not yet. If nothing has, a replica of the API server that just starts
+            // does not know the resource yet.
             Outcome::Outdated
                 if entry.cluster.metadata.resource_version == written.before.metadata.resource_version =>
             {
-                return;
+                self.write_later(&key);
             }
             // It has changed meanwhile.
             Outcome::Outdated => {}
             Outcome::Failed(error) => {
                 tracing::warn!(cluster = %key, %error, "writing the status failed");
-                entry.failures += 1;
-                let at = Instant::now() + backoff(entry.failures);
-                entry.write_at = Some(at);
-                self.due.insert((at, key.clone()));
+                self.write_later(&key);
             }
         }
         self.reconcile(&key);

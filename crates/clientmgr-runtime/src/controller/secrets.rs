@@ -26,6 +26,9 @@ const READS: usize = 16;
 /// When a Secret that may not be read is tried again: rights that are given raise no event.
 const FORBIDDEN_RETRY: Duration = Duration::from_secs(300);
 
+/// When it is tried again at first: an API server that just starts refuses everything until its roles are loaded.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+
 /// Which Secrets one watch covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -53,6 +56,18 @@ struct Watch {
     is_synced: bool,
     /// What it has listed so far.
     listed: HashSet<NamespacedName>,
+    /// How often in a row it was refused.
+    refusals: u32,
+}
+
+/// Whether a Secret is being read.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    No,
+    UnderWay,
+    /// It has changed since the read began.
+    Outdated,
 }
 
 #[derive(Default)]
@@ -65,10 +80,12 @@ struct Referred {
     is_wanted: bool,
     /// The resource version that was read.
     version: Option<String>,
-    is_reading: bool,
-    /// It changed while it was read.
-    is_stale: bool,
+    reading: Reading,
+    /// Its watch says that it exists.
+    exists: bool,
     failures: u32,
+    /// How often in a row it was forbidden to read it.
+    refusals: u32,
     retry_at: Option<Instant>,
 }
 
@@ -116,6 +133,11 @@ impl Secrets {
         }
     }
 
+    /// Returns whether the data of a Secret was dropped.
+    pub(super) fn is_used(&self, secret: &NamespacedName) -> bool {
+        self.referred.get(secret).is_some_and(|referred| matches!(referred.state, SecretState::Used))
+    }
+
     /// A Cluster needs the data of a Secret. Reads it again where it was dropped.
     pub(super) fn want(&mut self, secret: &NamespacedName) {
         if let Some(referred) = self.referred.get_mut(secret)
@@ -150,12 +172,12 @@ impl Secrets {
             Some(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
             None => watcher::Config::default(),
         };
-        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(self.client.clone(), &scope.namespace);
+        let api = |client| Api::<PartialObjectMeta<Secret>>::namespaced(client, &scope.namespace);
         let (handle, registration) = AbortHandle::new_pair();
-        let stream = Abortable::new(watching(api, config), registration);
+        let stream = Abortable::new(watching(&self.client, api, config), registration);
         let of_scope = scope.clone();
         self.events.push(stream.map(move |event| (of_scope.clone(), event)).boxed());
-        self.watches.insert(scope, Watch { handle, secrets: 1, is_synced: false, listed: HashSet::new() });
+        self.watches.insert(scope, Watch { handle, secrets: 1, is_synced: false, listed: HashSet::new(), refusals: 0 });
     }
 
     /// A Cluster no longer refers to `secret`.
@@ -219,10 +241,11 @@ impl Secrets {
                 }
             }
             Ok(watcher::Event::InitDone) => {
-                watch.is_synced = true;
+                (watch.is_synced, watch.refusals) = (true, 0);
                 let listed = std::mem::take(&mut watch.listed);
                 // A Secret that is referred to since the list began may exist all the same: the read says so.
                 for secret in self.covered(scope).filter(|secret| !listed.contains(secret)).collect::<Vec<_>>() {
+                    self.is_gone(&secret);
                     if self.state(&secret) != SecretState::NotFound {
                         self.read(&secret);
                     }
@@ -230,10 +253,16 @@ impl Secrets {
             }
             Ok(watcher::Event::Apply(object)) => self.seen(&key(&object), &object),
             // A read under way may still find it: the next one does not.
-            Ok(watcher::Event::Delete(object)) => self.read(&key(&object)),
+            Ok(watcher::Event::Delete(object)) => {
+                let secret = key(&object);
+                self.is_gone(&secret);
+                self.read(&secret);
+            }
             Err(error) => {
                 tracing::warn!(namespace = scope.namespace, %error, "the watch of Secrets failed");
-                let is_forbidden = is_refusal(&error);
+                // The first refusal of a watch that worked may be one of an API server that just starts.
+                watch.refusals = if is_refusal(&error) { watch.refusals + 1 } else { 0 };
+                let is_forbidden = watch.refusals > u32::from(watch.is_synced);
                 for secret in self.covered(scope).collect::<Vec<_>>() {
                     match (self.state(&secret), is_forbidden) {
                         // Changes are no longer seen. Connections stay in use, and the condition shows it.
@@ -256,19 +285,28 @@ impl Secrets {
     /// A Secret exists in this version.
     fn seen(&mut self, secret: &NamespacedName, object: &PartialObjectMeta<Secret>) {
         let version = object.resource_version();
-        if self.referred.get(secret).is_some_and(|referred| referred.version.is_none() || referred.version != version) {
+        let Some(referred) = self.referred.get_mut(secret) else { return };
+        referred.exists = true;
+        if referred.version.is_none() || referred.version != version {
             self.read(secret);
+        }
+    }
+
+    /// The watch says that a Secret does not exist.
+    fn is_gone(&mut self, secret: &NamespacedName) {
+        if let Some(referred) = self.referred.get_mut(secret) {
+            referred.exists = false;
         }
     }
 
     fn read(&mut self, secret: &NamespacedName) {
         let Some(referred) = self.referred.get_mut(secret) else { return };
         referred.retry_at = None;
-        if referred.is_reading {
-            referred.is_stale = true;
+        if referred.reading != Reading::No {
+            referred.reading = Reading::Outdated;
             return;
         }
-        referred.is_reading = true;
+        referred.reading = Reading::UnderWay;
         self.queue.push_back(secret.clone());
         self.start_reads();
     }
@@ -295,11 +333,10 @@ impl Secrets {
     fn has_read(&mut self, secret: &NamespacedName, result: Result<Option<Secret>, kube::Error>) {
         self.start_reads();
         let Some(referred) = self.referred.get_mut(secret) else { return };
-        referred.is_reading = false;
-        let again = std::mem::take(&mut referred.is_stale);
-        match result {
+        let again = std::mem::take(&mut referred.reading) == Reading::Outdated;
+        let is_refused = match result {
             Ok(Some(found)) => {
-                referred.failures = 0;
+                (referred.failures, referred.refusals) = (0, 0);
                 let version = found.resource_version();
                 let data = found.data.unwrap_or_default();
                 let content = self.hasher.hash_one(data.iter().map(|(key, value)| (key, &value.0)).collect::<Vec<_>>());
@@ -310,29 +347,53 @@ impl Secrets {
                 } else {
                     self.set(secret, SecretState::Read(Arc::new(data)), version);
                 }
+                None
+            }
+            // What stands before the API server may answer so while it restarts.
+            Ok(None) if referred.exists => {
+                tracing::warn!(%secret, "the Secret is not found, and its watch says that it exists: it is read again");
+                Some(false)
             }
             Ok(None) => {
-                referred.failures = 0;
+                (referred.failures, referred.refusals, referred.is_wanted) = (0, 0, false);
                 self.set(secret, SecretState::NotFound, None);
+                None
             }
             Err(error) => {
                 tracing::warn!(%secret, %error, "reading the Secret failed");
-                let is_forbidden = matches!(&error, kube::Error::Api(status) if status.code == 403);
-                referred.failures += 1;
-                let delay = if is_forbidden { FORBIDDEN_RETRY } else { backoff(referred.failures) };
-                let at = Instant::now() + delay;
-                referred.retry_at = Some(at);
-                self.retry_at = Some(self.retry_at.map_or(at, |first| first.min(at)));
-                match (&referred.state, is_forbidden) {
-                    (_, true) => self.set(secret, SecretState::Forbidden, None),
-                    (SecretState::Read(_), false) => {}
-                    (SecretState::Used, false) if !referred.is_wanted => {}
-                    (_, false) => self.set(secret, SecretState::Unavailable, None),
-                }
+                Some(matches!(&error, kube::Error::Api(status) if status.code == 403))
             }
+        };
+        if let Some(is_refused) = is_refused {
+            self.read_failed(secret, is_refused);
         }
         if again {
             self.read(secret);
+        }
+    }
+
+    fn read_failed(&mut self, secret: &NamespacedName, is_refused: bool) {
+        let Some(referred) = self.referred.get_mut(secret) else { return };
+        referred.failures += 1;
+        referred.refusals = if is_refused { referred.refusals + 1 } else { 0 };
+        let delay = match referred.refusals {
+            0 => backoff(referred.failures),
+            1 => FIRST_RETRY,
+            _ => FORBIDDEN_RETRY,
+        };
+        let is_known = matches!(referred.state, SecretState::Read(_) | SecretState::Used | SecretState::NotFound);
+        let is_forbidden = referred.refusals > u32::from(is_known);
+        let at = Instant::now() + delay;
+        referred.retry_at = Some(at);
+        self.retry_at = Some(self.retry_at.map_or(at, |first| first.min(at)));
+        referred.is_wanted &= !is_forbidden;
+        match (&referred.state, is_forbidden) {
+            (_, true) => self.set(secret, SecretState::Forbidden, None),
+            // The first refusal: the retry says whether it stays so.
+            (_, false) if is_refused => {}
+            (SecretState::Read(_), false) => {}
+            (SecretState::Used, false) if !referred.is_wanted => {}
+            (_, false) => self.set(secret, SecretState::Unavailable, None),
         }
     }
 

@@ -16,8 +16,8 @@ use super::timings::LeaseTimings;
 
 /// A candidate for a `Lease`: of several replicas, at most one is the leader at a time.
 ///
-/// [`run`](Self::run) takes part in the election until it is stopped, and then releases the lease. What asks whether
-/// this replica is the leader holds a [`Leadership`].
+/// [`run`](Self::run) takes part in the election until it is stopped, and then releases the lease. Give a [`Leadership`] to the code that must know whether
+/// this replica is the leader.
 ///
 /// The Lease is created where it is missing. The candidate needs the rights `get`, `create` and `update` on it.
 ///
@@ -52,15 +52,14 @@ pub struct LeaderElection {
     term: watch::Sender<Option<Term>>,
 }
 
-/// Why a request for the lease failed. The election goes on; this goes to the log.
+/// Why a request for the lease failed. The election goes on, and the log has the reason.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ElectionError {
+enum ElectionError {
     /// The API server did not answer, or refused the request.
-    #[error("the lease cannot be read or written: the right to get, create and update it may be missing")]
+    #[error("the lease cannot be read or written: check the API server, and the rights to get, create and update it")]
     Request(#[source] kube::Error),
     /// The API server took too long.
-    #[error("no answer within {deadline:?}")]
+    #[error("the API server did not answer within {deadline:?}")]
     TimedOut {
         /// How long was waited.
         deadline: Duration,
@@ -106,7 +105,10 @@ impl LeaderElection {
         Leadership::new(self.term.subscribe())
     }
 
-    /// Takes part in the election until `shutdown` completes, and then releases the lease.
+    /// Takes part in the election until `shutdown` completes, and then releases the lease, also where a renewal is under
+    /// way.
+    ///
+    /// An API server that does not answer delays the end by up to twice the renew deadline.
     ///
     /// # Cancel safety
     ///
@@ -184,17 +186,26 @@ impl LeaderElection {
     }
 
     async fn release(&mut self) {
-        let now = self.now();
-        let release = self.machine.release(now);
+        self.machine.resign();
         publish(&self.term, None);
-        if let Some((record, version)) = release
-            && let Err(error) = self.transport.write(&record, Some(&version)).await
-        {
+        if let Err(error) = self.try_release().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "releasing the lease failed: it expires by itself"
             );
         }
+    }
+
+    /// Reads the lease and releases it. A renewal that was under way may be stored before or between: then once more.
+    async fn try_release(&mut self) -> Result<(), ElectionError> {
+        for _ in 0..2 {
+            let release = self.transport.read().await?.and_then(|found| self.machine.release(&found));
+            let Some((record, version)) = release else { return Ok(()) };
+            if let Written::Stored(_) = self.transport.write(&record, Some(&version)).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 }
 

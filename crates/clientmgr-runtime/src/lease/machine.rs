@@ -134,13 +134,21 @@ impl Machine {
         self.next_at = now + self.timings.retry;
     }
 
-    /// Gives up the lease: this candidate is no longer the leader. Returns what to write so that another one need not
-    /// wait.
-    pub(super) fn release(&mut self, now: Duration) -> Option<(Record, String)> {
-        let was_leader = self.is_leader(now);
+    /// Gives up the lease: this candidate is no longer the leader. Read the lease then: a write may have been under way.
+    pub(super) fn resign(&mut self) {
         self.held_until = None;
-        let (seen, _) = self.seen.as_ref().filter(|_| was_leader && self.known == Known::Current)?;
-        let record = Record { holder: String::new(), duration: Duration::from_secs(1), ..seen.record.clone() };
-        Some((Record { acquired: false, ..record }, seen.version.clone()))
+    }
+
+    /// Returns what to write in place of `found`, which was read after [`resign`](Self::resign), so that another one need not
+    /// wait; nothing where this candidate does not hold it.
+    pub(super) fn release(&self, found: &Versioned) -> Option<(Record, String)> {
+        let is_mine = found.record.holder == self.identity;
+        let released = Record {
+            holder: String::new(),
+            duration: Duration::from_secs(1),
+            transitions: found.record.transitions,
+            acquired: false,
+        };
+        is_mine.then(|| (released, found.version.clone()))
     }
 }

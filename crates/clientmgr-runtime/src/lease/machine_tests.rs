@@ -123,12 +123,35 @@ fn a_deleted_lease_ends_the_term() {
 #[test]
 fn a_release_ends_the_term_and_clears_the_holder() {
     let mut machine = leader();
-    let (record, version) = machine.release(at(2)).unwrap();
-    assert_eq!((record.holder.as_str(), version.as_str()), ("", "1"));
+    machine.resign();
     assert!(!machine.is_leader(at(2)));
-    // After the term another one may hold it.
-    assert_eq!(leader().release(at(10)), None);
-    assert_eq!(super::machine_tests::machine().release(at(0)), None);
+    // A renewal that was under way has been stored.
+    let (record, version) = machine.release(&lease("me", "2")).unwrap();
+    assert_eq!((record.holder.as_str(), record.transitions, version.as_str()), ("", 3, "2"));
+    // Another one has taken it, or released it.
+    assert_eq!(machine.release(&lease("other", "2")), None);
+    assert_eq!(machine.release(&lease("", "2")), None);
+}
+
+#[test]
+fn a_server_that_fails_for_longer_than_the_term_ends_it_and_the_same_holder_goes_on_after_it() {
+    let mut machine = leader();
+    let mut now = at(3);
+    assert!(writes(&machine, now).is_some());
+    machine.write_failed(now);
+    while now < at(30) {
+        now += at(2);
+        assert_eq!(machine.next(now), Step::Read);
+        machine.read_failed(now);
+        assert_eq!(machine.is_leader(now), now < at(10), "at {now:?}");
+    }
+    now += at(2);
+    machine.read(now, Some(lease("me", "1")));
+    // It leads only when the server has confirmed it, without a transition.
+    assert!(!machine.is_leader(now));
+    assert_eq!(writes(&machine, now), Some(("me".into(), Some("1".into()), 3)));
+    machine.written(now, now, lease("me", "2"));
+    assert!(machine.is_leader(now));
 }
 
 #[test]

@@ -13,6 +13,6 @@ mod machine_tests;
 #[cfg(test)]
 mod simulation;
 
-pub use self::election::{ElectionError, LeaderElection};
+pub use self::election::LeaderElection;
 pub use self::leadership::Leadership;
 pub use self::timings::LeaseTimings;

@@ -121,7 +121,8 @@ impl Candidate {
                 }
             }
             What::Release => {
-                if let Some((record, version)) = self.machine.release(now) {
+                self.machine.resign();
+                if let Some((record, version)) = server.lease.as_ref().and_then(|found| self.machine.release(found)) {
                     server.write(&record, Some(&version));
                 }
                 *successors += 1;

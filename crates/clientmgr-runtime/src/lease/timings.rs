@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How long a lease lasts, and how long its holder relies on it.
 ///
-/// The holder stops to rely on the lease [`renew_deadline`](Self::renew_deadline) after it *sent* the last renewal that
+/// The holder stops relying on the lease [`renew_deadline`](Self::renew_deadline) after it *sent* the last renewal that
 /// was confirmed. The others take the lease [`duration`](Self::duration) after they *saw* its last change, each by its own
 /// monotonic clock. So at no time do two replicas believe to be the leader, as long as no clock runs faster than another
 /// by more than `duration / renew_deadline`: 1.5 by default.
@@ -24,7 +24,7 @@ impl Default for LeaseTimings {
 }
 
 impl LeaseTimings {
-    /// Returns timings, unless `retry < renew_deadline < duration` does not hold.
+    /// Returns `None` unless `0 < retry < renew_deadline < duration`.
     ///
     /// - `duration`: how long after the last seen change the others take the lease.
     /// - `renew_deadline`: how long after the last confirmed renewal the holder relies on it.

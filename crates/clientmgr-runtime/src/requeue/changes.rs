@@ -2,9 +2,10 @@
 
 use clientmgr_kube::{ClusterChanges, NamespacedName};
 
-/// The clusters that changed. Every source of changes is a stream of what can be turned into this: a fleet's
-/// [`Events`](clientmgr_kube::Events), [`connection_changes`](super::connection_changes), or the keys of cluster objects
-/// that a watcher reports.
+/// The clusters that changed.
+///
+/// Every source of changes is a stream of what can be turned into this: a fleet's [`Events`](clientmgr_kube::Events),
+/// [`connection_changes`](super::connection_changes), or the keys of cluster objects that a watcher reports.
 ///
 /// # Examples
 ///

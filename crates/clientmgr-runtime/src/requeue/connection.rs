@@ -1,9 +1,9 @@
-//! [`connection_changes`]: of a fleet's events, those that concern the objects that use a cluster.
+//! [`connection_changes`]: the changes of a fleet that a dependent object must react to.
 
 use std::collections::HashMap;
 
-use clientmgr_kube::{ClusterChanges, ClusterSnapshot, ConnectErrorKind, Events, Fleet, NamespacedName, WeakFleet};
-use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use clientmgr_kube::{ClusterChanges, ClusterSnapshot, Events, Fleet, NamespacedName, WeakFleet};
+use futures::{Stream, StreamExt as _, stream};
 
 use super::changes::Changes;
 
@@ -17,7 +17,7 @@ use super::changes::Changes;
 /// reported.
 ///
 /// The stream does not keep the fleet alive. It ends after the fleet was dropped or [shut down](Fleet::shutdown), with the
-/// clusters that were lost by that. (The shutdown of a fleet without clusters changes none, and ends no stream.)
+/// clusters that were lost by that.
 ///
 /// # Cancel safety
 ///
@@ -50,20 +50,12 @@ impl Watching {
                 _ => self.seen.all(fleet.clusters()),
             };
             changed.retain(|cluster| self.seen.observe(cluster, fleet.snapshot(cluster)));
-            self.has_ended = is_shut_down(&fleet);
             if !changed.is_empty() {
                 return Some(Changes::Of(changed));
             }
         }
         None
     }
-}
-
-/// Returns whether the fleet was shut down: then it has no clusters, and its error says why.
-fn is_shut_down(fleet: &Fleet) -> bool {
-    let missing = NamespacedName::cluster_scoped("");
-    let error = || fleet.wait_connected(&missing).now_or_never()?.err();
-    fleet.snapshot(&missing).is_none() && error().is_some_and(|error| error.kind() == ConnectErrorKind::Environment)
 }
 
 /// The clusters as their dependants know them.

@@ -3,6 +3,7 @@
 use std::fmt;
 #[cfg(feature = "unstable-runtime")]
 use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -28,7 +29,7 @@ use crate::forget::{Register, Registered, Reported};
 /// So many items of a source are taken in one poll, so that a source that is always ready starves no other task.
 const BATCH: usize = 64;
 
-/// Which objects of a kind depend on which clusters: an index that [`observe`](Self::observe) keeps current. Cheap to
+/// An index from clusters to the objects of a kind that depend on them, kept current by the events of one watcher. Cheap to
 /// clone; all clones are one index.
 ///
 /// [`requeue`](Self::requeue) turns changes of clusters into the objects to reconcile. A change costs what the dependants
@@ -61,6 +62,17 @@ struct Shared<K: Resource> {
     clusters: Box<ClustersOf<K>>,
     dyntype: K::DynamicType,
     registered: Registered,
+    /// Whether it follows a watcher.
+    is_following: AtomicBool,
+}
+
+/// The right to feed an index: one watcher has it at a time.
+struct Following<K: Resource>(Arc<Shared<K>>);
+
+impl<K: Resource> Drop for Following<K> {
+    fn drop(&mut self) {
+        self.0.is_following.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Returns the clusters of an object.
@@ -98,7 +110,8 @@ where
         I: IntoIterator<Item = NamespacedName>,
     {
         let clusters = Box::new(move |object: &K| clusters(object).into_iter().collect());
-        Self { shared: Arc::new(Shared { index: Mutex::default(), clusters, dyntype, registered }) }
+        let (index, is_following) = (Mutex::default(), AtomicBool::new(false));
+        Self { shared: Arc::new(Shared { index, clusters, dyntype, registered, is_following }) }
     }
 
     /// Has `state` forget each object that is deleted, while the program holds `state`.
@@ -106,18 +119,29 @@ where
         self.shared.registered.add(state.downgrade());
     }
 
-    /// Keeps the index current by the events of a watcher, and passes all events and errors through. What is
-    /// [registered](Self::register) forgets the objects that are deleted, and those that a relist no longer contains.
+    /// Keeps the index current by the events of a watcher, and passes all events and errors through.
     ///
-    /// An index follows one watcher, as a reflector's store does. Put it before the store and the controller, so that an
-    /// object is in the index before it is reconciled: then no change of its cluster goes unseen.
+    /// What is [registered](Self::register) forgets the objects that are deleted, and those that a relist no longer
+    /// contains.
+    ///
+    /// Put it before the store and the controller, so that an object is in the index before it is reconciled: then no change
+    /// of its cluster goes unseen.
+    ///
+    /// # Panics
+    ///
+    /// The index, or a clone of it, follows a watcher already. Each relist of the one would remove the objects of the other:
+    /// make an index for each.
+    #[track_caller]
     pub fn observe<S, E>(&self, events: S) -> impl Stream<Item = Result<Event<K>, E>> + use<K, S, E>
     where
         S: Stream<Item = Result<Event<K>, E>>,
     {
-        let dependants = self.clone();
+        let is_following = self.shared.is_following.swap(true, Ordering::Relaxed);
+        assert!(!is_following, "this Dependants follows a watcher already: make another one with Dependants::new");
+        let (dependants, following) = (self.clone(), Following(Arc::clone(&self.shared)));
         let reported = Reported::new(self.shared.registered.clone());
         events.inspect(move |event| {
+            let _ = &following;
             if let Ok(event) = event {
                 dependants.apply(event);
                 reported.observe(event);
@@ -125,15 +149,19 @@ where
         })
     }
 
-    /// Returns a controller of the objects of `api` that `config` selects, as `Controller::new` does, which also reconciles
-    /// them when a cluster that they depend on changes. It keeps the index current, and what is
-    /// [registered](Self::register) forgets deleted objects.
+    /// Returns a controller of the objects of `api` that `config` selects, as `Controller::new` does, which also
+    /// reconciles them when a cluster that they depend on changes.
+    ///
+    /// It keeps the index current, and what is [registered](Self::register) forgets deleted objects.
     ///
     /// `changes` is a source of changed clusters, as for [`requeue`](Self::requeue). Without the feature
     /// `unstable-runtime`, which is a default one, see [`requeue_all`].
     ///
-    /// A clone of an index that was used for a controller must not be used for another one.
+    /// # Panics
+    ///
+    /// The index, or a clone of it, is used by another controller. Make one for each.
     #[cfg(feature = "unstable-runtime")]
+    #[track_caller]
     pub fn controller<S>(&self, api: Api<K>, config: watcher::Config, changes: S) -> Controller<K>
     where
         K: Clone + DeserializeOwned + fmt::Debug + Send + Sync,

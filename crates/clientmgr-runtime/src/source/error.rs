@@ -95,7 +95,7 @@ pub enum SourceError {
     },
 
     /// The hub did not answer in time.
-    #[error("the list on the hub took longer than {deadline:?}")]
+    #[error("the hub did not answer a list within {deadline:?}: check its API server and the network")]
     TimedOut {
         /// How long it may take.
         deadline: Duration,
@@ -127,7 +127,7 @@ pub enum SourceError {
     },
 
     /// A file is empty. It is most likely being written.
-    #[error("{path:?} is empty")]
+    #[error("{path:?} is empty: write a kubeconfig to it")]
     EmptyFile {
         /// The file.
         path: PathBuf,

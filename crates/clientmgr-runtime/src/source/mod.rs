@@ -20,8 +20,11 @@
 //! ```no_run
 //! use clientmgr_kube::{ClientManager, Fleet, k8s_openapi::api::core::v1::ConfigMap};
 //!
-//! # async fn reconcile(fleet: Fleet, clients: ClientManager<Fleet>, object: ConfigMap) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn reconcile(fleet: Fleet, clients: ClientManager, object: ConfigMap) -> Result<(), Box<dyn std::error::Error>> {
 //! let Some(cluster) = fleet.snapshot("east") else { return Ok(()) };
+//! if clients.refresh(&object, &cluster).is_reset() {
+//!     // Another cluster answers under the name: drop what was built on the old client.
+//! }
 //! let client = clients.client(&object, &cluster).await?;
 //! # drop(client);
 //! # Ok(())
@@ -50,7 +53,7 @@ pub use self::cluster_profile::{AccessProviders, ClusterProfiles, cluster_profil
 pub use self::error::SourceError;
 pub use self::event::SourceEvent;
 pub use self::file::{InvalidPattern, KubeconfigDirectory, KubeconfigFiles};
-pub(crate) use self::file::{Merged, reread};
+pub(crate) use self::file::{Merged, News, reread};
 pub use self::fixed::{local_cluster, static_clusters};
 pub use self::secret::{ArgoCdClusters, KubeconfigFormat, KubeconfigSecrets, argo_cd_config};
 pub use self::set::{RunningSources, Sources};

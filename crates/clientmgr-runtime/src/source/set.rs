@@ -52,7 +52,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Returns no sources for `fleet`.
+    /// Returns an empty set of sources for `fleet`.
     pub fn new(fleet: Fleet) -> Self {
         Self { fleet, sources: Vec::new() }
     }

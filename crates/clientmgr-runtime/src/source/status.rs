@@ -6,7 +6,7 @@ use clientmgr_kube::NamespacedName;
 
 use super::error::SourceError;
 
-/// What is known of the sources of a fleet, at one moment.
+/// The state of the sources of a fleet, at one moment.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SourcesStatus {
@@ -16,7 +16,7 @@ pub struct SourcesStatus {
     pub conflicts: Vec<Conflict>,
 }
 
-/// What is known of one source, at one moment.
+/// The state of one source, at one moment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SourceStatus {

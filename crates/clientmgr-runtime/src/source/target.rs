@@ -1,13 +1,10 @@
 //! Where on the hub objects are watched: in which namespaces, and in which served version of their kind.
 
 use clientmgr_kube::kube::api::{ApiResource, DynamicObject};
-use clientmgr_kube::kube::client::Body;
 use clientmgr_kube::kube::{self, Api, Client};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt};
-use http::Request;
-use tokio::time::timeout;
 
 use clientmgr_kube::k8s_openapi::api::core::v1::Secret;
 use clientmgr_kube::kube::runtime::watcher;
@@ -15,7 +12,7 @@ use clientmgr_kube::kube::runtime::watcher;
 use super::error::SourceError;
 use super::error::reason;
 use super::watch::{Observed, objects};
-use crate::watching::{LIST_DEADLINE, TimedOut};
+use crate::watching::answering;
 
 /// The namespaces that a source reads; none for all of them.
 #[derive(Clone, Debug, Default)]
@@ -67,21 +64,6 @@ impl Namespaces {
     }
 }
 
-/// Returns `client` with a deadline for the beginning of each answer: a watch that resumes sends its request again, and a
-/// load balancer that swallows it would stop the source without a sign.
-fn answering(client: &Client) -> Client {
-    let namespace = client.default_namespace().to_owned();
-    let client = client.clone();
-    let service = tower::service_fn(move |request: Request<Body>| {
-        let client = client.clone();
-        async move {
-            let answer = timeout(LIST_DEADLINE, client.send(request)).await;
-            answer.unwrap_or_else(|_| Err(TimedOut::error(LIST_DEADLINE)))
-        }
-    });
-    Client::new(service, namespace)
-}
-
 /// A kind of the hub that a source reads in several versions.
 #[derive(Debug)]
 pub(super) struct Kind {
@@ -129,10 +111,12 @@ fn served(
 
 #[cfg(test)]
 mod tests {
+    use clientmgr_kube::k8s_openapi::api::core::v1::Secret;
     use clientmgr_kube::kube::Client;
     use clientmgr_kube::kube::client::Body;
     use clientmgr_kube::kube::runtime::watcher;
     use futures::StreamExt as _;
+    use futures::stream::BoxStream;
     use http::{Request, Response};
     use serde_json::json;
     use tokio::time::Instant;
@@ -141,23 +125,38 @@ mod tests {
     use crate::source::watch::Observed;
     use crate::watching::LIST_DEADLINE;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_watch_whose_request_is_swallowed_is_an_error() {
-        let hub = tower::service_fn(async |request: Request<Body>| {
-            if request.uri().query().is_some_and(|query| query.contains("watch=")) {
-                std::future::pending::<()>().await;
-            }
+    /// Watches the Secrets of a hub that answers lists. To a watch it answers these lines, or nothing at all.
+    fn secrets(lines: Option<&'static str>) -> BoxStream<'static, Observed<Secret>> {
+        let hub = tower::service_fn(move |request: Request<Body>| async move {
+            let is_watch = request.uri().query().is_some_and(|query| query.contains("watch="));
             let list = json!({
                 "apiVersion": "v1", "kind": "SecretList", "metadata": { "resourceVersion": "1" }, "items": [],
             });
-            Ok::<_, kube::Error>(Response::new(Body::from(serde_json::to_vec(&list).unwrap())))
+            let body = match (is_watch, lines) {
+                (true, None) => std::future::pending().await,
+                (true, Some(lines)) => lines.into(),
+                (false, _) => serde_json::to_vec(&list).unwrap(),
+            };
+            Ok::<_, kube::Error>(Response::new(Body::from(body)))
         });
-        let client = Client::new(hub, "default");
-        let mut seen = Namespaces::default().secrets(&client, &watcher::Config::default()).remove(0);
+        Namespaces::default().secrets(&Client::new(hub, "default"), &watcher::Config::default()).remove(0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_whose_request_is_swallowed_is_an_error() {
+        let mut seen = secrets(None);
         assert!(matches!(seen.next().await, Some(Observed::Synced)));
         let began = Instant::now();
         let failed = tokio::time::timeout(LIST_DEADLINE * 2, seen.next()).await.expect("an error");
         assert!(matches!(failed, Some(Observed::Failed(_))), "{failed:?}");
         assert_eq!(began.elapsed(), LIST_DEADLINE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_that_cannot_be_read_is_an_error_and_leads_to_a_list() {
+        let mut seen = secrets(Some("{\"type\": \"ADDED\", \"object\": 1}\n"));
+        assert!(matches!(seen.next().await, Some(Observed::Synced)));
+        assert!(matches!(seen.next().await, Some(Observed::Failed(_))));
+        assert!(matches!(seen.next().await, Some(Observed::Synced)));
     }
 }

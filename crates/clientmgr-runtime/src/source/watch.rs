@@ -1,11 +1,12 @@
 //! Watching objects on the hub: lists, watches, and lists again after every error but a cut connection, so that a source's
-//! state is always that of a complete list or of a watch without a gap after one.
+//! state is always that of a complete list, or of a watch after one that misses no event.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use clientmgr_kube::kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
+use clientmgr_kube::kube::runtime::utils::Backoff as _;
+use clientmgr_kube::kube::runtime::watcher::{self, Event, watcher};
 use clientmgr_kube::kube::{Api, Resource};
 use clientmgr_kube::{ClusterConfig, NamespacedName};
 use futures::future::BoxFuture;
@@ -13,12 +14,10 @@ use futures::stream::{self, BoxStream, Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 
-use super::error::{SourceError, reason};
+use super::error::SourceError;
 use super::event::SourceEvent;
 use super::listing::Listing;
-
-/// How long the hub may take for each object or page of a list.
-const LIST_DEADLINE: Duration = Duration::from_secs(60);
+use crate::watching::{LIST_DEADLINE, WatchBackoff, is_expired, loses_events, resuming};
 
 /// What was seen of the objects of one kind.
 #[derive(Debug)]
@@ -53,10 +52,10 @@ where
 {
     let watching = Watching {
         target,
-        config,
+        config: resuming(config),
         phase: Phase::Broken { delay: Duration::ZERO },
         listing: Listing::default(),
-        backoff: DefaultBackoff::default(),
+        backoff: WatchBackoff::default(),
         ready: VecDeque::new(),
     };
     stream::unfold(watching, |mut watching| async move { Some((watching.next().await, watching)) })
@@ -67,7 +66,7 @@ struct Watching<K, F> {
     config: watcher::Config,
     phase: Phase<K>,
     listing: Listing<NamespacedName>,
-    backoff: DefaultBackoff,
+    backoff: WatchBackoff,
     ready: VecDeque<Observed<K>>,
 }
 
@@ -106,12 +105,24 @@ where
                 },
                 Phase::Watching(events) => match events.next().await {
                     // A connection that was cut: the watch resumes where it was. If it cannot, the next error says so.
-                    Some(Err(watcher::Error::WatchFailed(error))) => {
-                        tracing::debug!(reason = reason(&error), "a watch of a source was cut");
+                    Some(Err(error @ watcher::Error::WatchFailed(_))) if !loses_events(&error) => {
+                        tracing::debug!(error = %SourceError::from(error), "a watch of a source was cut");
                         sleep(self.delay()).await;
                         continue;
                     }
-                    event => event.map(|event| event.map_err(SourceError::from)),
+                    // The hub no longer has the changes: a list says what they were.
+                    Some(Err(error)) if is_expired(&error) => {
+                        tracing::debug!(error = %SourceError::from(error), "a source lists again");
+                        let delay = self.delay();
+                        self.phase = Phase::Broken { delay };
+                        continue;
+                    }
+                    event => {
+                        if matches!(event, Some(Ok(_))) {
+                            self.backoff.reset();
+                        }
+                        event.map(|event| event.map_err(SourceError::from))
+                    }
                 },
             };
             match event {
@@ -152,7 +163,7 @@ where
     }
 
     fn delay(&mut self) -> Duration {
-        self.backoff.next().unwrap_or(Duration::from_secs(30))
+        self.backoff.next().unwrap_or(LIST_DEADLINE)
     }
 }
 

@@ -6,8 +6,9 @@ use std::hash::Hash;
 use kube::Resource;
 use serde::de::DeserializeOwned;
 
-/// A kind that can be watched and stored: what kube-runtime's `watcher` and `reflector` ask for. Implemented for every
-/// such type, also for a `DynamicObject`, whose kind is known only at run time.
+/// A kind that can be watched and stored: what kube-runtime's `watcher` and `reflector` ask for.
+///
+/// Implemented for every such type, also for a `DynamicObject`, whose kind is known only at run time.
 pub trait WatchKind:
     Resource<DynamicType: Eq + Hash + Clone + Debug + Send + Sync + Unpin>
     + Clone

@@ -19,8 +19,8 @@ const RETRIED: Duration = Duration::from_secs(90);
 
 /// A watch of one kind on one incarnation of a cluster, and the store that it fills. Cheap to clone.
 ///
-/// It does not keep the watch open: that do the objects that [got](super::RemoteWatches::get) it, until they are forgotten.
-/// Get it in every reconcile, as a client.
+/// Holding it does not keep the watch open. The watch ends when the last object that called
+/// [`get`](super::RemoteWatches::get) is forgotten. Get it in every reconcile, as a client.
 pub struct RemoteWatch<K: WatchKind> {
     pub(super) cluster: NamespacedName,
     pub(super) revision: ConnectedAt,
@@ -86,8 +86,9 @@ impl<K: WatchKind> RemoteWatch<K> {
         }
     }
 
-    /// Returns why the watch is not current, while it fails after its first list: the store is as old as that. The objects
-    /// that use the watch are triggered when the server begins to refuse it (401, 403, 404).
+    /// Returns why the watch is not current, while it fails after its first list: the store is as old as that.
+    ///
+    /// The objects that use the watch are triggered when the server begins to refuse it (401, 403, 404).
     ///
     /// A watch that resumes is silent until something changes, so an error is returned for 90 seconds after the last attempt.
     pub fn failure(&self) -> Option<Arc<watcher::Error>> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use clientmgr_kube::{BoundState, BoundTask, ConnectedAt, NamespacedName};
+use futures::stream::BoxStream;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher;
 use kube::{Api, Client};
@@ -16,6 +17,7 @@ use super::remote::RemoteWatch;
 use super::task::{Mapper, Report, run};
 use super::triggers::Hub;
 use super::users::Users;
+use crate::watching::watching;
 
 /// How a watch is opened on a client.
 pub(super) struct Kind<K: WatchKind> {
@@ -25,6 +27,8 @@ pub(super) struct Kind<K: WatchKind> {
     pub(super) mapper: Arc<Mapper<K>>,
     pub(super) hub: Hub,
 }
+
+type Events<K> = BoxStream<'static, watcher::Result<watcher::Event<K>>>;
 
 /// The open watches. Each is kept open by the shares in it.
 pub(super) struct Running<K: WatchKind> {
@@ -64,13 +68,15 @@ impl<K: WatchKind> Running<K> {
         revision: ConnectedAt,
         client: Client,
     ) -> Share<K> {
+        // Foreign code runs before the lock is taken.
+        let events = watching(&client, &self.kind.api, self.kind.config.clone());
         let key = (cluster, revision);
         let mut watches = self.lock();
         let found = watches.get(&key).and_then(Weak::upgrade);
         let open = match &found {
             Some(open) if !open.watch.has_ended() => Arc::clone(open),
             _ => {
-                let open = Arc::new(self.open(key.0.clone(), revision, client));
+                let open = Arc::new(self.open(key.0.clone(), revision, client, events));
                 watches.insert(key, Arc::downgrade(&open));
                 open
             }
@@ -82,14 +88,12 @@ impl<K: WatchKind> Running<K> {
         Share { running: Arc::clone(self), object, watch, open: Mutex::new(Some(open)), ending: OnceLock::new() }
     }
 
-    fn open(&self, cluster: NamespacedName, revision: ConnectedAt, client: Client) -> Open<K> {
-        let Kind { dyntype, api, config, mapper, hub } = &self.kind;
+    fn open(&self, cluster: NamespacedName, revision: ConnectedAt, client: Client, events: Events<K>) -> Open<K> {
+        let Kind { dyntype, mapper, hub, .. } = &self.kind;
         let (writer, (progress, seen)) = (Writer::new(dyntype.clone()), watch::channel(Progress::default()));
         let (store, users) = (writer.as_reader(), Arc::new(Mutex::new(Users::default())));
         let report = Report { progress, users: Arc::clone(&users), hub: hub.clone() };
-        let api = api(client.clone());
-        let target = (api, config.clone(), dyntype.clone());
-        let task = run(target, cluster.clone(), writer, report, Arc::clone(mapper));
+        let task = run((events, dyntype.clone()), cluster.clone(), writer, report, Arc::clone(mapper));
         let watch = RemoteWatch { cluster, revision, client, store, progress: seen };
         Open { task: BoundTask::spawn(task), watch, users }
     }

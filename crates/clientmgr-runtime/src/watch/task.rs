@@ -5,16 +5,15 @@ use std::time::Instant;
 
 use clientmgr_kube::NamespacedName;
 use futures::StreamExt as _;
-use kube::Api;
+use futures::stream::BoxStream;
 use kube::runtime::reflector::{ObjectRef, store::Writer};
-use kube::runtime::watcher::{Config, Error, Event};
+use kube::runtime::watcher::{self, Error, Event};
 use tokio::sync::watch;
 
 use super::kind::WatchKind;
 use super::progress::{Progress, Wake};
 use super::triggers::Hub;
 use super::users::Users;
-use crate::watching::watching;
 
 /// The objects that an object on a cluster concerns.
 pub(super) type Mapper<K> = dyn Fn(&K, &NamespacedName) -> Vec<NamespacedName> + Send + Sync;
@@ -70,14 +69,13 @@ impl Drop for Report {
 
 /// Watches until the client is revoked, or the task is aborted.
 pub(super) async fn run<K: WatchKind>(
-    (api, config, dyntype): (Api<K>, Config, K::DynamicType),
+    (mut events, dyntype): (BoxStream<'static, watcher::Result<Event<K>>>, K::DynamicType),
     cluster: NamespacedName,
     mut writer: Writer<K>,
     report: Report,
     mapper: Arc<Mapper<K>>,
 ) {
     let store = writer.as_reader();
-    let mut events = watching(api, config);
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {

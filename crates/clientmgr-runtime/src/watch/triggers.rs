@@ -15,7 +15,9 @@ use super::users::Users;
 use crate::requeue::Pending;
 
 /// The objects to reconcile because of their remote watches, for kube-runtime's `Controller::reconcile_on`: a stream that
-/// never fails. Comes from [`RemoteWatches::new`](super::RemoteWatches::new).
+/// never fails.
+///
+/// Comes from [`RemoteWatches::new`](super::RemoteWatches::new).
 ///
 /// An object is pending at most once, and is left out if it is forgotten before it is read. So a slow reader keeps at most
 /// one entry for each object, and delays no watch. The stream ends when its `RemoteWatches` is dropped and all is read.

@@ -70,7 +70,7 @@ fn retry(map: Arc<ConfigMap>, error: &Error, _: Arc<Context>) -> Action {
 
 async fn run(hub: Client, stop: impl Future<Output = ()> + Send + Sync + 'static) {
     let clusters = ClusterController::builder(hub.clone(), StatusWriter::Always).build();
-    let context = Context { clients: clusters.clients(), clusters: clusters.clusters() };
+    let context = Context { clients: clusters.client_manager(), clusters: clusters.clusters() };
     let labelled = watcher::Config::default().labels(LABEL);
     let copier = clusters
         .controller(Api::<ConfigMap>::all(hub), labelled, cluster_of)

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::TestServer;
+use clientmgr_fake::apiserver::{Fault, Requests, TestServer};
+use clientmgr_kube::kube::api::DeleteParams;
 use clientmgr_kube::kube::{Api, Client};
 use clientmgr_runtime::lease::{LeaderElection, Leadership, LeaseTimings};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -24,7 +25,11 @@ struct Candidate {
 
 impl Candidate {
     fn start(client: &Client, name: &str) -> Self {
-        let election = LeaderElection::new(client.clone(), "default", "writer", name, timings());
+        Self::start_with(client, name, timings())
+    }
+
+    fn start_with(client: &Client, name: &str, timings: LeaseTimings) -> Self {
+        let election = LeaderElection::new(client.clone(), "default", "writer", name, timings);
         let (stop, stopped) = oneshot::channel::<()>();
         let leadership = election.leadership();
         let task = tokio::spawn(election.run(async {
@@ -68,6 +73,68 @@ async fn one_of_two_leads_and_a_release_hands_over_before_the_lease_expires() {
     second.task.await.unwrap();
     assert_eq!(holder(&client).await, "");
     server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_released_too() {
+    let server = TestServer::start_default().await.unwrap();
+    let client = server.client().await.unwrap();
+    server.inject(Fault::CutBody.on(Requests::create("leases")).times(1));
+    // It would look again after a minute.
+    let seconds = Duration::from_secs;
+    let timings = LeaseTimings::new(seconds(180), seconds(120), seconds(60)).unwrap();
+    let only = Candidate::start_with(&client, "only", timings);
+    tokio::time::timeout(PATIENCE, server.wait_for(Requests::create("leases").ended())).await.unwrap();
+    assert!(holder(&client).await.starts_with("only_") && !only.leadership.is_leader());
+    only.stop.send(()).unwrap();
+    only.task.await.unwrap();
+    assert_eq!(holder(&client).await, "");
+}
+
+#[tokio::test]
+async fn a_lease_that_was_deleted_by_hand_has_one_leader_again() {
+    let server = TestServer::from_env().await.unwrap();
+    let client = server.client().await.unwrap();
+    let mut first = Candidate::start(&client, "first");
+    first.until(true).await;
+    let second = Candidate::start(&client, "second");
+    let leases = Api::<Lease>::namespaced(client.clone(), "default");
+    let deleted = leases.get("writer").await.unwrap();
+    leases.delete("writer", &DeleteParams::default()).await.unwrap();
+    let leads = async {
+        loop {
+            let lease =
+                leases.get_opt("writer").await.unwrap().filter(|lease| lease.metadata.uid != deleted.metadata.uid);
+            let holder = lease.and_then(|lease| lease.spec.unwrap().holder_identity);
+            let leaders = (first.leadership.is_leader(), second.leadership.is_leader());
+            match holder {
+                Some(holder) if holder.starts_with("first_") && leaders == (true, false) => break,
+                Some(holder) if holder.starts_with("second_") && leaders == (false, true) => break,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, leads).await.expect("one leads, whom the lease names");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_leader_whose_requests_are_refused_stops_by_itself_and_nobody_leads_until_they_are_answered() {
+    let server = TestServer::start_default().await.unwrap();
+    let client = server.client().await.unwrap();
+    let mut first = Candidate::start(&client, "first");
+    first.until(true).await;
+    let second = Candidate::start(&client, "second");
+    let refused = server.inject(Fault::InternalError.on(Requests::to("leases")));
+    first.until(false).await;
+    assert!(!second.leadership.is_leader());
+    refused.lift();
+    let leads = async {
+        while first.leadership.is_leader() == second.leadership.is_leader() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, leads).await.expect("one leads again");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ pub use self::providers::AccessProviders;
 use self::providers::ProvidersFile;
 use super::error::SourceError;
 use super::event::SourceEvent;
-use super::file::reread;
+use super::file::{News, reread};
 use super::target::{Kind, Namespaces};
 use super::watch::{Observed, combined};
 
@@ -115,7 +115,12 @@ impl ClusterProfiles {
             combined(self.namespaces.dynamic(&self.client, &PROFILES)).map(|(_, seen)| Seen::Profile(seen.into()));
         let providers = match self.providers {
             Providers::Given(providers) => stream::once(async { Ok(providers) }).boxed(),
-            Providers::InFile(path) => reread(ProvidersFile(path)).map(|read| read.map(|read| read.1.clone())).boxed(),
+            Providers::InFile(path) => reread(ProvidersFile(path))
+                .map(|news| match news {
+                    News::Read(read) => Ok(read.1.clone()),
+                    News::Partly(_, error) | News::Failed(error) => Err(error),
+                })
+                .boxed(),
         };
         let mut join = Join::new(self.policy);
         stream::select(providers.map(Seen::Providers), profiles).flat_map(move |seen| {

@@ -1,15 +1,15 @@
 //! [`AccessProviders`]: the file in which the operator says which credential plugins may be run for `ClusterProfile`s.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clientmgr_kube::kube::config::ExecConfig;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use crate::source::error::SourceError;
-use crate::source::file::{Files, Found};
+use crate::source::file::{Files, Found, Known};
 
 /// The credential plugins that may be run for `ClusterProfile`s, in the order in which they are preferred. Cheap to clone.
 ///
@@ -124,16 +124,17 @@ pub(super) struct ProvidersFile(pub(super) PathBuf);
 
 impl Files for ProvidersFile {
     type Content = (Vec<u8>, AccessProviders);
+    type Part = ();
 
     fn paths(&self) -> Vec<PathBuf> {
         vec![self.0.clone()]
     }
 
-    fn read(&self) -> Result<Found<Self::Content>, SourceError> {
+    fn read(&self, _: &mut Known<()>, _: Instant) -> Result<Found<Self::Content>, SourceError> {
         let text = std::fs::read(&self.0);
         let text = text.map_err(|error| SourceError::File { path: self.0.clone(), source: error.into() })?;
         let providers = AccessProviders::from_json(&text)?;
-        Ok(Found { content: (text, providers), absent: BTreeSet::new() })
+        Ok(Found { content: (text, providers), doubts: Vec::new() })
     }
 
     fn is_same((last, _): &Self::Content, (now, _): &Self::Content) -> bool {

@@ -6,20 +6,27 @@ use std::path::{Path, PathBuf};
 
 use clientmgr_kube::{ClusterConfig, ConnectErrorKind, NamespacedName, Policy, read_kubeconfig_from};
 use futures::Stream;
+use tokio::time::Instant;
 
-use super::reread::{Clusters, Files, Found, clusters, is_same, lacks, not_empty};
+use super::content::{Clusters, is_same, lacks, not_empty};
+use super::known::Known;
+use super::reread::{Files, Found, clusters};
 use crate::source::error::SourceError;
 use crate::source::event::SourceEvent;
 
 /// The ends of file names that are no part of the cluster's name.
 const EXTENSIONS: [&str; 5] = ["conf", "json", "kubeconfig", "yaml", "yml"];
 
-/// A source of a directory with a kubeconfig for each cluster, whose `current-context` counts. The cluster's key is the
-/// file's name without `.kubeconfig`, `.conf`, `.yaml`, `.yml` or `.json`, and without a namespace.
+/// A source of a directory with a kubeconfig for each cluster, whose `current-context` counts.
 ///
-/// The directory is watched. It may be a mounted Secret or ConfigMap; files whose names begin with a dot are left out. A file
-/// that is gone is a cluster that is gone; a directory without files is an error for a minute before its clusters are gone. A file that is empty or cannot be used is an error of that cluster, which keeps
-/// the connection that it has. A directory that cannot be read is an error of the source: all clusters stay.
+/// The cluster's key is the file's name without `.kubeconfig`, `.conf`, `.yaml`, `.yml` or `.json`, and without a
+/// namespace.
+///
+/// The directory is watched. It may be a mounted Secret or ConfigMap; files whose names begin with a dot are left out.
+///
+/// When a file is removed, so is its cluster. A directory that loses all its files is an error for a minute, before its
+/// clusters are removed. A file that is empty or cannot be used is an error of that cluster, which keeps the connection that
+/// it has. A directory that cannot be read is an error of the source: all clusters stay.
 ///
 /// # Examples
 ///
@@ -42,8 +49,10 @@ impl KubeconfigDirectory {
         Self { path: path.into(), policy: Policy::trusted() }
     }
 
-    /// Sets what the kubeconfigs may do; by default [`Policy::trusted`]. Where the directory is a mounted Secret, use
-    /// [`Policy::for_secrets`]: to write the Secret must not be enough to run commands.
+    /// Sets what the kubeconfigs may do; by default [`Policy::trusted`].
+    ///
+    /// Where the directory is a mounted Secret, use [`Policy::for_secrets`]: to write the Secret must not be enough to
+    /// run commands.
     pub fn policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
     }
@@ -71,6 +80,7 @@ impl KubeconfigDirectory {
 
 impl Files for KubeconfigDirectory {
     type Content = Clusters;
+    type Part = Clusters;
 
     fn paths(&self) -> Vec<PathBuf> {
         // A name in the directory, so that the directory itself is watched.
@@ -86,7 +96,7 @@ impl Files for KubeconfigDirectory {
         lacks(last, now)
     }
 
-    fn read(&self) -> Result<Found<Clusters>, SourceError> {
+    fn read(&self, known: &mut Known<Clusters>, now: Instant) -> Result<Found<Clusters>, SourceError> {
         let mut clusters: BTreeMap<NamespacedName, (PathBuf, Result<ClusterConfig, SourceError>)> = BTreeMap::new();
         for path in self.files()? {
             let cluster = NamespacedName::cluster_scoped(&cluster_name(&path));
@@ -96,10 +106,12 @@ impl Files for KubeconfigDirectory {
             };
             clusters.insert(cluster, (path, config));
         }
+        let content: Clusters = clusters.into_iter().map(|(cluster, (_, config))| (cluster, config)).collect();
         // Where a file system was unmounted, its directory is empty.
-        let absent = clusters.is_empty().then(|| self.path.clone()).into_iter().collect();
-        let content = clusters.into_iter().map(|(cluster, (_, config))| (cluster, config)).collect();
-        Ok(Found { content, absent })
+        let read = (!content.is_empty()).then_some(content);
+        let part = known.take(&self.path, Ok(read), now)?;
+        let (content, doubt) = part.map(|part| (part.content, part.doubt)).unwrap_or_default();
+        Ok(Found { content, doubts: doubt.into_iter().collect() })
     }
 }
 
@@ -130,12 +142,18 @@ mod tests {
     use std::fs;
 
     use clientmgr_kube::Policy;
+    use tokio::time::Instant;
 
-    use super::{Files, KubeconfigDirectory};
+    use super::{Clusters, Files, Found, Known, KubeconfigDirectory};
     use crate::source::SourceError;
 
     const GOOD: &str = "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n\
         clusters: [{name: c, cluster: {server: 'https://c'}}]\nusers: [{name: u, user: {token: t}}]";
+
+    /// The first reading.
+    fn read(files: &KubeconfigDirectory) -> Result<Found<Clusters>, SourceError> {
+        files.read(&mut Known::default(), Instant::now())
+    }
 
     #[test]
     fn each_file_is_a_cluster_and_what_is_wrong_is_said_of_that_one() {
@@ -155,8 +173,8 @@ mod tests {
             fs::write(directory.path().join(name), text).unwrap();
         }
         fs::create_dir(directory.path().join("below")).unwrap();
-        let read = KubeconfigDirectory::new(directory.path()).read().unwrap().content;
-        let short: Vec<_> = read
+        let found = read(&KubeconfigDirectory::new(directory.path())).unwrap().content;
+        let short: Vec<_> = found
             .iter()
             .map(|(cluster, config)| {
                 (
@@ -188,23 +206,29 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("east"), GOOD.replace("token: t", "tokenFile: /token")).unwrap();
         let source = KubeconfigDirectory::new(directory.path());
-        assert!(source.clone().read().unwrap().content[0].1.is_ok());
-        let denied = source.policy(Policy::for_secrets()).read().unwrap().content.remove(0).1.unwrap_err();
+        assert!(read(&source).unwrap().content[0].1.is_ok());
+        let denied = read(&source.policy(Policy::for_secrets())).unwrap().content.remove(0).1.unwrap_err();
         assert_eq!(denied.field(), Some("users[0].user.tokenFile"));
     }
 
     #[test]
-    fn a_directory_without_files_says_so() {
+    fn a_directory_that_loses_its_files_keeps_its_clusters_and_says_so() {
         let directory = tempfile::tempdir().unwrap();
-        let absent = || KubeconfigDirectory::new(directory.path()).read().unwrap().absent;
-        assert!(absent().contains(directory.path()));
+        let (source, mut known) = (KubeconfigDirectory::new(directory.path()), Known::default());
+        let mut look = || {
+            let Found { content, doubts } = source.read(&mut known, Instant::now()).unwrap();
+            (content.len(), doubts.len())
+        };
+        assert_eq!(look(), (0, 0), "nothing is expected of a new directory");
         fs::write(directory.path().join("east"), GOOD).unwrap();
-        assert!(absent().is_empty());
+        assert_eq!(look(), (1, 0));
+        fs::remove_file(directory.path().join("east")).unwrap();
+        assert_eq!(look(), (1, 1));
     }
 
     #[test]
     fn a_directory_that_is_gone_is_an_error_of_the_source() {
         let files = KubeconfigDirectory::new("/nowhere/at/all");
-        assert!(matches!(files.read(), Err(SourceError::File { .. })));
+        assert!(matches!(read(&files), Err(SourceError::File { .. })));
     }
 }

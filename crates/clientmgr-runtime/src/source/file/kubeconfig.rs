@@ -1,14 +1,17 @@
 //! [`KubeconfigFiles`]: the contexts of kubeconfig files.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clientmgr_kube::kube::config::Kubeconfig;
 use clientmgr_kube::{ClusterConfig, ConnectErrorKind, NamespacedName, Policy, contexts, read_kubeconfig_from};
 use futures::Stream;
 use globset::{GlobBuilder, GlobMatcher};
+use tokio::time::Instant;
 
-use super::reread::{Clusters, Files, Found, clusters, is_same, lacks, not_empty};
+use super::content::{Clusters, is_same, lacks, not_empty};
+use super::known::{Doubt, Known};
+use super::reread::{Files, Found, clusters};
 use crate::source::error::SourceError;
 use crate::source::event::SourceEvent;
 
@@ -23,9 +26,12 @@ pub struct InvalidPattern {
 /// A source of the contexts of kubeconfig files, merged as kubectl merges them. The cluster's key is the context's name,
 /// without a namespace.
 ///
-/// The files are watched. A context that is gone is a cluster that is gone. What is wrong with a context is an error of that
-/// cluster, which keeps the connection that it has. A file that cannot be read, or is empty, is an error of the source: all
-/// clusters stay. A file that is missing is an error for a minute, and then one without contexts, unless all are missing.
+/// The files are watched. When a context is removed, so is its cluster. What is wrong with a context is an error of that
+/// cluster, which keeps the connection that it has.
+///
+/// A file that cannot be read, or is empty, is an error of the source and counts as it was last read. A file that goes
+/// missing does so for a minute; then its contexts are removed, unless all files are missing. Changes of the other files
+/// have their effect meanwhile, except that no cluster is removed.
 ///
 /// # Examples
 ///
@@ -96,40 +102,52 @@ impl KubeconfigFiles {
         self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.is_match(context))
     }
 
-    fn merged(&self) -> Result<Found<Kubeconfig>, SourceError> {
-        let mut merged: Option<Kubeconfig> = None;
-        let mut missing = Vec::new();
+    fn merged(&self, known: &mut Known<Kubeconfig>, now: Instant) -> Result<Found<Kubeconfig>, SourceError> {
+        let (mut merged, mut doubts): (Option<Kubeconfig>, _) = (None, Vec::new());
+        let (mut is_one_read, mut missing) = (false, None);
         for path in &self.paths {
-            match not_empty(path) {
+            let read = match read(path) {
                 Err(SourceError::File { path, source }) if source.kind() == io::ErrorKind::NotFound => {
-                    missing.push((path, source));
-                    continue;
+                    missing.get_or_insert(SourceError::File { path, source });
+                    Ok(None)
                 }
-                checked => checked?,
-            }
-            let part = read_kubeconfig_from(path)?;
+                read => read.map(Some),
+            };
+            let Some(part) = known.take(path, read, now)? else { continue };
+            is_one_read |= part.doubt.is_none();
+            doubts.extend(part.doubt);
             merged = Some(match merged {
-                None => part,
-                Some(merged) => merged.merge(part).map_err(|_| SourceError::Config {
+                None => part.content,
+                Some(merged) => merged.merge(part.content).map_err(|_| SourceError::Config {
                     field: None,
                     kind: ConnectErrorKind::InvalidConfig,
                     message: format!("{} differs from the files before in kind or apiVersion", path.display()),
                 })?,
             });
         }
-        let mut missing = missing.into_iter();
-        match merged {
-            Some(content) => Ok(Found { content, absent: missing.map(|(path, _)| path).collect() }),
-            None => Err(match missing.next() {
-                Some((path, source)) => SourceError::File { path, source },
-                None => SourceError::Missing { field: "KUBECONFIG".to_owned() },
-            }),
+        match merged.filter(|_| is_one_read) {
+            Some(content) => Ok(Found { content, doubts }),
+            None => Err(broken(doubts).or(missing).unwrap_or(SourceError::Missing { field: "KUBECONFIG".to_owned() })),
         }
     }
 }
 
+fn read(path: &Path) -> Result<Kubeconfig, SourceError> {
+    not_empty(path)?;
+    Ok(read_kubeconfig_from(path)?)
+}
+
+/// Returns the error of the first file that is there and cannot be used.
+fn broken(doubts: Vec<Doubt>) -> Option<SourceError> {
+    doubts.into_iter().find_map(|doubt| match doubt {
+        Doubt::Broken(error) => Some(error),
+        Doubt::Missing { .. } => None,
+    })
+}
+
 impl Files for KubeconfigFiles {
     type Content = Clusters;
+    type Part = Kubeconfig;
 
     fn paths(&self) -> Vec<PathBuf> {
         self.paths.clone()
@@ -143,14 +161,14 @@ impl Files for KubeconfigFiles {
         lacks(last, now)
     }
 
-    fn read(&self) -> Result<Found<Clusters>, SourceError> {
-        let Found { content: kubeconfig, absent } = self.merged()?;
+    fn read(&self, known: &mut Known<Kubeconfig>, now: Instant) -> Result<Found<Clusters>, SourceError> {
+        let Found { content: kubeconfig, doubts } = self.merged(known, now)?;
         let declared = contexts(&kubeconfig).filter(|context| self.includes(context)).map(|context| {
             let config = ClusterConfig::from_kubeconfig(&kubeconfig, context).with_policy(self.policy);
             let checked = config.validate().map_err(SourceError::from).map(|()| config);
             (NamespacedName::cluster_scoped(context), checked)
         });
-        Ok(Found { content: declared.collect(), absent })
+        Ok(Found { content: declared.collect(), doubts })
     }
 }
 
@@ -159,13 +177,14 @@ pub(crate) struct Merged(pub(crate) KubeconfigFiles);
 
 impl Files for Merged {
     type Content = Kubeconfig;
+    type Part = Kubeconfig;
 
     fn paths(&self) -> Vec<PathBuf> {
         self.0.paths.clone()
     }
 
-    fn read(&self) -> Result<Found<Kubeconfig>, SourceError> {
-        let mut merged = self.0.merged()?;
+    fn read(&self, known: &mut Known<Kubeconfig>, now: Instant) -> Result<Found<Kubeconfig>, SourceError> {
+        let mut merged = self.0.merged(known, now)?;
         merged.content.contexts.retain(|context| self.0.includes(&context.name));
         Ok(merged)
     }
@@ -185,7 +204,11 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{Files, KubeconfigFiles};
+    use clientmgr_kube::NamespacedName;
+    use tokio::time::Instant;
+
+    use super::super::known::{Doubt, GRACE};
+    use super::{Files, Known, KubeconfigFiles};
 
     fn kubeconfig(contexts: &[&str]) -> String {
         let contexts: Vec<_> =
@@ -197,7 +220,7 @@ mod tests {
     }
 
     fn names(files: &KubeconfigFiles) -> Result<Vec<String>, String> {
-        let read = files.read().map_err(|error| error.to_string())?;
+        let read = files.read(&mut Known::default(), Instant::now()).map_err(|error| error.to_string())?;
         Ok(read
             .content
             .into_iter()
@@ -242,12 +265,47 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let a = write(directory.path(), "a", "");
         let files = KubeconfigFiles::new([&a]);
-        assert!(names(&files).unwrap_err().ends_with("/a\" is empty"));
+        assert!(names(&files).unwrap_err().contains("/a\" is empty"));
         write(directory.path(), "a", "contexts: [");
         assert!(names(&files).unwrap_err().contains("is not valid"));
         write(directory.path(), "a", &kubeconfig(&["one"]).replace("cluster: c,", "cluster: d,"));
         assert_eq!(names(&files).unwrap(), ["one!"]);
         write(directory.path(), "a", "contexts: []");
         assert_eq!(names(&files).unwrap(), [""; 0], "no contexts are no error");
+    }
+
+    #[test]
+    fn a_file_that_is_missing_or_broken_counts_as_it_was_last_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let (a, b) = (directory.path().join("a"), directory.path().join("b"));
+        let (source, mut known, now) = (KubeconfigFiles::new([&b, &a]), Known::default(), Instant::now());
+        let mut look = |now| {
+            source.read(&mut known, now).map(|found| {
+                let token = |cluster: &str| {
+                    let key = NamespacedName::cluster_scoped(cluster);
+                    found.content.iter().find(|(it, _)| *it == key).map(|(_, config)| config.clone().unwrap())
+                };
+                let broken = found.doubts.iter().filter(|doubt| matches!(doubt, Doubt::Broken(_))).count();
+                (token("one"), token("two"), broken, found.doubts.len())
+            })
+        };
+        // Both files name the cluster c and the user u: the first file counts, also for the contexts of the second.
+        write(directory.path(), "a", &kubeconfig(&["one"]).replace("https://c", "https://other"));
+        write(directory.path(), "b", &kubeconfig(&["two"]));
+        let (one, two, ..) = look(now).unwrap();
+        fs::remove_file(&b).unwrap();
+        assert_eq!(look(now).unwrap(), (one.clone(), two.clone(), 0, 1));
+        fs::write(&b, "").unwrap();
+        assert_eq!(look(now + GRACE * 2).unwrap(), (one.clone(), two.clone(), 1, 1));
+        // A change of the other file has its effect.
+        write(directory.path(), "a", &kubeconfig(&["three"]));
+        assert_eq!(look(now + GRACE * 2).unwrap(), (None, two, 1, 1));
+        fs::write(&a, "").unwrap();
+        assert!(look(now + GRACE * 2).is_err(), "no file can be used");
+        write(directory.path(), "a", &kubeconfig(&["one"]).replace("https://c", "https://other"));
+        fs::remove_file(&b).unwrap();
+        look(now + GRACE * 2).unwrap();
+        let (other, gone, ..) = look(now + GRACE * 3).unwrap();
+        assert!(other.is_some_and(|other| Some(&other) != one.as_ref()) && gone.is_none());
     }
 }

@@ -1,19 +1,18 @@
 //! Reading files again when they change. Directories are watched, because files are replaced and symbolic links swapped;
 //! the files are read every minute too, since network file systems report nothing.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clientmgr_kube::{ClusterConfig, NamespacedName};
 use futures::stream::{self, Stream, StreamExt as _};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::content::Clusters;
+use super::directories::Watches;
+use super::known::{Doubt, GRACE, Known};
 use crate::source::error::SourceError;
 use crate::source::event::SourceEvent;
 
@@ -27,33 +26,28 @@ const POLL: Duration = Duration::from_secs(60);
 /// write again a moment later.
 const DOUBT: Duration = Duration::from_secs(2);
 
-/// How long a file that is missing, or a directory without files, is an error until its clusters count as gone: a file system
-/// may be mounted again.
-const GRACE: Duration = Duration::from_secs(60);
-
 /// How long reading them may take until the source says that it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The clusters that files declare.
-pub(super) type Clusters = Vec<(NamespacedName, Result<ClusterConfig, SourceError>)>;
 
 /// What a reading found.
 pub(crate) struct Found<C> {
     pub(crate) content: C,
-    /// The files that are missing, or a directory without files, though the rest could be read.
-    pub(crate) absent: BTreeSet<PathBuf>,
+    /// Why parts of it are what the files held before.
+    pub(crate) doubts: Vec<Doubt>,
 }
 
 /// What is read.
 pub(crate) trait Files: Send + Sync + 'static {
     /// What they hold.
     type Content: Send + Sync + 'static;
+    /// What one of them holds.
+    type Part: Clone + Send + 'static;
 
     /// Returns the paths whose directories are watched. Blocks.
     fn paths(&self) -> Vec<PathBuf>;
 
-    /// Reads them. Blocks.
-    fn read(&self) -> Result<Found<Self::Content>, SourceError>;
+    /// Reads them at `now`. A file that is missing or broken may count as it is `known`. Blocks.
+    fn read(&self, known: &mut Known<Self::Part>, now: Instant) -> Result<Found<Self::Content>, SourceError>;
 
     /// Returns whether two contents say the same.
     fn is_same(last: &Self::Content, now: &Self::Content) -> bool;
@@ -64,72 +58,88 @@ pub(crate) trait Files: Send + Sync + 'static {
     }
 }
 
+/// What a reading says that was not said before.
+#[derive(Debug)]
+pub(crate) enum News<C> {
+    /// The files hold this.
+    Read(Arc<C>),
+    /// The files hold this, and what is missing or broken counts as it was last read.
+    Partly(Arc<C>, SourceError),
+    /// They cannot be read.
+    Failed(SourceError),
+}
+
 /// Returns the source of the clusters that `files` declare, read again after each change.
 pub(super) fn clusters(files: impl Files<Content = Clusters>) -> impl Stream<Item = SourceEvent> + Send + 'static {
-    reread(files).flat_map(|read| {
-        let events = match read {
-            Ok(clusters) => {
-                let upserts = clusters.iter().cloned().map(|(cluster, config)| SourceEvent::upsert(cluster, config));
-                [SourceEvent::Restarted].into_iter().chain(upserts).chain([SourceEvent::Synced]).collect::<Vec<_>>()
+    let upserts = |clusters: &Clusters| -> Vec<_> {
+        clusters.iter().cloned().map(|(cluster, config)| SourceEvent::upsert(cluster, config)).collect()
+    };
+    reread(files).flat_map(move |news| {
+        let events = match news {
+            News::Read(clusters) => {
+                [vec![SourceEvent::Restarted], upserts(&clusters), vec![SourceEvent::Synced]].concat()
             }
-            Err(error) => vec![SourceEvent::Failed(error)],
+            // No list of all: what is gone waits until all files are well.
+            News::Partly(clusters, error) => [upserts(&clusters), vec![SourceEvent::Failed(error)]].concat(),
+            News::Failed(error) => vec![SourceEvent::Failed(error)],
         };
         stream::iter(events)
     })
 }
 
-/// Returns what `files` hold, again after each change, and each time that they cannot be read.
-pub(crate) fn reread<F: Files>(files: F) -> impl Stream<Item = Result<Arc<F::Content>, SourceError>> + Send + 'static {
-    let rereading = rereading(files);
-    stream::unfold(rereading, |mut rereading| async move { Some((rereading.next().await, rereading)) })
+/// Returns what `files` hold, again after each change, and each time that one of them cannot be read.
+pub(crate) fn reread<F: Files>(files: F) -> impl Stream<Item = News<F::Content>> + Send + 'static {
+    rereading(files).into_stream()
 }
 
 fn rereading<F: Files>(files: F) -> Rereading<F> {
     let reported = Arc::new(Notify::new());
     Rereading {
         files: Arc::new(files),
-        watches: Some(Watches::new(Arc::clone(&reported))),
+        lent: Some((Watches::new(Arc::clone(&reported)), Known::default())),
         reported,
         reading: None,
         last: None,
-        absent: BTreeSet::new(),
         is_failing: false,
         less_since: None,
-        is_absent: false,
         wait: Duration::ZERO,
     }
 }
 
-type Read<F> = (Watches, Result<Found<<F as Files>::Content>, SourceError>);
+/// What the thread that reads has meanwhile.
+type Lent<F> = (Watches, Known<<F as Files>::Part>);
+type Read<F> = (Lent<F>, Result<Found<<F as Files>::Content>, SourceError>);
 
 struct Rereading<F: Files> {
     files: Arc<F>,
-    /// None while they are with the thread that reads.
-    watches: Option<Watches>,
+    /// None while the thread that reads has it.
+    lent: Option<Lent<F>>,
     reported: Arc<Notify>,
     /// A reading that hangs. No other one is begun.
     reading: Option<JoinHandle<Read<F>>>,
     /// What was returned last.
     last: Option<Arc<F::Content>>,
-    /// What was absent in the last reading that was believed. Nothing is expected of it.
-    absent: BTreeSet<PathBuf>,
     /// An error was returned since: whatever is read next says that the files are well again.
     is_failing: bool,
     /// Since when the files name less than `last`.
     less_since: Option<Instant>,
-    /// That a file is absent was returned since then.
-    is_absent: bool,
     /// How long to wait for a report.
     wait: Duration,
 }
 
 impl<F: Files> Rereading<F> {
-    async fn next(&mut self) -> Result<Arc<F::Content>, SourceError> {
+    fn into_stream(self) -> impl Stream<Item = News<F::Content>> + Send + 'static {
+        stream::unfold(self, |mut rereading| async move { Some((rereading.next().await, rereading)) })
+    }
+
+    async fn next(&mut self) -> News<F::Content> {
         loop {
             if let Some(reading) = self.reading.take() {
                 let read = reading.await;
-                if let Some(read) = self.finish(read) {
-                    return read;
+                let news = self.finish(read);
+                self.restart();
+                if let Some(news) = news {
+                    return news;
                 }
                 continue;
             }
@@ -137,156 +147,97 @@ impl<F: Files> Rereading<F> {
                 sleep(DEBOUNCE).await;
             }
             self.wait = POLL;
-            let (files, watches) = (Arc::clone(&self.files), self.watches.take());
+            let (files, lent, now) = (Arc::clone(&self.files), self.lent.take(), Instant::now());
             let reported = Arc::clone(&self.reported);
             let mut reading = spawn_blocking(move || {
-                let mut watches = watches.unwrap_or_else(|| Watches::new(reported));
+                let (mut watches, mut known) = lent.unwrap_or_else(|| (Watches::new(reported), Known::default()));
                 // The directories first: what changes after they are watched is reported.
                 watches.watch(&files.paths());
-                (watches, files.read())
+                let read = files.read(&mut known, now);
+                ((watches, known), read)
             });
             let Ok(read) = timeout(PATIENCE, &mut reading).await else {
                 self.reading = Some(reading);
                 self.is_failing = true;
-                self.settle();
-                return Err(SourceError::FilesHang { deadline: PATIENCE });
+                return News::Failed(SourceError::FilesHang { deadline: PATIENCE });
             };
-            if let Some(read) = self.finish(read) {
-                return read;
+            if let Some(news) = self.finish(read) {
+                return news;
             }
         }
     }
 
     /// Returns what is new.
-    fn finish(&mut self, read: Result<Read<F>, JoinError>) -> Option<Result<Arc<F::Content>, SourceError>> {
-        let read = read.map_err(|_| SourceError::Panicked).and_then(|(watches, read)| {
-            self.watches = Some(watches);
+    fn finish(&mut self, read: Result<Read<F>, JoinError>) -> Option<News<F::Content>> {
+        let read = read.map_err(|_| SourceError::Panicked).and_then(|(lent, read)| {
+            self.lent = Some(lent);
             read
         });
-        match read {
-            Ok(found) if let Some(passed) = self.doubt(&found) => {
-                let path = self.lost(&found).filter(|_| passed >= DOUBT && !self.is_absent)?.clone();
-                (self.is_failing, self.is_absent) = (true, true);
-                Some(Err(SourceError::Absent { path, grace: GRACE }))
-            }
-            Ok(Found { content, absent }) => {
-                self.absent = absent;
-                let was_failing = std::mem::take(&mut self.is_failing);
-                let is_same = self.last.as_ref().is_some_and(|last| F::is_same(last, &content));
-                (was_failing || !is_same).then(|| Ok(Arc::clone(self.last.insert(Arc::new(content)))))
-            }
+        let Found { content, doubts } = match read {
+            Ok(found) => found,
             Err(error) => {
+                self.restart();
                 self.is_failing = true;
-                self.settle();
-                Some(Err(error))
+                return Some(News::Failed(error));
+            }
+        };
+        let error = doubts.into_iter().filter_map(|doubt| self.error_of(doubt)).reduce(|first, _| first);
+        if self.is_doubtful(&content) {
+            return None;
+        }
+        let was_failing = std::mem::replace(&mut self.is_failing, error.is_some());
+        if error.is_none() && !was_failing && self.last.as_ref().is_some_and(|last| F::is_same(last, &content)) {
+            return None;
+        }
+        let content = Arc::clone(self.last.insert(Arc::new(content)));
+        Some(match error {
+            Some(error) => News::Partly(content, error),
+            None => News::Read(content),
+        })
+    }
+
+    /// Nothing could be seen until now: what is missing or gone is so from now on.
+    fn restart(&mut self) {
+        self.less_since = None;
+        if let Some((_, known)) = &mut self.lent {
+            known.restart();
+        }
+    }
+
+    /// Returns the error of a file that counts as it was last read; none for a moment in which it is missing, unless an error
+    /// is shown already. Sets when to look again.
+    fn error_of(&mut self, doubt: Doubt) -> Option<SourceError> {
+        match doubt {
+            Doubt::Broken(error) => Some(error),
+            Doubt::Missing { path, since } => {
+                let passed = since.elapsed();
+                let until = if passed < DOUBT { DOUBT } else { GRACE };
+                self.wait = self.wait.min(until.saturating_sub(passed));
+                (passed >= DOUBT || self.is_failing).then_some(SourceError::Absent { path, grace: GRACE })
             }
         }
     }
 
-    /// Returns what is absent and was not before.
-    fn lost<'f>(&self, found: &'f Found<F::Content>) -> Option<&'f PathBuf> {
-        found.absent.iter().find(|path| !self.absent.contains(*path))
-    }
-
-    /// Nothing is doubtful, or it is not known what is: then the time begins anew.
-    fn settle(&mut self) {
-        (self.less_since, self.is_absent) = (None, false);
-    }
-
-    /// Returns for how long something has been gone, where that is not believed yet. Sets when to look again.
-    fn doubt(&mut self, found: &Found<F::Content>) -> Option<Duration> {
-        if !self.last.as_ref().is_some_and(|last| F::lacks(last, &found.content)) {
-            self.settle();
-            return None;
+    /// Returns whether something has been gone for a moment only. Sets when to look again.
+    fn is_doubtful(&mut self, content: &F::Content) -> bool {
+        if !self.last.as_ref().is_some_and(|last| F::lacks(last, content)) {
+            self.less_since = None;
+            return false;
         }
         let passed = self.less_since.get_or_insert_with(Instant::now).elapsed();
-        let until = if passed >= DOUBT && self.lost(found).is_some() { GRACE } else { DOUBT };
-        let Some(left) = until.checked_sub(passed).filter(|left| !left.is_zero()) else {
-            self.settle();
-            return None;
-        };
-        self.wait = left;
-        Some(passed)
-    }
-}
-
-/// Returns whether two readings declare the same.
-pub(super) fn is_same(last: &Clusters, now: &Clusters) -> bool {
-    let same =
-        |(last, now): (&Result<ClusterConfig, SourceError>, &Result<ClusterConfig, SourceError>)| match (last, now) {
-            (Ok(last), Ok(now)) => last == now,
-            (Err(last), Err(now)) => last.to_string() == now.to_string(),
-            _ => false,
-        };
-    last.len() == now.len() && last.iter().zip(now).all(|(last, now)| last.0 == now.0 && same((&last.1, &now.1)))
-}
-
-/// Returns whether a cluster is gone.
-pub(super) fn lacks(last: &Clusters, now: &Clusters) -> bool {
-    let now: BTreeSet<_> = now.iter().map(|(cluster, _)| cluster).collect();
-    last.iter().any(|(cluster, _)| !now.contains(cluster))
-}
-
-/// The directories that are watched.
-struct Watches {
-    /// None where the system gives no watcher: the files are read every minute then.
-    watcher: Option<RecommendedWatcher>,
-    directories: BTreeSet<PathBuf>,
-}
-
-impl Watches {
-    fn new(reported: Arc<Notify>) -> Self {
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading is no change, and it is what a report leads to.
-            if !event.is_ok_and(|event| event.kind.is_access()) {
-                reported.notify_one();
-            }
-        });
-        let watcher = watcher.inspect_err(|error| tracing::debug!(%error, "files are read every minute")).ok();
-        Self { watcher, directories: BTreeSet::new() }
-    }
-
-    /// Watches the directories that `paths` are in by now. Blocks.
-    fn watch(&mut self, paths: &[PathBuf]) {
-        let Some(watcher) = &mut self.watcher else { return };
-        let directories: BTreeSet<_> = paths.iter().flat_map(|path| directories(path)).collect();
-        for gone in self.directories.difference(&directories) {
-            // Fails where the directory is gone, and its watch with it.
-            let _ = watcher.unwatch(gone);
+        let left = DOUBT.saturating_sub(passed);
+        if left.is_zero() {
+            self.less_since = None;
+            return false;
         }
-        for directory in &directories {
-            // Each time: one that was removed and made again has lost its watch.
-            if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
-                tracing::debug!(%error, "a directory cannot be watched: its files are read every minute");
-            }
-        }
-        self.directories = directories;
-    }
-}
-
-/// The directory of `path`, and of what it is a link to; the nearest one that exists, in which the next one would appear.
-fn directories(path: &Path) -> Vec<PathBuf> {
-    let target = fs::canonicalize(path).ok();
-    let parents = [Some(path), target.as_deref()].into_iter().flatten().filter_map(Path::parent);
-    let parents = parents.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
-    parents.filter_map(|parent| parent.ancestors().find(|it| it.is_dir())).map(Path::to_owned).collect()
-}
-
-/// Whether there is something in the file at `path`: an empty one is being written.
-pub(super) fn not_empty(path: &Path) -> Result<(), SourceError> {
-    let metadata = fs::metadata(path);
-    let metadata = metadata.map_err(|error| SourceError::File { path: path.to_owned(), source: error.into() })?;
-    if metadata.is_file() && metadata.len() == 0 {
-        Err(SourceError::EmptyFile { path: path.to_owned() })
-    } else {
-        Ok(())
+        self.wait = self.wait.min(left);
+        true
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::{Arc, Mutex, mpsc};
 
     use clientmgr_kube::ClusterConfig;
@@ -294,24 +245,37 @@ mod tests {
     use futures::{FutureExt, StreamExt};
     use tokio::time::Instant;
 
+    use super::super::content::{is_same, lacks};
     use super::{
-        Clusters, DEBOUNCE, DOUBT, Files, Found, GRACE, PATIENCE, POLL, clusters, is_same, lacks, reread, rereading,
+        Clusters, DEBOUNCE, DOUBT, Files, Found, GRACE, Known, News, PATIENCE, POLL, clusters, reread, rereading,
     };
     use crate::source::{SourceError, SourceEvent};
 
+    /// What the files `a` and `b` hold: the names of clusters; none where a file is missing.
+    type Reading = [Option<&'static [&'static str]>; 2];
+
     /// Files whose reading waits for what it returns.
-    struct Script(Mutex<mpsc::Receiver<Result<Found<Clusters>, SourceError>>>);
+    struct Script(Mutex<mpsc::Receiver<Result<Reading, SourceError>>>);
 
     impl Files for Script {
         type Content = Clusters;
+        type Part = &'static [&'static str];
 
         fn paths(&self) -> Vec<PathBuf> {
             Vec::new()
         }
 
-        fn read(&self) -> Result<Found<Clusters>, SourceError> {
+        fn read(&self, known: &mut Known<Self::Part>, now: Instant) -> Result<Found<Clusters>, SourceError> {
             // Without a sender the test has failed.
-            self.0.lock().unwrap().recv().unwrap_or_else(|_| Ok(of(&[])))
+            let files = self.0.lock().unwrap().recv().unwrap_or_else(|_| Ok(only(&[])))?;
+            let config = |name: &str| ClusterConfig::from_kubeconfig(&Kubeconfig::default(), name);
+            let mut found = Found { content: Vec::new(), doubts: Vec::new() };
+            for (path, names) in ["a", "b"].into_iter().zip(files) {
+                let Some(part) = known.take(Path::new(path), Ok(names), now)? else { continue };
+                found.content.extend(part.content.iter().map(|name| ((*name).into(), Ok(config(name)))));
+                found.doubts.extend(part.doubt);
+            }
+            Ok(found)
         }
 
         fn is_same(last: &Clusters, now: &Clusters) -> bool {
@@ -323,45 +287,51 @@ mod tests {
         }
     }
 
-    fn of(names: &[&str]) -> Found<Clusters> {
-        let config = |name: &str| ClusterConfig::from_kubeconfig(&Kubeconfig::default(), name);
-        Found {
-            content: names.iter().map(|name| ((*name).into(), Ok(config(name)))).collect(),
-            absent: BTreeSet::new(),
+    /// One file, which names these.
+    fn only(names: &'static [&'static str]) -> Reading {
+        [Some(names), None]
+    }
+
+    type Send = mpsc::Sender<Result<Reading, SourceError>>;
+
+    fn script(readings: impl IntoIterator<Item = Reading>) -> (Send, Script) {
+        let (send, script) = mpsc::channel();
+        for reading in readings {
+            send.send(Ok(reading)).unwrap();
         }
+        (send, Script(Mutex::new(script)))
     }
 
-    /// As `of`, while a file is missing.
-    fn without_file(names: &[&str]) -> Found<Clusters> {
-        Found { absent: BTreeSet::from(["b.yaml".into()]), ..of(names) }
-    }
-
-    fn names(read: Option<Result<Arc<Clusters>, SourceError>>) -> String {
-        let read = read.unwrap().unwrap();
-        read.iter().map(|(cluster, _)| cluster.to_string()).collect::<Vec<_>>().join(" ")
+    /// What is new: the clusters; with a `?` where a file is missing, and a `!` in place of an error.
+    fn short(news: &News<Clusters>) -> String {
+        let names = |read: &Clusters| read.iter().map(|(cluster, _)| cluster.to_string()).collect::<Vec<_>>().join(" ");
+        match news {
+            News::Read(read) => names(read),
+            News::Partly(read, SourceError::Absent { grace: GRACE, .. }) => format!("{} ?", names(read)),
+            News::Partly(..) => panic!("{news:?}"),
+            News::Failed(_) => "!".to_owned(),
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_reading_that_hangs_is_an_error_until_it_ends() {
-        let (let_go, hangs) = mpsc::channel();
-        let mut events = Box::pin(clusters(Script(Mutex::new(hangs))));
+        let (let_go, hangs) = script([]);
+        let mut events = Box::pin(clusters(hangs));
         assert!(events.next().now_or_never().is_none(), "it is being read");
         tokio::time::advance(PATIENCE).await;
         assert!(matches!(events.next().await, Some(SourceEvent::Failed(SourceError::FilesHang { .. }))));
         assert!(events.next().now_or_never().is_none(), "no other reading is begun");
-        let_go.send(Ok(of(&[]))).unwrap();
+        let_go.send(Ok(only(&[]))).unwrap();
         assert!(matches!(events.next().await, Some(SourceEvent::Restarted)));
         assert!(matches!(events.next().await, Some(SourceEvent::Synced)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_gone_is_believed_when_it_is_still_gone_a_moment_later() {
-        let (send, script) = mpsc::channel();
-        for names in [&["a", "b"][..], &["a"], &["a", "b"], &["a", "b", "c"], &["c"], &["c"]] {
-            send.send(Ok(of(names))).unwrap();
-        }
-        let mut read = Box::pin(reread(Script(Mutex::new(script))));
-        let mut next = async || names(read.next().await);
+        let readings = [&["a", "b"][..], &["a"], &["a", "b"], &["a", "b", "c"], &["c"], &["c"]];
+        let (_send, script) = script(readings.map(only));
+        let mut read = Box::pin(reread(script));
+        let mut next = async || short(&read.next().await.unwrap());
         let began = Instant::now();
         assert_eq!(next().await, "a b");
         // Without b, and again with it: nothing was said.
@@ -373,67 +343,117 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_a_missing_file_named_is_kept_with_an_error_for_a_grace_time_and_is_then_gone() {
-        let (send, script) = mpsc::channel();
+        let both = || [Some(&["a"][..]), Some(&["b"][..])];
+        let missing = || only(&["a"]);
         // Missing for a moment, missing for longer, and missing for good.
-        let readings = [of(&["a", "b"]), without_file(&["a"]), of(&["a", "b"])];
-        let longer = [without_file(&["a"]), without_file(&["a"]), of(&["a", "b"])];
-        let for_good = [without_file(&["a"]), without_file(&["a"]), without_file(&["a"]), without_file(&["a"])];
-        for reading in readings.into_iter().chain(longer).chain(for_good) {
-            send.send(Ok(reading)).unwrap();
-        }
-        let mut read = Box::pin(reread(Script(Mutex::new(script))));
-        let is_absent = |read: Option<Result<Arc<Clusters>, SourceError>>| {
-            matches!(read, Some(Err(SourceError::Absent { grace: GRACE, .. })))
-        };
+        let readings = [both(), missing(), both(), missing(), missing(), both()];
+        let for_good = [missing(), missing(), missing(), missing()];
+        let (_send, script) = script(readings.into_iter().chain(for_good));
+        let mut read = Box::pin(reread(script));
+        let mut next = async || short(&read.next().await.unwrap());
         let began = Instant::now();
-        assert_eq!(names(read.next().await), "a b");
-        assert!(is_absent(read.next().await));
+        assert_eq!(next().await, "a b");
+        assert_eq!(next().await, "a b ?");
         assert_eq!(began.elapsed(), POLL + DOUBT + POLL + DOUBT, "the file that was missing for a moment is not named");
-        assert_eq!(names(read.next().await), "a b", "the error is over");
+        assert_eq!(next().await, "a b", "the error is over");
         let began = Instant::now();
-        assert!(is_absent(read.next().await));
+        assert_eq!(next().await, "a b ?");
         assert_eq!(began.elapsed(), POLL + DOUBT);
-        assert_eq!(names(read.next().await), "a");
-        assert_eq!(began.elapsed(), POLL + GRACE);
+        assert_eq!(next().await, "a");
+        assert_eq!(began.elapsed(), POLL + GRACE + DOUBT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_new_in_the_other_files_passes_at_once_while_a_file_is_missing() {
+        let both = [Some(&["a"][..]), Some(&["b"][..])];
+        let readings = [both, only(&["a"]), only(&["a", "new"]), only(&["a", "new"]), only(&["new"]), only(&["new"])];
+        let (_send, script) = script(readings);
+        let mut rereading = rereading(script);
+        let reports = Arc::clone(&rereading.reported);
+        assert_eq!(short(&rereading.next().await), "a b");
+        let began = Instant::now();
+        reports.notify_one();
+        // The second look is the one after a moment.
+        assert_eq!(short(&rereading.next().await), "a new b ?");
+        assert_eq!(began.elapsed(), DEBOUNCE + DOUBT);
+        reports.notify_one();
+        assert_eq!(short(&rereading.next().await), "a new b ?");
+        // A removal in a file that is there is believed after a moment too.
+        reports.notify_one();
+        assert_eq!(short(&rereading.next().await), "new b ?");
+        assert_eq!(began.elapsed(), (DEBOUNCE + DOUBT) * 2 + DEBOUNCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_a_file_is_missing_the_clusters_are_no_complete_list() {
+        let both = [Some(&["a"][..]), Some(&["b"][..])];
+        let (_send, script) = script([both, only(&["a"]), only(&["a"])]);
+        let events: Vec<_> = clusters(script).take(7).collect().await;
+        let short = events.iter().map(|event| match event {
+            SourceEvent::Restarted => "restarted".to_owned(),
+            SourceEvent::Upsert { cluster, .. } => cluster.to_string(),
+            SourceEvent::Synced => "synced".to_owned(),
+            SourceEvent::Failed(_) => "failed".to_owned(),
+            SourceEvent::Remove { .. } => panic!("{event:?}"),
+        });
+        assert_eq!(short.collect::<Vec<_>>(), ["restarted", "a", "b", "synced", "a", "b", "failed"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_gone_after_an_error_is_not_believed_for_the_time_of_the_error() {
-        let (send, script) = mpsc::channel();
-        let broken = Err(SourceError::Panicked);
-        for reading in [Ok(of(&["a", "b"])), Ok(of(&["a"])), broken, Ok(of(&["a"])), Ok(of(&["a"]))] {
+        let (send, script) = script([only(&["a", "b"]), only(&["a"])]);
+        for reading in [Err(SourceError::Panicked), Ok(only(&["a"])), Ok(only(&["a"]))] {
             send.send(reading).unwrap();
         }
-        let mut read = Box::pin(reread(Script(Mutex::new(script))));
-        assert_eq!(names(read.next().await), "a b");
+        let mut read = Box::pin(reread(script));
+        let mut next = async || short(&read.next().await.unwrap());
+        assert_eq!(next().await, "a b");
         let began = Instant::now();
-        assert!(matches!(read.next().await, Some(Err(SourceError::Panicked))));
+        assert_eq!(next().await, "!");
         assert_eq!(began.elapsed(), POLL + DOUBT);
-        assert_eq!(names(read.next().await), "a");
+        assert_eq!(next().await, "a");
         assert_eq!(began.elapsed(), POLL + DOUBT + POLL + DOUBT);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_file_that_was_missing_before_gives_what_is_gone_no_grace_time() {
-        let (send, script) = mpsc::channel();
-        for reading in [without_file(&["a", "b"]), without_file(&["a"]), without_file(&["a"])] {
-            send.send(Ok(reading)).unwrap();
+    async fn the_grace_time_of_a_missing_file_begins_anew_after_a_hang() {
+        let both = || [Some(&["a"][..]), Some(&["b"][..])];
+        let (let_go, script) = script([both(), only(&["a"]), only(&["a"])]);
+        let rereading = rereading(script);
+        let reports = Arc::clone(&rereading.reported);
+        let mut read = Box::pin(rereading.into_stream());
+        assert_eq!(short(&read.next().await.unwrap()), "a b");
+        assert_eq!(short(&read.next().await.unwrap()), "a b ?");
+        // The next reading hangs for longer than the grace time.
+        reports.notify_one();
+        assert!(read.next().now_or_never().is_none());
+        tokio::time::advance(DEBOUNCE).await;
+        assert!(read.next().now_or_never().is_none(), "it is being read");
+        tokio::time::advance(PATIENCE).await;
+        assert_eq!(short(&read.next().await.unwrap()), "!");
+        tokio::time::advance(GRACE * 10).await;
+        for _ in 0..2 {
+            let_go.send(Ok(only(&["a"]))).unwrap();
+            assert_eq!(short(&read.next().await.unwrap()), "a b ?", "nothing was seen meanwhile");
         }
-        let mut read = Box::pin(reread(Script(Mutex::new(script))));
-        assert_eq!(names(read.next().await), "a b");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_was_missing_before_gives_what_is_gone_no_grace_time() {
+        let (_send, script) = script([only(&["a", "b"]), only(&["a"]), only(&["a"])]);
+        let mut read = Box::pin(reread(script));
+        let mut next = async || short(&read.next().await.unwrap());
+        assert_eq!(next().await, "a b");
         let began = Instant::now();
-        assert_eq!(names(read.next().await), "a");
+        assert_eq!(next().await, "a");
         assert_eq!(began.elapsed(), POLL + DOUBT);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_report_while_something_is_doubtful_does_not_make_it_believed() {
-        let (send, script) = mpsc::channel();
-        for reading in [of(&["a", "b"]), of(&["a"]), of(&["a"]), of(&["a"])] {
-            send.send(Ok(reading)).unwrap();
-        }
-        let mut rereading = rereading(Script(Mutex::new(script)));
-        assert!(rereading.next().await.is_ok());
+        let (_send, script) = script([only(&["a", "b"]), only(&["a"]), only(&["a"]), only(&["a"])]);
+        let mut rereading = rereading(script);
+        assert_eq!(short(&rereading.next().await), "a b");
         let began = Instant::now();
         let reports = Arc::clone(&rereading.reported);
         // A report for the first look, and one that follows at once.
@@ -443,7 +463,7 @@ mod tests {
             reports.notify_one();
         };
         let (read, ()) = tokio::join!(rereading.next(), again);
-        assert_eq!(names(Some(read)), "a");
+        assert_eq!(short(&read), "a");
         assert_eq!(began.elapsed(), DEBOUNCE + DOUBT);
     }
 }

@@ -54,7 +54,7 @@ fn table(remote: &Remote) -> Vec<Wrong> {
             "key",
             Some(("value", good.clone())),
             "SecretKeyNotFound",
-            "spec.connection.kubeconfig.secretRef.key: secret default/key has no key \"kubeconfig\"",
+            "spec.connection.kubeconfig.secretRef.key: secret default/key has no key \"kubeconfig\": correct one of them",
         ),
         of_secret(
             "yaml",

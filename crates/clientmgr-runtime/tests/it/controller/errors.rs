@@ -7,7 +7,7 @@ use clientmgr_runtime::cluster::{Cluster, ConditionType};
 use clientmgr_runtime::controller::ConfigProblem;
 use serde_json::json;
 
-use super::fixture::{Hub, Running, by_secret, condition, conditions, key, remote};
+use super::fixture::{Hub, Running, by_secret, condition, conditions, holds, key, remote};
 
 /// Waits until the Cluster `east` is not ready for this reason, with a message that begins so, after one write.
 async fn assert_broken(hub: &Hub, reason: &str, message: &str) {
@@ -63,7 +63,8 @@ async fn a_missing_key_is_named_and_connects_once_the_spec_names_another() {
     let _running = hub.run(|settings| settings);
     hub.secret("east", "value", &east.kubeconfig_yaml(&east.admin())).await;
     hub.create("east", by_secret("east")).await;
-    let message = "spec.connection.kubeconfig.secretRef.key: secret default/east has no key \"kubeconfig\"";
+    let message =
+        "spec.connection.kubeconfig.secretRef.key: secret default/east has no key \"kubeconfig\": correct one of them";
     assert_broken(&hub, "SecretKeyNotFound", message).await;
     let connection = json!({ "kubeconfig": { "secretRef": { "name": "east", "key": "value" } } });
     hub.change("east", json!({ "connection": connection })).await;
@@ -85,11 +86,59 @@ async fn a_secret_that_may_not_be_read_is_named_and_read_again_when_it_changes()
     hub.declare("east", &east).await;
     let message = "spec.connection.kubeconfig.secretRef.name: secret default/east is forbidden";
     assert_broken(&hub, "SecretForbidden", message).await;
-    // It was tried once.
-    assert_eq!(hub.server.requests_matching(Requests::get("secrets").user("controller")).len(), 1);
+    // It is tried once more soon, and then not for minutes.
+    assert!(hub.server.requests_matching(Requests::get("secrets").user("controller")).len() <= 2);
     forbidden.lift();
     hub.kubeconfig("east", &east, &east.issue_token("alice")).await;
     hub.until_ready("east").await;
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_found_though_it_exists_is_read_again() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let running = hub.run(|settings| settings);
+    // At the first read, and at a rotation.
+    let not_found = || {
+        let fault = Fault::status(404, "NotFound", "default backend - 404");
+        hub.server.inject(fault.on(Requests::get("secrets").name("east")).times(1))
+    };
+    let fault = not_found();
+    hub.declare("east", &east).await;
+    hub.until_ready("east").await;
+    assert_eq!(fault.hits(), 1);
+    let (fault, writes) = (not_found(), hub.status_writes("east").len());
+    hub.kubeconfig("east", &east, &east.issue_token("alice")).await;
+    holds("the rotated Secret is used", || {
+        running.provider.fleet().snapshot(key("east")).is_some_and(|it| it.user.as_deref() == Some("alice"))
+    })
+    .await;
+    assert_eq!((fault.hits(), hub.status_writes("east").len()), (1, writes));
+}
+
+#[tokio::test]
+async fn a_hub_that_refuses_everything_for_a_moment_changes_no_status() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let client = hub.server.client_for(&hub.server.issue_token("controller")).await.unwrap();
+    let running = Running::start(client, |settings| settings);
+    hub.declare("east", &east).await;
+    let before = hub.until_ready("east").await.status.unwrap();
+    // As an API server that just started: the watch of Secrets resumes, and a change is read.
+    let secrets = || Requests::any().resource("secrets").user("controller");
+    let refused = hub.server.inject(Fault::Forbidden.on(secrets()).times(1));
+    let marker = hub.server.marker();
+    hub.server.end_watches(&Requests::watch("secrets"));
+    hub.logged(secrets().since(marker).status(403)).await;
+    hub.logged(Requests::watch("secrets").since(marker).status(200)).await;
+    assert_eq!(refused.hits(), 1);
+    let refused = hub.server.inject(Fault::Forbidden.on(Requests::get("secrets").user("controller")).times(1));
+    hub.kubeconfig("east", &east, &east.issue_token("alice")).await;
+    holds("the rotated Secret is used", || {
+        running.provider.fleet().snapshot(key("east")).is_some_and(|it| it.user.as_deref() == Some("alice"))
+    })
+    .await;
+    assert_eq!(refused.hits(), 1);
+    let after = hub.clusters().get("east").await.unwrap().status.unwrap();
+    assert_eq!((after.conditions, hub.status_writes("east").len()), (before.conditions, 1));
 }
 
 #[tokio::test]
@@ -161,10 +210,13 @@ async fn a_deleted_secret_leaves_the_connection_and_shows() {
 #[tokio::test]
 async fn a_status_that_cannot_be_written_is_written_later() {
     let (hub, east) = (Hub::start().await, remote("east").await);
-    let fault = Fault::Unavailable.on(Requests::patch("clusters/status")).times(1);
-    let fault = hub.server.inject(fault);
+    // The last two without a change of the object: a replica of the API server that starts does not know the resource yet.
+    let not_found = Fault::status(404, "NotFound", "the server could not find the requested resource");
     let _running = hub.run(|settings| settings);
-    hub.declare("east", &east).await;
-    hub.until_ready("east").await;
-    assert_eq!(fault.hits(), 1);
+    for (name, fault) in [("a", Fault::Unavailable), ("b", not_found), ("c", Fault::Conflict)] {
+        let fault = hub.server.inject(fault.on(Requests::patch("clusters/status").name(name)).times(1));
+        hub.declare(name, &east).await;
+        hub.until_ready(name).await;
+        assert_eq!(fault.hits(), 1);
+    }
 }

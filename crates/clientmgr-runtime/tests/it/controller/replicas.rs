@@ -1,13 +1,18 @@
 //! Restarts, failover and several replicas: every replica that serves a cluster serves the revision that the status names.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::{Replacement, Requests};
+use clientmgr_kube::kube::Client;
 use clientmgr_kube::kube::api::{Patch, PatchParams};
+use clientmgr_kube::kube::client::Body;
 use clientmgr_kube::{ClientProvider as _, ClusterObject as _, ConnectErrorKind, ConnectedAt, ProviderError};
 use clientmgr_runtime::controller::{NotConnected, StatusWriter};
 use clientmgr_runtime::lease::{LeaderElection, Leadership, LeaseTimings};
+use http::{Method, Request};
 use k8s_openapi::api::core::v1::ConfigMap;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::fixture::{Hub, NAMESPACE, Running, holds, key, remote, within};
@@ -186,6 +191,62 @@ async fn when_the_leader_is_killed_the_other_replica_writes_and_nothing_is_reset
     assert!(second.clients.refresh(&object, &after).is_reset());
     second.clients.client(&object, &after).await.unwrap();
     hub.logged(Requests::patch("clusters/status").name("east")).await;
+}
+
+/// A client whose writes of a status are held.
+struct Held {
+    client: Client,
+    /// A write is held.
+    arrived: Arc<Notify>,
+    /// Lets them through.
+    gate: watch::Sender<bool>,
+}
+
+fn held(client: Client) -> Held {
+    let (arrived, (gate, opened)) = (Arc::new(Notify::new()), watch::channel(false));
+    let (namespace, arrives) = (client.default_namespace().to_owned(), Arc::clone(&arrived));
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (client, mut opened, arrives) = (client.clone(), opened.clone(), Arc::clone(&arrives));
+        async move {
+            if request.method() == Method::PATCH && request.uri().path().ends_with("/status") {
+                arrives.notify_one();
+                // A sender that is gone holds nothing.
+                let _ = opened.wait_for(|is_open| *is_open).await;
+            }
+            client.send(request).await
+        }
+    });
+    Held { client: Client::new(service, namespace), arrived, gate }
+}
+
+#[tokio::test]
+async fn a_write_that_arrives_after_the_next_leader_has_written_is_refused() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let (first_leads, first_election) = candidate(&hub, "first");
+    holds("the first leads", || first_leads.is_leader()).await;
+    let user = hub.server.issue_token("first");
+    let Held { client, arrived, gate } = held(hub.server.client_for(&user).await.unwrap());
+    let first = Running::start_as(client, StatusWriter::Elected(first_leads), |settings| settings);
+    hub.declare("east", &east).await;
+    let unwritten = served(&first).await;
+
+    // Its first write is under way when it loses the lease.
+    within(arrived.notified()).await;
+    first_election.abort();
+    let (second_leads, _second_election) = candidate(&hub, "second");
+    let second = hub.run_as(StatusWriter::Elected(second_leads));
+    let named = hub.until_ready("east").await.status.unwrap().connected_at;
+    assert_ne!(named, Some(unwritten));
+    gate.send(true).unwrap();
+    hub.logged(Requests::patch("clusters/status").user("first").status(409)).await;
+    for running in [&first, &second] {
+        holds("the revision that the status names", || {
+            let snapshot = running.provider.fleet().snapshot(key("east"));
+            snapshot.is_some_and(|snapshot| snapshot.is_connected() && snapshot.connected_at == named)
+        })
+        .await;
+    }
+    assert_eq!(hub.clusters().get("east").await.unwrap().status.unwrap().connected_at, named);
 }
 
 #[tokio::test]

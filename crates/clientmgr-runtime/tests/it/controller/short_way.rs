@@ -47,8 +47,8 @@ async fn deleted_objects_and_clusters_are_forgotten_and_the_fleet_ends_with_the_
     let controller = ClusterController::builder(hub.client.clone(), StatusWriter::Always).build();
     let fleet = controller.provider().fleet().clone();
     let api = |client| Api::<ConfigMap>::namespaced(client, "default");
-    let (maps, triggers) = controller.watches(api, watcher::Config::default(), |_, _| None);
-    let (clients, store) = (controller.clients(), controller.clusters());
+    let (maps, triggers) = controller.remote_watches(api, watcher::Config::default(), |_, _| None);
+    let (clients, store) = (controller.client_manager(), controller.clusters());
     let context = Context { clusters: store.clone(), clients: Arc::clone(&clients), maps: maps.clone() };
     let objects: Api<ConfigMap> = Api::namespaced(hub.client.clone(), NAMESPACE);
     let (stop, stopped) = oneshot::channel::<()>();
@@ -99,7 +99,7 @@ async fn a_panic_of_what_it_runs_with_passes_on_after_the_fleet_is_shut_down() {
 async fn each_controller_sees_a_reset_by_itself() {
     let (hub, east) = (Hub::start().await, remote("east").await);
     let controller = ClusterController::builder(hub.client.clone(), StatusWriter::Always).build();
-    let (a, b) = (controller.clients(), controller.clients());
+    let (a, b) = (controller.client_manager(), controller.client_manager());
     let task = tokio::spawn(controller.run(std::future::pending()));
     hub.declare("east", &east).await;
     let before = hub.until_ready("east").await;

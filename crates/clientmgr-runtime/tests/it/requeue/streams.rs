@@ -193,3 +193,13 @@ fn objects_of_a_cluster_scoped_kind_have_no_namespace() {
     observe(&dependants, [Event::Apply(cluster_scoped)]);
     assert_eq!(dependants.of(&"east".into()), [ObjectRef::new("a")]);
 }
+
+#[test]
+#[should_panic = "this Dependants follows a watcher already: make another one with Dependants::new"]
+fn an_index_that_two_watchers_would_feed_panics() {
+    let dependants = index();
+    let first = dependants.observe(stream::empty::<Result<Event<ConfigMap>, ()>>());
+    drop(first);
+    let _second = dependants.observe(stream::empty::<Result<Event<ConfigMap>, ()>>());
+    let _third = dependants.clone().observe(stream::empty::<Result<Event<ConfigMap>, ()>>());
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clientmgr_fake::apiserver::TestServer;
 use clientmgr_kube::NamespacedName;
-use clientmgr_runtime::source::{KubeconfigDirectory, KubeconfigFiles, SourceError};
+use clientmgr_runtime::source::{KubeconfigDirectory, KubeconfigFiles, SourceError, SourceStatus};
 
 use super::fixture::{Fed, member};
 
@@ -62,6 +62,37 @@ async fn contexts_come_rotate_and_go_with_their_files() {
     fs::remove_file(&a).unwrap();
     fed.source("all files are missing", |source| matches!(source.error, Some(SourceError::File { .. }))).await;
     assert_eq!((fed.fleet.clusters(), fed.revision(&key("east"))), (vec![key("east")], revision));
+}
+
+#[tokio::test]
+async fn while_one_file_is_missing_the_others_rotate_and_add() {
+    let ((east, east_text), (_west, west_text), (_north, north_text)) =
+        (named("east").await, named("west").await, named("north").await);
+    let directory = tempfile::tempdir().unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|name| directory.path().join(name));
+    for (path, text) in [(&a, &east_text), (&b, &west_text)] {
+        fs::write(path, text).unwrap();
+    }
+    let files = KubeconfigFiles::new([&a, &b, &c]);
+    let mut fed = Fed::by(|sources| sources.source("files", files.watch()));
+    let revision = fed.connected(&key("east")).await;
+    fed.connected(&key("west")).await;
+
+    fs::remove_file(&b).unwrap();
+    fed.source("the file is missing", |source| matches!(source.error, Some(SourceError::Absent { .. }))).await;
+    replace(&a, &east.kubeconfig_yaml(&east.issue_token("second")));
+    fed.until("the new credential is in use", |fleet, _| {
+        fleet.snapshot(key("east")).unwrap().user.as_deref() == Some("second")
+    })
+    .await;
+    replace(&c, &north_text);
+    fed.connected(&key("north")).await;
+    let still = |source: &SourceStatus| matches!(source.error, Some(SourceError::Absent { .. }));
+    fed.source("it is still missing", still).await;
+    assert_eq!((fed.revision(&key("east")), fed.fleet.clusters().len()), (revision, 3));
+    replace(&b, &west_text);
+    fed.source("the source works again", |source| source.error.is_none()).await;
+    assert_eq!(fed.fleet.clusters(), [key("east"), key("north"), key("west")]);
 }
 
 #[tokio::test]
