@@ -20,13 +20,15 @@ use crate::work::Tasks;
 
 type Callback = Arc<dyn Fn(Report) + Send + Sync>;
 
-/// What happened to the connections of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What happened to the connections of a pool. Only those count on which the server has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Report {
     /// A connection ended with an error or was ended by the peer.
     Broken,
-    /// A connection was opened while another one is open.
+    /// There are several connections, which may lead to different servers: another one answered, or one broke beside others.
     Widened,
+    /// The last connection is gone.
+    Emptied,
 }
 
 /// The connections of a pool. Clones are the same connections.
@@ -42,7 +44,7 @@ struct Inner {
     tasks: Tasks,
     closed: CancellationToken,
     revoked: OnceLock<Revoked>,
-    /// How many streams there are.
+    /// How many streams there are on which the server has answered.
     open: AtomicUsize,
     on_report: Mutex<Option<Callback>>,
 }
@@ -114,21 +116,26 @@ impl Connections {
         *self.0.on_report.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
     }
 
-    /// Reports that a connection ended with an error or was ended by the peer.
-    pub(crate) fn broke(&self) {
+    /// A connection ended with an error or was ended by the peer. `has_answered`: it is one of those that are counted.
+    pub(super) fn broke(&self, has_answered: bool) {
         self.report(Report::Broken);
+        if self.0.open.load(Ordering::Relaxed) > usize::from(has_answered) {
+            self.report(Report::Widened);
+        }
     }
 
-    /// A connection was opened.
-    pub(super) fn opened(&self) {
+    /// A connection answered for the first time.
+    pub(super) fn answered(&self) {
         if self.0.open.fetch_add(1, Ordering::Relaxed) > 0 {
             self.report(Report::Widened);
         }
     }
 
-    /// A connection is gone.
+    /// A connection that has answered is gone.
     pub(super) fn ended(&self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.report(Report::Emptied);
+        }
     }
 
     fn report(&self, report: Report) {
@@ -174,6 +181,11 @@ impl Connections {
 }
 
 impl WeakConnections {
+    /// Whether these are `connections`.
+    pub(crate) fn are(&self, connections: &Connections) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&connections.0))
+    }
+
     /// The connections, if any of them or their pool is left.
     pub(crate) fn upgrade(&self) -> Option<Connections> {
         self.0.upgrade().map(Connections)

@@ -24,6 +24,8 @@ pub(crate) struct Stream {
     connections: Connections,
     closed: Pin<Box<WaitForCancellationFutureOwned>>,
     watch: Watch,
+    /// Whether a byte of the server's arrived.
+    answered: bool,
 }
 
 /// Whether an end of the connection is still to be reported.
@@ -38,14 +40,13 @@ pub(crate) enum Watch {
 impl Stream {
     pub(crate) fn new(io: BoxIo, connections: Connections, watch: Watch) -> Self {
         let closed = Box::pin(connections.wait_closed());
-        connections.opened();
-        Self { io, connections, closed, watch }
+        Self { io, connections, closed, watch, answered: false }
     }
 
     fn broke(&mut self) {
         if self.watch == Watch::Report {
             self.watch = Watch::Ignore;
-            self.connections.broke();
+            self.connections.broke(self.answered);
         }
     }
 
@@ -69,7 +70,11 @@ impl AsyncRead for Stream {
         }
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut this.io).poll_read(cx, buffer));
-        if read.is_ok() && buffer.filled().len() == before && buffer.remaining() > 0 {
+        if buffer.filled().len() > before {
+            if !std::mem::replace(&mut this.answered, true) {
+                this.connections.answered();
+            }
+        } else if read.is_ok() && buffer.remaining() > 0 {
             // The peer closes the connection.
             this.broke();
         }
@@ -118,8 +123,12 @@ impl Connection for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // hyper shuts a connection down that it is done with. One that it drops without is lost: a ping timed out, say.
-        self.broke();
-        self.connections.ended();
+        // One that never answered is not missed: hyper drops those that lose a race for HTTP/2, and those whose request was
+        // cancelled.
+        if self.answered {
+            // hyper shuts a connection down that it is done with. One that it drops without is lost: a ping timed out, say.
+            self.broke();
+            self.connections.ended();
+        }
     }
 }

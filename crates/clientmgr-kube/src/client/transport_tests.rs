@@ -1,8 +1,8 @@
 //! Transports against a small server over loopback: HTTP/1.1 and HTTP/2, with TLS and without.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,6 +33,9 @@ use crate::client::connections::Closed;
 use crate::client::{Report, Settings};
 use crate::config::{Credentials, Loaded, load};
 use crate::error::{TransportError, Unreachable};
+
+#[path = "report_tests.rs"]
+mod report_tests;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -288,23 +291,6 @@ async fn answers_that_are_not_read_hold_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_connection_beside_another_one_is_reported() {
-    for (server, reported) in [(Server::tls(&["http/1.1"]).await, 2), (Server::tls(&["h2", "http/1.1"]).await, 0)] {
-        let transport = server.transport();
-        let count = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&count);
-        transport.on_report(move |it| _ = counted.fetch_add(usize::from(it == Report::Widened), Ordering::SeqCst));
-        text(&transport).await;
-        text(&transport).await;
-        assert_eq!(count.load(Ordering::SeqCst), 0, "there is one");
-        let _watches = [watch(&transport).await, watch(&transport).await, watch(&transport).await];
-        assert_eq!(count.load(Ordering::SeqCst), reported);
-        let _upgraded = upgrade(&transport).await;
-        assert_eq!(count.load(Ordering::SeqCst), reported + 1, "an upgrade has one to itself");
-    }
-}
-
-#[tokio::test]
 async fn a_new_token_uses_the_connections_there_are_and_open_watches_go_on() {
     for server in [Server::plain().await, Server::tls(&["h2"]).await] {
         let settings = Settings::default();
@@ -377,38 +363,6 @@ async fn upgrade(transport: &Transport) -> TokioIo<hyper::upgrade::Upgraded> {
     io.write_all(b"x").await.unwrap();
     assert_eq!(io.read_u8().await.unwrap(), b'x');
     io
-}
-
-#[tokio::test]
-async fn a_connection_that_the_server_cuts_is_reported() {
-    for server in [Server::plain().await, Server::tls(&[]).await, Server::tls(&["h2"]).await] {
-        let transport = server.transport();
-        let broken = reports(&transport);
-        text(&transport).await;
-        server.cut.notify_waiters();
-        reported(&broken).await;
-    }
-}
-
-#[tokio::test]
-async fn what_this_side_ends_is_not_reported() {
-    for server in [Server::plain().await, Server::tls(&[]).await, Server::tls(&["h2"]).await] {
-        let settings = Settings { idle_timeout: Duration::from_millis(1), ..Settings::default() };
-        let transport = server.with(&settings);
-        let count = Arc::new(Mutex::new(0_usize));
-        let counted = Arc::clone(&count);
-        transport.on_report(move |it| *counted.lock().unwrap() += usize::from(it == Report::Broken));
-        drop(watch(&transport).await);
-        text(&transport).await;
-        drop(upgrade_if_possible(&server, &transport).await);
-        drop(transport);
-        server.until_open(0).await;
-        assert_eq!(*count.lock().unwrap(), 0);
-    }
-}
-
-async fn upgrade_if_possible(server: &Server, transport: &Transport) -> Option<TokioIo<hyper::upgrade::Upgraded>> {
-    if server.url.starts_with("https") { None } else { Some(upgrade(transport).await) }
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ mod handles;
 #[cfg(test)]
 mod hanging_files_tests;
 mod history;
+#[cfg(test)]
+mod latency_tests;
 mod member;
 #[cfg(test)]
 mod outage_tests;

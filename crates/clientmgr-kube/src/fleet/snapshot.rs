@@ -43,7 +43,8 @@ pub struct ClusterSnapshot {
     pub user: Option<String>,
     /// The server's version, where it says so.
     pub version: Option<String>,
-    /// How long the last probe's first answer took.
+    /// How long the first answer of the last probe took, on a connection that was open. Until then the time of the first
+    /// proof, with its handshakes.
     pub latency: Option<Duration>,
     /// When the credentials in use end, where that is known. They are renewed at 80 % of their life.
     pub credentials_expire_at: Option<Timestamp>,

@@ -22,7 +22,7 @@ use super::mailbox::{Answer, BackLink, Message};
 use super::observe;
 use super::published::Published;
 use super::watched_files::WatchedFiles;
-use crate::client::RevokedReason;
+use crate::client::{Report, RevokedReason};
 use crate::config::{ClusterConfig, Incarnation};
 use crate::error::{ConnectError, Failure};
 use crate::fleet::connector::{Established, Opening, ReadFiles};
@@ -178,9 +178,7 @@ impl Task {
                         let _ = reply.send(Err(ConnectError::new(self.key.clone(), Failure::Panicked)));
                         continue;
                     }
-                    Some(Message::FilesChanged | Message::Broken(_) | Message::Widened(_) | Message::ClockJumped) => {
-                        continue;
-                    }
+                    Some(Message::FilesChanged | Message::Reported(..) | Message::ClockJumped) => continue,
                 }
                 return Held::Over;
             }
@@ -223,12 +221,15 @@ impl Task {
                 self.step(Event::Asked { request, what });
             }
             Message::FilesChanged => self.step(Event::FilesChanged),
-            Message::Broken(generation) => {
-                // A server that comes back may have another version.
-                self.active.doubt_details();
-                self.step(Event::Broken { generation });
+            Message::Reported(connections, report) => {
+                if self.active.uses(&connections) {
+                    if report == Report::Broken {
+                        // A server that comes back may have another version.
+                        self.active.doubt_details();
+                    }
+                    self.step(Event::Reported(report));
+                }
             }
-            Message::Widened(generation) => self.step(Event::Widened { generation }),
             Message::ClockJumped => self.step(Event::ClockJumped),
             Message::Removed | Message::ShutDown => {}
         }
@@ -271,8 +272,8 @@ impl Task {
         match result {
             Ok(verified) => {
                 let identity = verified.evidence.clone();
-                self.active.learn(verified);
-                self.step(Event::Probed { probe, identity: Some(identity) });
+                self.active.probed(verified);
+                self.step(Event::Probed { probe, identity });
             }
             Err(failure) => {
                 self.active.doubt_details();
@@ -316,16 +317,19 @@ impl Task {
             Effect::Discard { .. } => self.established = None,
             Effect::Confirm { .. } => {
                 if let Some(established) = self.established.take() {
-                    self.active.learn(established.verified);
+                    self.active.confirm(established.verified);
                 }
                 self.keep_attempted();
             }
-            Effect::Install { attempt } => self.install(attempt),
+            Effect::Install { .. } => self.install(),
             Effect::InstallFresh => self.active.install_fresh(),
             Effect::Serve { revision, generation } => self.active.serve(revision, generation),
             Effect::Fence { revision, reason } => self.active.fence(revision, reason),
             Effect::Probe { probe, fresh } => self.probe(probe, fresh),
-            Effect::AbortProbe { .. } => self.probing = None,
+            Effect::AbortProbe { .. } => {
+                self.probing = None;
+                self.active.drop_fresh();
+            }
             Effect::Answer { request, outcome } => answers.push((request, outcome)),
         }
     }
@@ -359,9 +363,9 @@ impl Task {
         self.probing = Some((probe, observe::probe(probe, fresh, probing).boxed()));
     }
 
-    fn install(&mut self, attempt: u64) {
+    fn install(&mut self) {
         if let Some(established) = self.established.take() {
-            self.active.install(established, attempt);
+            self.active.install(established);
             self.keep_attempted();
         }
     }

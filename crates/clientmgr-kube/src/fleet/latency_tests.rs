@@ -1,0 +1,76 @@
+//! The latency in a snapshot: of an answer on an open connection, without the handshakes of a fresh one.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::ready;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use clientmgr_core::async_trait;
+use http::{Request, Response};
+use kube::Config;
+use kube::client::Body;
+use tower::service_fn;
+
+use super::Fleet;
+use super::connector::{Connector, Established, Opening};
+use crate::client::Transport;
+use crate::config::ClusterIdentity;
+use crate::error::Failure;
+use crate::probe::{Evidence, Extent, Verified};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long each probe's answer takes, in order; none fails. Each proof takes 50 ms.
+struct Script(Mutex<VecDeque<Option<u64>>>);
+
+fn verified(address: &ClusterIdentity, millis: u64) -> Verified {
+    let evidence = Evidence::new(ClusterIdentity::by_uid("east"), address.clone());
+    Verified { evidence, details: None, latency: Duration::from_millis(millis) }
+}
+
+#[async_trait]
+impl Connector for Script {
+    async fn open(&self, _: Opening) -> Result<Established, Failure> {
+        let address = ClusterIdentity::by_address(&"https://east".parse().unwrap(), None);
+        let no_server = service_fn(|_: Request<Body>| ready(Ok::<_, Infallible>(Response::new(Body::empty()))));
+        let transport = Transport::from_service(no_server)?;
+        let verified = verified(&address, 50);
+        Ok(Established { transport, verified, address, expiry: None, renewal_pause: None })
+    }
+
+    async fn probe(
+        &self,
+        _: &Transport,
+        address: &ClusterIdentity,
+        _: &Evidence,
+        _: Extent,
+    ) -> Result<Verified, Failure> {
+        match self.0.lock().unwrap().pop_front().expect("a probe that is expected") {
+            Some(millis) => Ok(verified(address, millis)),
+            None => Err(Failure::DeadlinePassed { deadline: DEADLINE }),
+        }
+    }
+
+    fn request_deadline(&self) -> Duration {
+        DEADLINE
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_latency_is_that_of_an_answer_on_an_open_connection() {
+    // The second probe fails on the pool, and is repeated on a fresh connection.
+    let script = Script(Mutex::new([Some(2), None, Some(90), Some(3)].into()));
+    let fleet = Fleet::builder().build_on(|_, _| Box::new(script));
+    fleet.upsert("east", Config::new("https://east".parse().unwrap()));
+    fleet.wait_connected("east").await.unwrap();
+    let latency = || fleet.snapshot("east").unwrap().latency.unwrap().as_millis();
+    assert_eq!(latency(), 50, "there is no other one yet");
+    for expected in [2, 2, 3] {
+        fleet.probe("east").await.unwrap();
+        assert_eq!(latency(), expected);
+    }
+    fleet.reconnect("east").await.unwrap();
+    assert_eq!(latency(), 3, "a proof of other credentials is on a connection of its own");
+    fleet.shutdown().await;
+}
