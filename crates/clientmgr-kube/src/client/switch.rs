@@ -87,10 +87,11 @@ impl Switch {
         })
     }
 
-    /// Makes a client over this switch. Must be called within a runtime, where kube spawns a task for it.
-    pub(super) fn client(self: &Arc<Self>, default_namespace: &str) -> Client {
-        let service = SwitchService { switch: Arc::clone(self), _token: self.tasks.of_client() };
-        Client::new(service, default_namespace)
+    /// Makes a client over this switch; none once the fleet stops. Must be called within a runtime, where kube spawns a task
+    /// for it.
+    pub(super) fn client(self: &Arc<Self>, default_namespace: &str) -> Option<Client> {
+        let service = SwitchService { switch: Arc::clone(self), _token: self.tasks.of_client()? };
+        Some(Client::new(service, default_namespace))
     }
 
     /// Sends requests through `transport` from now on. Streams that are open on the one before go on until they end.

@@ -124,7 +124,7 @@ async fn a_revoked_switch_fails_requests_until_it_is_turned_again() {
     let switch = switch();
     let transport = echo("a", StatusCode::OK);
     switch.turn(transport.clone(), 1);
-    let client = switch.client("default");
+    let client = switch.client("default").unwrap();
     assert_eq!(switch.revoked(), None);
     switch.revoke(RevokedReason::Removed);
     switch.revoke(RevokedReason::ShutDown);

@@ -9,7 +9,9 @@ use crate::error::ConnectErrorKind;
 
 pub(crate) fn describe() {}
 
-pub(crate) fn state(_: &NamespacedName, _connected: bool, _unavailable: bool, _expires_in: Option<Duration>) {}
+pub(crate) fn state(_: &NamespacedName, _connected: bool, _unavailable: bool) {}
+
+pub(crate) fn expiry(_: &NamespacedName, _left: Option<Duration>) {}
 
 pub(crate) fn attempt(_: &NamespacedName, _failed: Option<ConnectErrorKind>) {}
 
