@@ -18,8 +18,8 @@ use super::history::History;
 use super::timing::Timing;
 use crate::auth::FileWatcher;
 use crate::client::Settings;
-use crate::metrics;
 use crate::work::Admission;
+use crate::{config, metrics};
 
 /// The settings of a [`Fleet`].
 ///
@@ -147,6 +147,7 @@ impl FleetBuilder {
     pub(super) fn connector(&self, settings: &Settings) -> KubeConnector {
         KubeConnector {
             settings: settings.clone(),
+            load: Arc::new(config::load),
             admission: Admission::new(self.concurrent_starts),
             deadline: self.deadline,
             request_deadline: self.request_deadline,
