@@ -9,6 +9,7 @@ use clientmgr_kube::kube::Api;
 use clientmgr_kube::kube::api::PostParams;
 use clientmgr_kube::kube::runtime::{WatchStreamExt, watcher};
 use clientmgr_kube::{ConnectErrorKind, FleetBuilder};
+use futures::future::try_join_all;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::support::{SOON, add, builder, key, logged, losses, served, server, snapshot, unavailable, until, within};
@@ -79,28 +80,46 @@ async fn fewer_failures_than_the_threshold_take_nothing_out_of_service() {
     fleet.probe(&east).await.unwrap();
 }
 
-#[tokio::test]
-async fn flows_that_a_nat_drops_in_silence_make_no_cluster_unhealthy_and_requests_leave_them() {
+/// A NAT that drops idle flows. Requests that use several connections leave the dead ones as well.
+async fn a_nat_drops_flows(http2: bool) {
     let server = server("east").await;
     // A single failure that counted would show.
-    let fleet = add(watchful().failure_threshold(1).build(), &[&server]);
+    let fleet = add(watchful().failure_threshold(1).http2(http2).build(), &[&server]);
     let east = key("east");
     fleet.wait_connected(&east).await.unwrap();
     let client = served(&fleet, &east).await.client;
     let (stop, lost) = losses(&fleet, "east");
     for _ in 0..3 {
+        // Over HTTP/1.1 each opens a connection.
+        within(try_join_all((0..5).map(|_| list(&client)))).await.unwrap();
         let marker = server.marker();
         server.silence_connections();
+        // It takes a dead one, and the next request another one.
+        let hung = tokio::spawn({
+            let client = client.clone();
+            async move { list(&client).await }
+        });
         // The probe that meets silence is repeated on a fresh connection, which is the one in use from then on.
         logged(&server, Requests::under("/readyz").since(marker).status(200)).await;
         fleet.probe(&east).await.unwrap();
         within(list(&client)).await.unwrap();
         logged(&server, lists().since(marker).status(200)).await;
+        hung.abort();
     }
     drop(stop);
     let lost = within(lost).await.unwrap();
     assert!(lost.is_empty(), "{lost:?}");
     within(fleet.shutdown()).await;
+}
+
+#[tokio::test]
+async fn flows_that_a_nat_drops_in_silence_make_no_cluster_unhealthy_and_requests_leave_them() {
+    a_nat_drops_flows(true).await;
+}
+
+#[tokio::test]
+async fn flows_of_http1_that_a_nat_drops_in_silence_make_no_cluster_unhealthy_and_requests_leave_them() {
+    a_nat_drops_flows(false).await;
 }
 
 #[tokio::test]
