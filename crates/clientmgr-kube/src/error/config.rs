@@ -28,7 +28,7 @@ pub(crate) enum ConfigError {
     NoPath,
 
     /// What should be the path of a kubeconfig is a kubeconfig, or another text. It is not quoted.
-    #[error("the path of the kubeconfig is none: it holds a text")]
+    #[error("the path of the kubeconfig is a text and no path: give the path of its file")]
     TextForPath,
 
     /// The text is no kubeconfig.
@@ -208,7 +208,7 @@ pub(crate) enum ConfigError {
     },
 
     /// The path is of a device, a pipe or a directory.
-    #[error("the {material} at {path:?} is no regular file")]
+    #[error("the {material} at {path:?} is not a regular file")]
     NoRegularFile {
         /// What it should hold.
         material: CredentialFile,
@@ -242,18 +242,18 @@ pub(crate) enum ConfigError {
     },
 
     /// The certificate authority would be ignored. kubectl refuses this too.
-    #[error("a certificate authority is given, and the server's certificate is not to be verified: remove one of them")]
+    #[error("a certificate authority is given, and insecure-skip-tls-verify is set: remove one of them")]
     InsecureWithAuthority,
 
     /// The value is missing, while its counterpart is there.
-    #[error("there is no {material}, though its counterpart is given")]
+    #[error("the {material} is missing, though its counterpart is given")]
     Missing {
         /// What is missing.
         material: CredentialFile,
     },
 
     /// The value is not PEM, or holds nothing of the kind, or something that cannot be used.
-    #[error("the {material} holds no usable PEM")]
+    #[error("the {material} contains no usable PEM")]
     Pem {
         /// What it should hold.
         material: CredentialFile,
@@ -270,7 +270,7 @@ pub(crate) enum ConfigError {
 
     /// The client certificate can be read, and is of a kind that is not supported: version 1 of X.509, say. Found
     /// with the feature `rustls-tls`.
-    #[error("the client certificate is not an X.509 certificate of a supported kind: it takes version 3")]
+    #[error("the client certificate is not an X.509 certificate of a supported kind: use version 3")]
     #[cfg_attr(not(feature = "rustls-tls"), expect(dead_code, reason = "only rustls reports it"))]
     CertificateKind,
 
@@ -314,14 +314,14 @@ pub(crate) enum ConfigError {
     NoTrust,
 
     /// An impersonated user, group, UID or extra cannot be sent in a header.
-    #[error("what is to be impersonated cannot be sent in a header")]
+    #[error("the impersonated value contains a character that a header cannot carry")]
     Impersonation {
         /// The field.
         field: &'static str,
     },
 
     /// A group, UID or extra is to be impersonated without a user. API servers refuse that.
-    #[error("only a user can be impersonated with it: set `as`")]
+    #[error("it needs an impersonated user: set `as`")]
     ImpersonationWithoutUser {
         /// The field.
         field: &'static str,

@@ -103,7 +103,7 @@ pub(crate) enum PluginError {
     },
 
     /// The plugin printed an `ExecCredential` whose time of expiry is not by RFC 3339.
-    #[error("the credential plugin {command:?} printed an ExecCredential whose expirationTimestamp is no time")]
+    #[error("the credential plugin {command:?} printed an ExecCredential whose expirationTimestamp is not a time")]
     NoTime {
         /// The command.
         command: String,
@@ -162,7 +162,7 @@ pub(crate) enum ExecProblem {
     #[error("a credential plugin needs an interactiveMode: Never or IfAvailable")]
     NoMode,
 
-    #[error("the credential plugin asks for a terminal, which there is none of: use the interactiveMode Never")]
+    #[error("the credential plugin asks for a terminal, and there is none: set interactiveMode to Never")]
     NeedsTerminal,
 
     #[error("an environment variable of a credential plugin needs a name and a value")]
