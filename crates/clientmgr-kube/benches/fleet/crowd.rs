@@ -90,7 +90,7 @@ pub(crate) async fn measure(server: &Server) -> [Row; 2] {
     alone.shutdown().await;
     let row = |what: &str, which: usize| {
         let median = |times: &[[f64; 2]]| quantile(times.iter().map(|time| time[which]).collect(), 50);
-        let what = format!("{HEALTHY} healthy {what} beside {HANGING} hanging, {FLAPPING} flapping / alone");
+        let what = format!("{HEALTHY} {what} beside {HANGING} hanging, {FLAPPING} flapping / alone");
         Row::new(what, "ms", median(&times_beside), median(&times_alone), ..=1.2)
     };
     [row("connect", 0), row("answer", 1)]

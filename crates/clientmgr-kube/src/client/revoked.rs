@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use clientmgr_core::{ConnectedAt, NamespacedName};
 
-/// The client was revoked: its requests fail and its open watches end, because what it was made for is gone.
+/// The error of a revoked client. All of its requests fail with it, and its open watches end with it.
 ///
 /// Ask the provider for the current client and build again what depended on the old one.
 ///

@@ -1,6 +1,6 @@
 //! [`ConnectErrorKind`]: what to do about a failure.
 
-/// What kind of failure a [`ConnectError`](crate::ConnectError) is, by what to do about it.
+/// The kind of a [`ConnectError`](crate::ConnectError), by what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectErrorKind {

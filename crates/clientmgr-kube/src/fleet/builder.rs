@@ -138,7 +138,7 @@ impl FleetBuilder {
         self
     }
 
-    /// A fleet without clusters.
+    /// Builds a fleet without clusters.
     pub fn build(self) -> Fleet {
         self.build_on(|builder, settings| Box::new(builder.connector(settings)))
     }
@@ -187,12 +187,12 @@ impl FleetBuilder {
 }
 
 impl Fleet {
-    /// A fleet without clusters, with the usual settings.
+    /// Returns a fleet without clusters, with the usual settings.
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// A builder with the usual settings.
+    /// Returns a builder with the usual settings.
     pub fn builder() -> FleetBuilder {
         FleetBuilder::default()
     }

@@ -99,7 +99,7 @@ struct Inner {
 }
 
 impl Fleet {
-    /// A fleet of every context of the kubeconfig that kubectl would use, connecting by itself.
+    /// Returns a fleet of every context of the kubeconfig that kubectl would use. Its clusters connect by themselves.
     ///
     /// Blocks on reading the file.
     ///

@@ -6,13 +6,13 @@ mod connector;
 mod context;
 mod events;
 mod explanation;
+#[cfg(test)]
+mod fresh_tests;
 mod handle;
 mod handles;
 #[cfg(test)]
 mod hanging_files_tests;
 mod history;
-#[cfg(test)]
-mod latency_tests;
 mod member;
 #[cfg(test)]
 mod outage_tests;

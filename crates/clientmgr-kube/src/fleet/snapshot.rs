@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::config::ClusterIdentity;
 use crate::error::ConnectError;
 
-/// Whether a cluster of a [`Fleet`](crate::Fleet) is served.
+/// The state of a cluster of a [`Fleet`](crate::Fleet): whether readers get its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectionState {

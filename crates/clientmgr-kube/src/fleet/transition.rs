@@ -10,7 +10,7 @@ use crate::client::RevokedReason;
 use crate::error::{ConnectError, ConnectErrorKind, Failure};
 use crate::metrics;
 
-/// What happened to a cluster of a [`Fleet`](crate::Fleet).
+/// A change of a cluster of a [`Fleet`](crate::Fleet), for operators.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Transition {

@@ -1,4 +1,4 @@
-//! The latency in a snapshot: of an answer on an open connection, without the handshakes of a fresh one.
+//! Probes on fresh connections: what they say of the latency, and what is left of them.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -7,17 +7,21 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use clientmgr_core::async_trait;
+use clientmgr_fake::apiserver::{Fault, Requests, TestServer};
 use http::{Request, Response};
 use kube::Config;
 use kube::client::Body;
+use tokio::time::timeout;
 use tower::service_fn;
 
 use super::Fleet;
 use super::connector::{Connector, Established, Opening};
+use crate::ClusterConfig;
 use crate::client::Transport;
 use crate::config::ClusterIdentity;
 use crate::error::Failure;
 use crate::probe::{Evidence, Extent, Verified};
+use crate::work::Tasks;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -73,4 +77,46 @@ async fn the_latency_is_that_of_an_answer_on_an_open_connection() {
     fleet.reconnect("east").await.unwrap();
     assert_eq!(latency(), 3, "a proof of other credentials is on a connection of its own");
     fleet.shutdown().await;
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn an_aborted_probe_leaves_no_connection() {
+    let server = TestServer::builder().name("east").start().await.unwrap();
+    let builder = Fleet::builder().request_deadline(Duration::from_secs(2)).probe_interval(PATIENCE * 100);
+    let mut tasks = Tasks::default();
+    let fleet = builder.build_on(|builder, settings| {
+        tasks = settings.tasks.clone();
+        Box::new(builder.connector(settings))
+    });
+    fleet.upsert("east", ClusterConfig::from_kubeconfig(&server.kubeconfig(), "east"));
+    fleet.wait_connected("east").await.unwrap();
+    fleet.probe("east").await.unwrap();
+    let before = tasks.count();
+
+    // It fails on the pool, and hangs on a fresh connection.
+    drop(server.inject(Fault::NeverAnswer.on(Requests::under("/readyz"))));
+    let marker = server.marker();
+    let probing = tokio::spawn({
+        let fleet = fleet.clone();
+        async move { fleet.probe("east").await }
+    });
+    let asked = || server.requests_matching(Requests::under("/readyz").since(marker)).len();
+    until(|| asked() == 2).await;
+    assert!(tasks.count() > before, "the fresh connection is open");
+    // An attempt proves the connection, and ends the probe.
+    fleet.reconnect("east").await.unwrap();
+    probing.await.unwrap().expect("the attempt answers it");
+    until(|| tasks.count() == before).await;
+    fleet.shutdown().await;
+}
+
+async fn until(mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("in time");
 }
