@@ -18,7 +18,7 @@ use super::Fleet;
 use super::connector::{Connector, Established, Opening};
 use crate::ClusterConfig;
 use crate::client::Transport;
-use crate::config::ClusterIdentity;
+use crate::config::{ClusterIdentity, Naming};
 use crate::error::Failure;
 use crate::probe::{Evidence, Extent, Verified};
 use crate::work::Tasks;
@@ -90,24 +90,26 @@ async fn an_aborted_probe_leaves_no_connection() {
         tasks = settings.tasks.clone();
         Box::new(builder.connector(settings))
     });
-    fleet.upsert("east", ClusterConfig::from_kubeconfig(&server.kubeconfig(), "east"));
-    fleet.wait_connected("east").await.unwrap();
-    fleet.probe("east").await.unwrap();
+    // Nothing is served, since the status names no incarnation.
+    let config = ClusterConfig::from_kubeconfig(&server.kubeconfig(), "east").with_naming(Naming::AdoptOnly);
+    fleet.upsert("east", config.clone());
+    until(|| fleet.snapshot("east").unwrap().identity.is_some()).await;
+    fleet.probe("east").await.unwrap_err();
     let before = tasks.count();
 
-    // It fails on the pool, and hangs on a fresh connection.
+    // A probe fails on the pool, and hangs on a fresh connection.
     drop(server.inject(Fault::NeverAnswer.on(Requests::under("/readyz"))));
     let marker = server.marker();
     let probing = tokio::spawn({
         let fleet = fleet.clone();
         async move { fleet.probe("east").await }
     });
-    let asked = || server.requests_matching(Requests::under("/readyz").since(marker)).len();
-    until(|| asked() == 2).await;
+    until(|| server.requests_matching(Requests::under("/readyz").since(marker)).len() == 2).await;
     assert!(tasks.count() > before, "the fresh connection is open");
-    // An attempt proves the connection, and ends the probe.
-    fleet.reconnect("east").await.unwrap();
-    probing.await.unwrap().expect("the attempt answers it");
+    // Another identity is demanded: the connection is dropped, and no probe follows, since no attempt succeeds.
+    drop(server.inject(Fault::NeverAnswer));
+    fleet.upsert("east", config.with_identity(ClusterIdentity::by_uid("another").unwrap()));
+    probing.await.unwrap().unwrap_err();
     until(|| tasks.count() == before).await;
     fleet.shutdown().await;
 }
