@@ -103,8 +103,18 @@ fn computed(server: &Server) -> Option<Duration> {
     Some(processor_time(std::process::id())? + processor_time(server.id())?)
 }
 
+/// A protocol of a fleet, and the most that it may take to connect by it, against bare clients, which speak HTTP/1.1.
+struct Protocol {
+    name: &'static str,
+    http2: bool,
+    budget: f64,
+}
+
+const PROTOCOLS: [Protocol; 2] =
+    [Protocol { name: "HTTP/1.1", http2: false, budget: 1.0 }, Protocol { name: "HTTP/2", http2: true, budget: 1.25 }];
+
 /// A thousand clusters against a thousand bare clients, in turns.
-async fn connects(server: &Server, what: &str, kubeconfigs: &[Kubeconfig]) -> [Row; 2] {
+async fn connects(server: &Server, protocol: &Protocol, what: &str, kubeconfigs: &[Kubeconfig]) -> [Row; 2] {
     let (mut fleets, mut bare) = (Vec::new(), Vec::new());
     let open = sockets();
     for _ in 0..COMPARISONS {
@@ -113,7 +123,7 @@ async fn connects(server: &Server, what: &str, kubeconfigs: &[Kubeconfig]) -> [R
         bare.push(cost.end());
         drop(clients);
         comes_true(SETTLED, || sockets() <= open).await;
-        let (cost, fleet) = (Cost::begin(server), Fleet::new());
+        let (cost, fleet) = (Cost::begin(server), Fleet::builder().http2(protocol.http2).build());
         connect(&fleet, kubeconfigs).await;
         fleets.push(cost.end());
         fleet.shutdown().await;
@@ -121,12 +131,12 @@ async fn connects(server: &Server, what: &str, kubeconfigs: &[Kubeconfig]) -> [R
     }
     let median = |costs: &[[f64; 2]], which: usize| quantile(costs.iter().map(|cost| cost[which]).collect(), 50);
     let row = |what: String, which, budget| Row::new(what, "ms", median(&fleets, which), median(&bare, which), budget);
-    let what = format!("1,000 clusters connect / bare clients, {what}");
+    let what = format!("1,000 clusters connect by {} / bare clients, {what}", protocol.name);
     let mut computing = row(format!("{what}, CPU"), 1, (Bound::Unbounded, Bound::Unbounded));
     if computed(server).is_none() {
         computing.verdict = "not measured: the system does not say";
     }
-    [row(what, 0, (Bound::Unbounded, Bound::Included(1.0))), computing]
+    [row(what, 0, (Bound::Unbounded, Bound::Included(protocol.budget))), computing]
 }
 
 /// A configuration whose server never answers.
@@ -234,9 +244,12 @@ async fn removal(kubeconfigs: &[Kubeconfig]) -> Row {
 async fn measure() -> Vec<Row> {
     let mut server = Server::start();
     let kubeconfigs = server.clusters(CLUSTERS);
-    let mut rows = Vec::from(connects(&server, "own CAs", &kubeconfigs).await);
+    let mut rows = Vec::new();
     let of_one_authority = vec![server.kubeconfig(0).clone(); CLUSTERS];
-    rows.extend(connects(&server, "one CA", &of_one_authority).await);
+    for protocol in &PROTOCOLS {
+        rows.extend(connects(&server, protocol, "own CAs", &kubeconfigs).await);
+        rows.extend(connects(&server, protocol, "one CA", &of_one_authority).await);
+    }
     for hanging in HANGING {
         rows.push(one_healthy(&server, hanging).await);
     }
