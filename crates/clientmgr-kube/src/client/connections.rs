@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use futures::future::{Either, select};
 use tokio::runtime::Handle;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::body::BoxError;
@@ -43,6 +43,8 @@ struct Inner {
     runtime: Handle,
     tasks: Tasks,
     closed: CancellationToken,
+    /// The same, and for all connections but upgraded ones also once they are dead.
+    dead: CancellationToken,
     revoked: OnceLock<Revoked>,
     /// How many streams there are on which the server has answered.
     open: AtomicUsize,
@@ -68,9 +70,11 @@ impl Connections {
     }
 
     fn on(runtime: Handle, tasks: Tasks) -> Self {
+        let closed = tasks.stopped().child_token();
         Self(Arc::new(Inner {
             runtime,
-            closed: tasks.stopped().child_token(),
+            dead: closed.child_token(),
+            closed,
             tasks,
             revoked: OnceLock::new(),
             open: AtomicUsize::new(0),
@@ -99,8 +103,14 @@ impl Connections {
         self.0.closed.clone()
     }
 
-    pub(crate) fn wait_closed(&self) -> WaitForCancellationFutureOwned {
-        self.0.closed.clone().cancelled_owned()
+    /// Ends all connections but upgraded ones, because they are dead: what is open on them would wait for ever.
+    pub(crate) fn bury(&self) {
+        self.0.dead.cancel();
+    }
+
+    /// Is cancelled when a connection ends, which may be `upgraded`.
+    pub(super) fn end_of(&self, upgraded: bool) -> &CancellationToken {
+        if upgraded { &self.0.closed } else { &self.0.dead }
     }
 
     /// Why these connections are closed.
@@ -139,7 +149,8 @@ impl Connections {
     }
 
     fn report(&self, report: Report) {
-        if self.is_closed() {
+        // Also where they are closed.
+        if self.0.dead.is_cancelled() {
             return;
         }
         let callback = self.0.on_report.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::connections::Connections;
 
@@ -22,7 +22,8 @@ pub(crate) type BoxIo = Box<dyn Io>;
 pub(crate) struct Stream {
     io: BoxIo,
     connections: Connections,
-    closed: Pin<Box<WaitForCancellationFutureOwned>>,
+    end: CancellationToken,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
     watch: Watch,
     /// Whether a byte of the server's arrived.
     answered: bool,
@@ -39,8 +40,8 @@ pub(crate) enum Watch {
 
 impl Stream {
     pub(crate) fn new(io: BoxIo, connections: Connections, watch: Watch) -> Self {
-        let closed = Box::pin(connections.wait_closed());
-        Self { io, connections, closed, watch, answered: false }
+        let end = connections.end_of(watch == Watch::Ignore).clone();
+        Self { io, connections, ended: Box::pin(end.clone().cancelled_owned()), end, watch, answered: false }
     }
 
     fn broke(&mut self) {
@@ -57,16 +58,16 @@ impl Stream {
         Poll::Ready(done)
     }
 
-    fn closed(&self) -> io::Result<()> {
-        if self.connections.is_closed() { Err(io::Error::other(self.connections.reason())) } else { Ok(()) }
+    fn is_open(&self) -> io::Result<()> {
+        if self.end.is_cancelled() { Err(io::Error::other(self.connections.reason())) } else { Ok(()) }
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.closed.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(this.closed());
+        if this.ended.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(this.is_open());
         }
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut this.io).poll_read(cx, buffer));
@@ -84,7 +85,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.closed()?;
+        self.is_open()?;
         let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes));
         self.check(written)
     }
@@ -109,7 +110,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.closed()?;
+        self.is_open()?;
         let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices));
         self.check(written)
     }

@@ -32,7 +32,7 @@ use crate::client::body::{BoxError, ResponseBody};
 use crate::client::connections::Closed;
 use crate::client::{Report, Settings};
 use crate::config::{Credentials, Loaded, load};
-use crate::error::{TransportError, Unreachable};
+use crate::error::{Handshake, TransportError, Unreachable};
 
 #[path = "report_tests.rs"]
 mod report_tests;
@@ -415,7 +415,7 @@ async fn errors_keep_their_causes() {
     };
     let mut distrusted = server.loaded("secret");
     distrusted.config.root_cert = Some(vec![]);
-    assert_eq!(unreached(distrusted).await, Unreachable::Tls);
+    assert_eq!(unreached(distrusted).await, Unreachable::Tls(Handshake::UnknownAuthority));
     let mut refused = server.loaded("secret");
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     refused.config.cluster_url = format!("https://{closed}").parse().unwrap();

@@ -27,4 +27,4 @@ pub(crate) use self::provider::AuthProviderError;
 pub(crate) use self::token::TokenError;
 pub(crate) use self::transport::TransportError;
 #[cfg(all(test, feature = "rustls-tls", feature = "ring"))]
-pub(crate) use self::transport::Unreachable;
+pub(crate) use self::transport::{Handshake, Unreachable};

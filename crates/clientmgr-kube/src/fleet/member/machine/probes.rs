@@ -71,9 +71,10 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             self.install_fresh(effects);
         }
         match class {
-            // The server lives and said nothing against the connection.
-            Class::Throttled { retry_after } => {
-                self.probe_at = Some(self.timing.next_probe(now).max(now.mono + retry_after.unwrap_or_default()));
+            // The server lives and said nothing against the connection. A probe is no load: what it asks for beyond the interval
+            // would hide an outage.
+            Class::Throttled { .. } => {
+                self.probe_at = Some(self.timing.next_probe(now));
                 self.requests.answer_probes(probe, &Outcome::Failed(error), effects);
                 if pending.again {
                     self.begin_probe(now, effects);
