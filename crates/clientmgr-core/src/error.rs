@@ -189,8 +189,6 @@ pub enum NextStep {
     RefreshFirst,
     /// Give up until the object or the cluster's configuration changes.
     GiveUp,
-    /// Do nothing: the object is being deleted. If only its cluster was forgotten, reconcile it once more.
-    Stop,
 }
 
 impl<K: fmt::Debug, R: fmt::Debug> ClientError<K, R> {
@@ -212,8 +210,9 @@ impl<K: fmt::Debug, R: fmt::Debug> ClientError<K, R> {
             Self::NotFound { .. } | Self::ClusterOutdated { .. } => NextStep::AwaitClusterChange,
             Self::RefreshRequired { .. } => NextStep::RefreshFirst,
             Self::Unavailable { retry_after, .. } => NextStep::Retry { after: *retry_after },
+            // The object may exist, if only its cluster was forgotten. Otherwise its reconcile does nothing.
+            Self::Forgotten { .. } => NextStep::Retry { after: None },
             Self::Incompatible { .. } => NextStep::GiveUp,
-            Self::Forgotten { .. } => NextStep::Stop,
         }
     }
 

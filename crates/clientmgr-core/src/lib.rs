@@ -19,7 +19,7 @@ mod wire;
 
 pub use self::bound::{BoundError, BoundState, BoundStates};
 pub use self::cluster::{ClusterObject, ObservedCluster};
-pub use self::connected_at::{ConnectedAt, ConnectedAtSource};
+pub use self::connected_at::{ConnectedAt, ConnectedAtSource, ParseConnectedAtError};
 pub use self::error::{Cause, ClientError, NextStep, ProviderError};
 pub use self::key::{Key, NamespacedName, ParseNamespacedNameError};
 pub use self::manager::ClientManager;

@@ -31,8 +31,7 @@ impl Visitor<'_> for Rfc3339 {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<ConnectedAt, E> {
-        let time = text.parse().ok().and_then(ConnectedAt::from_timestamp);
-        time.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+        text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
     }
 }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub use clientmgr_core::async_trait;
 pub use k8s_openapi;
 pub use kube;
 

@@ -4,23 +4,21 @@
 use std::collections::BTreeMap;
 
 use clientmgr_fake::apiserver::{Replacement, TestServer};
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use tokio::sync::oneshot;
 
 // From here on the program of the front page, without its `main`.
 use std::{sync::Arc, time::Duration};
 
 use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
-use clientmgr_kube::{ClientError, ClientManager, ClusterSnapshot, Fleet, NamespacedName, requeue_after};
-use futures::{StreamExt, future::join_all};
-use kube::api::{Patch, PatchParams};
+use clientmgr_kube::{ClientError, ClientManager, ClusterSnapshot, ErrorAction, Fleet, NamespacedName};
+use futures::{StreamExt, future::join_all, future::ready};
 use kube::runtime::{Controller, controller::Action, watcher};
-use kube::{Api, ResourceExt, config::Kubeconfig};
+use kube::{Api, ResourceExt, api::Patch, api::PatchParams, config::Kubeconfig};
 
 const RETRY: Duration = Duration::from_secs(5);
 
-/// The last one is the hub, which has the originals.
-type Context = (Fleet, ClientManager, NamespacedName);
+type Context = (Fleet, Arc<ClientManager>, NamespacedName); // the last is the hub, which has the originals
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -55,7 +53,7 @@ async fn reconcile(map: Arc<ConfigMap>, context: Arc<Context>) -> Result<Action,
 fn on_error(map: Arc<ConfigMap>, error: &Error, _: Arc<Context>) -> Action {
     eprintln!("{}: {error}", map.name_any());
     let Error::Client(error) = error else { return Action::requeue(RETRY) };
-    requeue_after(error, RETRY).map_or_else(Action::await_change, Action::requeue)
+    error.action(RETRY)
 }
 // To here.
 
@@ -99,13 +97,17 @@ async fn a_map_is_copied_to_every_cluster_and_again_after_a_change_an_outage_and
 
     maps.create(&PostParams::default(), &map).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let context = Arc::new((fleet.clone(), ClientManager::new(fleet.clone().into()), "east".into()));
+    let clients = Arc::new(ClientManager::new(fleet.clone().into()));
+    let config = watcher::Config::default().labels("copy=true");
+    let forgetting = clients.forget_deleted(watcher(maps.clone(), config.clone()));
+    let context = Arc::new((fleet.clone(), Arc::clone(&clients), "east".into()));
     let running = tokio::spawn(
-        Controller::new(maps.clone(), watcher::Config::default().labels("copy=true"))
+        Controller::new(maps.clone(), config)
             .reconcile_all_on(fleet.events().map(drop))
+            .reconcile_all_on(forgetting.filter_map(|_| ready(None)))
             .graceful_shutdown_on(async { drop(stopped.await) })
             .run(reconcile, on_error, context)
-            .for_each(|_| std::future::ready(())),
+            .for_each(|_| ready(())),
     );
     arrives(&west, "one").await;
 
@@ -118,6 +120,15 @@ async fn a_map_is_copied_to_every_cluster_and_again_after_a_change_an_outage_and
     west.replace(Replacement::SameCa).unwrap();
     arrives(&west, "two").await;
     assert!(fleet.snapshot("west").unwrap().is_connected());
+
+    assert_eq!(clients.objects(), 1);
+    maps.delete("a", &DeleteParams::default()).await.unwrap();
+    let forgotten = async {
+        while clients.objects() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), forgotten).await.expect("the map is forgotten");
     drop(stop);
     running.await.unwrap();
 }

@@ -3,8 +3,10 @@
 //! A state that was torn down stays in the slot until it has ended, and a slot stays in the map until its teardowns are
 //! over: so no state is built beside one that still ends. What must not live here: the map of slots.
 
+use std::future::poll_fn;
 use std::mem;
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,7 +84,8 @@ impl<R: Revision, S: BoundState> Slot<R, S> {
             let Some(state) = self.place().ending.first().map(Arc::clone) else {
                 return Some(());
             };
-            self.unless_forgotten(state.ended()).await?;
+            let mut ended = pin!(state.ended());
+            self.unless_forgotten(poll_fn(|context| poll_end(ended.as_mut(), context))).await?;
             self.place().ending.retain(|other| !Arc::ptr_eq(other, &state));
         }
     }
@@ -94,7 +97,7 @@ impl<R: Revision, S: BoundState> Slot<R, S> {
             return None;
         }
         let mut future = pin!(future);
-        std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending => forgotten.as_mut().poll(context).map(|()| None),
         })
@@ -203,7 +206,13 @@ impl<R: Revision, S: BoundState> Slot<R, S> {
 
 /// Returns whether a state that was torn down has ended by now.
 pub(super) fn has_ended<S: BoundState>(state: &Arc<S>) -> bool {
-    pin!(state.ended()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    poll_end(pin!(state.ended()), &mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+/// Polls the end of a state. One that panics has ended: whether it ever does otherwise cannot be known, and its successor
+/// must not wait forever.
+fn poll_end(ended: Pin<&mut impl Future<Output = ()>>, context: &mut Context<'_>) -> Poll<()> {
+    catch_unwind(AssertUnwindSafe(|| ended.poll(context))).unwrap_or(Poll::Ready(()))
 }
 
 /// A running teardown. It is over when this is dropped, also if the teardown panics.

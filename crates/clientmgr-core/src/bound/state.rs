@@ -33,7 +33,8 @@ pub trait BoundState: Send + Sync + 'static {
     /// Completes when the teardown is over: the state will not use its client again. By default at once.
     ///
     /// [`BoundStates`](crate::BoundStates) awaits it after the teardown, before it builds the next state of the same object
-    /// and cluster. That build waits as long as this takes. After it has completed, later calls complete at once.
+    /// and cluster. That build waits as long as this takes. After it has completed, later calls complete at once. If it
+    /// panics, the teardown counts as over.
     ///
     /// # Cancel safety
     ///

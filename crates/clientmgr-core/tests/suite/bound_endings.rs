@@ -225,3 +225,27 @@ fn dropping_the_map_tears_down_everything_in_it() {
     drop(states);
     assert_eq!(journal.take(), ["teardown Time(1)", "teardown Time(1)"]);
 }
+
+/// A state whose end panics.
+struct PanicsAtItsEnd;
+
+impl BoundState for PanicsAtItsEnd {
+    fn teardown(&self) {}
+
+    async fn ended(&self) {
+        std::panic::resume_unwind(Box::new("on purpose"));
+    }
+}
+
+#[test]
+fn a_state_whose_end_panics_is_replaced_and_forgotten_as_any_other() {
+    let provider = Provider::default();
+    let states = BoundStates::<_, u8, PanicsAtItsEnd>::new(provider);
+    for revision in 1..=3 {
+        states.provider().set(EAST, Ok(Rev::Time(revision)));
+        let east = states.provider().cluster(EAST);
+        block_on(states.get_or_build(&OBJECT, &east, async |_| Ok::<_, Infallible>(PanicsAtItsEnd))).unwrap();
+    }
+    states.forget(&OBJECT);
+    assert_eq!(states.objects(), 0);
+}

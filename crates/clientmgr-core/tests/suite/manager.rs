@@ -200,7 +200,7 @@ fn a_request_overtaken_by_forget_brings_nothing_back() {
 
             let Poll::Ready(Err(error)) = poll_now(&mut asking) else { panic!("answered with an error") };
             assert!(matches!(error, ClientError::Forgotten { cluster: EAST }), "{error:?}");
-            assert_eq!(error.next_step(), NextStep::Stop);
+            assert_eq!(error.next_step(), NextStep::Retry { after: None });
             assert!(!error.is_stale() && !error.is_not_found());
             assert_eq!(error.to_string(), "the object, or cluster 1, was forgotten during the request");
             assert_eq!(clients.objects(), 0);

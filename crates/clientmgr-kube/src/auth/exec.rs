@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use kube::config::{ExecConfig, ExecInteractiveMode};
+use kube::config::ExecConfig;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
@@ -17,9 +17,10 @@ use crate::work::{BlockingWorker, Deadline};
 /// What is read at most of what a plugin prints.
 const OUTPUT_LIMIT: u64 = 1024 * 1024;
 
-const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
+/// The versions of the protocol that a plugin may speak.
+pub(crate) const EXEC_VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
-/// Runs a plugin. What it prints is read by `worker` where that may take long.
+/// Runs a plugin whose configuration passed the checks. What it prints is read by `worker` where that may take long.
 ///
 /// # Cancel safety
 ///
@@ -30,7 +31,7 @@ pub(crate) async fn run(
     worker: &BlockingWorker,
 ) -> Result<Issued, Failure> {
     let deadline = deadline.into();
-    let name = exec.command.as_deref().filter(|command| !command.is_empty()).ok_or(PluginError::NoCommand)?;
+    let name = exec.command.as_deref().unwrap_or_default();
     let timed_out = || PluginError::TimedOut { command: name.to_owned(), deadline: deadline.limit() };
     let printed = tokio::time::timeout(deadline.left(), output(exec, name)).await.map_err(|_| timed_out())??;
     let document = match Document::from_json(&printed) {
@@ -59,17 +60,12 @@ async fn apart<T: Send + 'static>(
 async fn output(exec: &ExecConfig, name: &str) -> Result<Vec<u8>, PluginError> {
     // Before it has started this may be a whole line of a shell, whose arguments may be secret.
     let named = || first_word(name).to_owned();
-    let version = exec.api_version.as_deref().filter(|version| VERSIONS.contains(version));
-    let version = version.ok_or_else(|| PluginError::ApiVersion { command: named() })?;
-    if exec.interactive_mode == Some(ExecInteractiveMode::Always) {
-        return Err(PluginError::NeedsTerminal { command: named() });
-    }
     let not_started = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::NotFound if named() != name => PluginError::CommandLine { command: named() },
         std::io::ErrorKind::NotFound => PluginError::NotInstalled { command: named() },
         _ => PluginError::NotStarted { command: named(), source: source.into() },
     };
-    let mut command = command(exec, name, version);
+    let mut command = command(exec, name);
     process_group::lead(&mut command);
     let mut child = command.spawn().map_err(not_started)?;
     // Dropped before the child is: its id is not another's then.
@@ -95,7 +91,7 @@ fn first_word(line: &str) -> &str {
     line.split(|it: char| it.is_whitespace() || it.is_control()).find(|word| !word.is_empty()).unwrap_or_default()
 }
 
-fn command(exec: &ExecConfig, name: &str, version: &str) -> Command {
+fn command(exec: &ExecConfig, name: &str) -> Command {
     let mut command = Command::new(name);
     command.args(exec.args.iter().flatten());
     for variable in exec.env.iter().flatten() {
@@ -107,7 +103,7 @@ fn command(exec: &ExecConfig, name: &str, version: &str) -> Command {
     if let (true, Some(cluster)) = (exec.provide_cluster_info, &exec.cluster) {
         spec["cluster"] = json!(cluster);
     }
-    let info = json!({ "apiVersion": version, "kind": "ExecCredential", "spec": spec });
+    let info = json!({ "apiVersion": exec.api_version, "kind": "ExecCredential", "spec": spec });
     command.env("KUBERNETES_EXEC_INFO", info.to_string());
     for variable in exec.drop_env.iter().flatten() {
         command.env_remove(variable);
@@ -136,7 +132,7 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
         let script = format!("(exec 3>{pipe:?}; echo up >&3; exec sleep 600) & wait");
         let exec = ExecConfig {
-            api_version: Some(super::VERSIONS[0].to_owned()),
+            api_version: Some(super::EXEC_VERSIONS[0].to_owned()),
             command: Some("sh".to_owned()),
             args: Some(vec!["-c".to_owned(), script]),
             ..ExecConfig::default()

@@ -11,7 +11,7 @@ pub(crate) mod testing;
 mod token;
 mod validity;
 
-pub(crate) use self::exec::run;
+pub(crate) use self::exec::{EXEC_VERSIONS, run};
 pub(crate) use self::files::{FileWatch, FileWatcher, Stamp};
 pub(crate) use self::issued::{Identity, Issued};
 pub(crate) use self::token::Token;

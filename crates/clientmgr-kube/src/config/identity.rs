@@ -1,6 +1,7 @@
 //! [`ClusterIdentity`]: which cluster it is, whatever its address and credentials; and [`Incarnation`], an identity with
 //! its revision. What must not live here: asking a cluster for it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +9,8 @@ use std::sync::Arc;
 
 use clientmgr_core::ConnectedAt;
 use http::Uri;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 /// How the text of an identity begins that stands for an address.
@@ -22,7 +25,8 @@ const UID_LIMIT: usize = 128;
 /// This is the UID of the namespace `kube-system`. Where that cannot be read, a hash of the server's URL and its
 /// certificate authority stands in; such an identity changes with either.
 ///
-/// The text round-trips, so a status or an annotation can hold it.
+/// The text round-trips, so a status or an annotation can hold it. It is this text for serde too and, with the feature
+/// `schemars`, a string in a schema. So a status holds an `Option<ClusterIdentity>`.
 ///
 /// # Examples
 ///
@@ -104,6 +108,33 @@ impl fmt::Debug for ClusterIdentity {
     }
 }
 
+impl Serialize for ClusterIdentity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ClusterIdentity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl schemars::JsonSchema for ClusterIdentity {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ClusterIdentity".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string" })
+    }
+}
+
 /// A cluster and the revision under which it is known: what a status keeps, so that a restart resets nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Incarnation {
@@ -145,6 +176,21 @@ mod tests {
         let by_address = by_address("https://east.example.com", None);
         for identity in [by_uid, by_address] {
             assert_eq!(identity.to_string().parse(), Ok(identity));
+        }
+    }
+
+    #[test]
+    fn an_identity_in_a_status_is_its_text() {
+        let identity = by_address("https://east.example.com", None);
+        let written = serde_json::to_value(&identity).unwrap();
+        assert_eq!(written, identity.to_string());
+        assert_eq!(serde_json::from_value::<ClusterIdentity>(written).unwrap(), identity);
+        let refused = serde_json::from_value::<ClusterIdentity>("a b".into()).unwrap_err();
+        assert!(refused.to_string().contains("the UID of its namespace kube-system"), "{refused}");
+        #[cfg(feature = "schemars")]
+        {
+            let schema = schemars::SchemaGenerator::default().into_root_schema_for::<ClusterIdentity>();
+            assert_eq!(schema.get("type"), Some(&"string".into()));
         }
     }
 

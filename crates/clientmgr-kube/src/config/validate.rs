@@ -16,9 +16,8 @@ use super::impersonation::Impersonation;
 use super::normalize;
 use super::policy::Policy;
 use super::source::Source;
+use crate::auth::EXEC_VERSIONS;
 use crate::error::{ConfigError, CredentialFile, ExecProblem, Failure};
-
-const EXEC_VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
 /// A configuration that passed the checks.
 pub(crate) struct Checked<'a> {

@@ -28,7 +28,7 @@ pub(crate) enum ConfigError {
     NoPath,
 
     /// What should be the path of a kubeconfig is a kubeconfig, or another text. It is not quoted.
-    #[error("the path of the kubeconfig is a text and no path: give the path of its file")]
+    #[error("KUBECONFIG holds a kubeconfig or another text instead of a path")]
     TextForPath,
 
     /// The text is no kubeconfig.
@@ -43,7 +43,7 @@ pub(crate) enum ConfigError {
     },
 
     /// The files that `KUBECONFIG` names differ in kind or version.
-    #[error("the kubeconfigs to merge are not of one kind and version")]
+    #[error("the files in KUBECONFIG differ in kind or apiVersion")]
     Unmergeable,
 
     /// The kubeconfig is larger than one from a Secret may be.
@@ -54,7 +54,7 @@ pub(crate) enum ConfigError {
     },
 
     /// The kubeconfig is of another kind or version.
-    #[error("{found:?} is not supported: it takes {expected:?}")]
+    #[error("{field} {found:?} is not supported: use {expected:?}")]
     Version {
         /// `apiVersion` or `kind`.
         field: &'static str,
@@ -242,18 +242,18 @@ pub(crate) enum ConfigError {
     },
 
     /// The certificate authority would be ignored. kubectl refuses this too.
-    #[error("a certificate authority is given, and insecure-skip-tls-verify is set: remove one of them")]
+    #[error("a certificate authority is given, and the server's certificate is not to be verified: remove one of them")]
     InsecureWithAuthority,
 
     /// The value is missing, while its counterpart is there.
-    #[error("the {material} is missing, though its counterpart is given")]
+    #[error("the {material} is missing, and its counterpart is given")]
     Missing {
         /// What is missing.
         material: CredentialFile,
     },
 
     /// The value is not PEM, or holds nothing of the kind, or something that cannot be used.
-    #[error("the {material} contains no usable PEM")]
+    #[error("the {material} holds no usable PEM")]
     Pem {
         /// What it should hold.
         material: CredentialFile,
@@ -270,7 +270,7 @@ pub(crate) enum ConfigError {
 
     /// The client certificate can be read, and is of a kind that is not supported: version 1 of X.509, say. Found
     /// with the feature `rustls-tls`.
-    #[error("the client certificate is not an X.509 certificate of a supported kind: use version 3")]
+    #[error("the client certificate is not an X.509 certificate of a supported kind: it takes version 3")]
     #[cfg_attr(not(feature = "rustls-tls"), expect(dead_code, reason = "only rustls reports it"))]
     CertificateKind,
 
@@ -304,7 +304,7 @@ pub(crate) enum ConfigError {
         problem: ExecProblem,
     },
 
-    /// The name to expect in the server's certificate is no name.
+    /// The name to expect in the server's certificate is not a host name.
     #[error("tls-server-name is not a host name")]
     TlsServerName,
 
@@ -314,14 +314,14 @@ pub(crate) enum ConfigError {
     NoTrust,
 
     /// An impersonated user, group, UID or extra cannot be sent in a header.
-    #[error("the impersonated value contains a character that a header cannot carry")]
+    #[error("it contains characters that an HTTP header cannot carry")]
     Impersonation {
         /// The field.
         field: &'static str,
     },
 
     /// A group, UID or extra is to be impersonated without a user. API servers refuse that.
-    #[error("it needs an impersonated user: set `as`")]
+    #[error("impersonating a UID, a group or an extra needs a user: set `as`")]
     ImpersonationWithoutUser {
         /// The field.
         field: &'static str,

@@ -148,8 +148,8 @@ impl Failure {
             Self::Config(error) => error.needs_other_config(),
             Self::Field(error) => error.error().needs_other_config(),
             Self::NoCryptoProvider | Self::NoTlsStack | Self::Refused => true,
-            Self::Plugin(error) => error.needs_other_configuration(),
-            Self::AuthProvider(error) => error.needs_other_configuration(),
+            Self::Plugin(error) => error.needs_other_config(),
+            Self::AuthProvider(error) => error.needs_other_config(),
             _ => false,
         }
     }

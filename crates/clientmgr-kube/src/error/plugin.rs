@@ -12,24 +12,6 @@ use super::token::TokenError;
 /// What the plugin printed is not kept, because it may hold a credential. Run the command by hand to see it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum PluginError {
-    /// The kubeconfig names no command.
-    #[error("the credential plugin has no command")]
-    NoCommand,
-
-    /// The plugin speaks a version of the protocol that is not supported. `v1` and `v1beta1` are.
-    #[error("the credential plugin {command:?} has no supported apiVersion")]
-    ApiVersion {
-        /// The command.
-        command: String,
-    },
-
-    /// The plugin wants a terminal (`interactiveMode: Always`).
-    #[error("the credential plugin {command:?} needs a terminal")]
-    NeedsTerminal {
-        /// The command.
-        command: String,
-    },
-
     /// There is no such command. Install it.
     #[error("the credential plugin {command:?} is not installed")]
     NotInstalled {
@@ -39,7 +21,7 @@ pub(crate) enum PluginError {
 
     /// The command reads like a line of a shell: there is no such file, and it holds a blank. No more than its first
     /// word is quoted, since an argument may be secret.
-    #[error("the credential plugin {command:?} is given as a command line: its arguments belong into args")]
+    #[error("the credential plugin {command:?} is given as a command line: put its arguments into args")]
     CommandLine {
         /// The first word.
         command: String,
@@ -103,7 +85,9 @@ pub(crate) enum PluginError {
     },
 
     /// The plugin printed an `ExecCredential` whose time of expiry is not by RFC 3339.
-    #[error("the credential plugin {command:?} printed an ExecCredential whose expirationTimestamp is not a time")]
+    #[error(
+        "the credential plugin {command:?} printed an ExecCredential whose expirationTimestamp is not an RFC 3339 time"
+    )]
     NoTime {
         /// The command.
         command: String,
@@ -120,11 +104,11 @@ pub(crate) enum PluginError {
 }
 
 impl PluginError {
-    /// Whether nothing but another configuration helps. A plugin that is missing can be installed, and one that fails
-    /// may do so for a while.
-    pub(super) fn needs_other_configuration(&self) -> bool {
+    /// Whether only another configuration helps. A plugin that is missing can be installed, and one that fails may do so for
+    /// a while.
+    pub(super) fn needs_other_config(&self) -> bool {
         match self {
-            Self::NoCommand | Self::ApiVersion { .. } | Self::NeedsTerminal { .. } | Self::CommandLine { .. } => true,
+            Self::CommandLine { .. } => true,
             // A NUL, or too much, in the arguments or the environment.
             Self::NotStarted { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong)
@@ -162,7 +146,7 @@ pub(crate) enum ExecProblem {
     #[error("a credential plugin needs an interactiveMode: Never or IfAvailable")]
     NoMode,
 
-    #[error("the credential plugin asks for a terminal, and there is none: set interactiveMode to Never")]
+    #[error("the credential plugin needs a terminal and this program has none: set interactiveMode to Never")]
     NeedsTerminal,
 
     #[error("an environment variable of a credential plugin needs a name and a value")]

@@ -16,7 +16,7 @@ pub(crate) enum AuthProviderError {
     MalformedToken,
 
     /// The `id-token` has ended, and what it takes to renew it is missing or wrong.
-    #[error("the id-token has ended and the authentication provider has no usable {field} to renew it with")]
+    #[error("the id-token has expired, and {field} is missing or unusable, so it cannot be renewed")]
     NotRenewable {
         /// The field of the provider's configuration.
         field: &'static str,
@@ -32,8 +32,8 @@ pub(crate) enum AuthProviderError {
 }
 
 impl AuthProviderError {
-    /// Whether nothing but another configuration helps.
-    pub(super) fn needs_other_configuration(self) -> bool {
+    /// Whether only another configuration helps.
+    pub(super) fn needs_other_config(self) -> bool {
         match self {
             Self::NoToken | Self::MalformedToken | Self::NotRenewable { .. } | Self::Unusable => true,
             Self::NotRenewed => false,

@@ -87,7 +87,7 @@ where
     pub async fn get_or_build<K, E, F>(
         &self,
         object: &K,
-        cluster: &impl ClusterObject,
+        cluster: &(impl ClusterObject + ?Sized),
         build: impl FnOnce(P::Client) -> F,
     ) -> Result<Arc<S>, BoundError<E>>
     where
@@ -105,7 +105,11 @@ where
 
     /// Fails, and forgets `object`, where it was deleted of late.
     #[cfg(feature = "runtime")]
-    fn check_exists<E>(&self, object: &ObjectKey, cluster: &impl ClusterObject) -> Result<(), BoundError<E>> {
+    fn check_exists<E>(
+        &self,
+        object: &ObjectKey,
+        cluster: &(impl ClusterObject + ?Sized),
+    ) -> Result<(), BoundError<E>> {
         if !self.deletions.contains(object) {
             return Ok(());
         }
@@ -122,7 +126,12 @@ where
     /// [`get_or_build`](Self::get_or_build) builds a new one. Call it for a state that broke by itself.
     ///
     /// Returns whether it was the current state. If it was replaced meanwhile, its successor stays.
-    pub fn discard<K: Resource + 'static>(&self, object: &K, cluster: &impl ClusterObject, broken: &Arc<S>) -> bool {
+    pub fn discard<K: Resource + 'static>(
+        &self,
+        object: &K,
+        cluster: &(impl ClusterObject + ?Sized),
+        broken: &Arc<S>,
+    ) -> bool {
         self.inner.discard(&ObjectKey::of(object), &cluster.cluster_key(), broken)
     }
 
@@ -149,7 +158,7 @@ where
     }
 
     /// Forgets `cluster` and tears down the states of all objects on it. Call it when the cluster is gone for good.
-    pub fn forget_cluster(&self, cluster: &impl ClusterObject) {
+    pub fn forget_cluster(&self, cluster: &(impl ClusterObject + ?Sized)) {
         self.inner.forget_cluster(&cluster.cluster_key());
     }
 

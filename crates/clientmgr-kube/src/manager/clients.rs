@@ -70,9 +70,9 @@ where
     }
 
     /// Returns whether `object` must drop the state it built on its client of `cluster`. Call it once in every reconcile,
-    /// before [`client`](Self::client). It never asks the provider, cannot fail, and allocates nothing for an object with
-    /// a UID.
-    pub fn refresh<K: Resource + 'static>(&self, object: &K, cluster: &impl ClusterObject) -> Refresh {
+    /// before [`client`](Self::client). It never asks the provider, cannot fail, and allocates nothing for an object whose
+    /// UID is a UUID, as those of Kubernetes are.
+    pub fn refresh<K: Resource + 'static>(&self, object: &K, cluster: &(impl ClusterObject + ?Sized)) -> Refresh {
         self.inner.refresh(&ObjectKey::of(object), &Observed(cluster))
     }
 
@@ -89,7 +89,7 @@ where
     pub async fn client<K: Resource + 'static>(
         &self,
         object: &K,
-        cluster: &impl ClusterObject,
+        cluster: &(impl ClusterObject + ?Sized),
     ) -> Result<P::Client, ClientError> {
         let object = ObjectKey::of(object);
         let client = self.inner.client(&object, &Observed(cluster)).await;
@@ -143,11 +143,12 @@ where
     }
 
     /// Forgets `cluster` for all objects. Call it when the cluster is gone for good.
-    pub fn forget_cluster(&self, cluster: &impl ClusterObject) {
+    pub fn forget_cluster(&self, cluster: &(impl ClusterObject + ?Sized)) {
         self.inner.forget_cluster(&cluster.cluster_key());
     }
 
-    /// Returns the same manager by keys, for objects and clusters of which only a name or a UID is left.
+    /// Returns the same manager by keys, for objects and clusters of which only a name or a UID is left. Its cluster objects
+    /// are [`ObservedCluster`](crate::ObservedCluster)s.
     ///
     /// # Example
     ///

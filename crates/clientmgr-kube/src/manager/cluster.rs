@@ -1,6 +1,7 @@
 //! [`ClusterObject`]: what a controller knows of a cluster, and how a revision is written in a status.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use clientmgr_core::{ConnectedAt, NamespacedName, ObservedCluster};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -84,6 +85,27 @@ impl ClusterObject for ClusterSnapshot {
     }
 }
 
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<C: ClusterObject + ?Sized> ClusterObject for $pointer {
+            fn cluster_name(&self) -> (&str, &str) {
+                (**self).cluster_name()
+            }
+
+            fn connected_at(&self) -> Option<ConnectedAt> {
+                (**self).connected_at()
+            }
+
+            fn cluster_key(&self) -> NamespacedName {
+                (**self).cluster_key()
+            }
+        }
+    )*};
+}
+
+// What stores, iterators and trait objects give.
+forward!(&C, Arc<C>, Box<C>);
+
 /// The namespace and the name of a Kubernetes object, as a key.
 pub trait ResourceName: Resource {
     /// Returns the namespace and the name, each empty where the object has none.
@@ -133,7 +155,9 @@ pub fn to_micro_time(connected_at: ConnectedAt) -> MicroTime {
 
 #[cfg(test)]
 mod tests {
-    use clientmgr_core::{ClusterObject as _, ConnectedAt, NamespacedName};
+    use std::sync::Arc;
+
+    use clientmgr_core::{ClusterObject as _, ConnectedAt, NamespacedName, ObservedCluster};
     use kube::core::DynamicObject;
     use kube::{CustomResource, CustomResourceExt as _};
     use schemars::JsonSchema;
@@ -185,6 +209,18 @@ mod tests {
         let status = ClusterStatus { connected_at: ConnectedAt::from_unix_micros(1_000_000) };
         let written = serde_json::to_value(status).unwrap();
         assert_eq!(written, serde_json::json!({ "connectedAt": "1970-01-01T00:00:01.000000Z" }));
+    }
+
+    #[test]
+    fn what_points_to_a_cluster_object_is_one() {
+        let east = ObservedCluster { key: NamespacedName::from("east"), revision: ConnectedAt::from_unix_micros(1) };
+        let boxed: Box<dyn ClusterObject> = Box::new(east.clone());
+        let shared = Arc::new(east.clone());
+        let all: [&dyn ClusterObject; 4] = [&&east, &shared, &boxed, &*boxed];
+        for cluster in all {
+            assert_eq!(cluster.cluster_name(), ("", "east"));
+            assert_eq!((cluster.cluster_key(), cluster.connected_at()), (east.key.clone(), east.revision));
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod object;
 mod provider;
 mod requeue;
 mod task;
+#[cfg(test)]
+mod testing;
 
 pub use self::bound::BoundStates;
 pub use self::clients::ClientManager;

@@ -13,9 +13,8 @@ use {clientmgr_core::BoundError, kube::runtime::controller::Action};
 /// cluster objects are the fleet's own snapshots reconciles on [`Fleet::events`](crate::Fleet::events). There is no timer: it
 /// would hide a trigger that is missing, and poll for clusters that never come.
 ///
-/// Returns `fallback` where the provider gave no hint. The same goes for a request that was
-/// [forgotten](ClientError::Forgotten): the object may exist, if its cluster was forgotten. And for a [missing
-/// refresh](NextStep::RefreshFirst), which is a bug of the caller: the object must not be stranded.
+/// Returns `fallback` if the provider gave no hint, if the request was [forgotten](ClientError::Forgotten), because the object
+/// may still exist, and for a [missing refresh](NextStep::RefreshFirst), which is a bug of the caller.
 ///
 /// With kube-runtime use `ErrorAction`, which also logs that bug.
 ///
@@ -31,8 +30,9 @@ use {clientmgr_core::BoundError, kube::runtime::controller::Action};
 pub fn requeue_after(error: &ClientError, fallback: Duration) -> Option<Duration> {
     match error.next_step() {
         NextStep::Retry { after } => Some(after.unwrap_or(fallback)),
-        NextStep::Stop | NextStep::RefreshFirst => Some(fallback),
-        _ => None,
+        NextStep::AwaitClusterChange | NextStep::GiveUp => None,
+        // Also for a step that a later version of core adds: an object must not be stranded.
+        _ => Some(fallback),
     }
 }
 
@@ -122,38 +122,12 @@ mod tests {
 
     #[cfg(feature = "runtime")]
     mod runtime {
-        use std::sync::Arc;
-        use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-
-        use tracing::{Event, Level, Metadata, Subscriber, span, subscriber};
+        use kube::runtime::controller::Action;
+        use tracing::subscriber;
 
         use super::*;
+        use crate::manager::testing::Errors;
         use crate::{BoundError, ErrorAction as _};
-        use kube::runtime::controller::Action;
-
-        /// Counts the events of level error.
-        #[derive(Clone, Default)]
-        struct Errors(Arc<AtomicUsize>);
-
-        impl Subscriber for Errors {
-            fn enabled(&self, _: &Metadata<'_>) -> bool {
-                true
-            }
-
-            fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-                span::Id::from_u64(1)
-            }
-
-            fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-            fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-            fn event(&self, event: &Event<'_>) {
-                self.0.fetch_add(usize::from(*event.metadata().level() == Level::ERROR), SeqCst);
-            }
-
-            fn enter(&self, _: &span::Id) {}
-            fn exit(&self, _: &span::Id) {}
-        }
 
         pub(super) fn assert_action(error: &ClientError, expected: Option<Duration>) {
             let expected = expected.map_or_else(Action::await_change, Action::requeue);
@@ -163,7 +137,7 @@ mod tests {
                 assert_eq!(BoundError::<()>::Client(error.clone()).action(FALLBACK), expected, "{error}");
             });
             let is_bug = matches!(error, ClientError::RefreshRequired { .. });
-            assert_eq!(errors.0.load(SeqCst), if is_bug { 2 } else { 0 }, "{error}");
+            assert_eq!(errors.count(), if is_bug { 2 } else { 0 }, "{error}");
         }
 
         #[test]

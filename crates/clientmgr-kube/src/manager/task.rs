@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::panic::AssertUnwindSafe;
 
 use clientmgr_core::BoundState;
 use futures::FutureExt as _;
@@ -47,8 +48,11 @@ impl BoundTask {
     ///
     /// Panics outside a Tokio runtime.
     pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
-        let task = tokio::spawn(task);
-        // A task that panics has ended as well; the panic was printed by the panic hook.
+        let task = tokio::spawn(AssertUnwindSafe(task).catch_unwind().map(|ended| {
+            if ended.is_err() {
+                tracing::error!("a bound task panicked: the panic hook has the message");
+            }
+        }));
         Self { task: task.abort_handle(), ended: task.map(|_| ()).boxed().shared() }
     }
 
@@ -88,13 +92,14 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
     use std::sync::{Arc, Mutex, mpsc};
 
-    use clientmgr_core::{ConnectedAt, NamespacedName, ObservedCluster};
+    use clientmgr_core::{BoundState as _, ConnectedAt, NamespacedName, ObservedCluster};
     use clientmgr_fake::FakeClientProvider;
     use futures::FutureExt as _;
     use k8s_openapi::api::core::v1::ConfigMap;
 
     use super::BoundTask;
     use crate::BoundStates;
+    use crate::manager::testing::Errors;
 
     type Tasks = BoundStates<BoundTask, FakeClientProvider<u32>>;
 
@@ -171,6 +176,15 @@ mod tests {
             }
         }
         assert_eq!(overlaps.load(SeqCst), 0, "a task was polled beside its successor");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_finished_and_logged() {
+        let errors = Errors::default();
+        let _subscribed = tracing::subscriber::set_default(errors.clone());
+        let task = BoundTask::spawn(async { std::panic::resume_unwind(Box::new("on purpose")) });
+        task.ended().await;
+        assert_eq!((task.is_finished(), errors.count()), (true, 1));
     }
 
     #[tokio::test]

@@ -81,7 +81,7 @@ async fn a_key_of_another_certificate_is_an_error_that_says_so() {
 #[cfg(feature = "rustls-tls")]
 #[tokio::test]
 async fn a_certificate_of_an_old_version_is_an_error_that_says_so() {
-    let text = "the client certificate is not an X.509 certificate of a supported kind: use version 3";
+    let text = "the client certificate is not an X.509 certificate of a supported kind: it takes version 3";
     let field = "users[0].user.client-certificate-data";
     assert_refused(&identity(VERSION_1, KEY), InvalidConfig, field, text).await;
 }

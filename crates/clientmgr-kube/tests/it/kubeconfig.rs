@@ -280,7 +280,7 @@ async fn what_is_no_certificate_or_key_is_an_error() {
         (identity(NO_X509, NO_KEY), (KEY, "client key")),
     ];
     for (kubeconfig, (field, what)) in table {
-        assert_refused(&kubeconfig, InvalidConfig, field, &format!("the {what} contains no usable PEM")).await;
+        assert_refused(&kubeconfig, InvalidConfig, field, &format!("the {what} holds no usable PEM")).await;
     }
 }
 
@@ -290,7 +290,7 @@ async fn a_certificate_without_its_key_is_an_error_and_the_other_way_round() {
     let key = user(|user| user.client_key_data = Some(base64(NO_KEY).into()));
     for (kubeconfig, (field, what)) in [(certificate, (KEY, "client key")), (key, (CERTIFICATE, "client certificate"))]
     {
-        let text = format!("the {what} is missing, though its counterpart is given");
+        let text = format!("the {what} is missing, and its counterpart is given");
         assert_refused(&kubeconfig, InvalidConfig, field, &text).await;
     }
 }
@@ -307,7 +307,7 @@ async fn an_expected_server_name_that_is_none_is_an_error() {
 #[tokio::test]
 async fn an_impersonation_that_cannot_be_sent_is_an_error() {
     let kubeconfig = user(|user| user.impersonate = Some("a\nb".into()));
-    let text = "the impersonated value contains a character that a header cannot carry";
+    let text = "it contains characters that an HTTP header cannot carry";
     assert_refused(&kubeconfig, InvalidConfig, "users[0].user.as", text).await;
 }
 

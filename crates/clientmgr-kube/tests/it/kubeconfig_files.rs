@@ -30,7 +30,7 @@ fn a_file_that_is_far_too_large_is_not_read_as_a_kubeconfig() {
 #[test]
 fn a_kubeconfig_in_the_place_of_its_path_is_not_quoted() {
     let problem = read_kubeconfig_from("users:\n- user: {token: sesame}\n").unwrap_err();
-    assert_eq!(problem.to_string(), "the path of the kubeconfig is a text and no path: give the path of its file");
+    assert_eq!(problem.to_string(), "KUBECONFIG holds a kubeconfig or another text instead of a path");
     assert!(!everything(&problem).contains("sesame"));
 }
 

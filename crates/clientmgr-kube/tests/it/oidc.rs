@@ -58,7 +58,7 @@ async fn a_token_that_kube_cannot_read_is_not_quoted() {
 #[tokio::test]
 async fn what_a_token_that_has_ended_lacks_for_its_renewal_is_an_error_that_says_so() {
     let ended = token(r#"{"exp":1}"#);
-    let lacks = "the id-token has ended and the authentication provider has no usable idp-issuer-url to renew it with";
+    let lacks = "the id-token has expired, and idp-issuer-url is missing or unusable, so it cannot be renewed";
     assert!(problem(&[("id-token", &ended)]).await.to_string().ends_with(lacks));
 
     let means = |issuer: &'static str| {

@@ -198,7 +198,7 @@ async fn a_plugin_that_prints_something_else_is_an_error() {
         (&printing(r#""clientCertificateData":"only""#), garbage),
         (
             &printing(r#""token":"t","expirationTimestamp":"tomorrow""#),
-            "an ExecCredential whose expirationTimestamp is not a time",
+            "an ExecCredential whose expirationTimestamp is not an RFC 3339 time",
         ),
     ];
     for (text, expected) in table {
@@ -260,7 +260,7 @@ async fn a_plugin_of_an_unknown_version_is_not_run() {
 #[tokio::test]
 async fn a_plugin_that_needs_a_terminal_is_not_run() {
     let exec = ExecConfig { interactive_mode: Some(ExecInteractiveMode::Always), ..script("exit 3") };
-    let text = "the credential plugin asks for a terminal, and there is none: set interactiveMode to Never";
+    let text = "the credential plugin needs a terminal and this program has none: set interactiveMode to Never";
     assert_not_run(exec, "interactiveMode", text).await;
     let text = "a credential plugin needs an interactiveMode: Never or IfAvailable";
     assert_not_run(ExecConfig { interactive_mode: None, ..script("exit 3") }, "interactiveMode", text).await;

@@ -95,14 +95,14 @@ async fn plugin_failure(command: &str, version: &str) -> ConnectError {
 async fn the_arguments_of_a_command_line_are_not_quoted() {
     for line in ["no-such-plugin --token sesame", " no-such-plugin\t--token=sesame", "no-such-plugin\nsesame"] {
         let error = plugin_failure(line, "v1").await;
-        let expected = "cluster east: the credential plugin \"no-such-plugin\" is given as a command line: its arguments \
-                        belong into args";
+        let expected = "cluster east: the credential plugin \"no-such-plugin\" is given as a command line: put its arguments \
+                        into args";
         assert_eq!(error.to_string(), expected);
         let error = plugin_failure(line, "v0").await;
         assert_eq!(error.field(), Some("users[0].user.exec.apiVersion"), "{error:?}");
     }
     let error = plugin_failure("/ --token sesame", "v1").await;
-    assert!(error.to_string().ends_with("is given as a command line: its arguments belong into args"), "{error}");
+    assert!(error.to_string().ends_with("is given as a command line: put its arguments into args"), "{error}");
 }
 
 #[cfg(unix)]
