@@ -46,11 +46,11 @@ pub enum RevokedReason {
 }
 
 impl RevokedReason {
-    /// Whether a cluster that is added again under the same revision gets its client back.
+    /// Whether a cluster that returns under the same revision gets its client back: it is added again, or it answers again.
     pub(crate) fn may_be_lifted(self) -> bool {
         match self {
-            Self::Removed | Self::Panicked => true,
-            Self::Replaced | Self::Reset | Self::ShutDown => false,
+            Self::Removed | Self::Panicked | Self::Replaced => true,
+            Self::Reset | Self::ShutDown => false,
         }
     }
 }

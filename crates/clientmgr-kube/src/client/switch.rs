@@ -96,8 +96,8 @@ impl Switch {
 
     /// Sends requests through `transport` from now on. Streams that are open on the one before go on until they end.
     ///
-    /// Lifts the fence of a cluster that was removed: one that comes back under the same revision gets its client back.
-    /// Changes nothing and returns false where the fence was pulled for another reason. `generation` grows with each turn.
+    /// Lifts the fence of a cluster that was removed or replaced: one that comes back under the same revision gets its client
+    /// back. Changes nothing and returns false where the fence was pulled for another reason. `generation` grows with each turn.
     pub(crate) fn turn(&self, transport: Transport, generation: u64) -> bool {
         let mut state = self.state();
         match state.fence.pulled() {

@@ -36,6 +36,8 @@ pub(super) struct World {
     current: Option<u64>,
     /// The handles by revision, and whether each is fenced.
     handles: BTreeMap<i64, bool>,
+    /// The identities of those that were fenced because another cluster answered.
+    left: BTreeMap<i64, Id>,
     open_requests: BTreeSet<u64>,
     /// The UID of the cluster that answers.
     answering: u8,
@@ -122,6 +124,7 @@ impl World {
             live_probe: None,
             current: None,
             handles: BTreeMap::new(),
+            left: BTreeMap::new(),
             open_requests: BTreeSet::new(),
             answering: 0,
             shown: Shown::Uid,
@@ -140,13 +143,14 @@ impl World {
     }
 
     fn tell(&mut self, event: Event<Id, Class>) {
+        let before = self.machine.link().map(|link| link.identity);
         for effect in self.machine.step(self.now(), event) {
-            self.carry_out(&effect);
+            self.carry_out(&effect, before);
         }
         self.check();
     }
 
-    fn carry_out(&mut self, effect: &Effect<Class>) {
+    fn carry_out(&mut self, effect: &Effect<Class>, linked: Option<Id>) {
         match *effect {
             Effect::Open { attempt } | Effect::Renew { attempt } => {
                 assert_eq!(self.live_attempt.replace(attempt), None, "two attempts at once");
@@ -159,7 +163,11 @@ impl World {
                 assert_eq!(self.current, Some(generation), "served over a transport that is not the current one");
                 let micros = revision.as_unix_micros();
                 let before = self.handles.insert(micros, false);
-                assert_ne!(before, Some(true), "a fence is lifted");
+                if before == Some(true) {
+                    let now = self.machine.link().map(|link| link.identity);
+                    let is_back = self.left.get(&micros).zip(now).is_some_and(|(left, now)| left.same(&now));
+                    assert!(is_back && self.expected.naming == Naming::AdoptOnly, "a fence is lifted");
+                }
                 let may_serve =
                     self.expected.naming == Naming::Mint || before.is_some() || self.named.contains(&micros);
                 assert!(may_serve, "a process that only adopts named revision {micros}");
@@ -168,6 +176,9 @@ impl World {
                 let grace = Timing::default().untold_grace();
                 let may_be_other = self.has_other || self.mono >= BEGIN + grace;
                 assert!(reason != FenceReason::Replaced || may_be_other, "fenced for a cluster that is the same");
+                if let (FenceReason::Replaced, Some(linked)) = (reason, linked) {
+                    self.left.insert(revision.as_unix_micros(), linked);
+                }
                 assert_eq!(self.handles.insert(revision.as_unix_micros(), true), Some(false), "fenced, not served");
             }
             Effect::Probe { probe, .. } => {

@@ -75,15 +75,47 @@ fn a_process_that_only_adopts_fences_what_it_serves_when_the_status_names_anothe
 }
 
 #[test]
-fn a_revision_that_was_fenced_is_not_served_again() {
+fn a_process_that_only_adopts_serves_the_named_incarnation_again_after_another_cluster_answered_for_a_moment() {
     let (mut script, _) = adopting(Some((1, 700)));
     script.tell(Event::ClockJumped);
     script.tell(Event::Probed { probe: 1, identity: id(2) });
-    // The cluster of before is back.
-    script.tell(Event::Opened { attempt: 2, opened: opened(1) });
-    assert_eq!(script.served(), None, "state on its fenced handle would pass for current");
-    script.tell(Event::Adopted(adopt_only(Some((1, 701)))));
+    script.tell(Event::Opened { attempt: 2, opened: opened(2) });
+    assert_eq!(script.served(), None);
+    script.tell(Event::ClockJumped);
+    script.tell(Event::Probed { probe: 2, identity: id(1) });
+    let effects = script.tell(Event::Opened { attempt: 3, opened: opened(1) });
+    assert_eq!(
+        effects[1],
+        Effect::Serve { revision: revision(700), generation: 3 },
+        "the fence of its handle is lifted"
+    );
+}
+
+#[test]
+fn a_revision_that_was_fenced_is_not_served_for_another_cluster_nor_after_a_reset() {
+    let (mut script, _) = adopting(Some((1, 700)));
+    script.tell(Event::ClockJumped);
+    script.tell(Event::Probed { probe: 1, identity: id(2) });
+    script.tell(Event::Adopted(adopt_only(Some((2, 700)))));
+    script.tell(Event::Opened { attempt: 2, opened: opened(2) });
+    assert_eq!(script.served(), None, "state on the other cluster would pass for current");
+    script.tell(Event::Adopted(adopt_only(Some((2, 701)))));
     assert_eq!(script.served(), Some(701));
+    // A reset follows, and a read that lags.
+    script.tell(Event::Adopted(adopt_only(Some((2, 702)))));
+    script.tell(Event::Adopted(adopt_only(Some((2, 701)))));
+    script.tell(Event::FilesChanged);
+    script.tell(Event::Opened { attempt: 3, opened: opened(2) });
+    assert_eq!(script.served(), Some(702));
+}
+
+#[test]
+fn a_process_that_names_incarnations_gives_one_that_returns_a_later_revision() {
+    let mut script = Script::connected();
+    script.tell(Event::ClockJumped);
+    script.tell(Event::Probed { probe: 1, identity: id(2) });
+    script.tell(Event::Opened { attempt: 2, opened: opened(1) });
+    assert_eq!(script.served(), Some(1_001));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clientmgr_core::ConnectedAt;
 
 use super::backoff::Backoff;
-use super::event::{Effect, Event, Expected, Fault, FenceReason, Outcome, Request, SameCluster};
+use super::event::{Effect, Event, Expected, Fault, FenceReason, Known, Outcome, Request, SameCluster};
 use super::requests::Requests;
 use crate::config::Naming;
 use crate::fleet::clock::Now;
@@ -93,6 +93,8 @@ pub(crate) struct Machine<I, E> {
     timing: Timing,
     expected: Expected<I>,
     past: Past,
+    /// The incarnation whose handle was fenced last because another cluster answered.
+    left: Option<Known<I>>,
     /// A reset was asked for before there was a connection: the first one has a new revision.
     reset_due: bool,
     link: Option<Link<I>>,
@@ -142,6 +144,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             timing,
             expected: Expected::default(),
             past,
+            left: None,
             reset_due: false,
             link: None,
             health: Health::Healthy,
@@ -351,8 +354,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// The link reaches another cluster, or none any more. Its handle is fenced.
     fn drop_link(&mut self, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
         self.end_probe(effects);
-        if let Some(revision) = self.link.take().and_then(|link| link.revision) {
-            self.fence(revision, reason, effects);
+        if let Some(link) = self.link.take() {
+            self.fence_link(link, reason, effects);
         }
         self.expiry = None;
         self.probe_at = None;

@@ -133,11 +133,11 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         let Opened { identity: shown, candidate, .. } = opened;
         let (identity, revision) = match self.link.take() {
             Some(link) if is_of_link => (link.identity.merged(shown.clone()), link.revision),
-            Some(Link { revision: Some(revision), .. }) => {
-                self.fence(revision, FenceReason::Replaced, effects);
+            Some(replaced) => {
+                self.fence_link(replaced, FenceReason::Replaced, effects);
                 (shown.clone(), None)
             }
-            _ => (shown.clone(), None),
+            None => (shown.clone(), None),
         };
         self.doubted = pending.broke;
         self.untold_since = None;

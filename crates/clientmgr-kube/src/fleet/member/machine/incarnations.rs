@@ -5,7 +5,7 @@ use clientmgr_core::ConnectedAt;
 use super::{Link, Machine};
 use crate::config::Naming;
 use crate::fleet::clock::Now;
-use crate::fleet::member::event::{Effect, Expected, Fault, FenceReason, Outcome, SameCluster};
+use crate::fleet::member::event::{Effect, Expected, Fault, FenceReason, Known, Outcome, SameCluster};
 
 impl<I> Link<I> {
     /// What a request for a connection is answered.
@@ -97,7 +97,16 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
     }
 
-    pub(super) fn fence(&mut self, revision: ConnectedAt, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
+    /// Fences the handle of `link`, if it has one.
+    pub(super) fn fence_link(&mut self, link: Link<I>, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
+        let Some(revision) = link.revision else { return };
+        if reason == FenceReason::Replaced {
+            self.left = Some(Known { identity: link.identity, revision });
+        }
+        self.fence(revision, reason, effects);
+    }
+
+    fn fence(&mut self, revision: ConnectedAt, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
         if reason != FenceReason::Removed {
             self.past.fenced = self.past.fenced.max(Some(revision));
         }
@@ -112,6 +121,16 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             (_, Naming::Mint) if reset => Some(self.mint(candidate)),
             // An earlier one is a lagging read.
             (Some(revision), _) if self.past.latest <= Some(revision) && self.past.fenced < Some(revision) => {
+                Some(revision)
+            }
+            // The very incarnation is back, and the writer never saw it go: this process was led elsewhere for a moment.
+            (Some(revision), Naming::AdoptOnly)
+                if self.past.latest <= Some(revision)
+                    && self
+                        .left
+                        .as_ref()
+                        .is_some_and(|left| left.revision == revision && left.identity.same(identity)) =>
+            {
                 Some(revision)
             }
             (_, Naming::AdoptOnly) => None,
