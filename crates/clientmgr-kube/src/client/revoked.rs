@@ -46,6 +46,17 @@ pub enum RevokedReason {
 }
 
 impl RevokedReason {
+    /// Returns the name of the reason, as it is in metrics. A name never changes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Replaced => "Replaced",
+            Self::Removed => "Removed",
+            Self::Reset => "Reset",
+            Self::ShutDown => "ShutDown",
+            Self::Panicked => "Panicked",
+        }
+    }
+
     /// Whether a cluster that returns under the same revision gets its client back: it is added again, or it answers again.
     pub(crate) fn may_be_lifted(self) -> bool {
         match self {
@@ -113,6 +124,20 @@ mod tests {
     fn revoked() -> Revoked {
         let revision = ConnectedAt::from_timestamp("2026-11-27T12:00:00Z".parse().unwrap()).unwrap();
         Revoked::new(NamespacedName::cluster_scoped("east"), revision, RevokedReason::Removed)
+    }
+
+    #[test]
+    fn alerts_can_rely_on_the_names_of_reasons() {
+        let names = [
+            (RevokedReason::Replaced, "Replaced"),
+            (RevokedReason::Removed, "Removed"),
+            (RevokedReason::Reset, "Reset"),
+            (RevokedReason::ShutDown, "ShutDown"),
+            (RevokedReason::Panicked, "Panicked"),
+        ];
+        for (reason, name) in names {
+            assert_eq!(reason.as_str(), name);
+        }
     }
 
     #[test]

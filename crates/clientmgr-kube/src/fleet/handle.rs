@@ -264,8 +264,7 @@ impl Fleet {
     }
 
     /// Ends the fleet: fences every handle, closes every connection, waits until all tasks have ended, and ends the streams of
-    /// [`events`](Self::events). Clusters that
-    /// are added later are not connected. A second call waits as well.
+    /// [`events`](Self::events). Clusters that are added later are not connected. A second call waits as well.
     ///
     /// A client that the program still holds keeps one idle task, kube's own, until it is dropped.
     pub async fn shutdown(&self) {
@@ -313,7 +312,12 @@ impl ClientProvider for Fleet {
     async fn connection(&self, cluster: &NamespacedName) -> Result<Connection<Client, ConnectedAt>, ProviderError> {
         let serving = self.inner.registry.read(cluster, |member| Some(member?.published().serving()));
         // Without the registry's lock, since the client may be made now.
-        let served = serving.ok_or(ProviderError::NotFound)?;
+        let served = match serving {
+            Some(served) => served,
+            // A cluster that is not known may be added; after the shutdown none is.
+            None if self.inner.registry.is_shut_down() => Err(ConnectError::new(cluster.clone(), Failure::ShutDown)),
+            None => return Err(ProviderError::NotFound),
+        };
         let connection = served
             .and_then(|served| Ok(Connection { client: client_of(cluster, &served)?, revision: served.revision }));
         connection.map_err(|error| error.to_provider_error(self.inner.context.retry))

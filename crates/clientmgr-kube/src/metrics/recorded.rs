@@ -1,6 +1,5 @@
 //! The feature `metrics`: every series, in the recorder of the thread or the global one.
 
-use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -62,8 +61,8 @@ pub(crate) fn probe(cluster: &NamespacedName, failed: Option<ConnectErrorKind>) 
     counter!(PROBES, "cluster" => cluster.to_string(), "result" => result(failed)).increment(1);
 }
 
-fn result(failed: Option<ConnectErrorKind>) -> String {
-    failed.map_or_else(|| "ok".to_owned(), |kind| format!("{kind:?}"))
+fn result(failed: Option<ConnectErrorKind>) -> &'static str {
+    failed.map_or("ok", ConnectErrorKind::as_str)
 }
 
 /// The connection was exchanged under the handle.
@@ -72,13 +71,13 @@ pub(crate) fn rotation(cluster: &NamespacedName) {
 }
 
 /// A revision ended, and the cluster stays.
-pub(crate) fn reset(cluster: &NamespacedName, reason: impl Debug) {
-    counter!(RESETS, "cluster" => cluster.to_string(), "reason" => format!("{reason:?}")).increment(1);
+pub(crate) fn reset(cluster: &NamespacedName, reason: &'static str) {
+    counter!(RESETS, "cluster" => cluster.to_string(), "reason" => reason).increment(1);
 }
 
 /// A request or an open body failed because its client was revoked.
-pub(crate) fn revoked(cluster: &NamespacedName, reason: impl Debug) {
-    counter!(REVOKED, "cluster" => cluster.to_string(), "reason" => format!("{reason:?}")).increment(1);
+pub(crate) fn revoked(cluster: &NamespacedName, reason: &'static str) {
+    counter!(REVOKED, "cluster" => cluster.to_string(), "reason" => reason).increment(1);
 }
 
 /// Awaits a phase of an attempt and records the time it took, also if it is cancelled.

@@ -1,6 +1,5 @@
 //! Without the feature `metrics`: nothing.
 
-use std::fmt::Debug;
 use std::time::Duration;
 
 use clientmgr_core::NamespacedName;
@@ -19,9 +18,9 @@ pub(crate) fn probe(_: &NamespacedName, _failed: Option<ConnectErrorKind>) {}
 
 pub(crate) fn rotation(_: &NamespacedName) {}
 
-pub(crate) fn reset(_: &NamespacedName, _reason: impl Debug) {}
+pub(crate) fn reset(_: &NamespacedName, _reason: &'static str) {}
 
-pub(crate) fn revoked(_: &NamespacedName, _reason: impl Debug) {}
+pub(crate) fn revoked(_: &NamespacedName, _reason: &'static str) {}
 
 pub(crate) fn timed<F: Future>(_phase: &'static str, work: F) -> F {
     work

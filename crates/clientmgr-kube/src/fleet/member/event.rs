@@ -1,5 +1,6 @@
 //! What goes into a member's [machine](super::machine) and what comes out of it.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use clientmgr_core::ConnectedAt;
@@ -120,7 +121,7 @@ pub(crate) enum Event<I, E> {
     },
     /// The callers of these wait no longer.
     GaveUp {
-        requests: Vec<u64>,
+        requests: HashSet<u64>,
     },
     Opened {
         attempt: u64,

@@ -346,7 +346,7 @@ impl World {
             Action::Pin(pin) => self.pin(pin),
             Action::GiveUp(request) => {
                 self.open_requests.remove(&request);
-                self.tell(Event::GaveUp { requests: vec![request] });
+                self.tell(Event::GaveUp { requests: [request].into() });
             }
             Action::Switch => {
                 let before = self.machine.link().cloned();

@@ -411,7 +411,7 @@ fn callers_that_give_up_leave_nothing_behind() {
     let mut script = Script::new();
     for what in [Request::Connected, Request::Reconnect, Request::Probe] {
         script.tell(Event::Asked { request: 1, what });
-        script.tell(Event::GaveUp { requests: vec![1] });
+        script.tell(Event::GaveUp { requests: [1].into() });
     }
     let effects = script.tell(Event::Opened { attempt: 1, opened: opened(1) });
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Answer { .. })), "{effects:?}");

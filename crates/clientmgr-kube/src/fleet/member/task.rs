@@ -1,7 +1,7 @@
 //! The task of one cluster: does what its [machine](super::machine) says, and reports the results to it. What must not
 //! live here: decisions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,6 +62,8 @@ pub(crate) struct Task {
     watched: WatchedFiles,
     requests: HashMap<u64, oneshot::Sender<Answer>>,
     next_request: u64,
+    /// At so many requests it looks which callers still wait.
+    look_at: usize,
     /// Whether it ended in order.
     is_finished: bool,
     /// Whether it runs at this moment.
@@ -114,6 +116,7 @@ impl Task {
             watched: WatchedFiles::default(),
             requests: HashMap::new(),
             next_request: 0,
+            look_at: 1,
             is_finished: false,
             is_polled: Arc::default(),
         }
@@ -156,7 +159,10 @@ impl Task {
                 Wake::Message(Some(message)) => self.receive(message),
                 Wake::Opened(attempt, result) => self.opened(attempt, result),
                 Wake::Probed(probe, result) => self.probed(probe, result),
-                Wake::Timer => self.step(Event::Woke),
+                Wake::Timer => {
+                    self.forget_given_up();
+                    self.step(Event::Woke);
+                }
             }
         }
     }
@@ -233,11 +239,20 @@ impl Task {
             Message::ClockJumped => self.step(Event::ClockJumped),
             Message::Removed | Message::ShutDown => {}
         }
-        let given_up: Vec<_> =
+        // Not after each message: a storm of requests would look at all of them each time.
+        if self.requests.len() >= self.look_at {
+            self.forget_given_up();
+            self.look_at = 2 * self.requests.len() + 1;
+        }
+    }
+
+    /// Forgets the requests whose callers wait no longer.
+    fn forget_given_up(&mut self) {
+        let requests: HashSet<_> =
             self.requests.iter().filter(|(_, reply)| reply.is_closed()).map(|(request, _)| *request).collect();
-        if !given_up.is_empty() {
-            self.requests.retain(|_, reply| !reply.is_closed());
-            self.step(Event::GaveUp { requests: given_up });
+        if !requests.is_empty() {
+            self.requests.retain(|request, _| !requests.contains(request));
+            self.step(Event::GaveUp { requests });
         }
     }
 
