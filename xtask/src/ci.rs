@@ -1,41 +1,23 @@
 //! `cargo xtask ci`: every check of CI, one after the other, with a table at the end.
 //!
-//! A step runs whatever became of the one before, so that one run shows all that is wrong.
+//! A check runs whether or not the one before passed, so that one run shows all that is wrong.
 
-use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
 use crate::tools::Missing;
-use crate::{tasks, tidy, tools};
 
-type Step = (&'static str, fn(&[OsString]) -> Result<()>);
+type Check = (&'static str, fn() -> Result<()>);
 
-/// The cheap ones first. Clippy's metadata of the dependencies serves doc.
-const STEPS: &[Step] = &[
-    ("fmt", tasks::fmt),
-    ("tidy", tidy::run),
-    ("clippy", tasks::clippy),
-    ("doc", tasks::doc),
-    ("test", tasks::test),
-    ("hack", tools::hack),
-    ("deny", tools::deny),
-    ("shear", tools::shear),
-    ("semver", tools::semver),
-    ("typos", tools::typos),
-    ("lychee", tools::lychee),
-    ("taplo", tools::taplo),
-];
-
-pub(crate) fn run(_: &[OsString]) -> Result<()> {
+pub(crate) fn run(checks: impl Iterator<Item = Check>) -> Result<()> {
     let (mut table, mut failed) = (String::new(), Vec::new());
-    for (name, run) in STEPS {
+    for (name, run) in checks {
         eprintln!("\n=== {name} ===");
         let start = Instant::now();
-        let result = run(&[]);
+        let result = run();
         if result.as_ref().is_err_and(|error| !error.is::<Missing>()) {
-            failed.push(*name);
+            failed.push(name);
         }
         table += &line(name, &result, start.elapsed());
     }
@@ -60,7 +42,7 @@ mod tests {
     use super::{Missing, line};
 
     #[test]
-    fn a_step_whose_tool_is_not_installed_is_skipped_and_does_not_fail() {
+    fn a_check_whose_tool_is_not_installed_is_skipped_and_does_not_fail() {
         let missing = Missing { tool: "typos", package: "typos-cli" };
         let skipped = line("typos", &Err(missing.into()), Duration::ZERO);
         assert_eq!(skipped, "typos      0:00  skipped: typos is not installed: `cargo install typos-cli`\n");

@@ -14,31 +14,37 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
 
-/// A task: its name, what it is for, and what it does with the rest of the command line.
-struct Task(&'static str, &'static str, fn(&[OsString]) -> Result<()>);
+/// A task: its name, what it is for, and what runs it.
+struct Task(&'static str, &'static str, Run);
 
+enum Run {
+    /// Takes the rest of the command line.
+    With(fn(&[OsString]) -> Result<()>),
+    Alone(fn() -> Result<()>),
+    /// A check, which `ci` runs too, in the order of the table.
+    Check(fn() -> Result<()>),
+}
+
+/// Of the checks, the cheap ones come first. Clippy's metadata of the dependencies serves doc.
 const TASKS: &[Task] = &[
-    Task("ci", "all that CI checks on this machine, with a table at the end", ci::run),
-    Task("test", "all tests, and the examples of the documentation", tasks::test),
-    Task("demo", "a controller on several clusters; arguments go to it", tasks::demo),
-    Task("bench", "the benches of the budgets, within ten minutes; arguments name some of them", bench::run),
-    Task("crds", "writes the definitions of the custom resources", tasks::crds),
-    Task("shuttle", "the core's races under many schedules", tasks::shuttle),
-    Task("tidy", "the architecture's invariants, checked on the sources", tidy::run),
-    Task("fmt", "rustfmt, as a check", tasks::fmt),
-    Task("clippy", "all targets, warnings denied", tasks::clippy),
-    Task("doc", "the documentation, warnings denied", tasks::doc),
-    Task("hack", "cargo-hack: every feature alone, none and all", tools::hack),
-    Task("deny", "cargo-deny: licences, advisories, sources", tools::deny),
-    Task("shear", "cargo-shear: dependencies without a use", tools::shear),
-    Task("semver", "cargo-semver-checks: the public API since main", tools::semver),
-    Task("typos", "typos: spelling", tools::typos),
-    Task("lychee", "lychee: links between pages and to headings", tools::lychee),
-    Task("taplo", "taplo: the form of the TOML files", tools::taplo),
+    Task("ci", "all that CI checks on this machine, with a table at the end", Run::Alone(ci)),
+    Task("demo", "a controller on several clusters; arguments go to it", Run::With(tasks::demo)),
+    Task("bench", "the benches of the budgets, within ten minutes; arguments name some of them", Run::With(bench::run)),
+    Task("crds", "writes the definitions of the custom resources", Run::Alone(tasks::crds)),
+    Task("shuttle", "the core's races under many schedules", Run::With(tasks::shuttle)),
+    Task("fmt", "rustfmt, as a check", Run::Check(tasks::fmt)),
+    Task("tidy", "the architecture's invariants, checked on the sources", Run::Check(tidy::run)),
+    Task("clippy", "all targets, warnings denied", Run::Check(tasks::clippy)),
+    Task("doc", "the documentation, warnings denied", Run::Check(tasks::doc)),
+    Task("test", "all tests, and the examples of the documentation", Run::Check(tasks::test)),
+    Task("hack", "cargo-hack: every feature alone, none and all", Run::Check(tools::hack)),
+    Task("deny", "cargo-deny: licences, advisories, sources", Run::Check(tools::deny)),
+    Task("shear", "cargo-shear: dependencies without a use", Run::Check(tools::shear)),
+    Task("semver", "cargo-semver-checks: the public API since main", Run::Check(tools::semver)),
+    Task("typos", "typos: spelling", Run::Check(tools::typos)),
+    Task("lychee", "lychee: links between pages and to headings", Run::Check(tools::lychee)),
+    Task("taplo", "taplo: the form of the TOML files", Run::Check(tools::taplo)),
 ];
-
-/// The tasks that take the rest of the command line.
-const TAKE_ARGUMENTS: [&str; 3] = ["demo", "bench", "shuttle"];
 
 fn main() -> ExitCode {
     // Not returned from here: its `Debug` form has a backtrace of xtask, which is of no use here.
@@ -62,9 +68,21 @@ fn run() -> Result<()> {
     let Some(Task(_, _, run)) = TASKS.iter().find(|Task(task, ..)| name == *task) else {
         bail!("no such task: {}\n\n{}", name.display(), usage());
     };
-    let takes_arguments = TAKE_ARGUMENTS.iter().any(|task| name == *task);
-    ensure!(takes_arguments || arguments.is_empty(), "{} takes no arguments", name.display());
-    run(&arguments)
+    match run {
+        Run::With(run) => run(&arguments),
+        Run::Alone(run) | Run::Check(run) => {
+            ensure!(arguments.is_empty(), "{} takes no arguments", name.display());
+            run()
+        }
+    }
+}
+
+fn ci() -> Result<()> {
+    let check = |Task(name, _, run): &Task| match run {
+        Run::Check(run) => Some((*name, *run)),
+        Run::With(_) | Run::Alone(_) => None,
+    };
+    ci::run(TASKS.iter().filter_map(check))
 }
 
 fn usage() -> String {

@@ -24,7 +24,7 @@ const WORKSPACE: &[&str] = &[
 ///
 /// `KUBEBUILDER_ASSETS` names a directory with `etcd` and `kube-apiserver` for it; `PROPTEST_CASES` is the number of random
 /// cases; `NEXTEST_PROFILE` a profile of `.config/nextest.toml`.
-pub(crate) fn test(_: &[OsString]) -> Result<()> {
+pub(crate) fn test() -> Result<()> {
     if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS") {
         check_assets(Path::new(&assets), Path::is_file)?;
     }
@@ -54,7 +54,7 @@ pub(crate) fn demo(arguments: &[OsString]) -> Result<()> {
 }
 
 /// Writes the definitions of the custom resources. A test checks that they are current.
-pub(crate) fn crds(_: &[OsString]) -> Result<()> {
+pub(crate) fn crds() -> Result<()> {
     let text = output(cargo().args(["run", "--quiet", "--package", "clientmgr-runtime", "--example", "crds"]))?;
     let path = root().join("deploy/crds/clusters.clientmgr.dev.yaml");
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
@@ -68,16 +68,16 @@ pub(crate) fn shuttle(arguments: &[OsString]) -> Result<()> {
     run(cargo().args(test).args(arguments).env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", target))
 }
 
-pub(crate) fn fmt(_: &[OsString]) -> Result<()> {
+pub(crate) fn fmt() -> Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))
 }
 
-pub(crate) fn clippy(_: &[OsString]) -> Result<()> {
+pub(crate) fn clippy() -> Result<()> {
     run(cargo().arg("clippy").args(WORKSPACE).args(["--all-targets", "--", "--deny", "warnings"]))
 }
 
 /// Documents the examples too: they bring the version of Kubernetes, which the libraries leave to their users.
-pub(crate) fn doc(_: &[OsString]) -> Result<()> {
+pub(crate) fn doc() -> Result<()> {
     let flags = flags("RUSTDOCFLAGS", "--deny warnings");
     run(cargo().arg("doc").args(WORKSPACE).args(["--no-deps", "--lib", "--examples"]).env("RUSTDOCFLAGS", flags))
 }

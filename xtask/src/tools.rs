@@ -1,6 +1,5 @@
 //! The standard tools that CI runs, with our arguments. None is part of a usual Rust, and none is installed for you.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::process::Command;
 
@@ -8,7 +7,7 @@ use anyhow::Result;
 
 use crate::process::{cargo, program, root, run, succeeds};
 
-/// A tool that CI has is not installed here. `cargo xtask ci` skips its step.
+/// A tool that CI has is not installed here. `cargo xtask ci` skips the check.
 #[derive(Debug)]
 pub(crate) struct Missing {
     pub(crate) tool: &'static str,
@@ -25,8 +24,8 @@ impl fmt::Display for Missing {
 
 /// Checks the libraries with every set of features. The libraries name no version of Kubernetes, so the environment does;
 /// k8s-openapi is rebuilt when it changes, so the build has a target directory of its own.
-pub(crate) fn hack(_: &[OsString]) -> Result<()> {
-    let hack = subcommand("hack", "cargo-hack")?;
+pub(crate) fn hack() -> Result<()> {
+    let hack = installed("cargo hack", "cargo-hack")?;
     let clippy = |mut command: Command| {
         let version = std::env::var_os("K8S_OPENAPI_ENABLED_VERSION").unwrap_or_else(|| "1.37".into());
         command.env("K8S_OPENAPI_ENABLED_VERSION", version).env("CARGO_TARGET_DIR", root().join("target").join("hack"));
@@ -40,39 +39,38 @@ pub(crate) fn hack(_: &[OsString]) -> Result<()> {
     clippy(with(cargo(), "clippy --package clientmgr-kube --lib --features oauth,oidc"))
 }
 
-pub(crate) fn deny(_: &[OsString]) -> Result<()> {
-    run(&mut with(subcommand("deny", "cargo-deny")?, "--workspace check"))
+pub(crate) fn deny() -> Result<()> {
+    run_tool("cargo deny", "cargo-deny", "--workspace check")
 }
 
-pub(crate) fn shear(_: &[OsString]) -> Result<()> {
-    run(&mut subcommand("shear", "cargo-shear")?)
+pub(crate) fn shear() -> Result<()> {
+    run_tool("cargo shear", "cargo-shear", "")
 }
 
-pub(crate) fn semver(_: &[OsString]) -> Result<()> {
-    run(&mut with(subcommand("semver-checks", "cargo-semver-checks")?, "--workspace --baseline-rev origin/main"))
+pub(crate) fn semver() -> Result<()> {
+    run_tool("cargo semver-checks", "cargo-semver-checks", "--workspace --baseline-rev origin/main")
 }
 
-pub(crate) fn typos(_: &[OsString]) -> Result<()> {
-    run(&mut installed(program("typos"), "typos", "typos-cli")?)
+pub(crate) fn typos() -> Result<()> {
+    run_tool("typos", "typos-cli", "")
 }
 
-pub(crate) fn lychee(_: &[OsString]) -> Result<()> {
-    run(&mut with(installed(program("lychee"), "lychee", "lychee")?, "--include-fragments --no-progress ."))
+pub(crate) fn lychee() -> Result<()> {
+    run_tool("lychee", "lychee", "--include-fragments --no-progress .")
 }
 
-pub(crate) fn taplo(_: &[OsString]) -> Result<()> {
-    run(&mut with(installed(program("taplo"), "taplo", "taplo-cli")?, "fmt --check"))
+pub(crate) fn taplo() -> Result<()> {
+    run_tool("taplo", "taplo-cli", "fmt --check")
 }
 
-fn subcommand(name: &str, package: &'static str) -> Result<Command> {
-    installed(with(cargo(), name), package, package)
+fn run_tool(tool: &'static str, package: &'static str, arguments: &str) -> Result<()> {
+    run(&mut with(installed(tool, package)?, arguments))
 }
 
-/// Returns the command, if its tool is installed.
-fn installed(command: Command, tool: &'static str, package: &'static str) -> Result<Command> {
-    let mut version = program(command.get_program());
-    let found = succeeds(version.args(command.get_args()).arg("--version"));
-    if found { Ok(command) } else { Err(Missing { tool, package }.into()) }
+/// Returns the command of a tool, if it is installed.
+fn installed(tool: &'static str, package: &'static str) -> Result<Command> {
+    let command = || tool.strip_prefix("cargo ").map_or_else(|| program(tool), |name| with(cargo(), name));
+    if succeeds(command().arg("--version")) { Ok(command()) } else { Err(Missing { tool, package }.into()) }
 }
 
 fn with(mut command: Command, arguments: &str) -> Command {

@@ -1,30 +1,30 @@
-//! Why a server does not start, or does not carry out a call.
+//! The errors of starting and using a server.
 
 use std::{io, net::SocketAddr};
 
-use crate::{pki::error::CertificateError, wire::status::Status};
+use crate::{pki::certificate_error::CertificateError, wire::status::Status};
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The loopback port could not be opened.
-    #[error("the loopback port {address} could not be opened")]
+    /// The loopback port cannot be opened.
+    #[error("cannot listen on the loopback port {address}: end the process that uses it, or leave the port out")]
     Bind {
         /// The address; port 0 is any free one.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// The server's keys and certificates could not be made.
-    #[error("the server's certificates could not be made")]
+    /// The server's keys and certificates cannot be made.
+    #[error("cannot make the server's certificates")]
     Certificate(#[from] CertificateError),
     /// A custom resource cannot be installed.
     #[error("a custom resource cannot be installed")]
     Install(#[from] InstallError),
     /// `start` was called on a server that runs.
-    #[error("the server is already running")]
+    #[error("the server is already running: stop it before it is started again")]
     AlreadyRunning,
 }
 
@@ -32,10 +32,10 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
-    /// The definition could not be serialized.
-    #[error("the definition could not be serialized")]
+    /// The definition cannot be serialized.
+    #[error("the definition cannot be serialized")]
     Serialize(#[source] serde_json::Error),
-    /// The server refuses the definition, as it would refuse it in a request.
+    /// The server refuses the definition, as in a request.
     #[error("the definition was refused with {code}: {message}")]
     #[non_exhaustive]
     Refused {
@@ -52,7 +52,7 @@ impl InstallError {
     }
 }
 
-/// Why a client for the server could not be built.
+/// Why a client for the server cannot be built.
 #[derive(Debug, thiserror::Error)]
-#[error("a client for the in-process API server could not be built")]
+#[error("cannot build a client for the API server")]
 pub struct ClientError(#[source] pub(crate) Box<dyn std::error::Error + Send + Sync>);

@@ -20,7 +20,7 @@ mod wire;
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 pub use self::real::{
     any::{AnyServer, AnyServerBuilder, FromEnvError},
-    error::RealError,
+    real_error::RealError,
     server::{RealServer, RealServerBuilder},
 };
 pub use self::{
@@ -37,7 +37,7 @@ pub use self::{
     },
     error::{ClientError, InstallError, StartError},
     pipeline::body::{ConnectionCut, ResponseBody},
-    pki::error::{CertificateError, NeedsTls},
+    pki::certificate_error::{CertificateError, NeedsTls},
     server::{
         actions::Replacement,
         builder::TestServerBuilder,

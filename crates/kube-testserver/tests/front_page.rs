@@ -1,20 +1,15 @@
 //! The test on the crate's front page, as it is there.
 
-use std::{sync::Arc, time::Duration};
-
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{
-    Api, Client, ResourceExt as _,
-    api::{Patch, PatchParams, PostParams},
-    runtime::{Controller, controller::Action, watcher},
-};
+use kube::api::{Api, Patch, PatchParams, PostParams, ResourceExt as _};
+use kube::runtime::{Controller, controller::Action, watcher};
 use kube_testserver::{Fault, Requests, TestServer, of};
 use serde_json::json;
+use std::{sync::Arc, time::Duration};
 
 /// The controller under test: it labels every config map.
-async fn label(map: Arc<ConfigMap>, client: Arc<Client>) -> Result<Action, kube::Error> {
-    let maps: Api<ConfigMap> = Api::namespaced(Client::clone(&client), &map.namespace().unwrap_or_default());
+async fn label(map: Arc<ConfigMap>, maps: Arc<Api<ConfigMap>>) -> Result<Action, kube::Error> {
     let patch = Patch::Merge(json!({"metadata": {"labels": {"seen": "yes"}}}));
     maps.patch(&map.name_any(), &PatchParams::default(), &patch).await?;
     Ok(Action::await_change())
@@ -23,20 +18,16 @@ async fn label(map: Arc<ConfigMap>, client: Arc<Client>) -> Result<Action, kube:
 #[tokio::test]
 async fn a_map_is_labelled_though_the_first_patch_fails() -> Result<(), Box<dyn std::error::Error>> {
     let server = TestServer::builder().start().await?;
-    let client = server.client().await?;
     let outage = server.inject(Fault::Unavailable.on(Requests::patch(of::<ConfigMap>())).times(1));
-
-    let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
+    let maps: Api<ConfigMap> = Api::default_namespaced(server.client().await?);
     let retry = |_, _: &kube::Error, _| Action::requeue(Duration::from_millis(10));
-    let controller = Controller::new(maps.clone(), watcher::Config::default()).run(label, retry, Arc::new(client));
-    tokio::spawn(controller.for_each(|_| async {}));
+    let controller = Controller::new(maps.clone(), watcher::Config::default());
+    tokio::spawn(controller.run(label, retry, Arc::new(maps.clone())).for_each(|_| async {}));
 
     maps.create(&PostParams::default(), &serde_json::from_value(json!({"metadata": {"name": "a"}}))?).await?;
     server.wait_for(Requests::patch(of::<ConfigMap>()).name("a").status(200)).await; // no poll, no sleep
-
     assert_eq!(outage.hits(), 1);
     assert_eq!(maps.get("a").await?.labels()["seen"], "yes");
-    server.shutdown().await;
     Ok(())
 }
 

@@ -8,7 +8,6 @@ mod modules;
 mod source;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::Path;
 use std::{fs, io};
 
@@ -21,7 +20,7 @@ use self::source::{Source, Violation};
 /// The texts of the workspace, by their paths relative to the root, with slashes.
 type Texts = BTreeMap<String, String>;
 
-pub(crate) fn run(_: &[OsString]) -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let mut texts = Texts::new();
     read_into(&mut texts, root(), "").context("cannot read the sources")?;
     let mut violations = check(&texts, &root().to_string_lossy());

@@ -28,7 +28,7 @@ impl Presented {
     }
 }
 
-/// The bearer token of a request. Another scheme, or an empty token, is as good as none, as it is in the real one.
+/// The bearer token of a request. Another scheme or an empty token counts as none, as on a real server.
 pub(crate) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?.trim();
     let (scheme, rest) = value.split_once(' ')?;
@@ -38,14 +38,14 @@ pub(crate) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     rest.split(' ').next().filter(|token| !token.is_empty())
 }
 
-/// What authentication made of a request.
+/// The outcome of authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Identity {
     /// A credential was accepted.
     Known(User, Fingerprint),
-    /// None was presented.
+    /// The request has no credential.
     Anonymous,
-    /// One was presented and not accepted: unknown, expired or revoked. The answer is 401, whatever the path.
+    /// The credential is unknown, expired or revoked. The answer is 401 for every path.
     Refused(Fingerprint),
 }
 
@@ -61,7 +61,7 @@ impl Identity {
 /// The audience of the API server itself, and the issuer of its tokens.
 pub(crate) const API_AUDIENCE: &str = "https://kubernetes.default.svc";
 
-/// The service account that a token was issued for. The token is worth as much as the account, while that exists.
+/// The service account that a token was issued for. The token is accepted while the account exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServiceAccount {
     pub(crate) namespace: String,
@@ -118,8 +118,7 @@ impl Credentials {
         self.lock().get(&fingerprint).map(|entry| entry.audiences.clone()).unwrap_or_default()
     }
 
-    /// Refuses the credential `grace` from now; never later than it was going to be refused anyway.
-    /// False if the credential is not known.
+    /// Refuses the credential after `grace`, or when it expires, if that is earlier. Returns whether it is known.
     pub(crate) fn revoke(&self, fingerprint: Fingerprint, grace: Duration, now: Instant) -> bool {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(&fingerprint) else { return false };
@@ -129,12 +128,12 @@ impl Credentials {
         true
     }
 
-    /// The user that makes a request with this. The certificate is looked at first, as in the real chain.
+    /// Returns the user of a request with these credentials. The certificate comes first, as on a real server.
     pub(crate) fn identify(&self, presented: Presented, now: Instant) -> Identity {
         self.identify_for(&[API_AUDIENCE], presented, now)
     }
 
-    /// The same for one of some audiences.
+    /// As [`identify`](Self::identify), for a credential of one of these audiences.
     pub(crate) fn identify_for(&self, wanted: &[impl AsRef<str>], presented: Presented, now: Instant) -> Identity {
         let entries = self.lock();
         let is_meant =

@@ -10,27 +10,26 @@ use crate::{
     },
 };
 
-/// What is done with requests that carry no credential.
+/// How the server treats requests without a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Anonymous {
-    /// They are made as `system:anonymous`, who may read health and version and gets 403 for the rest. This is
-    /// what kube-apiserver does by default.
+    /// Their user is `system:anonymous`, which may read health and version and gets 403 for the rest: the default of
+    /// kube-apiserver.
     #[default]
     Limited,
-    /// They get 401 except for health and version, as clusters do that allow anonymous requests for these
-    /// paths only.
+    /// They get 401 for all paths but health and version, as on a cluster that allows anonymous requests for these only.
     Refused,
 }
 
-/// What authorization made of a request.
+/// The outcome of authorization.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Verdict {
     Allowed,
     Refused(Status),
 }
 
-/// Whether anybody at all may read this path: what the default role `system:public-info-viewer` grants.
+/// Whether every user may read this path: what the default role `system:public-info-viewer` grants.
 fn is_public(info: &RequestInfo) -> bool {
     let public = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
     !info.is_resource && info.verb == Verb::Get && public.contains(&info.path.as_str())
@@ -45,7 +44,7 @@ pub(crate) fn decide_anonymous(policy: Anonymous, info: &RequestInfo) -> Verdict
     }
 }
 
-/// The 403 of the real server's authorizer.
+/// The 403 of a real server's authorizer.
 pub(crate) fn forbidden(info: &RequestInfo, user: &str) -> Status {
     forbidden_as(info, user, info.verb.as_str())
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::pki::issued::Issued;
 
-/// The user that a request is made as.
+/// The user of a request.
 ///
 /// ```
 /// use kube_testserver::User;
@@ -25,12 +25,12 @@ pub struct User {
 }
 
 impl User {
-    /// A user in no groups but those every authenticated user is in.
+    /// Returns a user with only the groups that every authenticated user has.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), uid: None, groups: Vec::new(), extra: BTreeMap::new() }
     }
 
-    /// Adds a group. `system:authenticated` is added by the server.
+    /// Adds a group. The server adds `system:authenticated`.
     #[must_use]
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.groups.push(group.into());
@@ -51,12 +51,12 @@ impl User {
         self
     }
 
-    /// The user's name.
+    /// Returns the user's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The user's groups, as given.
+    /// Returns the groups that were added.
     pub fn groups(&self) -> &[String] {
         &self.groups
     }
@@ -96,7 +96,7 @@ impl From<String> for User {
     }
 }
 
-/// Tells credentials apart without telling them: the SHA-256 of a token or of a certificate.
+/// An identifier of a credential that does not reveal it: the SHA-256 of the token or the certificate.
 ///
 /// It displays as the first 16 hexadecimal digits. Two requests with equal fingerprints were made with the
 /// same credential.
@@ -104,7 +104,7 @@ impl From<String> for User {
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// The fingerprint of a bearer token.
+    /// Returns the fingerprint of a bearer token.
     pub fn of_token(token: &str) -> Self {
         Self(Sha256::digest(token.as_bytes()).into())
     }
@@ -128,9 +128,9 @@ impl fmt::Debug for Fingerprint {
 
 /// A token or client certificate the server accepts, with its user.
 ///
-/// It is made by the server ([`issue_token`](crate::TestServer::issue_token),
-/// [`issue_certificate`](crate::TestServer::issue_certificate)) and goes into a kubeconfig or a client. Debug
-/// output shows the fingerprint and never the secret.
+/// The server makes it ([`issue_token`](crate::TestServer::issue_token),
+/// [`issue_certificate`](crate::TestServer::issue_certificate)); a kubeconfig or a client uses it. Its debug output has the
+/// fingerprint, not the secret.
 #[derive(Clone)]
 pub struct Credential {
     user: User,
@@ -159,17 +159,17 @@ impl Credential {
         Self { user, fingerprint: Fingerprint::of_certificate(&issued.der), secret: Secret::Certificate(issued) }
     }
 
-    /// The user of this credential.
+    /// Returns the user of this credential.
     pub fn user(&self) -> &User {
         &self.user
     }
 
-    /// What the request log calls this credential.
+    /// Returns the fingerprint, which identifies this credential in the request log.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// The bearer token, if it is one. This is the secret itself.
+    /// Returns the bearer token, or `None` for a certificate. The token is a secret.
     pub fn token(&self) -> Option<&str> {
         match &self.secret {
             Secret::Token(token) => Some(token),
@@ -177,7 +177,7 @@ impl Credential {
         }
     }
 
-    /// The client certificate as PEM text, if it is one.
+    /// Returns the client certificate as PEM text, or `None` for a token.
     pub fn certificate_pem(&self) -> Option<&str> {
         match &self.secret {
             Secret::Token(_) => None,
@@ -185,7 +185,7 @@ impl Credential {
         }
     }
 
-    /// The client certificate's private key as PEM text, if it is one. This is the secret itself.
+    /// Returns the client certificate's private key as PEM text, or `None` for a token. The key is a secret.
     pub fn key_pem(&self) -> Option<&str> {
         match &self.secret {
             Secret::Token(_) => None,

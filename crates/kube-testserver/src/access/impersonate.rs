@@ -1,4 +1,4 @@
-//! Impersonation: whom a request is made as when its headers name somebody else, and who may do so. Pure.
+//! Impersonation: the user of a request whose headers name another user than its credential, and who may do so. Pure.
 //!
 //! A real server asks RBAC. Here the members of `system:masters` may impersonate, whom RBAC allows everything. Refusals have the
 //! words of kube-apiserver 1.36.
@@ -21,7 +21,7 @@ const MASTERS: &str = "system:masters";
 const ANONYMOUS: &str = "system:anonymous";
 const EVERYONE: [&str; 2] = ["system:authenticated", "system:unauthenticated"];
 
-/// The user a request is to be made as: another one than `actor`, if its headers say so.
+/// Returns the user of a request: `actor`, or the one that its headers name.
 pub(crate) fn acting_as(actor: User, headers: &HeaderMap, info: &RequestInfo) -> Result<User, Status> {
     if !headers.keys().any(|name| name.as_str().starts_with(PREFIX)) {
         return Ok(actor);

@@ -1,11 +1,11 @@
 //! `SelfSubjectAccessReview`: what authorization would say to a request that is only described.
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::wire::{
-    protobuf,
+    object_body,
     route::{RequestInfo, Verb},
     status::{Status, json_response},
 };
@@ -21,16 +21,12 @@ pub(crate) fn is_asked_for(info: &RequestInfo) -> bool {
 }
 
 /// The review, answered by `may`.
-pub(crate) fn answer(body: &[u8], may: impl FnOnce(&RequestInfo) -> bool) -> Result<Response<Bytes>, Status> {
-    let mut review = if protobuf::is(body) {
-        protobuf::read(body)?
-    } else {
-        serde_json::from_slice(body)
-            .map_err(|error| Status::bad_request(format!("the object provided is unrecognized: {error}")))?
-    };
-    if !review.is_object() || !matches!(review["kind"].as_str(), None | Some("SelfSubjectAccessReview")) {
-        return Err(Status::bad_request("the object provided is no SelfSubjectAccessReview"));
-    }
+pub(crate) fn answer(
+    headers: &HeaderMap,
+    body: &[u8],
+    may: impl FnOnce(&RequestInfo) -> bool,
+) -> Result<Response<Bytes>, Status> {
+    let mut review = object_body::read_question(headers, body, "SelfSubjectAccessReview")?;
     let info = described(&review["spec"])?;
     review["kind"] = "SelfSubjectAccessReview".into();
     review["apiVersion"] = "authorization.k8s.io/v1".into();

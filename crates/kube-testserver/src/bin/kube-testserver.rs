@@ -46,9 +46,15 @@ impl Options {
     fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let (mut options, mut arguments) = (Self::default(), arguments.into_iter());
         while let Some(flag) = arguments.next() {
-            let name = flag.to_str().filter(|name| matches!(*name, "--kubeconfig" | "--name" | "--port" | "--seed"));
-            let name = name.ok_or_else(|| format!("unknown argument {}", flag.display()))?;
-            let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
+            let text = flag.to_str().unwrap_or_default();
+            let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value.into())));
+            if !matches!(name, "--kubeconfig" | "--name" | "--port" | "--seed") {
+                return Err(format!("unknown argument {}", flag.display()));
+            }
+            let value: OsString = match value {
+                Some(value) => value,
+                None => arguments.next().ok_or_else(|| format!("{name} needs a value"))?,
+            };
             match name {
                 "--kubeconfig" => options.kubeconfig = value.into(),
                 "--name" => options.name = Some(value.into_string().map_err(|_| "--name takes UTF-8")?),
@@ -71,6 +77,10 @@ async fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
         print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    if arguments.iter().any(|argument| argument == "--version" || argument == "-V") {
+        println!("kube-testserver {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }
     let options = match Options::parse(arguments) {
@@ -250,13 +260,17 @@ mod tests {
         let all = parse(&["--port", "6443", "--kubeconfig", "a", "--seed", "b", "--name", "c"]);
         let expected =
             Options { kubeconfig: "a".into(), name: Some("c".to_owned()), port: 6443, seed: Some("b".into()) };
-        assert_eq!(all, Ok(expected));
+        assert_eq!(all.as_ref(), Ok(&expected));
+        let joined = parse(&["--port=6443", "--kubeconfig=a", "--seed=b", "--name=c"]);
+        assert_eq!(joined, all);
         assert_eq!(parse(&["--kubeconfig", "a"]).map(|options| options.port), Ok(0));
         for (arguments, problem) in [
             (&[][..], "--kubeconfig is missing"),
             (&["--kubeconfig"], "--kubeconfig needs a value"),
             (&["--kubeconfig", "a", "--port", "x"], "--port takes a port, not x"),
             (&["--verbose"], "unknown argument --verbose"),
+            (&["--verbose=a"], "unknown argument --verbose=a"),
+            (&["--port="], "--port takes a port, not "),
         ] {
             assert_eq!(parse(arguments), Err(problem.to_owned()));
         }

@@ -1,4 +1,4 @@
-//! Faults on demand: what can go wrong, for which requests, and which fault a request meets. `pipeline` and `transport`
+//! Faults on demand: what can go wrong, for which requests, and which fault hits a request. `pipeline` and `transport`
 //! carry them out.
 
 use std::{borrow::Cow, time::Duration};
@@ -15,10 +15,9 @@ use crate::{
     },
 };
 
-/// What goes wrong with a request.
+/// A fault of a request.
 ///
-/// Faults act on the socket and on the socketless service alike. A fault is for every request and lasts until
-/// lifted, unless said otherwise:
+/// Faults act on the socket and on services alike. A fault hits every request until it is lifted, unless it is limited:
 ///
 /// ```
 /// use kube_testserver::{Fault, Requests};
@@ -30,25 +29,25 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// 401 with a Status, as if the credential were not accepted.
+    /// 401 with a Status, as for a credential that is not accepted.
     Unauthorized,
-    /// 403 with a Status, as if the user had no permission.
+    /// 403 with a Status, as for a user without permission.
     Forbidden,
-    /// 429 with a Status and `Retry-After`, whole seconds, at least one.
+    /// 429 with a Status and `Retry-After`, in whole seconds, at least one.
     TooManyRequests {
         /// When the client may try again.
         retry_after: Duration,
     },
-    /// 409 with a Status, as if the object had been changed meanwhile.
+    /// 409 with a Status, as for an object that was changed meanwhile.
     Conflict,
-    /// This code with a Status of this reason and message. For what has no variant of its own, such as the refusal of an
+    /// Any code with a Status of this reason and message, for what has no variant of its own, such as the refusal of an
     /// admission webhook.
     Status {
         /// The HTTP status code, 400 to 599.
         code: u16,
         /// The machine readable reason, such as `AlreadyExists`.
         reason: Cow<'static, str>,
-        /// The sentence for people.
+        /// The message for people.
         message: Cow<'static, str>,
     },
     /// 500 with a Status.
@@ -59,25 +58,25 @@ pub enum Fault {
     UnavailablePlainText,
     /// 503 that claims to be JSON and is not.
     UnavailableBrokenJson,
-    /// The answer comes, this much later (on tokio's clock).
+    /// The answer comes later by this time, on tokio's clock.
     Delay(Duration),
-    /// There is never an answer, and the connection stays open.
+    /// No answer comes, and the connection stays open.
     NeverAnswer,
-    /// The request is reset instead of answered: over HTTP/2 its stream, over HTTP/1.1 its connection. A client may
-    /// quietly try again on a new connection, so a reset for a count of one can go unseen.
+    /// The request is reset instead of answered: over HTTP/2 its stream, over HTTP/1.1 its connection. A client may send the
+    /// request again by itself, so a single reset may have no effect.
     Reset,
-    /// The connection is closed instead of an answer, and with it every other request on it. Over HTTP/1.1 this is a
+    /// The connection is closed instead of an answer, with all other requests on it. Over HTTP/1.1 this is a
     /// [`Reset`](Self::Reset).
     CloseConnection,
-    /// The answer breaks off: half of the body (of a watch: half of the first event), then the request is reset as by
+    /// Half of the body is sent (of a watch: half of the first event), then the request is reset as by
     /// [`Reset`](Self::Reset).
     CutBody,
-    /// A watch is opened and delivers nothing, no bookmark either. Meets watches only.
+    /// A watch opens and sends nothing, not even a bookmark. Hits watches only.
     SilentWatch,
-    /// A watch is opened and ends at once, without an event. Meets watches only.
+    /// A watch opens and ends at once, without an event. Hits watches only.
     EndedWatch,
-    /// The resource version asked for is too old: 410 for a list, an `ERROR` event with code 410 for a watch.
-    /// Meets lists and watches only.
+    /// The requested resource version is too old: 410 for a list, an `ERROR` event with code 410 for a watch. Hits lists and
+    /// watches only.
     ExpiredResourceVersion,
 }
 
@@ -87,12 +86,12 @@ impl Fault {
         Self::Status { code, reason: reason.into(), message: message.into() }
     }
 
-    /// This fault, for these requests only.
+    /// Limits the fault to these requests.
     pub fn on(self, requests: Requests) -> Injection {
         Injection::from(self).on(requests)
     }
 
-    /// This fault, for the next `count` requests only.
+    /// Limits the fault to the next `count` requests.
     pub fn times(self, count: u32) -> Injection {
         Injection::from(self).times(count)
     }
@@ -160,7 +159,7 @@ fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0)).max(1)
 }
 
-/// A fault with the requests it is for and how often it strikes.
+/// A fault, the requests that it hits, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a fault strikes only once it is given to `TestServer::inject`"]
 pub struct Injection {
@@ -170,13 +169,13 @@ pub struct Injection {
 }
 
 impl Injection {
-    /// For these requests only.
+    /// Limits it to these requests.
     pub fn on(mut self, requests: Requests) -> Self {
         self.requests = requests;
         self
     }
 
-    /// For the next `count` of them only.
+    /// Limits it to the next `count` requests.
     pub fn times(mut self, count: u32) -> Self {
         self.times = Some(count);
         self
@@ -189,11 +188,11 @@ impl From<Fault> for Injection {
     }
 }
 
-/// What goes wrong with a connection, before there is a request on it. Only a server with a socket has these.
+/// A fault of a connection, before its first request. Only a server with a socket has these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionFault {
-    /// The connection is accepted and then nothing: no TLS handshake, no answer, no end.
+    /// The connection is accepted and stays silent: no TLS handshake, no answer, no end.
     Silent,
     /// The connection is accepted and closed at once.
     Closed,
@@ -202,13 +201,13 @@ pub enum ConnectionFault {
 }
 
 impl ConnectionFault {
-    /// This fault, for the next `count` connections only.
+    /// Limits the fault to the next `count` connections.
     pub fn times(self, count: u32) -> ConnectionInjection {
         ConnectionInjection { fault: self, times: Some(count) }
     }
 }
 
-/// A connection fault and how often it strikes.
+/// A connection fault, and how many connections it hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a fault strikes only once it is given to `TestServer::inject_on_connect`"]
 pub struct ConnectionInjection {
@@ -222,7 +221,7 @@ impl From<ConnectionFault> for ConnectionInjection {
     }
 }
 
-/// Returns the fault that a request meets: the first of the current ones that applies to it.
+/// Returns the fault that hits a request: the first of the current ones that applies to it.
 pub(crate) fn choose(orders: &[Order<Injection>], info: &RequestInfo, user: Option<&str>) -> Option<usize> {
     orders.iter().position(|order| order.what.fault.applies_to(info) && order.what.requests.matches(info, user))
 }

@@ -10,7 +10,7 @@ use crate::control::{
 /// How many requests of the log the error shows.
 const SHOWN: usize = 10;
 
-/// No request that matches came in time. Shows the last requests of the log.
+/// No matching request came in time. The message shows the last requests of the log.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NoSuchRequest {

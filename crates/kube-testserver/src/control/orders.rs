@@ -69,8 +69,7 @@ impl<T: Clone> Orders<T> {
 
 /// A handle to a fault or denial that is in force at the server.
 ///
-/// Dropping the handle does not end it. It ends with [`lift`](Self::lift), or once it has been used as often as it was
-/// given for.
+/// Dropping the handle does not end it. It ends with [`lift`](Self::lift), or when its count is used up.
 #[derive(Debug, Clone, Default)]
 pub struct InjectionHandle(Arc<Tally>);
 
@@ -81,13 +80,13 @@ struct Tally {
 }
 
 impl InjectionHandle {
-    /// Ends it: it hits no request from now on. A request that it holds already (never answered, delayed, a silent watch)
-    /// stays held. Lifting it twice is the same as once.
+    /// Ends it: it hits no further request. A request that it holds (never answered, delayed, a silent watch) stays held.
+    /// Lifting it again does nothing.
     pub fn lift(&self) {
         self.0.lifted.store(true, Ordering::SeqCst);
     }
 
-    /// Returns how many requests (or connections) it has hit.
+    /// Returns the number of requests (or connections) that it has hit.
     pub fn hits(&self) -> u64 {
         self.0.hits.load(Ordering::SeqCst)
     }

@@ -10,15 +10,15 @@ use crate::{access::credential::Fingerprint, wire::route::RequestInfo};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// The whole answer was given. A watch ends so when its `timeoutSeconds` have passed.
+    /// The whole answer was sent. For a watch: its `timeoutSeconds` have passed.
     Complete,
-    /// A watch could not go on from its resource version: the client got a 410.
+    /// A watch could not continue from its resource version: the client got a 410.
     Expired,
-    /// The client went away.
+    /// The client closed the connection or dropped the request.
     ClientGone,
     /// The server cut the connection: it was stopped or replaced, or the test cut it.
     ServerCut,
-    /// The watch was ended on demand.
+    /// The test ended the watch.
     EndedOnDemand,
     /// An injected fault ended it.
     Fault,
@@ -30,93 +30,92 @@ pub enum EndReason {
 pub struct Ended {
     /// The server's time of day.
     pub at: Timestamp,
-    /// Time since the server was made, on tokio's clock (which tests can pause).
+    /// The time since the server was made, on tokio's clock, which tests can pause.
     pub after: Duration,
-    /// Why.
+    /// Why it ended.
     pub reason: EndReason,
 }
 
-/// One request the server has seen.
+/// A request in the log.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RequestRecord {
-    /// Its place in the log: 0 is the server's first request.
+    /// The number of requests before it, since the server was made.
     pub sequence: u64,
     /// When its head arrived, by the server's time of day.
     pub time: Timestamp,
-    /// When its head arrived, since the server was made, on tokio's clock (which tests can pause).
+    /// When its head arrived, since the server was made, on tokio's clock, which tests can pause.
     pub after: Duration,
-    /// The connection it came on; over HTTP/2 many requests come on one. Each call of a socketless service is a
-    /// connection of its own.
+    /// Its connection. Over HTTP/2 many requests share one. Each call of a service is a connection of its own.
     pub connection: u64,
-    /// The UID of the cluster that was behind the address.
+    /// The UID of the cluster that answered.
     pub cluster_uid: Arc<str>,
-    /// The user, `system:anonymous` without credentials, `None` if the credential was refused. With impersonation
-    /// it is the impersonating user.
+    /// The user: `system:anonymous` without credentials, `None` if the credential was refused. With impersonation, the user
+    /// that impersonates.
     pub user: Option<String>,
-    /// Tells which credential was presented.
+    /// The fingerprint of the credential, if there is one.
     pub fingerprint: Option<Fingerprint>,
     /// The HTTP version, `HTTP/1.1` or `HTTP/2.0`.
     pub http_version: http::Version,
     /// The HTTP method.
     pub method: http::Method,
-    /// The query as sent, without the question mark.
+    /// The query as it was sent, without the question mark.
     pub query: Option<String>,
-    /// The status code, once answered.
+    /// The status code, once it is answered.
     pub status: Option<u16>,
-    /// How it ended, once it has. A watch is answered long before.
+    /// How it ended, once it has. A watch is answered before it ends.
     pub ended: Option<Ended>,
     pub(crate) info: RequestInfo,
 }
 
 impl RequestRecord {
-    /// The verb as RBAC spells it: `get`, `list`, `watch`, …
+    /// Returns the verb as RBAC spells it: `get`, `list`, `watch`, …
     pub fn verb(&self) -> &'static str {
         self.info.verb.as_str()
     }
 
-    /// The decoded path, without the query.
+    /// Returns the decoded path, without the query.
     pub fn path(&self) -> &str {
         &self.info.path
     }
 
-    /// Whether this is about a resource, as against `/version`, discovery or health.
+    /// Returns whether it is for a resource, and not for `/version`, discovery or health.
     pub fn is_resource(&self) -> bool {
         self.info.is_resource
     }
 
-    /// The API group; empty for the core group.
+    /// Returns the API group, empty for the core group.
     pub fn group(&self) -> &str {
         &self.info.group
     }
 
-    /// The API version.
+    /// Returns the API version.
     pub fn version(&self) -> &str {
         &self.info.version
     }
 
-    /// The resource, `configmaps`; empty if it is not about one.
+    /// Returns the resource, such as `configmaps`. Empty if the request is for no resource.
     pub fn resource(&self) -> &str {
         &self.info.resource
     }
 
-    /// The subresource, `status`.
+    /// Returns the subresource, such as `status`.
     pub fn subresource(&self) -> Option<&str> {
         self.info.subresource.as_deref()
     }
 
-    /// The namespace.
+    /// Returns the namespace.
     pub fn namespace(&self) -> Option<&str> {
         self.info.namespace.as_deref()
     }
 
-    /// The object's name.
+    /// Returns the name of the object.
     pub fn name(&self) -> Option<&str> {
         self.info.name.as_deref()
     }
 }
 
-/// One line: the verb, the path with its query, and the status code once there is one.
+/// Formats one line: the verb, the path with its query, and the status code once there is one.
 impl fmt::Display for RequestRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.is_resource() { self.verb() } else { self.method.as_str() };
@@ -131,6 +130,6 @@ impl fmt::Display for RequestRecord {
     }
 }
 
-/// A place in the log. What is logged from here on comes after it.
+/// A place in the log, before all later requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Marker(pub(crate) u64);

@@ -8,13 +8,13 @@ use crate::{
     wire::route::{RequestInfo, full_resource},
 };
 
-/// Requests, by what they ask for and by whom. All conditions must hold.
+/// A matcher of requests, by what they ask for and by their user. All of its conditions must hold.
 ///
 /// The same matcher says which requests a [`Fault`](crate::Fault) hits, which are
 /// [forbidden](crate::TestServer::forbid_requests), and which of the log are
 /// [waited for](crate::TestServer::wait_for) or [returned](crate::TestServer::requests_matching). Conditions on the answer
-/// ([`status`](Self::status), [`ended`](Self::ended), …) make it a `Requests<LogFilter>`, for the log only: a fault cannot
-/// know the answer.
+/// ([`status`](Self::status), [`ended`](Self::ended), …) make it a `Requests<LogFilter>`, which only the log takes, since a
+/// fault comes before the answer.
 ///
 /// Verbs and resources are spelled as in RBAC: a resource is a plural such as `configmaps`, with a subresource
 /// `pods/status`, and `*` is any. [`of`] names the resource of a type.
@@ -43,7 +43,7 @@ pub struct Requests<A = ()> {
     logged: A,
 }
 
-/// Conditions on what the log knows of a request once it has arrived: see [`Requests`].
+/// Conditions on the answer to a request: see [`Requests`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LogFilter {
     since: Marker,
@@ -66,7 +66,7 @@ impl From<()> for LogFilter {
     }
 }
 
-/// A resource in a matcher: a plural of any group, or [`of`] a type.
+/// A resource in a matcher: a plural in any group, or [`of`] a type.
 ///
 /// ```
 /// use k8s_openapi::api::apps::v1::Deployment;
@@ -82,14 +82,14 @@ pub struct ResourceName {
     plural: String,
 }
 
-/// The resource of a type, in its group and of any version.
+/// Returns the resource of a type, in its group and in any version.
 #[must_use]
 pub fn of<K: Resource<DynamicType = ()>>() -> ResourceName {
     ResourceName { group: Some(K::group(&()).into_owned()), plural: K::plural(&()).into_owned() }
 }
 
 impl ResourceName {
-    /// Its subresource of this name.
+    /// Returns its subresource of this name.
     #[must_use]
     pub fn subresource(mut self, name: &str) -> Self {
         self.plural = format!("{}/{name}", self.plural);
@@ -113,17 +113,17 @@ macro_rules! by_verb {
 }
 
 impl Requests {
-    /// Every request.
+    /// Matches every request.
     pub fn any() -> Self {
         Self::default()
     }
 
-    /// Requests for a resource: `configmaps`, `pods/status`, `*`.
+    /// Matches requests for a resource: `configmaps`, `pods/status`, `*`.
     pub fn to(resource: impl Into<ResourceName>) -> Self {
         Self::any().resource(resource)
     }
 
-    /// Requests whose path starts with `path`.
+    /// Matches requests whose path starts with `path`.
     pub fn under(path: impl Into<String>) -> Self {
         Self::any().path(path)
     }
@@ -135,8 +135,8 @@ impl Requests {
 }
 
 impl<A> Requests<A> {
-    /// Only requests made as `user`. Requests without credentials are made as `system:anonymous`; a request whose
-    /// credential is refused has no user.
+    /// Only requests of `user`. The user of requests without credentials is `system:anonymous`; a request whose credential is
+    /// refused has no user.
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
@@ -149,7 +149,7 @@ impl<A> Requests<A> {
         self
     }
 
-    /// Only requests whose path (decoded, without the query) starts with this.
+    /// Only requests whose path starts with this, decoded and without the query.
     pub fn path(mut self, prefix: impl Into<String>) -> Self {
         self.path = Some(prefix.into());
         self
@@ -161,7 +161,7 @@ impl<A> Requests<A> {
         self
     }
 
-    /// Only requests for this resource: `configmaps` (and not its subresources), `pods/status`, `*` for all.
+    /// Only requests for this resource: `configmaps` (without its subresources), `pods/status`, `*` for all.
     pub fn resource(mut self, resource: impl Into<ResourceName>) -> Self {
         let ResourceName { group, plural } = resource.into();
         self.group = group.or(self.group);
@@ -175,7 +175,7 @@ impl<A> Requests<A> {
         self
     }
 
-    /// Only requests for the object of this name.
+    /// Only requests for objects with this name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -211,12 +211,12 @@ impl<A: Into<LogFilter>> Requests<A> {
         self.logged(|logged| LogFilter { since: marker, ..logged.into() })
     }
 
-    /// Only requests that presented this credential.
+    /// Only requests with this credential.
     pub fn with(self, fingerprint: Fingerprint) -> Requests<LogFilter> {
         self.logged(|logged| LogFilter { fingerprint: Some(fingerprint), ..logged.into() })
     }
 
-    /// Only requests answered with this status code.
+    /// Only requests that were answered with this status code.
     pub fn status(self, code: u16) -> Requests<LogFilter> {
         self.logged(|logged| LogFilter { status: Some(code), ..logged.into() })
     }
@@ -226,7 +226,7 @@ impl<A: Into<LogFilter>> Requests<A> {
         self.logged(|logged| LogFilter { stage: Stage::Answered, ..logged.into() })
     }
 
-    /// Only requests that are over.
+    /// Only requests that have ended.
     pub fn ended(self) -> Requests<LogFilter> {
         self.logged(|logged| LogFilter { stage: Stage::Ended, ..logged.into() })
     }

@@ -19,7 +19,7 @@ use crate::{
     control::{log::Entry, open_watches::Registration, record::EndReason},
 };
 
-/// The server cut the connection: a client sees it as a reset.
+/// The server cut the connection, which is a reset for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the connection was cut by the server")]
 #[non_exhaustive]
@@ -35,7 +35,7 @@ enum Kind {
     Silent(Open),
 }
 
-/// An answer that is under way: its log entry, and the server's scissors.
+/// An answer that is being sent: its log entry, and the token that cuts it.
 struct Open {
     entry: Entry,
     cut: BoxFuture<'static, ()>,

@@ -18,10 +18,10 @@ use crate::{
     clock::Clock,
     error::{InstallError, StartError},
     pipeline::settings::Settings,
-    pki::{authority::Authority, error::CertificateError, issued::Validity, security::Security, tls},
+    pki::{authority::Authority, certificate_error::CertificateError, issued::Validity, security::Security, tls},
 };
 
-/// A cluster: its content, its authority and whom it lets in. Replacing the cluster replaces all of this.
+/// A cluster: its content, its authority and the credentials it accepts. A replacement has all of these anew.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) api: Api,
@@ -33,7 +33,7 @@ pub(crate) struct Cluster {
     admin: Mutex<Credential>,
 }
 
-/// The authority, and what the listener presents of it.
+/// The authority, and the TLS settings with its server certificate.
 #[derive(Debug)]
 pub(crate) struct Pki {
     pub(crate) authority: Authority,
@@ -61,7 +61,7 @@ impl Cluster {
         Self::with(installed, clock, credentials, pki, admin)
     }
 
-    /// Another cluster that lets in whom this one does.
+    /// Another cluster, which accepts the credentials of this one.
     pub(crate) fn sibling(&self, installed: &[Value]) -> Result<Self, StartError> {
         Self::with(installed, self.clock, Arc::clone(&self.credentials), self.pki.clone(), self.admin())
     }
@@ -86,7 +86,7 @@ impl Cluster {
         self.admin.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Lets a new token stand in for `old`, which is refused after `grace`.
+    /// Issues a token in place of `old`, which is refused after `grace`.
     pub(crate) fn rotate(&self, old: &Credential, grace: Duration) -> Credential {
         let new = Credential::random_token(old.user().clone());
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! `/healthz`, `/livez` and `/readyz`, in the real server's format. Which checks pass is the caller's switch.
+//! `/healthz`, `/livez` and `/readyz`, in the real server's format. The caller sets which checks pass.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};

@@ -1,5 +1,6 @@
 //! One request's way through the server, and the state that all requests share.
 
+mod account_tokens;
 pub(crate) mod body;
 pub(crate) mod cluster;
 mod health;
@@ -7,4 +8,3 @@ pub(crate) mod malformed;
 pub(crate) mod respond;
 pub(crate) mod settings;
 pub(crate) mod state;
-mod tokens;

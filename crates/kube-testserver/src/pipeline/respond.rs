@@ -1,5 +1,5 @@
-//! One request's way through the server: who makes it, what fault it meets, whether it is allowed, what it means.
-//! Each question is decided elsewhere; the order of the questions is what lives here.
+//! One request's way through the server: its user, its fault, its authorization, its answer. Each is decided elsewhere; this
+//! file has their order.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -24,10 +24,10 @@ use crate::{
         record::EndReason,
     },
     pipeline::{
+        account_tokens,
         body::{ConnectionCut, ResponseBody},
         health, malformed,
         state::{Connection, Core},
-        tokens,
     },
     wire::{
         call::{BODY_LIMIT, Call, Caller},
@@ -41,7 +41,7 @@ const DISCARD_LIMIT: usize = 8 * BODY_LIMIT;
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
-/// Answers one request, or breaks it off.
+/// Answers one request, or cuts it.
 pub(crate) async fn respond<B>(
     core: &Core,
     connection: &Connection,
@@ -160,7 +160,7 @@ where
             Verdict::Allowed => User::anonymous(),
             Verdict::Refused(status) => return failed(&status),
         },
-        Identity::Known(user, by) if tokens::is_known(&connection.tenancy.cluster, by) => user,
+        Identity::Known(user, by) if account_tokens::is_known(&connection.tenancy.cluster, by) => user,
         Identity::Known(..) | Identity::Refused(_) => return failed(&Status::unauthorized()),
     };
     let user = match impersonate::acting_as(user, &parts.headers, info) {
@@ -182,13 +182,7 @@ where
         Ok(body) => body,
         Err(status) => return failed(&status),
     };
-    if let Some(answer) = tokens::answer(&connection.tenancy.cluster, info, &body) {
-        return answer.map_or_else(|status| failed(&status), Reply::Whole);
-    }
-    if review::is_asked_for(info) {
-        let may = |asked: &RequestInfo| !core.denials.any(|orders| denials::decide(orders, asked, user.name()));
-        return review::answer(&body, may).map_or_else(|status| failed(&status), Reply::Whole);
-    }
+    let cluster = &connection.tenancy.cluster;
     let call = Call {
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
@@ -202,7 +196,16 @@ where
             extra: user.extras().iter().map(|(key, values)| (key.clone(), values.clone())).collect(),
         },
     };
-    unbroken(|| connection.tenancy.cluster.api.answer(call))
+    unbroken(|| {
+        if let Some(answer) = account_tokens::answer(cluster, info, &call) {
+            return answer.map_or_else(|status| failed(&status), Reply::Whole);
+        }
+        if review::is_asked_for(info) {
+            let may = |asked: &RequestInfo| !core.denials.any(|orders| denials::decide(orders, asked, user.name()));
+            return review::answer(&call.headers, &call.body, may).map_or_else(|status| failed(&status), Reply::Whole);
+        }
+        cluster.api.answer(call)
+    })
 }
 
 fn failed(status: &Status) -> Reply {

@@ -24,7 +24,7 @@ use crate::{
     pipeline::{cluster::Cluster, settings::Settings},
 };
 
-/// Where a connection leads, for as long as it lives: it is never moved to another cluster, it is cut.
+/// The cluster of a connection. A connection is cut, and never moved to another cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Tenancy {
     pub(crate) cluster: Arc<Cluster>,
@@ -44,7 +44,7 @@ pub(crate) struct Connection {
     pub(crate) closed: CancellationToken,
 }
 
-/// The server, whatever it is reached by.
+/// The server, without its transport.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) settings: Settings,
@@ -53,7 +53,7 @@ pub(crate) struct Core {
     pub(crate) connection_faults: Orders<ConnectionFault>,
     pub(crate) denials: Orders<Requests>,
     pub(crate) watches: Arc<OpenWatches>,
-    /// Cancelled when the server is gone for good.
+    /// Cancelled when the server ends.
     pub(crate) gone: CancellationToken,
     ready: AtomicBool,
     connections: AtomicU64,
@@ -61,7 +61,7 @@ pub(crate) struct Core {
     behind: Mutex<Behind>,
 }
 
-/// What is behind the address now.
+/// The current cluster.
 #[derive(Debug)]
 struct Behind {
     tenancy: Tenancy,
@@ -90,12 +90,12 @@ impl Core {
         })
     }
 
-    /// The cluster behind the address now.
+    /// The current cluster.
     pub(crate) fn cluster(&self) -> Arc<Cluster> {
         Arc::clone(&self.behind().tenancy.cluster)
     }
 
-    /// A new connection to the cluster behind the address, unless the server is stopped or gone.
+    /// A new connection to the current cluster, unless the server is stopped or has ended.
     pub(crate) fn connect(&self, certificate: Option<Fingerprint>) -> Option<Connection> {
         let behind = self.behind();
         if !behind.open || self.gone.is_cancelled() {
@@ -108,7 +108,7 @@ impl Core {
         Some(Connection { id, certificate, tenancy, closed })
     }
 
-    /// Cuts every connection. Later ones are let in.
+    /// Cuts every connection. Later ones are accepted.
     pub(crate) fn cut_connections(&self) {
         let mut behind = self.behind();
         self.renew(&mut behind);
@@ -130,7 +130,7 @@ impl Core {
         self.behind().open = true;
     }
 
-    /// Puts the cluster that `make` makes of the present one in its place and cuts every connection.
+    /// Replaces the current cluster by the one that `make` makes of it, and cuts every connection.
     pub(crate) fn replace(
         &self,
         make: impl FnOnce(&Cluster, &[Value]) -> Result<Cluster, StartError>,
@@ -142,7 +142,7 @@ impl Core {
         Ok(())
     }
 
-    /// Serves another type, now and in every cluster that comes after.
+    /// Serves another type, in this cluster and in all later ones.
     pub(crate) fn install(&self, crd: Value) -> Result<(), InstallError> {
         let mut installed = self.installed();
         self.cluster().api.install(&crd).map_err(|status| InstallError::refused(&status))?;

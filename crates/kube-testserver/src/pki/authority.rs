@@ -10,7 +10,7 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::pki::{
-    error::CertificateError,
+    certificate_error::CertificateError,
     issued::{Issued, Validity},
 };
 

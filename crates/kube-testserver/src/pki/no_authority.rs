@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::pki::{
-    error::CertificateError,
+    certificate_error::CertificateError,
     issued::{Issued, Validity},
 };
 

@@ -2,7 +2,7 @@
 
 use rustls::crypto::CryptoProvider;
 
-use crate::pki::error::CertificateError;
+use crate::pki::certificate_error::CertificateError;
 
 /// The provider that the server uses, and that it installs for kube's clients where the process has none.
 ///
@@ -13,10 +13,10 @@ use crate::pki::error::CertificateError;
     expect(clippy::unnecessary_wraps, reason = "it fails without either feature")
 )]
 pub(crate) fn provider() -> Result<CryptoProvider, CertificateError> {
-    #[cfg(feature = "ring")]
-    return Ok(rustls::crypto::ring::default_provider());
-    #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
+    #[cfg(feature = "aws-lc-rs")]
     return Ok(rustls::crypto::aws_lc_rs::default_provider());
+    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    return Ok(rustls::crypto::ring::default_provider());
     #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
     Err(CertificateError::NoCryptography)
 }

@@ -14,7 +14,8 @@ use rustls::{
 };
 
 use crate::pki::{
-    authority::Authority, error::CertificateError, issued::Validity, provider::provider, security::Protocols,
+    authority::Authority, certificate_error::CertificateError, issued::Validity, provider::provider,
+    security::Protocols,
 };
 
 /// What a listener presents: a new certificate of this authority, valid or already expired.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     access::credential::{Credential, User},
     error::{ClientError, StartError},
-    real::{error::RealError, server::RealServer},
+    real::{real_error::RealError, server::RealServer},
     server::{builder::TestServerBuilder, handle::TestServer},
 };
 

@@ -2,11 +2,11 @@
 //! server.
 
 pub(crate) mod any;
+mod certificates;
 mod command;
-pub(crate) mod error;
-mod pki;
 mod ports;
 mod process;
+pub(crate) mod real_error;
 pub(crate) mod server;
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use tokio::{
     time::{self, Instant},
 };
 
-use crate::real::error::RealError;
+use crate::real::real_error::RealError;
 
 /// How often a program is asked whether it is ready. It does not announce it.
 const ROUND: Duration = Duration::from_millis(50);

@@ -1,7 +1,7 @@
 //! A real etcd and kube-apiserver, started for a test and ended with it.
 //!
-//! Here is the order of things; command lines, certificates and processes have files of their own. What is started is
-//! killed when the handle is dropped, on a panic too, and the directory with all its files is removed.
+//! This file has the order of the start; command lines, certificates and processes have files of their own. The processes are
+//! killed when the handle is dropped, also by a panic, and their directory is removed.
 
 use std::{
     fmt,
@@ -16,11 +16,11 @@ use crate::{
     access::credential::{Credential, User},
     error::ClientError,
     real::{
+        certificates::Pki,
         command::{self, ApiServerPlan, EtcdPlan, token_file},
-        error::{self, RealError},
-        pki::Pki,
         ports::free_ports,
         process::{self, Process},
+        real_error::{self, RealError},
     },
     server::{
         client,
@@ -28,11 +28,11 @@ use crate::{
     },
 };
 
-/// How often the servers are started on other ports when another process took theirs meanwhile.
+/// How often the servers are started again, on other ports, when another process has taken theirs.
 const ATTEMPTS: u32 = 3;
-/// What a server says whose port is taken.
+/// The message of a server whose port is taken.
 const PORT_TAKEN: &str = "address already in use";
-/// Without these namespaces the server is not done with starting.
+/// The server has started once it has these namespaces.
 const NAMESPACES: [&str; 2] = ["default", "kube-system"];
 
 /// The programs, by the names they have in a directory of assets.
@@ -137,7 +137,7 @@ impl RealServerBuilder {
         let [client_port, peer_port, port] = free_ports().map_err(RealError::Port)?;
         let pki = Pki::new(ADMIN, MASTERS)?;
         pki.write_to(&directory)?;
-        error::write(&directory.join(command::TOKENS), &token_file(&self.tokens))?;
+        real_error::write(&directory.join(command::TOKENS), &token_file(&self.tokens))?;
 
         let plan = EtcdPlan { directory: directory.clone(), client_port, peer_port };
         let etcd = start_etcd(&self.assets, &plan, self.patience).await?;

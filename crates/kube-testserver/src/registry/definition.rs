@@ -8,7 +8,7 @@ use crate::registry::{
     column::{Column, Source},
     core_columns,
     kinds::{Kind, Scale, Traits, Version, resource_id},
-    schema::Schema,
+    merge_schema::Schema,
     structural::node::Node,
 };
 

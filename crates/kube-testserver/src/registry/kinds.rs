@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::registry::{
     column::Column,
-    schema::Schema,
+    merge_schema::Schema,
     structural::{builtin, node::Node},
 };
 
@@ -99,6 +99,7 @@ impl Kind {
             _ if self.custom => None,
             "deployments" => Some(&["labels"]),
             "pods" => Some(&["ownerReferences"]),
+            "certificatesigningrequests" => Some(&[]),
             _ => self.group.is_empty().then_some(&[]),
         }
     }

@@ -5,7 +5,7 @@ pub(crate) mod core_columns;
 pub(crate) mod definition;
 pub(crate) mod json_path;
 pub(crate) mod kinds;
+pub(crate) mod merge_schema;
 mod pod_columns;
-pub(crate) mod schema;
 pub(crate) mod structural;
 pub(crate) mod view;

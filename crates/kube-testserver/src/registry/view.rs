@@ -1,6 +1,6 @@
 //! A kind in one of its versions, and how objects go from one version to another.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Value;
 
@@ -56,6 +56,26 @@ impl View {
         if !self.kind.custom {
             value["kind"] = self.kind.kind.as_str().into();
         }
+    }
+
+    /// A stored object under the field names of this version.
+    pub(crate) fn renamed<'a>(&self, value: &'a Value) -> Cow<'a, Value> {
+        if !self.renames_events() {
+            return Cow::Borrowed(value);
+        }
+        let mut renamed = value.clone();
+        rename(&mut renamed, EVENT_FIELDS);
+        Cow::Owned(renamed)
+    }
+
+    /// A stored object in this version.
+    pub(crate) fn shown<'a>(&self, value: &'a Value) -> Cow<'a, Value> {
+        if value["apiVersion"] == self.api_version() {
+            return Cow::Borrowed(value);
+        }
+        let mut shown = value.clone();
+        self.show(&mut shown);
+        Cow::Owned(shown)
     }
 
     /// From the stored version to the client's.

@@ -18,7 +18,7 @@ use crate::{
     error::{InstallError, StartError},
     pipeline::cluster::Cluster,
     pki::{
-        error::{CertificateError, NeedsTls},
+        certificate_error::{CertificateError, NeedsTls},
         security::Security,
     },
     server::handle::{Loopback, TestServer},
@@ -28,11 +28,11 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Replacement {
-    /// The authority and every credential stay valid. Only the content and the UID show that it is another
-    /// cluster: the replacement that is hardest to notice.
+    /// The authority and every credential stay valid. Only the content and the UID differ, so this replacement is the
+    /// hardest to notice.
     SameCa,
-    /// It has an authority of its own and knows none of the old credentials; the administrator's is a new one
-    /// too. Old clients fail in the TLS handshake, and where there is none, with 401.
+    /// The new cluster has an authority of its own and accepts none of the old credentials. The administrator has a new one.
+    /// Old clients fail in the TLS handshake; over plain HTTP they get 401.
     NewCa,
 }
 
@@ -42,7 +42,7 @@ pub enum Replacement {
 /// that is refused is refused for every new request, on old connections too; a watch that is open stays open, as
 /// it does on a real API server.
 impl<T> TestServer<T> {
-    /// The administrator's token (user `admin`, group `system:masters`).
+    /// Returns the administrator's token (user `admin`, group `system:masters`).
     pub fn admin(&self) -> Credential {
         self.core.cluster().admin()
     }
@@ -57,7 +57,7 @@ impl<T> TestServer<T> {
         self.accept(Credential::random_token(user.into()), Some(lifetime))
     }
 
-    /// Accepts this very token for a user, until revoked.
+    /// Accepts this token for a user, until it is revoked.
     pub fn accept_token(&self, user: impl Into<User>, token: impl Into<String>) -> Credential {
         self.accept(Credential::from_token(user.into(), token.into()), None)
     }
@@ -76,23 +76,23 @@ impl<T> TestServer<T> {
         Ok(self.accept(Credential::from_certificate(user, issued), Some(lifetime)))
     }
 
-    /// Issues a token in place of `old`, for the same user. The old credential is refused after `grace`, at once if
-    /// that is zero. If it was the administrator's, the new one is the administrator's now.
+    /// Issues a token in place of `old`, for the same user. The old credential is refused after `grace`; zero is at once. A
+    /// new token for the administrator becomes the one that [`admin`](Self::admin) returns.
     pub fn rotate_token(&self, old: &Credential, grace: Duration) -> Credential {
         self.core.cluster().rotate(old, grace)
     }
 
-    /// Refuses a credential from now on. False if it is not known.
+    /// Refuses a credential from now on. Returns whether it was known.
     pub fn revoke(&self, fingerprint: Fingerprint) -> bool {
         self.revoke_after(fingerprint, Duration::ZERO)
     }
 
-    /// Refuses a credential after a grace period. False if it is not known.
+    /// Refuses a credential after a grace period. Returns whether it was known.
     pub fn revoke_after(&self, fingerprint: Fingerprint, grace: Duration) -> bool {
         self.core.cluster().credentials.revoke(fingerprint, grace, Instant::now())
     }
 
-    /// Refuses a token from now on. False if it is not known.
+    /// Refuses a token from now on. Returns whether it was known.
     pub fn revoke_token(&self, token: &str) -> bool {
         self.revoke(Fingerprint::of_token(token))
     }
@@ -105,7 +105,7 @@ impl<T> TestServer<T> {
 
 /// # The cluster
 impl<T> TestServer<T> {
-    /// The name the server was given.
+    /// Returns the name of the server.
     pub fn name(&self) -> &str {
         &self.core.settings.name
     }
@@ -115,16 +115,16 @@ impl<T> TestServer<T> {
         self.core.cluster().pki.as_ref().map(|pki| pki.authority.pem().to_owned())
     }
 
-    /// The UID of the namespace `kube-system`: the cluster's identity.
+    /// Returns the UID of the namespace `kube-system`, the cluster's identity.
     pub fn kube_system_uid(&self) -> String {
         self.core.cluster().uid.to_string()
     }
 
-    /// Puts another cluster behind the same address: another UID, nothing in it but the types that were
-    /// installed to the server. Every connection is cut, and none of the old ones reaches the new cluster.
+    /// Puts another cluster behind the same address. It has another UID and contains only the types that were installed.
+    /// Every connection is cut, and no old one reaches the new cluster.
     ///
     /// # Errors
-    /// If the new cluster cannot be made; then nothing has changed.
+    /// If the new cluster cannot be made. Nothing has changed then.
     pub fn replace(&self, replacement: Replacement) -> Result<(), StartError> {
         let settings = &self.core.settings;
         self.core.replace(|old, installed| match replacement {
@@ -136,12 +136,12 @@ impl<T> TestServer<T> {
     /// Serves a custom resource, as [`TestServerBuilder::install`](crate::TestServerBuilder::install) does.
     ///
     /// # Errors
-    /// If the definition cannot be serialized, or is refused: because it is served already, for one.
+    /// If the definition cannot be serialized, or is refused, for example because it is served already.
     pub fn install(&self, crd: impl Serialize) -> Result<(), InstallError> {
         self.core.install(serde_json::to_value(crd).map_err(InstallError::Serialize)?)
     }
 
-    /// Forgets the history of changes: every resource version seen so far is too old to watch or list from (410).
+    /// Drops the history of changes: a watch or list from any earlier resource version gets a 410.
     pub fn compact(&self) {
         self.core.cluster().api.compact();
     }
@@ -149,8 +149,7 @@ impl<T> TestServer<T> {
 
 /// # Faults
 impl<T> TestServer<T> {
-    /// Makes requests fail: see [`Fault`](crate::Fault). The oldest fault that applies to a request is the one
-    /// it meets.
+    /// Makes requests fail: see [`Fault`](crate::Fault). Of several faults that apply to a request, the oldest hits it.
     ///
     /// The fault stays in force when the returned [`InjectionHandle`] is dropped. Keep it to [`lift`](InjectionHandle::lift) a fault
     /// that was given no count.
@@ -160,7 +159,7 @@ impl<T> TestServer<T> {
         self.core.faults.add(injection, times)
     }
 
-    /// Forbids a user a verb on a resource: 403, in the real server's words. `*` is every user, verb or resource.
+    /// Forbids a user a verb on a resource: 403, with the real server's message. `*` is every user, verb or resource.
     pub fn forbid(
         &self,
         user: impl Into<String>,
@@ -170,40 +169,40 @@ impl<T> TestServer<T> {
         self.forbid_requests(Requests::to(resource).verb(verb).user(user))
     }
 
-    /// Forbids requests: 403, in the real server's words.
+    /// Forbids requests: 403, with the real server's message.
     pub fn forbid_requests(&self, requests: Requests) -> InjectionHandle {
         self.core.denials.add(requests, None)
     }
 
-    /// Whether `/readyz` succeeds. It does by default.
+    /// Sets whether `/readyz` succeeds. It does by default.
     pub fn set_ready(&self, ready: bool) {
         self.core.set_ready(ready);
     }
 
-    /// Closes every connection, and with it every request under way on it. New ones are let in at once.
+    /// Closes every connection, and with it the requests on it. New connections are accepted at once.
     pub fn cut_connections(&self) {
         self.core.cut_connections();
     }
 
-    /// Ends the open watches among these requests, as a server does that ends them early: cleanly, with no
-    /// event. Their clients may watch again at once. Returns how many watches that are.
+    /// Ends the open watches among these requests cleanly, without an event. Their clients may watch again at once. Returns
+    /// the number of watches.
     pub fn end_watches(&self, requests: &Requests) -> usize {
         self.core.watches.end(requests)
     }
 }
 
 impl TestServer<Loopback> {
-    /// Makes every open connection silent, as behind a NAT that has dropped its flow: the server still accepts bytes,
-    /// but neither answers nor closes. New connections are served.
+    /// Makes every open connection silent, as a NAT does that drops its flow: the server accepts bytes, and neither answers
+    /// nor closes. New connections are served.
     ///
-    /// A silent connection ends when its client closes it, or with [`cut_connections`](Self::cut_connections). The log
-    /// does not have the requests that are sent on it; those under way end with the connection.
+    /// A silent connection ends when its client closes it, or with [`cut_connections`](Self::cut_connections). Requests that
+    /// are sent on it do not appear in the log; those already on it end with the connection.
     pub fn silence_connections(&self) {
         self.core.silence_connections();
     }
 
-    /// Makes connections fail before there is a request: see [`ConnectionFault`]. Connections that are open stay
-    /// open; [`cut_connections`](Self::cut_connections) makes their clients connect anew.
+    /// Makes connections fail before their first request: see [`ConnectionFault`]. Open connections stay open;
+    /// [`cut_connections`](Self::cut_connections) makes their clients connect again.
     ///
     /// # Errors
     /// If the fault needs TLS and the server speaks plain HTTP.
@@ -220,28 +219,28 @@ impl TestServer<Loopback> {
 ///
 /// It keeps the last requests, [65,536 unless set](crate::TestServerBuilder::log_capacity), a few hundred bytes each.
 impl<T> TestServer<T> {
-    /// The requests seen so far, oldest first.
+    /// Returns the requests of the log, oldest first.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.core.log.matching(&Requests::any().into())
     }
 
-    /// The requests that match, oldest first.
+    /// Returns the requests of the log that match, oldest first.
     pub fn requests_matching(&self, filter: impl Into<Requests<LogFilter>>) -> Vec<RequestRecord> {
         self.core.log.matching(&filter.into())
     }
 
-    /// How many requests the log no longer has because it keeps so many only.
+    /// Returns the number of requests that the log has dropped to stay within its capacity.
     pub fn requests_lost(&self) -> u64 {
         self.core.log.lost()
     }
 
-    /// A place in the log: requests from here on are [`since`](Requests::since) it.
+    /// Returns a place in the log: later requests are [`since`](Requests::since) it.
     pub fn marker(&self) -> Marker {
         self.core.log.marker()
     }
 
-    /// Waits for a request that matches, and returns the oldest. A request that was seen before counts, unless
-    /// the filter says [`since`](Requests::since).
+    /// Waits for a request that matches, and returns the oldest one. Requests that are in the log already count, unless the
+    /// filter has [`since`](Requests::since).
     ///
     /// It does not poll and has no deadline of its own: see [`wait_for_within`](Self::wait_for_within).
     ///
@@ -251,10 +250,10 @@ impl<T> TestServer<T> {
         self.core.log.wait_for(&filter.into()).await
     }
 
-    /// [`wait_for`](Self::wait_for), for this long at most.
+    /// Waits as [`wait_for`](Self::wait_for) does, for this long at most.
     ///
     /// # Errors
-    /// If no such request comes in time. The error names the filter and the last requests of the log.
+    /// If no such request comes in time. The error shows the filter and the last requests of the log.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.

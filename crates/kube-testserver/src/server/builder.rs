@@ -23,15 +23,15 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
 const LOG_CAPACITY: usize = 65_536;
 
 impl TestServer {
-    /// Settings for a new server.
+    /// Returns the settings of a new server.
     pub fn builder() -> TestServerBuilder {
         TestServerBuilder::default()
     }
 
-    /// A server with the default settings: TLS, a free loopback port, one administrator.
+    /// Starts a server with the default settings: TLS, a free loopback port, one administrator.
     ///
     /// # Errors
-    /// As [`TestServerBuilder::start`].
+    /// Those of [`TestServerBuilder::start`].
     pub async fn start_default() -> Result<Self, StartError> {
         Self::builder().start().await
     }
@@ -66,19 +66,19 @@ impl Default for TestServerBuilder {
 }
 
 impl TestServerBuilder {
-    /// What its kubeconfigs call the cluster and the context. The default is `testserver`.
+    /// Sets the name of the cluster and the context in the server's kubeconfigs. The default is `testserver`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
         self
     }
 
-    /// Listens on this loopback port. The default is any free one.
+    /// Sets the loopback port. The default is any free one.
     pub fn port(mut self, port: u16) -> Self {
         self.settings.port = port;
         self
     }
 
-    /// Plain HTTP instead of TLS. Client certificates cannot be used then.
+    /// Makes the server speak plain HTTP instead of TLS. Client certificates cannot be used then.
     pub fn plain_http(mut self) -> Self {
         self.settings.security = Security::Plain;
         self
@@ -91,14 +91,14 @@ impl TestServerBuilder {
         self
     }
 
-    /// Accepts this bearer token for this user, besides the administrator's.
+    /// Accepts a bearer token for a user, besides the administrator's.
     pub fn token(mut self, user: impl Into<User>, token: impl Into<String>) -> Self {
         self.tokens.push(Credential::from_token(user.into(), token.into()));
         self
     }
 
-    /// Serves a custom resource from the start: a `CustomResourceDefinition`, as kube's `CustomResourceExt::crd()`
-    /// makes it. Any serializable form will do.
+    /// Serves a custom resource from the start. `definition` is a `CustomResourceDefinition` in any serializable form, as
+    /// kube's `CustomResourceExt::crd()` makes it.
     pub fn install(mut self, crd: impl Serialize) -> Self {
         self.installed.push(serde_json::to_value(crd));
         self
@@ -110,27 +110,27 @@ impl TestServerBuilder {
         self
     }
 
-    /// What is done with requests without credentials.
+    /// Sets how the server treats requests without credentials.
     pub fn anonymous(mut self, policy: Anonymous) -> Self {
         self.settings.anonymous = policy;
         self
     }
 
-    /// How long a connection may take over the TLS handshake and over the head of each HTTP/1.1 request before it
-    /// is closed; an idle HTTP/1.1 connection is closed after this time too. The default is 90 seconds.
+    /// Sets the time limit of a TLS handshake and of the head of an HTTP/1.1 request. A connection that exceeds it is closed,
+    /// and so is an HTTP/1.1 connection that is idle for so long. The default is 90 seconds.
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
         self.settings.head_timeout = timeout;
         self
     }
 
-    /// How many requests the log keeps; the oldest go first. The default is 65,536.
+    /// Sets the number of requests that the log keeps. It drops the oldest first. The default is 65,536.
     pub fn log_capacity(mut self, requests: usize) -> Self {
         self.settings.log_capacity = requests;
         self
     }
 
-    /// Sets the time of day at which the server starts. From then on it passes as tokio's clock does, for the times in
-    /// objects and in the log alike. The default is the real time. Certificates and credentials are not concerned.
+    /// Sets the time of day at which the server starts, for the times in objects and in the log. From then on it follows
+    /// tokio's clock. The default is the real time. Certificates and credentials do not depend on it.
     ///
     /// ```
     /// use kube_testserver::TestServer;
@@ -148,13 +148,13 @@ impl TestServerBuilder {
     /// Starts the server on a loopback port.
     ///
     /// # Errors
-    /// If the port cannot be opened, a key cannot be made or an installed resource is refused.
+    /// If the port cannot be opened, a key cannot be made, or an installed resource is refused.
     pub async fn start(self) -> Result<TestServer, StartError> {
         TestServer::<Loopback>::listen(self.core()?).await
     }
 
-    /// Starts the server without a socket: it is reached through [`TestServer::service`] and
-    /// [`TestServer::client`] only. Nothing is spawned.
+    /// Starts the server without a socket. Only [`TestServer::service`] and [`TestServer::client`] reach it, and nothing is
+    /// spawned.
     ///
     /// # Errors
     /// If a key cannot be made or an installed resource is refused.

@@ -32,9 +32,9 @@ const BACKLOG: u32 = 1024;
 
 /// A Kubernetes API server inside the test process.
 ///
-/// It runs until [`shutdown`](TestServer::shutdown) or until it is dropped. A drop only signals the tasks to
-/// end; `shutdown` waits until they have. The type parameter says how it is reached: by a loopback socket, or by
-/// [`TestServer::service`] alone.
+/// It runs until [`shutdown`](TestServer::shutdown), or until it is dropped. `shutdown` waits for the end of its tasks; a drop
+/// only signals them to end. The type parameter is [`Loopback`] for a server on a loopback socket, and [`NoSocket`] for one
+/// that only [`TestServer::service`] reaches.
 ///
 /// See the [crate] for an example.
 #[derive(Debug)]
@@ -45,14 +45,14 @@ pub struct TestServer<T = Loopback> {
     _gone_on_drop: DropGuard,
 }
 
-/// Reached by a socket on a loopback port, and by services too.
+/// A server with a socket on a loopback port. [`TestServer::service`] reaches it too.
 #[derive(Debug)]
 pub struct Loopback {
     address: SocketAddr,
     phase: Mutex<Phase>,
 }
 
-/// Reached by services only: there is no socket and no task.
+/// A server without a socket and without tasks, which only [`TestServer::service`] reaches.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NoSocket;
@@ -70,11 +70,10 @@ impl<T> TestServer<T> {
         Self { core, transport, _gone_on_drop: guard }
     }
 
-    /// The server as a tower service for [`kube::Client::new`], making its requests with `credential`, or
-    /// anonymously.
+    /// Returns the server as a tower service for [`kube::Client::new`]. Its requests carry `credential`, or none.
     ///
-    /// It opens no socket, spawns nothing and works under a paused clock. Authentication, faults and log are the
-    /// same as on the socket.
+    /// It opens no socket, spawns nothing and works under a paused clock. Authentication, faults and the log are those of the
+    /// socket.
     pub fn service(&self, credential: impl Into<Option<Credential>>) -> TestService {
         TestService::new(Arc::clone(&self.core), credential.into())
     }
@@ -85,7 +84,7 @@ impl TestServer<NoSocket> {
         Self::with(core, NoSocket)
     }
 
-    /// A client with the administrator's credential, over [`service`](Self::service).
+    /// Returns a client with the administrator's credential, over [`service`](Self::service).
     ///
     /// # Panics
     /// Outside a Tokio runtime, as [`kube::Client::new`] does.
@@ -93,12 +92,12 @@ impl TestServer<NoSocket> {
         kube::Client::new(self.service(self.admin()), "default")
     }
 
-    /// Refuses every request and cuts those under way, until [`start`](Self::start). Nothing is forgotten.
+    /// Refuses every request and cuts those that are open, until [`start`](Self::start). Keeps all content.
     pub fn stop(&self) {
         self.core.close();
     }
 
-    /// Takes requests again.
+    /// Accepts requests again.
     pub fn start(&self) {
         self.core.open();
     }
@@ -115,11 +114,11 @@ impl TestServer<Loopback> {
         Ok(server)
     }
 
-    /// Starts a stopped server again: same port, same certificates, same content, same credentials.
+    /// Starts a stopped server again, with the same port, certificates, content and credentials.
     ///
     /// # Errors
-    /// [`StartError::AlreadyRunning`] if it runs, [`StartError::Bind`] if another process took the port meanwhile;
-    /// then it stays stopped.
+    /// [`StartError::AlreadyRunning`] if it runs. [`StartError::Bind`] if another process has taken the port: the server stays
+    /// stopped.
     pub async fn start(&self) -> Result<(), StartError> {
         let mut phase = self.transport.phase.lock().await;
         let Phase::Stopped(kept) = &mut *phase else { return Err(StartError::AlreadyRunning) };
@@ -138,13 +137,12 @@ impl TestServer<Loopback> {
         }
     }
 
-    /// Closes the port and cuts every connection. Content, certificates and credentials are kept for
-    /// [`start`](Self::start). When this returns, connecting is refused and no task of the server is left. Does
-    /// nothing if it is stopped already.
+    /// Closes the port and cuts every connection. Keeps content, certificates and credentials for [`start`](Self::start).
+    /// When this returns, connections are refused and no task of the server is left. Does nothing on a stopped server.
     ///
     /// # Cancel safety
-    /// Once polled, the port closes and the connections are cut even if the future is dropped; what is lost is
-    /// the wait for their tasks.
+    /// Once polled, the port closes and the connections are cut even if the future is dropped. Only the wait for their tasks
+    /// is lost.
     pub async fn stop(&self) {
         let mut phase = self.transport.phase.lock().await;
         if let Phase::Running(listening) = std::mem::replace(&mut *phase, Phase::Stopped(None)) {
@@ -157,12 +155,12 @@ impl TestServer<Loopback> {
         }
     }
 
-    /// Ends the server: when this returns, the port is closed and no task, connection or socket of it is left.
+    /// Ends the server. When this returns, the port is closed and no task, connection or socket of the server is left.
     pub async fn shutdown(self) {
         self.stop().await;
     }
 
-    /// The address clients connect to: `https://127.0.0.1:<port>`.
+    /// Returns the URL that clients connect to: `https://127.0.0.1:<port>`.
     pub fn url(&self) -> String {
         let scheme = match self.core.settings.security {
             Security::Tls => "https",
@@ -171,31 +169,31 @@ impl TestServer<Loopback> {
         format!("{scheme}://{}", self.transport.address)
     }
 
-    /// The socket's address. It stays the same for the server's life.
+    /// Returns the socket's address. It does not change.
     pub fn address(&self) -> SocketAddr {
         self.transport.address
     }
 
-    /// A kubeconfig with the administrator's credential (group `system:masters`).
+    /// Returns a kubeconfig with the administrator's credential (group `system:masters`).
     pub fn kubeconfig(&self) -> Kubeconfig {
         self.kubeconfig_for(&self.admin())
     }
 
-    /// A kubeconfig with this credential.
+    /// Returns a kubeconfig with this credential.
     pub fn kubeconfig_for(&self, credential: &Credential) -> Kubeconfig {
         kubeconfig::kubeconfig(&self.destination(), credential)
     }
 
-    /// [`kubeconfig_for`](Self::kubeconfig_for) as YAML text, for a file or a Secret. It holds the credential's
-    /// secret in clear.
+    /// Returns [`kubeconfig_for`](Self::kubeconfig_for) as YAML, for a file or a Secret. The text contains the credential in
+    /// clear.
     pub fn kubeconfig_yaml(&self, credential: &Credential) -> String {
         kubeconfig::yaml(&self.destination(), credential)
     }
 
-    /// A client with the administrator's credential. It does not retry: a fault is seen at once.
+    /// Returns a client with the administrator's credential. It does not retry, so a fault shows at once.
     ///
-    /// Installs the provider of the feature `ring` or `aws-lc-rs` as the default of the process if it has none yet, since kube
-    /// needs one.
+    /// Installs the cryptography of the feature `ring` or `aws-lc-rs` as the default of the process, which kube needs, unless
+    /// there is one.
     ///
     /// # Errors
     /// If kube cannot build a client.
@@ -203,10 +201,10 @@ impl TestServer<Loopback> {
         self.client_for(&self.admin()).await
     }
 
-    /// [`client`](Self::client) with another credential.
+    /// Returns a [`client`](Self::client) with another credential.
     ///
     /// # Errors
-    /// If kube cannot build a client: a token that cannot be sent in a header, for one.
+    /// If kube cannot build a client, for example because a header cannot contain the token.
     pub async fn client_for(&self, credential: &Credential) -> Result<kube::Client, ClientError> {
         if let Some(token) = credential.token() {
             // Kube panics on a token that is no header value.

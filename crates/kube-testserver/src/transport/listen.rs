@@ -1,5 +1,5 @@
 //! The socket: accepts connections, speaks TLS and HTTP on them, and ends every task it started.
-//! What a request means is none of its business.
+//! It does not know what a request means.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -31,17 +31,17 @@ use crate::{
     transport::silence::Silenced,
 };
 
-/// How long to wait before accepting again when the system would not give us a connection.
+/// The wait after a connection that the system did not accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// What a real server grants a connection: so many requests at once, and so many bytes of headers for each.
+/// A real server's limits of one connection: requests at once, and bytes of headers of each.
 const MOST_STREAMS: u32 = 100;
 const MOST_HEADER_BYTES: u32 = 1024 * 1024;
 
 /// The answer to plain HTTP on a TLS port.
 const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
-/// A listener at work.
+/// A running listener.
 #[derive(Debug)]
 pub(crate) struct Listening {
     stop: CancellationToken,
@@ -101,7 +101,7 @@ async fn connection(core: Arc<Core>, stream: TcpStream, tasks: TaskTracker) {
     }
 }
 
-/// Talks to one client until one side has had enough. Errors of the connection are the client's to see.
+/// Serves one connection until one side closes it. The client sees the errors of the connection.
 async fn talk(core: Arc<Core>, connection: Connection, mut stream: TcpStream, tasks: TaskTracker) {
     let fault = core.connection_faults.take(|orders| (!orders.is_empty()).then_some(0));
     let validity = match fault {

@@ -23,8 +23,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {
-    /// The server is stopped or gone.
-    #[error("connection refused: the server is not running")]
+    /// The server is stopped or dropped.
+    #[error("connection refused: the server is stopped")]
     Refused,
     /// The connection was cut before the answer: by a fault, or because the server was stopped or replaced.
     #[error("the connection was cut before the answer")]
@@ -33,9 +33,8 @@ pub enum ServiceError {
 
 /// A server as a [`tower::Service`], for [`kube::Client::new`].
 ///
-/// Made by [`TestServer::service`](crate::TestServer::service). Each call counts as a connection of its own,
-/// presenting the credential the service was made with. Nothing is spawned and no socket is opened, so it runs
-/// under a paused clock.
+/// [`TestServer::service`](crate::TestServer::service) makes it. Each call is a connection of its own, with the credential of the
+/// service. It spawns nothing and opens no socket, so it runs under a paused clock.
 #[derive(Clone)]
 pub struct TestService {
     core: Arc<Core>,

@@ -2,6 +2,7 @@
 
 pub(crate) mod call;
 pub(crate) mod negotiate;
+pub(crate) mod object_body;
 pub(crate) mod protobuf;
 pub(crate) mod query;
 pub(crate) mod route;

@@ -170,11 +170,6 @@ fn fields_of(kind: &str) -> Option<&'static [Field]> {
     }
 }
 
-/// Whether a body is in this form, whatever its headers say.
-pub(crate) fn is(body: &[u8]) -> bool {
-    body.starts_with(MAGIC)
-}
-
 /// Reads the body of a create or replace.
 pub(crate) fn read(body: &[u8]) -> Result<Value, Status> {
     let broken = || Status::bad_request("the object provided is unrecognized: it is no Kubernetes protobuf");

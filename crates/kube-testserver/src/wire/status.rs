@@ -52,6 +52,16 @@ impl Cause {
         Self { reason: "FieldValueRequired", message, field: field.into() }
     }
 
+    /// The list has this value already.
+    pub(crate) fn duplicate(field: impl Into<String>, value: &str) -> Self {
+        Self::duplicate_raw(field, &format!("{value:?}"))
+    }
+
+    /// As [`Cause::duplicate`], for values that are no strings.
+    pub(crate) fn duplicate_raw(field: impl Into<String>, value: &str) -> Self {
+        Self { reason: "FieldValueDuplicate", message: format!("Duplicate value: {value}"), field: field.into() }
+    }
+
     /// The field may not be set here.
     pub(crate) fn forbidden(field: impl Into<String>, rule: &str) -> Self {
         Self { reason: "FieldValueForbidden", message: format!("Forbidden: {rule}"), field: field.into() }

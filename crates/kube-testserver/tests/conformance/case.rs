@@ -45,12 +45,12 @@ impl Case {
         self.namespace.trim_start_matches("conformance-")
     }
 
-    /// The administrator's client, at home in the test's namespace.
+    /// The administrator's client, whose default namespace is the test's.
     pub(crate) async fn client(&self) -> Client {
         self.client_of(Who::Admin).await
     }
 
-    /// Somebody's client, at home in the test's namespace.
+    /// A client with this credential, whose default namespace is the test's.
     pub(crate) async fn client_of(&self, who: Who) -> Client {
         self.target.client(who, &self.namespace).await.expect("the target's own credentials make a client")
     }

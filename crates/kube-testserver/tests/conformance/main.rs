@@ -3,8 +3,8 @@
 //!
 //! It runs on the in-process server, or, where `KUBEBUILDER_ASSETS` names a directory with `etcd` and
 //! `kube-apiserver`, on those instead. All tests share one server, each in a namespace of its own, so that they run side
-//! by side and as often as one likes. Here is only the server's life around the tests, which is why this target has a
-//! main of its own. What only the double does (faults, its log, compaction on demand) is tested beside it and not here.
+//! by side, and again on the same server. This target has a main of its own, which starts and ends that server. What only the
+//! in-process server does (faults, its log, compaction on demand) has tests of its own.
 
 #![expect(
     clippy::print_stdout,
@@ -30,7 +30,7 @@ use tokio::runtime;
 use self::{
     kubectl::Kubectl,
     target::Target,
-    test::{Test, Told},
+    test::{Test, WithCauses},
 };
 
 fn main() -> io::Result<ExitCode> {
@@ -48,7 +48,7 @@ fn main() -> io::Result<ExitCode> {
     let target = match runtime.block_on(Target::start()) {
         Ok(target) => Arc::new(target),
         Err(error) => {
-            eprintln!("conformance: no server to run on: {}", Told(error.as_ref()));
+            eprintln!("conformance: no server to run on: {}", WithCauses(error.as_ref()));
             return Ok(ExitCode::FAILURE);
         }
     };

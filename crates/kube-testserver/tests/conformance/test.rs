@@ -69,7 +69,7 @@ impl Test {
         self
     }
 
-    /// A trial that is only good for its name.
+    /// A trial that is listed and does not run.
     pub(crate) fn listed(self) -> Trial {
         Trial::test(self.name, || Err("it was made to be listed".into())).with_ignored_flag(!self.runnable)
     }
@@ -84,7 +84,7 @@ impl Test {
             let outcome = runtime.block_on(async { time::timeout(DEADLINE, whole).await });
             match outcome {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(Failed::from(Told(error.as_ref()))),
+                Ok(Err(error)) => Err(Failed::from(WithCauses(error.as_ref()))),
                 Err(_) => Err(Failed::from(format!("it hangs: no end after {} s", DEADLINE.as_secs()))),
             }
         })
@@ -93,9 +93,9 @@ impl Test {
 }
 
 /// An error with its causes, each on a line.
-pub(crate) struct Told<'a>(pub(crate) &'a (dyn Error + 'static));
+pub(crate) struct WithCauses<'a>(pub(crate) &'a (dyn Error + 'static));
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for WithCauses<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let mut cause = self.0.source();

@@ -1,8 +1,8 @@
 //! Deletes: preconditions, finalizers, grace, and the namespaces that empty themselves.
 //!
-//! There are no controllers in this server but one, and it is here: a namespace that is deleted is emptied
-//! and goes. Garbage collection is not done: owner references are kept and mean nothing, and a foreground or
-//! orphaning delete leaves its finalizer for a client to remove, as on a server without a controller manager.
+//! This server has one controller, which is here: it empties and removes a deleted namespace. There is no garbage collection:
+//! owner references have no effect, and a foreground or orphaning delete leaves its finalizer for a client to remove, as on a
+//! server without a controller manager.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     wire::status::{Cause, Status},
 };
 
-/// `metav1.DeleteOptions`, as far as they say anything here.
+/// The part of `metav1.DeleteOptions` that has an effect here.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DeleteOptions {
     pub(crate) uid: Option<String>,
@@ -41,12 +41,12 @@ pub(crate) enum Propagation {
     Orphan,
 }
 
-/// How far a delete got.
+/// The outcome of a delete.
 #[derive(Debug)]
 pub(crate) enum Deletion {
-    /// The object is gone; its last state.
+    /// The object is gone. Holds its last state.
     Done(Arc<Stored>),
-    /// Somebody must remove finalizers, or its grace period must pass.
+    /// The object stays until its finalizers are removed, or its grace period has passed.
     Pending(Arc<Stored>),
 }
 
@@ -128,7 +128,7 @@ impl Propagation {
     }
 }
 
-/// Whether nothing keeps the object any more once it is being deleted.
+/// Whether nothing keeps the object once it is being deleted.
 pub(crate) fn may_go(object: &Value) -> bool {
     meta::finalizers(object).is_empty()
         && object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
@@ -214,7 +214,7 @@ pub(crate) fn delete(store: &mut Store, target: &Target, options: &DeleteOptions
     Ok(Deletion::Pending(stored))
 }
 
-/// Only pods that run somewhere are given time.
+/// Only pods on a node have a grace period.
 fn grace_period(kind: &Kind, object: &Value, options: &DeleteOptions) -> i64 {
     let runs = kind.is("", "pods") && !object["spec"]["nodeName"].as_str().unwrap_or_default().is_empty();
     if !runs || matches!(object["status"]["phase"].as_str(), Some("Failed" | "Succeeded")) {

@@ -121,14 +121,12 @@ pub(crate) fn update(
     target.place(&mut new)?;
     meta::metadata_mut(&mut new).insert("name".to_owned(), (&*target.key.name).into());
     check_preconditions(target, style, &current, &new)?;
-    if signing_request::is_one(kind) && target.subresource == Subresource::Status {
-        let causes = signing_request::added_decisions(&old, &new);
-        if !causes.is_empty() {
-            return Err(refused(target, &new, &causes));
-        }
-    }
     let typed = is_typed(target, &new);
     restrict(target, &old, &mut new);
+    if signing_request::is_one(kind) && target.subresource != Subresource::Main {
+        // The client owns these too: it sends nulls in their place.
+        signing_request::fill_in_times(&old, &mut new, target.now);
+    }
     // Owners are of what the client sent, without the fields that the server adds. An apply records its own.
     let tracked = (style != Style::Apply && typed).then(|| {
         let mut tracked = new.clone();
@@ -144,8 +142,12 @@ pub(crate) fn update(
     let metadata = || forbidden.iter().cloned().chain(meta::problems_of_update(&new, kind)).collect();
     causes.extend(custom_problems(target, &new, Some(&old), metadata));
     causes.extend(core_rules::problems(kind, &new, Some(&old)));
-    if target.subresource == Subresource::EphemeralContainers {
-        causes.extend(core_rules::changed_ephemeral_containers(&old, &new));
+    match target.subresource {
+        Subresource::EphemeralContainers => causes.extend(core_rules::changed_ephemeral_containers(&old, &new)),
+        Subresource::Status if signing_request::is_one(kind) => {
+            causes.extend(signing_request::added_decisions(&old, &new));
+        }
+        _ => {}
     }
     if !causes.is_empty() {
         return Err(refused(target, &new, &causes));
@@ -325,11 +327,11 @@ fn restrict(target: &Target, old: &Value, new: &mut Value) {
                 whole["metadata"]["managedFields"] = managed;
             }
             if signing_request::is_one(&target.view.kind) {
-                signing_request::keep_approval(old, &mut whole);
+                signing_request::keep_decisions(old, &mut whole);
             }
             *new = whole;
         }
-        Subresource::Approval => *new = signing_request::approved(old, new, target.now),
+        Subresource::Approval => signing_request::keep_all_but_conditions(old, new),
         Subresource::Finalize => *new = with_part_of_spec(old, new, "finalizers"),
         Subresource::EphemeralContainers => *new = with_part_of_spec(old, new, "ephemeralContainers"),
     }

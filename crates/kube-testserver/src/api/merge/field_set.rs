@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use crate::registry::schema::{Schema, Shape, item_key};
+use crate::registry::merge_schema::{Schema, Shape, item_key};
 
 /// A set of field paths. A path is in it if its node is marked as `here`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,14 +35,12 @@ impl Fields {
     }
 
     /// Writes `fieldsV1`.
-    pub(crate) fn to_json(&self) -> Value {
+    pub(crate) fn into_json(self) -> Value {
         let mut map = Map::new();
         if self.here && !self.children.is_empty() {
             map.insert(".".to_owned(), json!({}));
         }
-        for (step, child) in &self.children {
-            map.insert(step.clone(), child.to_json());
-        }
+        map.extend(self.children.into_iter().map(|(step, child)| (step, child.into_json())));
         map.into()
     }
 
@@ -62,10 +60,14 @@ impl Fields {
     }
 
     /// Everything of both.
-    pub(crate) fn union(&mut self, other: &Self) {
+    pub(crate) fn union(&mut self, other: Self) {
         self.here |= other.here;
-        for (step, child) in &other.children {
-            self.child(step.clone()).union(child);
+        if self.children.is_empty() {
+            self.children = other.children;
+            return;
+        }
+        for (step, child) in other.children {
+            self.child(step).union(child);
         }
     }
 
@@ -234,20 +236,22 @@ fn compare(old: &Value, new: &Value, schema: &Schema, changed: &mut Fields, remo
         return;
     }
     let (before, after) = (fields_of(old, new, schema), fields_of(new, old, schema));
-    let steps: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    for step in steps {
-        match (before.get(step), after.get(step)) {
-            (Some((old, _)), Some((new, schema))) => {
+    let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+    for name in names {
+        let schema = schema.field(name);
+        match (before.get(name), after.get(name)) {
+            (Some(old), Some(new)) if old == new => {}
+            (Some(old), Some(new)) => {
                 let (mut inner_changed, mut inner_removed) = (Fields::default(), Fields::default());
                 compare(old, new, schema, &mut inner_changed, &mut inner_removed);
-                changed.insert(step, inner_changed);
-                removed.insert(step, inner_removed);
+                changed.insert(&format!("f:{name}"), inner_changed);
+                removed.insert(&format!("f:{name}"), inner_removed);
             }
-            (None, Some((new, schema))) => {
-                changed.children.insert(step.clone(), Fields::whole(new, schema));
+            (None, Some(new)) => {
+                changed.children.insert(format!("f:{name}"), Fields::whole(new, schema));
             }
-            (Some((old, schema)), None) => {
-                removed.children.insert(step.clone(), Fields::whole(old, schema));
+            (Some(old), None) => {
+                removed.children.insert(format!("f:{name}"), Fields::whole(old, schema));
             }
             (None, None) => {}
         }
@@ -307,11 +311,11 @@ fn compare_items(old: &[Value], new: &[Value], schema: &Schema, changed: &mut Fi
 fn fields_of<'a>(
     map: &'a Map<String, Value>,
     other: &'a Map<String, Value>,
-    schema: &'a Schema,
-) -> BTreeMap<String, (&'a Value, &'a Schema)> {
+    schema: &Schema,
+) -> BTreeMap<&'a str, &'a Value> {
     let implied = other.iter().filter(|(name, _)| !map.contains_key(*name) && schema.has_always(name));
     let implied = implied.filter_map(|(name, value)| Some((name, empty_like(value)?)));
-    map.iter().chain(implied).map(|(name, value)| (format!("f:{name}"), (value, schema.field(name)))).collect()
+    map.iter().chain(implied).map(|(name, value)| (name.as_str(), value)).collect()
 }
 
 fn empty_like(value: &Value) -> Option<&'static Value> {
@@ -342,13 +346,13 @@ mod tests {
         let object = json!({"spec": {"a": 1, "free": {"x": [1]}}, "status": {"conditions": [{"type": "T", "x": 1}]}});
         let fields = Fields::of(&object, &schema());
         assert_eq!(
-            fields.to_json(),
+            fields.clone().into_json(),
             json!({
                 "f:spec": {"f:a": {}, "f:free": {".": {}, "f:x": {}}},
                 "f:status": {"f:conditions": {"k:{\"type\":\"T\"}": {".": {}, "f:type": {}, "f:x": {}}}},
             })
         );
-        assert_eq!(Fields::from_json(&fields.to_json()), fields);
+        assert_eq!(Fields::from_json(&fields.clone().into_json()), fields);
         assert_eq!(fields.paths()[0], ".spec.a");
         assert!(fields.paths().contains(&".status.conditions[type=\"T\"].x".to_owned()));
     }
@@ -374,7 +378,7 @@ mod tests {
             "template": {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "1"}}}]}},
         }});
         assert_eq!(
-            Fields::of(&object, &core).to_json(),
+            Fields::of(&object, &core).into_json(),
             json!({"f:spec": {
                 "f:strategy": {"f:rollingUpdate": {"f:maxSurge": {}}},
                 "f:template": {"f:spec": {"f:containers": {
@@ -389,12 +393,12 @@ mod tests {
                 container: {".": {}, "f:name": {}, "f:resources": {".": {}, "f:limits": {".": {}, "f:cpu": {}}}},
             }}},
         }});
-        assert_eq!(added.changed.to_json(), whole, "some structs are always there, and are never added");
-        assert_eq!(Difference::between(&object, &json!({}), &core).removed.to_json(), whole);
+        assert_eq!(added.changed.into_json(), whole, "some structs are always there, and are never added");
+        assert_eq!(Difference::between(&object, &json!({}), &core).removed.into_json(), whole);
         whole =
             json!({"f:spec": {".": {}, "f:a": {".": {}, "f:b": {}}}, "f:metadata": {"f:labels": {".": {}, "f:a": {}}}});
         let custom = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"a": {"b": 1}}});
-        assert_eq!(Difference::between(&json!({}), &custom, &schema()).changed.to_json(), whole);
+        assert_eq!(Difference::between(&json!({}), &custom, &schema()).changed.into_json(), whole);
     }
 
     #[test]
@@ -433,7 +437,7 @@ mod tests {
         for (kind, place, changed) in cases {
             let (old, new) = (place(reference("old")), place(reference("new")));
             let difference = Difference::between(&old, &new, &Schema::of_core(kind));
-            assert_eq!((difference.changed.to_json(), difference.removed.to_json()), (changed, json!({})), "{new}");
+            assert_eq!((difference.changed.into_json(), difference.removed.into_json()), (changed, json!({})), "{new}");
         }
     }
 
@@ -451,6 +455,6 @@ mod tests {
     fn what_is_subtracted_is_gone_and_the_rest_stays() {
         let mut fields = Fields::from_json(&json!({"f:a": {".": {}, "f:b": {}}, "f:c": {}}));
         fields.subtract(&Fields::from_json(&json!({"f:a": {"f:b": {}}, "f:c": {}, "f:d": {}})));
-        assert_eq!(fields.to_json(), json!({"f:a": {}}));
+        assert_eq!(fields.into_json(), json!({"f:a": {}}));
     }
 }

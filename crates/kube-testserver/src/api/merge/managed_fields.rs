@@ -2,39 +2,60 @@
 //!
 //! The sets of fields are `field_set`; what server-side apply makes of them is `patch/apply.rs`.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
-use crate::{
-    api::{
-        merge::{
-            field_set::{Difference, Fields},
-            target::{Subresource, Target},
-        },
-        object::meta,
+use crate::api::{
+    merge::{
+        field_set::{Difference, Fields},
+        target::{Subresource, Target},
     },
-    registry::kinds::Kind,
+    object::{meta, signing_request},
 };
 
-/// The part of an object that can be owned through this subresource.
-pub(crate) fn ownable(mut object: Value, kind: &Kind, has_status: bool, subresource: Subresource) -> Value {
+/// Removes from a set what cannot be owned through this subresource.
+pub(crate) fn keep_ownable(fields: &mut Fields, target: &Target) {
     const SYSTEM: [&str; 8] =
         ["name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "managedFields", "resourceVersion"];
-    let Some(map) = object.as_object_mut() else { return object };
+    let (kind, subresource) = (&target.view.kind, target.subresource);
+    let has_status = kind.versions[target.view.version].status;
     let kept_by_status = kind.kept_by_status();
-    map.retain(|field, _| match field.as_str() {
-        "apiVersion" | "kind" => false,
-        "status" => matches!(subresource, Subresource::Status | Subresource::Approval) || !has_status,
-        "metadata" => subresource != Subresource::Status || kept_by_status.is_some(),
-        _ => subresource != Subresource::Status,
-    });
-    if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
-        let kept = kept_by_status.filter(|_| subresource == Subresource::Status).unwrap_or_default();
-        metadata.retain(|field, _| !SYSTEM.contains(&field.as_str()) && !kept.contains(&field.as_str()));
-        if metadata.is_empty() {
-            map.remove("metadata");
+    let is_signing_request = signing_request::is_one(kind);
+    fields.here = false;
+    fields.children.retain(|step, below| {
+        let mut drop_all = |dropped: &dyn Fn(&str) -> bool| {
+            below.children.retain(|step, _| !step.strip_prefix("f:").is_some_and(dropped));
+            !below.children.is_empty()
+        };
+        match step.as_str() {
+            "f:apiVersion" | "f:kind" => false,
+            "f:metadata" if subresource == Subresource::Status && kept_by_status.is_none() => false,
+            "f:metadata" => {
+                let kept = kept_by_status.filter(|_| subresource == Subresource::Status).unwrap_or_default();
+                drop_all(&|name| SYSTEM.contains(&name) || kept.contains(&name))
+            }
+            "f:status" if is_signing_request && subresource == Subresource::Approval => {
+                drop_all(&|name| name == "certificate")
+            }
+            "f:status" if is_signing_request && subresource == Subresource::Status => {
+                drop_all(&|name| name == "conditions")
+            }
+            "f:status" => subresource == Subresource::Status || !has_status,
+            // No update changes what is asked for.
+            "f:spec" if is_signing_request => false,
+            _ => subresource != Subresource::Status,
         }
-    }
-    object
+    });
+}
+
+/// What a write changed and removed of what can be owned through its subresource.
+pub(crate) fn ownable_difference(old: &Value, new: &Value, target: &Target) -> Difference {
+    let schema = &target.view.kind.versions[target.view.version].schema;
+    let mut difference = Difference::between(old, new, schema);
+    keep_ownable(&mut difference.changed, target);
+    keep_ownable(&mut difference.removed, target);
+    difference
 }
 
 /// The entries of an object. Of several with the same manager the last one counts.
@@ -57,29 +78,22 @@ pub(crate) fn same_manager(left: &Value, right: &Value) -> bool {
 
 /// Keeps account of an ordinary write. `old` is missing when the object is new.
 pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
-    let version = &target.view.kind.versions[target.view.version];
-    let part = |object: &Value| {
-        // Fields are owned under the names they have in the version they were written in.
-        let mut shown = object.clone();
-        target.view.show(&mut shown);
-        ownable(shown, &target.view.kind, version.status, target.subresource)
-    };
     let Some((mut entries, is_first)) = entries_before(old, new, target) else {
         return write_entries(new, Vec::new());
     };
     if let (Some(applied), None) = (&target.manager.applied, old) {
         if !applied.is_empty() {
-            entries.push(entry(target, "Apply", applied));
+            entries.push(entry(target, "Apply", applied.clone()));
         }
     } else {
         if old.is_some() && is_first {
             // No field has an owner, and an update does not record the first one.
             return write_entries(new, entries);
         }
-        let nothing = json!({});
-        let mut difference = Difference::between(&old.map_or(nothing, part), &part(new), &version.schema);
-        difference.changed.here = false;
-        record(&mut entries, target, &difference);
+        // Fields are owned under the names they have in the version they were written in.
+        let old = old.map_or_else(|| Cow::Owned(json!({})), |old| target.view.renamed(old));
+        let difference = ownable_difference(&old, &target.view.renamed(new), target);
+        record(&mut entries, target, difference);
     }
     write_entries(new, entries);
 }
@@ -111,7 +125,7 @@ fn entries_before(old: Option<&Value>, new: &Value, target: &Target) -> Option<(
     Some((entries.into_iter().filter(is_served).collect(), is_first))
 }
 
-fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
+fn record(entries: &mut Vec<Value>, target: &Target, difference: Difference) {
     let mut own = Fields::default();
     let mut others = Vec::new();
     let mut existing = None;
@@ -129,28 +143,26 @@ fn record(entries: &mut Vec<Value>, target: &Target, difference: &Difference) {
             others.push(entry);
         } else if !fields.is_empty() {
             let mut entry = entry;
-            entry["fieldsV1"] = fields.to_json();
+            entry["fieldsV1"] = fields.into_json();
             others.push(entry);
         }
     }
     let before = own.clone();
     own.subtract(&difference.removed);
-    own.union(&difference.changed);
+    let is_untouched = difference.changed.is_empty();
+    own.union(difference.changed);
     match existing {
-        Some(existing) if own == before && difference.changed.is_empty() => others.push(existing),
+        Some(existing) if own == before && is_untouched => others.push(existing),
         _ if own.is_empty() => {}
-        _ => others.push(entry(target, "Update", &own)),
+        _ => others.push(entry(target, "Update", own)),
     }
     *entries = others;
 }
 
 /// The entry for all fields of an object that has no owners when something is first applied to it.
 pub(crate) fn before_first_apply(target: &Target, current: &Value) -> Value {
-    let version = &target.view.kind.versions[target.view.version];
-    let part = ownable(current.clone(), &target.view.kind, version.status, target.subresource);
-    let mut difference = Difference::between(&json!({}), &part, &version.schema);
-    difference.changed.here = false;
-    let mut entry = entry(target, "Update", &difference.changed);
+    let difference = ownable_difference(&json!({}), current, target);
+    let mut entry = entry(target, "Update", difference.changed);
     entry["manager"] = "before-first-apply".into();
     entry
 }
@@ -176,10 +188,10 @@ fn subresource_name(subresource: Subresource) -> Option<&'static str> {
 }
 
 /// A new entry for this client.
-pub(crate) fn entry(target: &Target, operation: &str, fields: &Fields) -> Value {
+pub(crate) fn entry(target: &Target, operation: &str, fields: Fields) -> Value {
     let mut entry = json!({
         "manager": target.manager.name, "operation": operation, "apiVersion": target.view.api_version(),
-        "time": meta::time(target.now), "fieldsType": "FieldsV1", "fieldsV1": fields.to_json(),
+        "time": meta::time(target.now), "fieldsType": "FieldsV1", "fieldsV1": fields.into_json(),
     });
     if let Some(name) = subresource_name(target.subresource) {
         entry["subresource"] = name.into();
@@ -189,15 +201,16 @@ pub(crate) fn entry(target: &Target, operation: &str, fields: &Fields) -> Value 
 
 /// Puts the entries into an object, in the order the real server keeps them in.
 pub(crate) fn write_entries(object: &mut Value, mut entries: Vec<Value>) {
-    entries.sort_by_cached_key(|entry| {
-        let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
-        (text("operation"), text("time"), text("manager"), text("apiVersion"), text("subresource"))
-    });
+    entries.sort_by(|left, right| sort_key(left).cmp(&sort_key(right)));
     if entries.is_empty() {
         meta::metadata_mut(object).remove("managedFields");
     } else {
         meta::metadata_mut(object).insert("managedFields".to_owned(), entries.into());
     }
+}
+
+fn sort_key(entry: &Value) -> [&str; 5] {
+    ["operation", "time", "manager", "apiVersion", "subresource"].map(|field| entry[field].as_str().unwrap_or_default())
 }
 
 /// Whether two states of an object are equal apart from the times in their `managedFields`.

@@ -30,7 +30,7 @@ pub(crate) fn record_update(object: &mut Value, target: &Target, old: Option<i64
     // Without owners a real server keeps no account.
     if !owners.is_empty() && old != Some(new) {
         // A scale of zero leaves the field out.
-        owners = if new == 0 { Vec::new() } else { vec![entry(target, "Update", &Fields::default())] };
+        owners = if new == 0 { Vec::new() } else { vec![entry(target, "Update", Fields::default())] };
     }
     merge(object, target, entries, owners);
 }
@@ -53,7 +53,7 @@ pub(crate) fn record_apply(
             "failed to create manager for existing fields: failed to convert live object (/; autoscaling/v1, Kind=Scale)",
         ));
     }
-    let own = entry(target, "Apply", &Fields::default());
+    let own = entry(target, "Apply", Fields::default());
     let others = owners.iter().filter(|owner| !same_manager(owner, &own));
     // A scale of zero leaves the field out: to set it is a change.
     let said = &wanted["spec"]["replicas"];
@@ -134,7 +134,7 @@ fn merge(object: &mut Value, target: &Target, entries: Vec<Value>, mut owners: V
         let mut fields = Fields::from_json(&entry["fieldsV1"]);
         fields.subtract(&replicas);
         if !fields.is_empty() {
-            entry["fieldsV1"] = fields.to_json();
+            entry["fieldsV1"] = fields.into_json();
             merged.push(entry);
         }
     }
@@ -142,7 +142,7 @@ fn merge(object: &mut Value, target: &Target, entries: Vec<Value>, mut owners: V
     let Some(replicas) = replicas_in(&target.view.kind.versions[target.view.version]) else { return };
     for mut owner in owners {
         owner["apiVersion"] = version.as_str().into();
-        owner["fieldsV1"] = replicas.to_json();
+        owner["fieldsV1"] = replicas.clone().into_json();
         if let Some(owner) = owner.as_object_mut() {
             owner.remove("time");
         }

@@ -1,17 +1,16 @@
 //! What core types do beyond metadata: the few defaults and checks that tests of controllers meet.
 //!
-//! Deliberately short. Other fields of core types are kept as they were sent, neither defaulted nor pruned
-//! nor validated. Nulls are dropped, except in a `CustomResourceDefinition`, whose schemas may mean them.
+//! Other fields of core types are kept as they were sent: without defaults, pruning or validation. Nulls are dropped, except
+//! in a `CustomResourceDefinition`, whose schemas may contain them.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::go_values::cannot_unmarshal;
 use crate::{
     api::object::{definition_rules, event_rules, meta, signing_request},
     registry::kinds::Kind,
-    wire::{status::Cause, syntax::config_key_problems},
+    wire::{object_body::cannot_unmarshal, status::Cause, syntax::config_key_problems},
 };
 
 /// Refuses fields that a typed decoder cannot read, in its words.
@@ -45,11 +44,18 @@ pub(crate) fn check_shape(kind: &Kind, object: &Value) -> Result<(), String> {
         let value = object.pointer(pointer).filter(|value| !value.is_null());
         let fits = |value: &Value| match *wanted {
             "bool" => value.is_boolean(),
-            "string" => value.is_string(),
+            "string" | "[]uint8" => value.is_string(),
+            "[]v1.KeyUsage" => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
+            "[]v1.CertificateSigningRequestCondition" => {
+                value.as_array().is_some_and(|list| list.iter().all(Value::is_object))
+            }
             _ => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
         };
         if let Some(value) = value.filter(|value| !fits(value)) {
             return refuse(value, &pointer[1..].replace('/', "."), wanted);
+        }
+        if let Some(at) = value.and_then(Value::as_str).filter(|_| *wanted == "[]uint8").and_then(not_base64) {
+            return Err(format!("illegal base64 data at input byte {at}"));
         }
     }
     let times: &[&str] = match kind.kind.as_str() {
@@ -108,6 +114,14 @@ fn typed_fields(kind: &Kind) -> &'static [(&'static str, &'static str)] {
     match kind.kind.as_str() {
         "ConfigMap" => &[("/immutable", "bool")],
         "Secret" => &[("/immutable", "bool"), ("/type", "string")],
+        "CertificateSigningRequest" => &[
+            ("/spec/request", "[]uint8"),
+            ("/spec/signerName", "string"),
+            ("/spec/expirationSeconds", "int32"),
+            ("/spec/usages", "[]v1.KeyUsage"),
+            ("/status/certificate", "[]uint8"),
+            ("/status/conditions", "[]v1.CertificateSigningRequestCondition"),
+        ],
         "Lease" => &[
             ("/spec/holderIdentity", "string"),
             ("/spec/leaseDurationSeconds", "int32"),
@@ -223,7 +237,14 @@ pub(crate) fn fill_in(kind: &Kind, object: &mut Value, new: bool) {
                 }
             }
         }
-        "CertificateSigningRequest" => drop(meta::object_at(object, "status")),
+        "CertificateSigningRequest" => {
+            meta::object_at(object, "status");
+            for field in ["/spec/request", "/status/certificate"] {
+                if let Some(Value::String(text)) = object.pointer_mut(field) {
+                    *text = without_line_ends(text);
+                }
+            }
+        }
         "Pod" if new => {
             meta::object_at(object, "status").insert("phase".to_owned(), "Pending".into());
         }

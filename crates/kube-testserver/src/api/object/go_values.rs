@@ -44,19 +44,6 @@ pub(crate) fn go_type(value: &Value) -> &'static str {
     }
 }
 
-/// The error of Go's typed decoder for a value that a field of the struct `holder` cannot take.
-pub(crate) fn cannot_unmarshal(value: &Value, holder: &str, field: &str, wanted: &str) -> String {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    format!("json: cannot unmarshal {found} into Go struct field {holder}.{field} of type {wanted}")
-}
-
 /// A value after `Invalid value: `.
 pub(crate) fn shown(value: &Value) -> String {
     match value {

@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::go_values::cannot_unmarshal;
 use crate::{
     registry::kinds::{Kind, Traits},
     wire::{
+        object_body::cannot_unmarshal,
         status::Cause,
         syntax::{key_problems, label_problems, label_value_problems, subdomain_problems},
     },

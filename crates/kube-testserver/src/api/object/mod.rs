@@ -5,5 +5,6 @@ mod definition_rules;
 mod event_rules;
 pub(super) mod go_values;
 pub(super) mod meta;
+mod pem;
 pub(super) mod schema;
 pub(super) mod signing_request;

@@ -4,7 +4,7 @@ pub(super) mod discovery;
 pub(super) mod list;
 pub(super) mod openapi;
 mod partial;
+mod representation;
 pub(super) mod selection;
 mod table;
-mod view;
 pub(crate) mod watch;

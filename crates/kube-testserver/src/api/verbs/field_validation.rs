@@ -45,7 +45,8 @@ pub(crate) fn check_patched(
     validation: FieldValidation,
     patched: &mut Value,
 ) -> Result<Vec<String>, Status> {
-    let sent = patched.to_string();
+    // Only strict validation makes an error, which shows the object as it was sent.
+    let sent = if validation == FieldValidation::Strict { patched.to_string() } else { String::new() };
     prune(view, validation, patched).map_err(|complaint| refused_patch(&sent, &complaint))
 }
 

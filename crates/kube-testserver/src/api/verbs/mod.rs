@@ -4,6 +4,6 @@ pub(super) mod answer;
 mod field_validation;
 mod left_out;
 mod request;
-mod scale;
+mod scale_requests;
 mod self_review;
 mod write_requests;

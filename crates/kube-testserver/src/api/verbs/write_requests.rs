@@ -19,13 +19,12 @@ use crate::{
         store::objects::{Draft, Key, Store},
         verbs::{field_validation, request::Request},
     },
-    registry::{kinds::Kind, structural::rules::has_unsupported_optional},
+    registry::{kinds::Kind, structural::compiled_rules::has_unsupported_optional},
     wire::{
         negotiate::{self, Format},
-        protobuf,
+        object_body, protobuf,
         route::truthy,
         status::{Status, json_response, success},
-        yaml,
     },
 };
 
@@ -103,23 +102,11 @@ impl Source<'_> {
 impl Request<'_> {
     /// The body as JSON; other formats are read where the real server reads it.
     pub(super) fn body(&self) -> Result<Value, Status> {
-        let content_type = negotiate::body_type(&self.call.headers);
-        if content_type == protobuf::MEDIA_TYPE && !self.view.kind.custom {
-            return protobuf::read(&self.call.body);
+        let (headers, kind) = (&self.call.headers, &self.view.kind);
+        if kind.custom && negotiate::body_type(headers) == protobuf::MEDIA_TYPE {
+            return Err(Status::unsupported_media_type(&["application/json", "application/yaml"]));
         }
-        let text = std::str::from_utf8(&self.call.body)
-            .map_err(|_| Status::bad_request("the object provided is unrecognized: it is not UTF-8"))?;
-        match content_type.as_str() {
-            "" | "application/json" => serde_json::from_str(text).map_err(|error| {
-                let kind = &self.view.kind.kind;
-                Status::bad_request(format!(
-                    "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json \
-                     parse error: {error}"
-                ))
-            }),
-            "application/yaml" => yaml::read(text),
-            _ => Err(Status::unsupported_media_type(&["application/json", "application/yaml"])),
-        }
+        object_body::read(headers, &self.call.body, &kind.kind)
     }
 
     /// The object a create or replace brings, checked for its type and shape, in stored form; and the undeclared
@@ -271,9 +258,7 @@ impl Request<'_> {
         }
         let style = if matches!(patch, Patch::Apply { .. }) { Style::Apply } else { Style::Derive };
         let stored = write::update(&mut store, &target, style, |current| {
-            let mut shown = current.clone();
-            self.view.show(&mut shown);
-            let mut patched = patch.apply(&target, &shown)?;
+            let mut patched = patch.apply(&target, &self.view.shown(current))?;
             undeclared = field_validation::check_patched(&self.view, validation, &mut patched)?;
             let source = match &patch {
                 Patch::Apply { wanted, .. } => Source::Apply(&target, wanted),

@@ -13,8 +13,8 @@ use super::Outcome;
 use crate::{
     access::credential::{Credential, User},
     real::{
+        certificates::Pki,
         command::{ApiServerPlan, EtcdPlan, token_file},
-        pki::Pki,
     },
 };
 

@@ -10,9 +10,9 @@ use super::Outcome;
 use crate::{
     access::credential::{Credential, User},
     real::{
+        certificates::Pki,
         command::{ApiServerPlan, EtcdPlan},
-        error::RealError,
-        pki::Pki,
+        real_error::RealError,
         server::{Patience, RealServer, client_of, start_apiserver, start_etcd},
     },
 };

@@ -2,10 +2,10 @@
 
 mod broken;
 pub(crate) mod builtin;
+#[cfg_attr(not(feature = "cel"), path = "no_rules.rs")]
+pub(crate) mod compiled_rules;
 mod junctors;
 mod keywords;
 pub(crate) mod node;
 mod parse;
-#[cfg_attr(not(feature = "cel"), path = "no_rules.rs")]
-pub(crate) mod rules;
 pub(crate) mod structure;

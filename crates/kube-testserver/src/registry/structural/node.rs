@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::registry::structural::rules::Rules;
+use crate::registry::structural::compiled_rules::Rules;
 
 /// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

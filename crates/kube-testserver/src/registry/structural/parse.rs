@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::registry::structural::{
+    compiled_rules::Rules,
     node::{Additional, Checks, Limit, ListType, Node, Type},
-    rules::Rules,
 };
 
 impl Node {

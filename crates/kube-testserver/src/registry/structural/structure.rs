@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{
     registry::structural::{
+        compiled_rules::Rules,
         junctors,
         keywords::{EMBEDDED, INT_OR_STRING, PRESERVES, property},
         node::Type,
-        rules::Rules,
     },
     wire::status::Cause,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::wire::{
-    select::tokens::{Token, tokens},
+    select::lexer::{Token, tokens},
     status::Status,
     syntax::{key_problems, label_value_problems},
 };

@@ -2,7 +2,7 @@
 
 mod fields;
 mod labels;
-mod tokens;
+mod lexer;
 
 pub(crate) use fields::FieldSelector;
 pub(crate) use labels::LabelSelector;

@@ -32,7 +32,7 @@ impl Kubectl {
     }
 }
 
-/// A terminal at which somebody types kubectl commands in a test's namespace.
+/// Runs kubectl commands in a test's namespace.
 pub(crate) struct Terminal {
     program: PathBuf,
     home: tempfile::TempDir,

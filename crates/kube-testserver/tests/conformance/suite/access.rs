@@ -73,12 +73,12 @@ async fn an_unknown_token_is_refused_everywhere(case: Case) {
 
 async fn without_credentials_health_and_version_are_open(case: Case) {
     for target in ["/version", "/healthz", "/livez", "/readyz"] {
-        assert_eq!(ask(&case, Who::Nobody, target).await.code, 200, "{target}");
+        assert_eq!(ask(&case, Who::Anonymous, target).await.code, 200, "{target}");
     }
 }
 
 async fn without_credentials_the_rest_is_forbidden(case: Case) {
-    let status = ask(&case, Who::Nobody, &case.maps()).await.refused(403, "Forbidden");
+    let status = ask(&case, Who::Anonymous, &case.maps()).await.refused(403, "Forbidden");
     let expected = format!(
         "configmaps is forbidden: User \"system:anonymous\" cannot list resource \"configmaps\" in API group \"\" in \
          the namespace \"{}\"",
@@ -87,7 +87,7 @@ async fn without_credentials_the_rest_is_forbidden(case: Case) {
     assert!(message(&status).starts_with(&expected), "{status}");
     assert_eq!(status["details"], json!({"kind": "configmaps"}));
     for path in ["/api", "/apis", "/openapi/v3"] {
-        let status = ask(&case, Who::Nobody, path).await.refused(403, "Forbidden");
+        let status = ask(&case, Who::Anonymous, path).await.refused(403, "Forbidden");
         let expected = format!("forbidden: User \"system:anonymous\" cannot get path \"{path}\"");
         assert!(message(&status).starts_with(&expected), "{status}");
     }

@@ -14,6 +14,9 @@ tests![
     a_token_for_another_audience_is_not_for_the_server,
     a_token_ends_with_its_account,
     a_token_lives_ten_minutes_at_least,
+    a_request_for_a_token_is_read_by_its_types,
+    a_request_for_a_token_names_no_other_account,
+    a_token_has_an_id,
     a_token_of_an_account_that_is_missing_is_missing,
     an_unknown_token_is_not_authenticated,
     a_review_needs_a_token,
@@ -67,7 +70,7 @@ async fn a_requested_token_is_of_its_account(case: Case) {
     let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-    let who = send(&case.client_of(Who::Nobody).await, "POST", path, &headers, &body.to_string()).await.expect(201);
+    let who = send(&case.client_of(Who::Anonymous).await, "POST", path, &headers, &body.to_string()).await.expect(201);
     assert_eq!(who["status"]["userInfo"]["username"], name);
 }
 
@@ -79,7 +82,7 @@ async fn a_token_for_another_audience_is_not_for_the_server(case: Case) {
     assert_ne!(review(&case, &token, &Value::Null).await["authenticated"], true);
     assert_ne!(review(&case, &token, &json!(["other"])).await["authenticated"], true);
     let bearer = format!("Bearer {token}");
-    send(&case.client_of(Who::Nobody).await, "GET", "/version", &[("authorization", &bearer)], "")
+    send(&case.client_of(Who::Anonymous).await, "GET", "/version", &[("authorization", &bearer)], "")
         .await
         .refused(401, "Unauthorized");
 }
@@ -100,6 +103,46 @@ async fn a_token_lives_ten_minutes_at_least(case: Case) {
     let refused = case.post(&path, &request(&json!({"expirationSeconds": 10}))).await.refused(422, "Invalid");
     assert_eq!(fields(&refused), ["spec.expirationSeconds"]);
     assert!(message(&refused).contains("may not specify a duration less than 10 minutes"), "{refused}");
+}
+
+async fn a_request_for_a_token_is_read_by_its_types(case: Case) {
+    let path = format!("{}/token", account(&case).await);
+    for spec in [json!({"expirationSeconds": "3600"}), json!({"audiences": "api"}), json!([])] {
+        case.post(&path, &request(&spec)).await.refused(400, "BadRequest");
+    }
+    let yaml = "apiVersion: authentication.k8s.io/v1\nkind: TokenRequest\nspec: {expirationSeconds: 700}\n";
+    let answer = case.send("POST", &path, &[("content-type", "application/yaml")], yaml).await.expect(201);
+    assert_eq!(answer["spec"]["expirationSeconds"], 700);
+    let review = "apiVersion: authentication.k8s.io/v1\nkind: TokenReview\nspec: {token: unknown}\n";
+    case.send("POST", REVIEWS, &[("content-type", "application/yaml")], review).await.expect(201);
+}
+
+async fn a_request_for_a_token_names_no_other_account(case: Case) {
+    let path = format!("{}/token", account(&case).await);
+    let with = |metadata: Value| {
+        let mut body = request(&json!({}));
+        body["metadata"] = metadata;
+        body
+    };
+    case.post(&path, &with(json!({"name": "a", "namespace": case.namespace()}))).await.expect(201);
+    for (metadata, field) in
+        [(json!({"name": "b"}), "metadata.name"), (json!({"namespace": "b"}), "metadata.namespace")]
+    {
+        let answer = case.post(&path, &with(metadata)).await;
+        // The namespace is compared on the way in too, where another one is a bad request.
+        assert!(answer.code == 400 || fields(&answer.body) == [field], "{}", answer.text);
+    }
+    if case.minor_version().await >= 34 {
+        case.post(&path, &with(json!({"uid": "other"}))).await.refused(409, "Conflict");
+    }
+}
+
+async fn a_token_has_an_id(case: Case) {
+    let account = account(&case).await;
+    let token = token(&case, &account, &json!({})).await;
+    let status = review(&case, &token, &Value::Null).await;
+    let id = &status["user"]["extra"]["authentication.kubernetes.io/credential-id"][0];
+    assert!(id.as_str().is_some_and(|id| id.starts_with("JTI=")), "{status}");
 }
 
 async fn a_token_of_an_account_that_is_missing_is_missing(case: Case) {

@@ -120,7 +120,11 @@ async fn bookmarks_come_before_the_end(case: Case) {
     let made = case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
     let query = format!("&allowWatchBookmarks=true&timeoutSeconds=5&resourceVersion={}", rv(&made));
     let mut watch = case.watch(&case.maps(), &query).await;
+    // A real server sends a bookmark only if it has a later version: from a change in another namespace.
+    let other = "/api/v1/namespaces/default/configmaps";
+    case.post(other, &config_map(case.unique(), "1")).await.expect(201);
     let (kind, object) = watch.next().await.expect("a bookmark comes first");
+    case.delete(&format!("{other}/{}", case.unique())).await.expect(200);
     assert_eq!((kind.as_str(), &object["kind"]), ("BOOKMARK", &json!("ConfigMap")));
     let number = |object| rv(object).parse::<u64>().expect("a number");
     assert!(number(&object) >= number(&made));
@@ -168,7 +172,7 @@ async fn initial_events_of_nothing_are_a_bookmark(case: Case) {
 
 async fn a_watch_of_the_present_marks_the_end_of_what_there_was(case: Case) {
     case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
-    // Nobody asked for initial events by name: who asks for no version gets them.
+    // A watch without a version gets the initial events, though it does not ask for them by name.
     let mut watch = case.watch(&case.maps(), "&allowWatchBookmarks=true").await;
     assert_eq!(watch.next_short().await, "ADDED a");
     let (kind, object) = watch.next().await.expect("the watch goes on");

@@ -1,4 +1,4 @@
-//! How one gets into a server: its address, its authority and everybody's credentials.
+//! The access to a server: its address, its authority, and the credentials of all users.
 
 use std::error::Error;
 
@@ -19,12 +19,12 @@ pub(crate) enum Who {
     Admin,
     /// The administrator, by token.
     AdminByToken,
-    /// Known, and allowed nothing beyond what everybody is.
+    /// A user that may do nothing beyond what every user may.
     Outsider,
-    /// A token nobody has.
+    /// A token that the server does not know.
     Impostor,
-    /// No credential at all.
-    Nobody,
+    /// No credential.
+    Anonymous,
 }
 
 /// Address and credentials of a running server.
@@ -58,8 +58,8 @@ impl Entrance {
             }),
             Who::AdminByToken => json!({"token": self.admin_token}),
             Who::Outsider => json!({"token": self.outsider_token}),
-            Who::Impostor => json!({"token": "nobody-has-this-token"}),
-            Who::Nobody => json!({}),
+            Who::Impostor => json!({"token": "an-unknown-token"}),
+            Who::Anonymous => json!({}),
         };
         json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "conformance",

@@ -1,4 +1,4 @@
-//! The in-process server as a target: its users, and what the outsider may do.
+//! The in-process server as a target: its users, and what the outsider may not do.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl InProcess {
         let server = TestServer::builder().name("conformance").start().await?;
         let admin = User::new(ADMIN).group(MASTERS);
         let outsider = server.issue_token(User::new(OUTSIDER).uid(OUTSIDER_UID).group(OUTSIDER_GROUP));
-        // RBAC forbids whatever no role allows. This server allows whatever is not forbidden, so it is told.
+        // RBAC forbids what no role allows. This server allows what is not forbidden, so these are forbidden here.
         for resource in ["configmaps", "namespaces", "widgets"] {
             server.forbid_requests(Requests::to(resource).user(OUTSIDER));
         }

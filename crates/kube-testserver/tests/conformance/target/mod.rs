@@ -1,7 +1,6 @@
 //! The server under test: the in-process one or real binaries, behind one face.
 //!
-//! What differs between the two stands here and nowhere else: how they are started and ended, and how it comes that the
-//! outsider may do nothing.
+//! Only this folder knows what differs between the two: how they are started and ended, and why the outsider may do nothing.
 
 mod entrance;
 mod in_process;
@@ -20,9 +19,9 @@ const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
 /// The administrator, by client certificate or by token.
 const ADMIN: &str = "admin";
-/// The group of those whom no authorizer stops.
+/// The group whose members may do everything.
 const MASTERS: &str = "system:masters";
-/// Somebody the server knows and who may do nothing.
+/// A user that the server knows and that may do nothing.
 pub(crate) const OUTSIDER: &str = "conformance-outsider";
 pub(crate) const OUTSIDER_UID: &str = "outsider-1";
 pub(crate) const OUTSIDER_GROUP: &str = "conformance-visitors";

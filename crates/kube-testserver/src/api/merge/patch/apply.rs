@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         merge::{
-            field_set::{Difference, Fields, items, step_of},
-            managed_fields::{self, before_first_apply, entry, is_entry_of, ownable},
+            field_set::{Fields, items, step_of},
+            managed_fields::{self, before_first_apply, entry, is_entry_of, keep_ownable, ownable_difference},
             target::Target,
         },
         object::{meta, schema},
     },
-    registry::schema::{Schema, Shape},
+    registry::merge_schema::{Schema, Shape},
     wire::status::{Cause, Status},
 };
 
@@ -88,18 +88,13 @@ pub(crate) fn described(target: &Target, wanted: &Value) -> String {
     format!("{namespace}/{name}; {version}, Kind={}", view.kind.kind)
 }
 
-fn part(target: &Target, object: &Value) -> Value {
-    let status = target.view.kind.versions[target.view.version].status;
-    ownable(object.clone(), &target.view.kind, status, target.subresource)
-}
-
 fn schema_of(target: &Target) -> &Schema {
     &target.view.kind.versions[target.view.version].schema
 }
 
 fn owned(target: &Target, wanted: &Value) -> Fields {
-    let mut fields = Fields::of(&part(target, wanted), schema_of(target));
-    fields.here = false;
+    let mut fields = Fields::of(wanted, schema_of(target));
+    keep_ownable(&mut fields, target);
     fields
 }
 
@@ -136,14 +131,13 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
     if let Some((_, before)) = own.as_ref().filter(|(_, before)| drops_fields(before)) {
         let mut managed = fields.clone();
         // The name is always applied, though it is in no account.
-        managed.union(&Fields::from_json(&json!({"f:metadata": {"f:name": {}}})));
+        managed.union(Fields::from_json(&json!({"f:metadata": {"f:name": {}}})));
         for (_, owns) in &others {
-            managed.union(owns);
+            managed.union(owns.clone());
         }
         merged = prune(&merged, before, managed, schema);
     }
-    let mut difference = Difference::between(&part(target, current), &part(target, &merged), schema);
-    difference.changed.here = false;
+    let difference = ownable_difference(current, &merged, target);
     let mut causes = Vec::new();
     let mut entries = Vec::new();
     for (mut entry, mut owns) in others {
@@ -157,12 +151,13 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         let before = owns.clone();
         owns.subtract(&contested);
         owns.subtract(&difference.removed);
+        if owns.is_empty() {
+            continue;
+        }
         if owns != before {
-            entry["fieldsV1"] = owns.to_json();
+            entry["fieldsV1"] = owns.into_json();
         }
-        if !owns.is_empty() {
-            entries.push(entry);
-        }
+        entries.push(entry);
     }
     if !causes.is_empty() && !force {
         return Err(Status::apply_conflict(&causes));
@@ -172,7 +167,7 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         Some((existing, before)) if untouched && before == fields => entries.push(existing),
         _ if fields.is_empty() => {}
         existing => {
-            let mut new = entry(target, "Apply", &fields);
+            let mut new = entry(target, "Apply", fields);
             if untouched && let Some(entry) = new.as_object_mut() {
                 // The time is that of the last change of the object.
                 match existing.and_then(|(existing, _)| existing.get("time").cloned()) {

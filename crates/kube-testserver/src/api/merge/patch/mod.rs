@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     api::merge::{field_set::Fields, target::Target},
-    registry::{kinds::Kind, schema::Schema},
+    registry::{kinds::Kind, merge_schema::Schema},
     wire::{
         call::Call,
         negotiate,
@@ -78,25 +78,27 @@ impl Patch {
             }
             "application/json-patch+json" => json_operations(text, query.field_validation()).map(Self::Json),
             "application/merge-patch+json" => fields(text).map(Self::Merge),
-            _ => fields(text).map(|patch| Self::Strategic(patch, Schema::of_core(&kind.kind))),
+            _ => fields(text).map(|patch| Self::Strategic(patch, Arc::clone(&kind.versions[0].schema))),
         };
         Ok(read.unwrap_or_else(|error| Self::Malformed { error, creates: applies }))
     }
 
     /// What the object becomes, in the client's version.
     pub(crate) fn apply(&self, target: &Target, current: &Value) -> Result<Value, Status> {
-        let mut object = match self {
-            Self::Apply { wanted, force } => return apply::apply(target, current, wanted, *force),
-            Self::Malformed { error, .. } => return Err(error.clone()),
-            Self::Json(_) | Self::Merge(_) | Self::Strategic(..) => current.clone(),
+        let edited = |edit: &dyn Fn(&mut Value) -> Result<(), Status>| {
+            let mut object = current.clone();
+            edit(&mut object).map(|()| object)
         };
         match self {
-            Self::Json(operations) => json::patch(&mut object, operations).map_err(|_| does_not_fit())?,
-            Self::Merge(patch) => json::merge(&mut object, patch),
-            Self::Strategic(patch, schema) => strategic::merge(&mut object, patch, schema)?,
-            Self::Apply { .. } | Self::Malformed { .. } => {}
+            Self::Apply { wanted, force } => apply::apply(target, current, wanted, *force),
+            Self::Malformed { error, .. } => Err(error.clone()),
+            Self::Json(operations) => edited(&|object| json::patch(object, operations).map_err(|_| does_not_fit())),
+            Self::Merge(patch) => edited(&|object| {
+                json::merge(object, patch);
+                Ok(())
+            }),
+            Self::Strategic(patch, schema) => edited(&|object| strategic::merge(object, patch, schema)),
         }
-        Ok(object)
     }
 
     /// Whether it creates an object that does not exist.

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 use crate::{
-    registry::schema::{Schema, Shape},
+    registry::merge_schema::{Schema, Shape},
     wire::status::Status,
 };
 

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use super::path::Path;
 use crate::registry::structural::{
     builtin,
     node::{Additional, Node},
@@ -15,7 +16,7 @@ static NOTHING: LazyLock<Node> = LazyLock::new(Node::default);
 /// Removes the undeclared fields of an object and returns their paths, sorted. What was below one is not listed.
 pub(crate) fn prune(object: &mut Value, schema: &Node) -> Vec<String> {
     let mut found = Vec::new();
-    walk(object, schema, true, "", &mut found);
+    walk(object, schema, true, Path::Root, &mut found);
     found.sort();
     found
 }
@@ -23,28 +24,29 @@ pub(crate) fn prune(object: &mut Value, schema: &Node) -> Vec<String> {
 /// [`prune`], for a value within an object.
 pub(super) fn prune_part(value: &mut Value, schema: &Node) -> Vec<String> {
     let mut found = Vec::new();
-    walk(value, schema, schema.embedded, "", &mut found);
+    walk(value, schema, schema.embedded, Path::Root, &mut found);
     found
 }
 
-fn walk(value: &mut Value, schema: &Node, resource: bool, path: &str, found: &mut Vec<String>) {
+fn walk(value: &mut Value, schema: &Node, resource: bool, path: Path<'_>, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => map.retain(|name, value| {
-            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            let path = Path::Field(&path, name);
             if resource && matches!(name.as_str(), "apiVersion" | "kind") {
                 return true;
             }
             if resource && name == "metadata" {
-                walk(value, builtin::object_meta(), false, &path, found);
+                walk(value, builtin::object_meta(), false, path, found);
                 return true;
             }
             if let Some(below) = schema.field(name) {
-                walk(value, below, below.embedded, &path, found);
+                walk(value, below, below.embedded, path, found);
                 return true;
             }
             let kept = matches!(schema.additional, Additional::Any) || schema.preserves;
             if !kept {
-                found.push(path);
+                let path = path.to_string();
+                found.push(path.strip_prefix('.').map_or_else(|| path.clone(), str::to_owned));
             }
             kept
         }),
@@ -54,7 +56,7 @@ fn walk(value: &mut Value, schema: &Node, resource: bool, path: &str, found: &mu
             }
             let items = schema.items.as_deref().unwrap_or(&NOTHING);
             for (at, item) in list.iter_mut().enumerate() {
-                walk(item, items, items.embedded, &format!("{path}[{at}]"), found);
+                walk(item, items, items.embedded, Path::Index(&path, at), found);
             }
         }
         _ => {}

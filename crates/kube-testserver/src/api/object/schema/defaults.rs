@@ -1,6 +1,6 @@
 //! Whether the defaults of a schema are valid by the schema itself.
 
-use super::{check, declared::prune_part, embedded, rules};
+use super::{cel_rules, check, declared::prune_part, embedded};
 use crate::{registry::structural::node::Node, wire::status::Cause};
 
 /// What is wrong with the defaults in a schema at `path`.
@@ -17,7 +17,7 @@ pub(crate) fn default_problems(schema: &Node, path: &str, causes: &mut Vec<Cause
             check::check(default, None, schema, &path, causes);
         }
         if causes.len() == before {
-            rules::broken(default, None, schema, &path, causes);
+            cel_rules::broken(default, None, schema, &path, causes);
         }
     }
     if let Some(items) = &schema.items {

@@ -1,5 +1,6 @@
 //! Objects and their structural schema: undeclared fields are removed, defaults filled in, values checked.
 
+mod cel_rules;
 mod check;
 mod correlate;
 mod declared;
@@ -7,14 +8,14 @@ mod defaults;
 mod embedded;
 mod fill;
 mod formats;
-mod lists;
 mod mistyped;
 mod numbers;
+mod path;
 mod problems;
-mod rules;
-mod scale;
+mod scale_values;
 mod stored;
 mod typed;
+mod unique_items;
 
 pub(crate) use self::{
     declared::prune,

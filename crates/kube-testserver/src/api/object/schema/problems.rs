@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{check, embedded, lists, rules, scale};
+use super::{cel_rules, check, embedded, scale_values, unique_items};
 use crate::{
     registry::{kinds::Version, structural::node::Node},
     wire::status::Cause,
@@ -36,7 +36,7 @@ pub(crate) fn problems(
         embedded::problems(object, schema, "", &mut causes);
     }
     if old.is_none_or(|old| !has_duplicates(old, schema)) {
-        lists::duplicates(object, schema, "", &mut causes);
+        unique_items::duplicates(object, schema, "", &mut causes);
     }
     if schema.has_rules() {
         if found.iter().chain(&causes).any(prevents_rules) {
@@ -44,7 +44,7 @@ pub(crate) fn problems(
                         errors to complete validation";
             causes.push(Cause::invalid_raw("<nil>", "null", rule));
         } else {
-            rules::broken(object, old, schema, "", &mut causes);
+            cel_rules::broken(object, old, schema, "", &mut causes);
         }
     }
     causes
@@ -65,13 +65,13 @@ fn check_values(
         check::check(value, old.map(|old| &old["status"]), below, "status", causes);
     }
     if let Some(paths) = &version.scale {
-        scale::problems(object, paths, status, causes);
+        scale_values::problems(object, paths, status, causes);
     }
 }
 
 fn has_duplicates(object: &Value, schema: &Node) -> bool {
     let mut causes = Vec::new();
-    lists::duplicates(object, schema, "", &mut causes);
+    unique_items::duplicates(object, schema, "", &mut causes);
     !causes.is_empty()
 }
 

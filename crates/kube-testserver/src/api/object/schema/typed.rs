@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use serde_json::{Value, json};
 
+use super::path::Path;
 use crate::api::object::go_values::go_type;
 use crate::registry::structural::{
     builtin,
@@ -13,14 +14,14 @@ use crate::registry::structural::{
 /// What keeps an object from being applied, by path.
 pub(crate) fn errors(object: &Value, schema: &Node) -> Vec<String> {
     let mut errors = Errors { found: Vec::new(), repeats: true };
-    walk(object, schema, Place::ROOT, "", &mut errors);
+    walk(object, schema, Place::ROOT, Path::Root, &mut errors);
     errors.found
 }
 
 /// What keeps the owners of an object's fields from being known, by path. Items of a list may be there twice.
 pub(crate) fn type_errors(object: &Value, schema: &Node) -> Vec<String> {
     let mut errors = Errors { found: Vec::new(), repeats: false };
-    walk(object, schema, Place::ROOT, "", &mut errors);
+    walk(object, schema, Place::ROOT, Path::Root, &mut errors);
     errors.found
 }
 
@@ -55,7 +56,7 @@ struct Errors {
     repeats: bool,
 }
 
-fn walk(value: &Value, schema: &Node, place: Place, path: &str, errors: &mut Errors) {
+fn walk(value: &Value, schema: &Node, place: Place, path: Path<'_>, errors: &mut Errors) {
     if value.is_null() {
         return;
     }
@@ -80,13 +81,13 @@ fn walk(value: &Value, schema: &Node, place: Place, path: &str, errors: &mut Err
     match value {
         Value::Object(map) => {
             for (name, value) in map {
-                let path = format!("{path}.{name}");
+                let path = Path::Field(&path, name);
                 if schema.embedded && matches!(name.as_str(), "apiVersion" | "kind") {
-                    walk(value, &TEXT, Place { resource: false, preserves: false }, &path, errors);
+                    walk(value, &TEXT, Place { resource: false, preserves: false }, path, errors);
                 } else if place.resource && name == "metadata" {
-                    walk(value, builtin::object_meta(), Place { resource: false, preserves: false }, &path, errors);
+                    walk(value, builtin::object_meta(), Place { resource: false, preserves: false }, path, errors);
                 } else if let Some(below) = schema.field(name) {
-                    walk(value, below, place.below(below), &path, errors);
+                    walk(value, below, place.below(below), path, errors);
                 } else if !(place.preserves
                     || matches!(schema.additional, Additional::Any)
                     || place.resource && matches!(name.as_str(), "apiVersion" | "kind"))
@@ -100,7 +101,7 @@ fn walk(value: &Value, schema: &Node, place: Place, path: &str, errors: &mut Err
     }
 }
 
-fn walk_list(list: &[Value], schema: &Node, place: Place, path: &str, errors: &mut Errors) {
+fn walk_list(list: &[Value], schema: &Node, place: Place, path: Path<'_>, errors: &mut Errors) {
     let Some(items) = schema.items.as_deref() else { return };
     let mut seen = HashSet::new();
     for (at, item) in list.iter().enumerate() {
@@ -141,7 +142,7 @@ fn walk_list(list: &[Value], schema: &Node, place: Place, path: &str, errors: &m
         if !seen.insert(step.clone()) && errors.repeats {
             errors.found.push(format!("{path}: duplicate entries for key {step}"));
         }
-        walk(item, items, place.below(items), &format!("{path}{step}"), errors);
+        walk(item, items, place.below(items), Path::Item(&path, &step), errors);
     }
 }
 

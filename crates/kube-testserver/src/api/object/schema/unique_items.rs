@@ -36,11 +36,7 @@ pub(super) fn duplicates(value: &Value, schema: &Node, path: &str, causes: &mut 
                 if let Some(identity) = identity
                     && times(&mut seen, &identity) == 2
                 {
-                    causes.push(Cause {
-                        reason: "FieldValueDuplicate",
-                        message: format!("Duplicate value: {identity}"),
-                        field: format!("{path}[{at}]"),
-                    });
+                    causes.push(Cause::duplicate_raw(format!("{path}[{at}]"), &identity));
                 }
                 if let Some(items) = &schema.items {
                     duplicates(item, items, &format!("{path}[{at}]"), causes);

@@ -9,6 +9,7 @@ use http::{Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
     access::{
@@ -17,7 +18,8 @@ use crate::{
     },
     pipeline::cluster::Cluster,
     wire::{
-        protobuf,
+        call::Call,
+        object_body,
         route::{RequestInfo, Verb},
         status::{Cause, Status, json_response},
     },
@@ -30,14 +32,14 @@ const MOST_SECONDS: i64 = 1 << 32;
 const ACCOUNT: &str = "system:serviceaccount:";
 
 /// The answer, if the request is one of the two.
-pub(super) fn answer(cluster: &Cluster, info: &RequestInfo, body: &Bytes) -> Option<Result<Response<Bytes>, Status>> {
+pub(super) fn answer(cluster: &Cluster, info: &RequestInfo, call: &Call) -> Option<Result<Response<Bytes>, Status>> {
     let creates = info.verb == Verb::Create;
     match (&*info.group, &*info.version, &*info.resource, info.subresource.as_deref()) {
         ("", "v1", "serviceaccounts", Some("token")) if info.name.is_some() => {
-            Some(if creates { request(cluster, info, body) } else { Err(Status::method_not_allowed()) })
+            Some(if creates { request(cluster, info, call) } else { Err(Status::method_not_allowed()) })
         }
         ("authentication.k8s.io", "v1", "tokenreviews", None) => {
-            Some(if creates && info.name.is_none() { review(cluster, body) } else { Err(Status::method_not_allowed()) })
+            Some(if creates && info.name.is_none() { review(cluster, call) } else { Err(Status::method_not_allowed()) })
         }
         _ => None,
     }
@@ -50,22 +52,60 @@ pub(super) fn is_known(cluster: &Cluster, credential: Fingerprint) -> bool {
     })
 }
 
-fn read(body: &Bytes, kind: &str) -> Result<Value, Status> {
-    let object = if protobuf::is(body) {
-        protobuf::read(body)?
-    } else {
-        serde_json::from_slice(body)
-            .map_err(|error| Status::bad_request(format!("the object provided is unrecognized: {error}")))?
+/// A value that a field of this type cannot hold is 400.
+fn check_types(object: &Value, kind: &str) -> Result<(), Status> {
+    const FIELDS: [(&str, &str); 7] = [
+        ("/metadata/name", "string"),
+        ("/metadata/namespace", "string"),
+        ("/metadata/uid", "string"),
+        ("/spec", "object"),
+        ("/spec/token", "string"),
+        ("/spec/expirationSeconds", "int64"),
+        ("/spec/audiences", "[]string"),
+    ];
+    let fits = |value: &Value, wanted: &str| match wanted {
+        "string" => value.is_string(),
+        "object" => value.is_object(),
+        "int64" => value.is_i64(),
+        _ => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
     };
-    let is_one = object.is_object() && matches!(object["kind"].as_str(), None | Some("")) || object["kind"] == kind;
-    if is_one { Ok(object) } else { Err(Status::bad_request(format!("the object provided is no {kind}"))) }
+    for (pointer, wanted) in FIELDS {
+        let value = object.pointer(pointer).filter(|value| !value.is_null() && !fits(value, wanted));
+        if let Some(value) = value {
+            let complaint = object_body::cannot_unmarshal(value, kind, &pointer[1..].replace('/', "."), wanted);
+            let message = format!("{kind} in version \"v1\" cannot be handled as a {kind}: {complaint}");
+            return Err(Status::bad_request(message));
+        }
+    }
+    Ok(())
 }
 
-fn request(cluster: &Cluster, info: &RequestInfo, body: &Bytes) -> Result<Response<Bytes>, Status> {
-    let asked = read(body, "TokenRequest")?;
+/// Refuses a body that names another account than the path.
+fn check_account(metadata: &Value, namespace: &str, name: &str) -> Result<(), Status> {
+    for (field, expected) in [("name", name), ("namespace", namespace)] {
+        let said = metadata[field].as_str().unwrap_or_default();
+        if !said.is_empty() && said != expected {
+            let rule = format!("must match the service account {field} if specified");
+            let cause = Cause::invalid(format!("metadata.{field}"), said, &rule);
+            return Err(Status::invalid("authentication.k8s.io", "TokenRequest", name, &[cause]));
+        }
+    }
+    Ok(())
+}
+
+fn request(cluster: &Cluster, info: &RequestInfo, call: &Call) -> Result<Response<Bytes>, Status> {
+    let asked = object_body::read_question(&call.headers, &call.body, "TokenRequest")?;
+    check_types(&asked, "TokenRequest")?;
     let (namespace, name) = (info.namespace.as_deref().unwrap_or_default(), info.name.as_deref().unwrap_or_default());
+    check_account(&asked["metadata"], namespace, name)?;
     let uid = cluster.api.uid_of("serviceaccounts", namespace, name);
     let uid = uid.ok_or_else(|| Status::not_found("", "serviceaccounts", name))?;
+    let said = asked["metadata"]["uid"].as_str().unwrap_or_default();
+    if !said.is_empty() && *said != *uid {
+        let complaint =
+            format!("the UID in the token request ({said}) does not match the UID of the service account ({uid})");
+        return Err(Status::conflict("authentication.k8s.io", "TokenRequest", name, &complaint));
+    }
     let spec = &asked["spec"];
     if !spec["boundObjectRef"].is_null() {
         return Err(Status::not_implemented("a token that is bound to an object"));
@@ -86,11 +126,13 @@ fn request(cluster: &Cluster, info: &RequestInfo, body: &Bytes) -> Result<Respon
     };
     let now = cluster.clock.now();
     let lifetime = SignedDuration::from_secs(seconds);
+    let id = Uuid::new_v4();
     let user = User::new(format!("{ACCOUNT}{namespace}:{name}"))
         .group("system:serviceaccounts")
         .group(format!("system:serviceaccounts:{namespace}"))
-        .uid(&*uid);
-    let token = token(&user, &audiences, now, lifetime);
+        .uid(&*uid)
+        .extra("authentication.kubernetes.io/credential-id", format!("JTI={id}"));
+    let token = token(&user, id, &audiences, now, lifetime);
     let credential = Credential::from_token(user, token.clone());
     let account = ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned(), uid: uid.clone() };
     let (lasts, issued) = (lifetime.unsigned_abs(), Instant::now());
@@ -106,15 +148,14 @@ fn request(cluster: &Cluster, info: &RequestInfo, body: &Bytes) -> Result<Respon
 }
 
 /// A token with the usual claims and a random signature.
-fn token(user: &User, audiences: &[String], now: Timestamp, lifetime: SignedDuration) -> String {
-    let random = || uuid::Uuid::new_v4();
+fn token(user: &User, id: Uuid, audiences: &[String], now: Timestamp, lifetime: SignedDuration) -> String {
     let encoded = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let head = encoded(&json!({"alg": "none", "typ": "JWT"}));
     let claims = encoded(&json!({
-        "aud": audiences, "iss": API_AUDIENCE, "sub": user.name(), "jti": random().to_string(),
+        "aud": audiences, "iss": API_AUDIENCE, "sub": user.name(), "jti": id.to_string(),
         "iat": now.as_second(), "nbf": now.as_second(), "exp": now.as_second() + lifetime.as_secs(),
     }));
-    let signature = BASE64_URL_SAFE_NO_PAD.encode([random().into_bytes(), random().into_bytes()].concat());
+    let signature = BASE64_URL_SAFE_NO_PAD.encode([Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat());
     format!("{head}.{claims}.{signature}")
 }
 
@@ -126,8 +167,9 @@ fn texts(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-fn review(cluster: &Cluster, body: &Bytes) -> Result<Response<Bytes>, Status> {
-    let mut review = read(body, "TokenReview")?;
+fn review(cluster: &Cluster, call: &Call) -> Result<Response<Bytes>, Status> {
+    let mut review = object_body::read_question(&call.headers, &call.body, "TokenReview")?;
+    check_types(&review, "TokenReview")?;
     let token = review["spec"]["token"].as_str().unwrap_or_default();
     if token.is_empty() {
         return Err(Status::bad_request("token is required for TokenReview in authentication"));

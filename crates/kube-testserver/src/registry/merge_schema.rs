@@ -129,7 +129,7 @@ impl Schema {
                 &[("spec.ports", "port,protocol=TCP"), ("spec.selector", "atomic"), ("status.conditions", "type")]
             }
             "Node" => &[("status.conditions", "type"), ("status.addresses", "type"), ("spec.podCIDRs", "set")],
-            "Namespace" | "CustomResourceDefinition" => &[("status.conditions", "type")],
+            "CertificateSigningRequest" | "CustomResourceDefinition" | "Namespace" => &[("status.conditions", "type")],
             "ServiceAccount" => &[("secrets", "name"), ("secrets[]", "atomic")],
             "Event" => &[("involvedObject", "atomic"), ("regarding", "atomic"), ("related", "atomic")],
             "RoleBinding" | "ClusterRoleBinding" => &[("roleRef", "atomic")],

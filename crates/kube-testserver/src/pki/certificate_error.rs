@@ -1,14 +1,14 @@
-//! Why there is no certificate.
+//! The errors of keys and certificates.
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// The server speaks plain HTTP, and this has no meaning without TLS.
+/// The server speaks plain HTTP, and what was asked for needs TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the server speaks plain HTTP, and this needs TLS")]
+#[error("the server speaks plain HTTP, and this needs TLS: build the server without `plain_http()`")]
 #[non_exhaustive]
 pub struct NeedsTls;
 
-/// Why a key or certificate could not be made.
+/// Why a key or certificate cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
@@ -17,14 +17,14 @@ pub enum CertificateError {
         "TLS needs the feature `ring` or `aws-lc-rs` of kube-testserver; without one, build the server with `plain_http()`"
     )]
     NoCryptography,
-    /// The certificate could not be generated or signed.
-    #[error("the certificate could not be made")]
+    /// The certificate cannot be generated or signed.
+    #[error("cannot make the certificate")]
     Generate(#[source] Source),
-    /// The TLS library refused the server's certificate or settings.
-    #[error("the certificate was refused by the TLS library")]
+    /// The TLS library refuses the server's certificate or settings.
+    #[error("the TLS library refuses the certificate")]
     Refused(#[source] Source),
-    /// A client certificate was asked of a server that could never be shown it.
-    #[error("no client certificate can be used")]
+    /// A client certificate was requested from a server that speaks plain HTTP.
+    #[error("cannot issue a client certificate")]
     NeedsTls(#[source] NeedsTls),
 }
 

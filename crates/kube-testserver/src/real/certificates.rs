@@ -8,10 +8,10 @@ use rcgen::{
 };
 
 use crate::{
-    pki::{error::CertificateError, issued::Issued},
+    pki::{certificate_error::CertificateError, issued::Issued},
     real::{
         command::{ACCOUNT_KEY, ACCOUNT_PUBLIC_KEY, CA, SERVER_CERTIFICATE, SERVER_KEY},
-        error::{RealError, write},
+        real_error::{RealError, write},
     },
 };
 

@@ -1,4 +1,4 @@
-//! Why real binaries do not start.
+//! The errors of real binaries.
 
 use std::{
     io,
@@ -7,14 +7,14 @@ use std::{
     time::Duration,
 };
 
-use crate::{error::ClientError, pki::error::CertificateError};
+use crate::{error::ClientError, pki::certificate_error::CertificateError};
 
 /// Why a real server did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RealError {
     /// The directory of assets lacks a program.
-    #[error("{} has no program {program}", directory.display())]
+    #[error("{} has no program {program}: name a directory with etcd and kube-apiserver", directory.display())]
     #[non_exhaustive]
     Missing {
         /// The directory of assets.
@@ -22,29 +22,29 @@ pub enum RealError {
         /// The name of the program.
         program: &'static str,
     },
-    /// The temporary directory for the server's files could not be made.
-    #[error("the directory for the server's files could not be made")]
+    /// The temporary directory for the server's files cannot be made.
+    #[error("cannot make a temporary directory for the server's files")]
     Directory(#[source] io::Error),
-    /// A file of the server could not be written.
-    #[error("{} could not be written", path.display())]
+    /// A file of the server cannot be written.
+    #[error("cannot write {}", path.display())]
     #[non_exhaustive]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// There is no free loopback port.
     #[error("no loopback port is free")]
     Port(#[source] io::Error),
-    /// The certificates could not be made.
-    #[error("the server's certificates could not be made")]
+    /// The certificates cannot be made.
+    #[error("cannot make the server's certificates")]
     Certificate(#[from] CertificateError),
-    /// The client that waits for the server could not be built.
-    #[error("the client that waits for the server could not be built")]
+    /// The client that waits for the server cannot be built.
+    #[error("cannot build the client that waits for the server")]
     Client(#[from] ClientError),
-    /// A custom resource could not be installed: its definition cannot be written as JSON, or the server refused it.
-    #[error("a custom resource could not be installed")]
+    /// A custom resource cannot be installed: its definition is no JSON, or the server refuses it.
+    #[error("a custom resource cannot be installed")]
     Definition(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The server did not serve a custom resource in time.
     #[error("the custom resource {name} was not served after {waited:?}")]
@@ -52,16 +52,16 @@ pub enum RealError {
     NotServed {
         /// The name of the definition.
         name: String,
-        /// How long it was waited for.
+        /// The time that was waited.
         waited: Duration,
     },
-    /// A program could not be run.
-    #[error("{program} could not be run")]
+    /// A program cannot be run.
+    #[error("cannot run {program}")]
     #[non_exhaustive]
     NotStarted {
         /// The name of the program.
         program: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// A program ended before it was ready.
@@ -81,7 +81,7 @@ pub enum RealError {
     NotReady {
         /// The name of the program.
         program: &'static str,
-        /// How long it was waited for.
+        /// The time that was waited.
         waited: Duration,
         /// The last lines of its output.
         tail: String,
