@@ -1,9 +1,11 @@
 //! [`Revoked`]: the error that ends a client for good, and how to find it in the errors of kube and kube-runtime.
 
 use std::error::Error;
-use std::{fmt, io};
+use std::fmt;
 
 use clientmgr_core::{ConnectedAt, NamespacedName};
+
+use crate::error::chain;
 
 /// The error of a revoked client. All of its requests fail with it, and its open watches end with it.
 ///
@@ -73,20 +75,9 @@ impl Revoked {
 
     /// Finds a `Revoked` in an error of kube, kube-runtime or anything else that keeps its sources.
     ///
-    /// Looks at the error itself, at its sources, and inside every [`io::Error`] on the way.
+    /// Looks at the error itself, at its sources, and inside every [`io::Error`](std::io::Error) on the way.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(found) = error.downcast_ref() {
-                return Some(found);
-            }
-            // An I/O error that wraps another one reports the *source* of that one as its own: look inside first.
-            next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-                Some(inner) => Some(inner),
-                None => error.source(),
-            };
-        }
-        None
+        chain(error).find_map(|error| error.downcast_ref())
     }
 }
 

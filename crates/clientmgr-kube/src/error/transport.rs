@@ -6,6 +6,8 @@ use std::io;
 
 use clientmgr_core::Cause;
 
+use super::chain::chain;
+
 /// No HTTP answer came from the server.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the server was not reached: {unreached}")]
@@ -100,22 +102,7 @@ impl TransportError {
 
 /// Finds the first error in the chain that says something.
 fn classify(error: &(dyn Error + 'static)) -> Unreachable {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = recognise(error) {
-            return found;
-        }
-        // An I/O error that wraps another one reports the *source* of that one as its own: look inside first. h2 names no
-        // source.
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let io = error.downcast_ref::<h2::Error>().and_then(h2::Error::get_io);
-        next = match (inner, io) {
-            (Some(inner), _) => Some(inner),
-            (_, Some(io)) => Some(io),
-            (None, None) => error.source(),
-        };
-    }
-    Unreachable::Other
+    chain(error).find_map(recognise).unwrap_or(Unreachable::Other)
 }
 
 fn recognise(error: &(dyn Error + 'static)) -> Option<Unreachable> {
