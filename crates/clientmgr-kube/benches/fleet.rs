@@ -1,7 +1,9 @@
 //! A fleet against bare `kube::Client`s of the same server, in one run: live heap and sockets, the time of a thousand
-//! connects, one healthy cluster beside hanging ones, how soon a rotated credential is in use, and what is left of removed
+//! connects, healthy clusters beside those that hang and flap, how soon a rotated credential is in use, and what is left of removed
 //! clusters. The server is a process of its own. Run it by `cargo xtask bench`.
 
+#[path = "fleet/crowd.rs"]
+mod crowd;
 #[path = "fleet/heap.rs"]
 mod heap;
 #[path = "../../../benches/live_heap.rs"]
@@ -251,6 +253,7 @@ async fn measure() -> Vec<Row> {
     for hanging in HANGING {
         rows.push(one_healthy(&server, hanging).await);
     }
+    rows.extend(crowd::measure(&server).await);
     rows.extend(rotation(&server).await);
     rows.push(removal(&kubeconfigs).await);
     rows.extend(heap::measure(&mut server, &kubeconfigs).await);

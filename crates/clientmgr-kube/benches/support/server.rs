@@ -5,12 +5,20 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use clientmgr_fake::apiserver::TestServer;
+use clientmgr_fake::apiserver::{ConnectionFault, Fault, TestServer};
 use clientmgr_kube::ClusterConfig;
 use kube::config::Kubeconfig;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+/// How often the flapping server changes.
+const FLAP: Duration = Duration::from_millis(100);
 
 const CHILD: &str = "CLIENTMGR_BENCH_SERVER";
 
@@ -19,8 +27,18 @@ pub const USERS: [&str; 2] = ["alice", "bob"];
 
 /// The server's process. Ends with this value.
 pub struct Server {
-    kubeconfigs: Vec<Kubeconfig>,
+    kubeconfigs: Kubeconfigs,
     process: Child,
+}
+
+/// What the process prints.
+#[derive(Serialize, Deserialize)]
+struct Kubeconfigs {
+    users: Vec<Kubeconfig>,
+    /// A server for each way in which one can hang.
+    hanging: Vec<Kubeconfig>,
+    /// A server that is ready now and then.
+    flapping: Kubeconfig,
 }
 
 impl Server {
@@ -40,7 +58,17 @@ impl Server {
 
     /// The kubeconfig of one of the [`USERS`].
     pub fn kubeconfig(&self, user: usize) -> &Kubeconfig {
-        &self.kubeconfigs[user]
+        &self.kubeconfigs.users[user]
+    }
+
+    /// Those of servers that hang, each in another way.
+    pub fn hanging(&self) -> &[Kubeconfig] {
+        &self.kubeconfigs.hanging
+    }
+
+    /// That of a server that is ready now and then.
+    pub fn flapping(&self) -> &Kubeconfig {
+        &self.kubeconfigs.flapping
     }
 
     pub fn config(&self, user: usize) -> ClusterConfig {
@@ -101,7 +129,13 @@ pub fn serve_if_child() -> bool {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     runtime.block_on(async {
         let server = TestServer::start_default().await.expect("the server starts");
-        let kubeconfigs = USERS.map(|user| server.kubeconfig_for(&server.issue_token(user)));
+        let (hanging, flapping) = (hanging().await, Arc::new(TestServer::start_default().await.expect("it starts")));
+        let kubeconfigs = Kubeconfigs {
+            users: USERS.iter().map(|user| server.kubeconfig_for(&server.issue_token(*user))).collect(),
+            hanging: hanging.iter().map(TestServer::kubeconfig).chain([half_an_answer(&server).await]).collect(),
+            flapping: flapping.kubeconfig(),
+        };
+        tokio::spawn(flap(flapping));
         println!("{}", serde_json::to_string(&kubeconfigs).expect("a kubeconfig is JSON"));
         let (lines, mut read) = tokio::sync::mpsc::unbounded_channel();
         let reading = tokio::task::spawn_blocking(move || {
@@ -116,4 +150,46 @@ pub fn serve_if_child() -> bool {
         server.shutdown().await;
     });
     true
+}
+
+/// Servers that take connections and never answer: before the handshake, after it, and not within an hour.
+async fn hanging() -> Vec<TestServer> {
+    let mut servers = Vec::new();
+    for _ in 0..3 {
+        servers.push(TestServer::start_default().await.expect("the server starts"));
+    }
+    drop(servers[0].inject_on_connect(ConnectionFault::Silent).expect("it may be silent"));
+    drop(servers[1].inject(Fault::NeverAnswer));
+    drop(servers[2].inject(Fault::Delay(Duration::from_secs(3_600))));
+    servers
+}
+
+/// The kubeconfig of a server that stops in the middle of each answer.
+async fn half_an_answer(server: &TestServer) -> Kubeconfig {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let mut kubeconfig = server.kubeconfig();
+    let address = listener.local_addr().expect("it is bound");
+    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        cluster.server = Some(format!("http://{address}"));
+        cluster.certificate_authority_data = None;
+    }
+    tokio::spawn(async move {
+        let half = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{\"kind\":";
+        let mut open = Vec::new();
+        while let Ok((mut connection, _)) = listener.accept().await {
+            // What the client makes of it is measured elsewhere.
+            if connection.read_u8().await.is_ok() && connection.write_all(half).await.is_ok() {
+                open.push(connection);
+            }
+        }
+    });
+    kubeconfig
+}
+
+/// Is ready now and then, until the process ends.
+async fn flap(server: Arc<TestServer>) {
+    for is_ready in [false, true].into_iter().cycle() {
+        tokio::time::sleep(FLAP).await;
+        server.set_ready(is_ready);
+    }
 }

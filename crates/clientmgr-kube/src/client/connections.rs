@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use futures::future::{Either, select};
 use tokio::runtime::Handle;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::body::BoxError;
@@ -20,13 +20,15 @@ use crate::work::Tasks;
 
 type Callback = Arc<dyn Fn(Report) + Send + Sync>;
 
-/// What happened to the connections of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What happened to the connections of a pool. Only those count on which the server has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Report {
     /// A connection ended with an error or was ended by the peer.
     Broken,
-    /// A connection was opened while another one is open.
+    /// There are several connections, which may lead to different servers: another one answered, or one broke beside others.
     Widened,
+    /// The last connection is gone.
+    Emptied,
 }
 
 /// The connections of a pool. Clones are the same connections.
@@ -41,8 +43,10 @@ struct Inner {
     runtime: Handle,
     tasks: Tasks,
     closed: CancellationToken,
+    /// The same, and for all connections but upgraded ones also once they are dead.
+    dead: CancellationToken,
     revoked: OnceLock<Revoked>,
-    /// How many streams there are.
+    /// How many streams there are on which the server has answered.
     open: AtomicUsize,
     on_report: Mutex<Option<Callback>>,
 }
@@ -66,9 +70,11 @@ impl Connections {
     }
 
     fn on(runtime: Handle, tasks: Tasks) -> Self {
+        let closed = tasks.stopped().child_token();
         Self(Arc::new(Inner {
             runtime,
-            closed: tasks.stopped().child_token(),
+            dead: closed.child_token(),
+            closed,
             tasks,
             revoked: OnceLock::new(),
             open: AtomicUsize::new(0),
@@ -97,8 +103,14 @@ impl Connections {
         self.0.closed.clone()
     }
 
-    pub(crate) fn wait_closed(&self) -> WaitForCancellationFutureOwned {
-        self.0.closed.clone().cancelled_owned()
+    /// Ends all connections but upgraded ones, because they are dead: what is open on them would wait for ever.
+    pub(crate) fn bury(&self) {
+        self.0.dead.cancel();
+    }
+
+    /// Is cancelled when a connection ends, which may be `upgraded`.
+    pub(super) fn end_of(&self, upgraded: bool) -> &CancellationToken {
+        if upgraded { &self.0.closed } else { &self.0.dead }
     }
 
     /// Why these connections are closed.
@@ -114,25 +126,31 @@ impl Connections {
         *self.0.on_report.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
     }
 
-    /// Reports that a connection ended with an error or was ended by the peer.
-    pub(crate) fn broke(&self) {
+    /// A connection ended with an error or was ended by the peer. `has_answered`: it is one of those that are counted.
+    pub(super) fn broke(&self, has_answered: bool) {
         self.report(Report::Broken);
+        if self.0.open.load(Ordering::Relaxed) > usize::from(has_answered) {
+            self.report(Report::Widened);
+        }
     }
 
-    /// A connection was opened.
-    pub(super) fn opened(&self) {
+    /// A connection answered for the first time.
+    pub(super) fn answered(&self) {
         if self.0.open.fetch_add(1, Ordering::Relaxed) > 0 {
             self.report(Report::Widened);
         }
     }
 
-    /// A connection is gone.
+    /// A connection that has answered is gone.
     pub(super) fn ended(&self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.report(Report::Emptied);
+        }
     }
 
     fn report(&self, report: Report) {
-        if self.is_closed() {
+        // Also where they are closed.
+        if self.0.dead.is_cancelled() {
             return;
         }
         let callback = self.0.on_report.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -174,6 +192,11 @@ impl Connections {
 }
 
 impl WeakConnections {
+    /// Whether these are `connections`.
+    pub(crate) fn are(&self, connections: &Connections) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&connections.0))
+    }
+
     /// The connections, if any of them or their pool is left.
     pub(crate) fn upgrade(&self) -> Option<Connections> {
         self.0.upgrade().map(Connections)

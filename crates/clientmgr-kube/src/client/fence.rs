@@ -37,7 +37,7 @@ impl Fence {
 
     /// The error of a request or a body that the fence ends.
     pub(crate) fn refusal(revoked: &Revoked) -> BoxError {
-        metrics::revoked(&revoked.cluster, revoked.reason);
+        metrics::revoked(&revoked.cluster, revoked.reason.as_str());
         revoked.clone().into()
     }
 

@@ -46,14 +46,17 @@ impl Handle {
         &self.inner.default_namespace
     }
 
-    /// The client. All calls return clones of one.
-    pub(crate) fn client(&self) -> Client {
+    /// The client; none where it was not made before the fleet stopped. All calls return clones of one. Making it may run
+    /// code of a tracing subscriber: hold no lock.
+    pub(crate) fn client(&self) -> Option<Client> {
         let Inner { switch, default_namespace, runtime, client } = &*self.inner;
-        let client = client.get_or_init(|| {
+        if client.get().is_none() {
             let _within = runtime.enter();
-            switch.client(default_namespace)
-        });
-        client.clone().with_valid_until(self.valid_until)
+            let made = switch.client(default_namespace)?;
+            // Fails where another thread was faster.
+            let _ = client.set(made);
+        }
+        Some(client.get()?.clone().with_valid_until(self.valid_until))
     }
 }
 
@@ -67,6 +70,7 @@ mod tests {
 
     use super::Handle;
     use crate::client::{CredentialRequests, Settings, Switch};
+    use crate::work::Tasks;
 
     struct NoCredentials;
 
@@ -77,8 +81,13 @@ mod tests {
     }
 
     fn handle(default_namespace: &str) -> Handle {
+        handle_of(default_namespace, &Tasks::default())
+    }
+
+    fn handle_of(default_namespace: &str, tasks: &Tasks) -> Handle {
         let (cluster, revision) = (NamespacedName::cluster_scoped("east"), ConnectedAt::now());
-        Handle::new(Switch::new(cluster, revision, Arc::new(NoCredentials), &Settings::default()), default_namespace)
+        let settings = Settings { tasks: tasks.clone(), ..Settings::default() };
+        Handle::new(Switch::new(cluster, revision, Arc::new(NoCredentials), &settings), default_namespace)
     }
 
     fn tasks(runtime: &runtime::Handle) -> usize {
@@ -91,16 +100,26 @@ mod tests {
         let runtime = Runtime::new().unwrap();
         let handle = runtime.block_on(async { handle("default") });
         assert_eq!(tasks(runtime.handle()), 0);
-        let _clients = [handle.client(), handle.clone().client(), handle.client()];
+        let _clients = [handle.client().unwrap(), handle.clone().client().unwrap(), handle.client().unwrap()];
         assert_eq!(tasks(runtime.handle()), 1);
+    }
+
+    #[tokio::test]
+    async fn no_client_is_made_once_the_fleet_stopped() {
+        let tasks = Tasks::default();
+        let (early, late) = (handle_of("default", &tasks), handle_of("default", &tasks));
+        let client = early.client();
+        tasks.stop().await;
+        assert!(client.is_some() && early.client().is_some(), "the one that was made stays");
+        assert!(late.client().is_none());
     }
 
     #[tokio::test]
     async fn a_client_has_the_default_namespace_and_says_when_its_credentials_end() {
         let end = "2026-11-27T12:00:00Z".parse().unwrap();
         let handle = handle("team").with_valid_until(Some(end));
-        assert_eq!(handle.client().default_namespace(), "team");
-        assert_eq!(handle.client().valid_until(), &Some(end));
-        assert_eq!(handle.with_valid_until(None).client().valid_until(), &None);
+        assert_eq!(handle.client().unwrap().default_namespace(), "team");
+        assert_eq!(handle.client().unwrap().valid_until(), &Some(end));
+        assert_eq!(handle.with_valid_until(None).client().unwrap().valid_until(), &None);
     }
 }

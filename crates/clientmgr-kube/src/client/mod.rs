@@ -19,7 +19,7 @@ mod tls;
 mod transport;
 
 pub(crate) use self::body::ResponseBody;
-pub(crate) use self::connections::Report;
+pub(crate) use self::connections::{Report, WeakConnections};
 pub(crate) use self::handle::Handle;
 pub use self::revoked::{Revoked, RevokedReason};
 pub(crate) use self::settings::Settings;

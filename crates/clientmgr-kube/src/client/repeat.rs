@@ -10,13 +10,15 @@ use std::error::Error;
 use http::Request;
 use kube::client::Body;
 
+use crate::error::chain;
+
 /// How often one request is repeated.
 pub(super) const REPEATS: usize = 3;
 
 /// Returns whether the server says that it did not take the request: it ended the connection without an error before
 /// that, or refused the stream.
 pub(super) fn was_turned_away(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |&error| error.source()).any(|error| {
+    chain(error).any(|error| {
         error.downcast_ref::<h2::Error>().is_some_and(|error| {
             let reason = error.reason();
             error.is_remote()

@@ -1,11 +1,13 @@
 //! [`Revoked`]: the error that ends a client for good, and how to find it in the errors of kube and kube-runtime.
 
 use std::error::Error;
-use std::{fmt, io};
+use std::fmt;
 
 use clientmgr_core::{ConnectedAt, NamespacedName};
 
-/// The client was revoked: its requests fail and its open watches end, because what it was made for is gone.
+use crate::error::chain;
+
+/// The error of a revoked client. All of its requests fail with it, and its open watches end with it.
 ///
 /// Ask the provider for the current client and build again what depended on the old one.
 ///
@@ -46,11 +48,22 @@ pub enum RevokedReason {
 }
 
 impl RevokedReason {
-    /// Whether a cluster that is added again under the same revision gets its client back.
+    /// Returns the name of the reason, as it is in metrics. A name never changes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Replaced => "Replaced",
+            Self::Removed => "Removed",
+            Self::Reset => "Reset",
+            Self::ShutDown => "ShutDown",
+            Self::Panicked => "Panicked",
+        }
+    }
+
+    /// Whether a cluster that returns under the same revision gets its client back: it is added again, or it answers again.
     pub(crate) fn may_be_lifted(self) -> bool {
         match self {
-            Self::Removed | Self::Panicked => true,
-            Self::Replaced | Self::Reset | Self::ShutDown => false,
+            Self::Removed | Self::Panicked | Self::Replaced => true,
+            Self::Reset | Self::ShutDown => false,
         }
     }
 }
@@ -62,20 +75,9 @@ impl Revoked {
 
     /// Finds a `Revoked` in an error of kube, kube-runtime or anything else that keeps its sources.
     ///
-    /// Looks at the error itself, at its sources, and inside every [`io::Error`] on the way.
+    /// Looks at the error itself, at its sources, and inside every [`io::Error`](std::io::Error) on the way.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(found) = error.downcast_ref() {
-                return Some(found);
-            }
-            // An I/O error that wraps another one reports the *source* of that one as its own: look inside first.
-            next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-                Some(inner) => Some(inner),
-                None => error.source(),
-            };
-        }
-        None
+        chain(error).find_map(|error| error.downcast_ref())
     }
 }
 
@@ -113,6 +115,20 @@ mod tests {
     fn revoked() -> Revoked {
         let revision = ConnectedAt::from_timestamp("2026-11-27T12:00:00Z".parse().unwrap()).unwrap();
         Revoked::new(NamespacedName::cluster_scoped("east"), revision, RevokedReason::Removed)
+    }
+
+    #[test]
+    fn alerts_can_rely_on_the_names_of_reasons() {
+        let names = [
+            (RevokedReason::Replaced, "Replaced"),
+            (RevokedReason::Removed, "Removed"),
+            (RevokedReason::Reset, "Reset"),
+            (RevokedReason::ShutDown, "ShutDown"),
+            (RevokedReason::Panicked, "Panicked"),
+        ];
+        for (reason, name) in names {
+            assert_eq!(reason.as_str(), name);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::connections::Connections;
 
@@ -22,8 +22,11 @@ pub(crate) type BoxIo = Box<dyn Io>;
 pub(crate) struct Stream {
     io: BoxIo,
     connections: Connections,
-    closed: Pin<Box<WaitForCancellationFutureOwned>>,
+    end: CancellationToken,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
     watch: Watch,
+    /// Whether a byte of the server's arrived.
+    answered: bool,
 }
 
 /// Whether an end of the connection is still to be reported.
@@ -37,15 +40,14 @@ pub(crate) enum Watch {
 
 impl Stream {
     pub(crate) fn new(io: BoxIo, connections: Connections, watch: Watch) -> Self {
-        let closed = Box::pin(connections.wait_closed());
-        connections.opened();
-        Self { io, connections, closed, watch }
+        let end = connections.end_of(watch == Watch::Ignore).clone();
+        Self { io, connections, ended: Box::pin(end.clone().cancelled_owned()), end, watch, answered: false }
     }
 
     fn broke(&mut self) {
         if self.watch == Watch::Report {
             self.watch = Watch::Ignore;
-            self.connections.broke();
+            self.connections.broke(self.answered);
         }
     }
 
@@ -56,20 +58,24 @@ impl Stream {
         Poll::Ready(done)
     }
 
-    fn closed(&self) -> io::Result<()> {
-        if self.connections.is_closed() { Err(io::Error::other(self.connections.reason())) } else { Ok(()) }
+    fn is_open(&self) -> io::Result<()> {
+        if self.end.is_cancelled() { Err(io::Error::other(self.connections.reason())) } else { Ok(()) }
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.closed.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(this.closed());
+        if this.ended.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(this.is_open());
         }
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut this.io).poll_read(cx, buffer));
-        if read.is_ok() && buffer.filled().len() == before && buffer.remaining() > 0 {
+        if buffer.filled().len() > before {
+            if !std::mem::replace(&mut this.answered, true) {
+                this.connections.answered();
+            }
+        } else if read.is_ok() && buffer.remaining() > 0 {
             // The peer closes the connection.
             this.broke();
         }
@@ -79,7 +85,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.closed()?;
+        self.is_open()?;
         let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes));
         self.check(written)
     }
@@ -104,7 +110,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.closed()?;
+        self.is_open()?;
         let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices));
         self.check(written)
     }
@@ -118,8 +124,12 @@ impl Connection for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // hyper shuts a connection down that it is done with. One that it drops without is lost: a ping timed out, say.
-        self.broke();
-        self.connections.ended();
+        // One that never answered is not missed: hyper drops those that lose a race for HTTP/2, and those whose request was
+        // cancelled.
+        if self.answered {
+            // hyper shuts a connection down that it is done with. One that it drops without is lost: a ping timed out, say.
+            self.broke();
+            self.connections.ended();
+        }
     }
 }

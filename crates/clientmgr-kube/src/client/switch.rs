@@ -87,16 +87,17 @@ impl Switch {
         })
     }
 
-    /// Makes a client over this switch. Must be called within a runtime, where kube spawns a task for it.
-    pub(super) fn client(self: &Arc<Self>, default_namespace: &str) -> Client {
-        let service = SwitchService { switch: Arc::clone(self), _token: self.tasks.of_client() };
-        Client::new(service, default_namespace)
+    /// Makes a client over this switch; none once the fleet stops. Must be called within a runtime, where kube spawns a task
+    /// for it.
+    pub(super) fn client(self: &Arc<Self>, default_namespace: &str) -> Option<Client> {
+        let service = SwitchService { switch: Arc::clone(self), _token: self.tasks.of_client()? };
+        Some(Client::new(service, default_namespace))
     }
 
     /// Sends requests through `transport` from now on. Streams that are open on the one before go on until they end.
     ///
-    /// Lifts the fence of a cluster that was removed: one that comes back under the same revision gets its client back.
-    /// Changes nothing and returns false where the fence was pulled for another reason. `generation` grows with each turn.
+    /// Lifts the fence of a cluster that was removed or replaced: one that comes back under the same revision gets its client
+    /// back. Changes nothing and returns false where the fence was pulled for another reason. `generation` grows with each turn.
     pub(crate) fn turn(&self, transport: Transport, generation: u64) -> bool {
         let mut state = self.state();
         match state.fence.pulled() {

@@ -124,7 +124,7 @@ async fn a_revoked_switch_fails_requests_until_it_is_turned_again() {
     let switch = switch();
     let transport = echo("a", StatusCode::OK);
     switch.turn(transport.clone(), 1);
-    let client = switch.client("default");
+    let client = switch.client("default").unwrap();
     assert_eq!(switch.revoked(), None);
     switch.revoke(RevokedReason::Removed);
     switch.revoke(RevokedReason::ShutDown);
@@ -225,13 +225,24 @@ async fn what_newer_credentials_bring_is_handed_on() {
 
 #[tokio::test]
 async fn a_switch_that_is_revoked_for_good_is_not_turned_again() {
-    for reason_given in [RevokedReason::Replaced, RevokedReason::Reset, RevokedReason::ShutDown] {
+    for reason_given in [RevokedReason::Reset, RevokedReason::ShutDown] {
         let switch = switch();
         switch.turn(echo("a", StatusCode::OK), 1);
         switch.revoke(reason_given);
         assert!(!switch.turn(echo("b", StatusCode::OK), 2));
         let error = Arc::clone(&switch).send(request(Body::empty())).await.unwrap_err();
         assert_eq!(reason(&*error), Some(reason_given));
+    }
+}
+
+#[tokio::test]
+async fn a_switch_of_a_cluster_that_returns_is_turned_again() {
+    for reason_given in [RevokedReason::Removed, RevokedReason::Panicked, RevokedReason::Replaced] {
+        let switch = switch();
+        switch.turn(echo("a", StatusCode::OK), 1);
+        switch.revoke(reason_given);
+        assert!(switch.turn(echo("b", StatusCode::OK), 2));
+        assert_eq!(ask(&switch).await.1, "b PUT /path header body");
     }
 }
 

@@ -169,8 +169,8 @@ impl Transport {
         self.0.connections.close();
     }
 
-    /// Calls `callback` whenever a connection of the pool breaks, or a further one is opened. Replaces what was called
-    /// before; transports that share a pool share this.
+    /// Calls `callback` with each report of the pool. Replaces what was called before; transports that share a pool share
+    /// this.
     pub(crate) fn on_report(&self, callback: impl Fn(Report) + Send + Sync + 'static) {
         self.0.connections.on_report(Arc::new(callback));
     }

@@ -1,8 +1,8 @@
 //! Transports against a small server over loopback: HTTP/1.1 and HTTP/2, with TLS and without.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,7 +32,10 @@ use crate::client::body::{BoxError, ResponseBody};
 use crate::client::connections::Closed;
 use crate::client::{Report, Settings};
 use crate::config::{Credentials, Loaded, load};
-use crate::error::{TransportError, Unreachable};
+use crate::error::{Handshake, TransportError, Unreachable};
+
+#[path = "report_tests.rs"]
+mod report_tests;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -288,23 +291,6 @@ async fn answers_that_are_not_read_hold_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_connection_beside_another_one_is_reported() {
-    for (server, reported) in [(Server::tls(&["http/1.1"]).await, 2), (Server::tls(&["h2", "http/1.1"]).await, 0)] {
-        let transport = server.transport();
-        let count = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&count);
-        transport.on_report(move |it| _ = counted.fetch_add(usize::from(it == Report::Widened), Ordering::SeqCst));
-        text(&transport).await;
-        text(&transport).await;
-        assert_eq!(count.load(Ordering::SeqCst), 0, "there is one");
-        let _watches = [watch(&transport).await, watch(&transport).await, watch(&transport).await];
-        assert_eq!(count.load(Ordering::SeqCst), reported);
-        let _upgraded = upgrade(&transport).await;
-        assert_eq!(count.load(Ordering::SeqCst), reported + 1, "an upgrade has one to itself");
-    }
-}
-
-#[tokio::test]
 async fn a_new_token_uses_the_connections_there_are_and_open_watches_go_on() {
     for server in [Server::plain().await, Server::tls(&["h2"]).await] {
         let settings = Settings::default();
@@ -380,38 +366,6 @@ async fn upgrade(transport: &Transport) -> TokioIo<hyper::upgrade::Upgraded> {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_cuts_is_reported() {
-    for server in [Server::plain().await, Server::tls(&[]).await, Server::tls(&["h2"]).await] {
-        let transport = server.transport();
-        let broken = reports(&transport);
-        text(&transport).await;
-        server.cut.notify_waiters();
-        reported(&broken).await;
-    }
-}
-
-#[tokio::test]
-async fn what_this_side_ends_is_not_reported() {
-    for server in [Server::plain().await, Server::tls(&[]).await, Server::tls(&["h2"]).await] {
-        let settings = Settings { idle_timeout: Duration::from_millis(1), ..Settings::default() };
-        let transport = server.with(&settings);
-        let count = Arc::new(Mutex::new(0_usize));
-        let counted = Arc::clone(&count);
-        transport.on_report(move |it| *counted.lock().unwrap() += usize::from(it == Report::Broken));
-        drop(watch(&transport).await);
-        text(&transport).await;
-        drop(upgrade_if_possible(&server, &transport).await);
-        drop(transport);
-        server.until_open(0).await;
-        assert_eq!(*count.lock().unwrap(), 0);
-    }
-}
-
-async fn upgrade_if_possible(server: &Server, transport: &Transport) -> Option<TokioIo<hyper::upgrade::Upgraded>> {
-    if server.url.starts_with("https") { None } else { Some(upgrade(transport).await) }
-}
-
-#[tokio::test]
 async fn unused_connections_are_closed_after_the_idle_timeout() {
     let server = Server::plain().await;
     let transport = server.with(&Settings { idle_timeout: Duration::from_millis(100), ..Settings::default() });
@@ -461,7 +415,7 @@ async fn errors_keep_their_causes() {
     };
     let mut distrusted = server.loaded("secret");
     distrusted.config.root_cert = Some(vec![]);
-    assert_eq!(unreached(distrusted).await, Unreachable::Tls);
+    assert_eq!(unreached(distrusted).await, Unreachable::Tls(Handshake::UnknownAuthority));
     let mut refused = server.loaded("secret");
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     refused.config.cluster_url = format!("https://{closed}").parse().unwrap();

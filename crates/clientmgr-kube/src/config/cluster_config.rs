@@ -18,7 +18,7 @@ use super::source::Source;
 use super::validate::{self, Checked};
 use crate::error::{ConfigError, ConnectError, ConnectErrorKind, Failure};
 
-/// How to reach a cluster, and as which user. Cheap to clone.
+/// The configuration of a cluster: how to reach it, and as which user. Cheap to clone.
 ///
 /// A configuration is a description. The files that it names are read, and its credential plugin runs, each time the
 /// fleet loads credentials: when a file changes, when a credential nears its end, when the server refuses it.
@@ -126,7 +126,8 @@ impl ClusterConfig {
         Ok(Self::of_service_account(server, Path::new(service_account::DIRECTORY)))
     }
 
-    /// Returns a configuration that stands for one that cannot be made: a Secret without the expected key, say.
+    /// Returns a configuration that always fails. Use it where none can be made, for example from a Secret without the
+    /// expected key.
     ///
     /// Its connections fail with a [`ConnectError`] of the kind `kind`, whose [`field`](ConnectError::field) is `field`
     /// and whose text is `text`. So a [fleet](crate::Fleet) shows in the cluster's snapshot what is wrong with the
@@ -147,8 +148,8 @@ impl ClusterConfig {
         Self::new(Source::Selection(Box::new(Selection::unusable(error))), Policy::trusted())
     }
 
-    /// Returns the configuration of the service account whose files lie in `directory` as the kubelet mounts them: `token`,
-    /// `ca.crt` and `namespace`. For one that is mounted elsewhere than [`in_cluster`](Self::in_cluster) expects it.
+    /// Returns the configuration of the service account in `directory`, which holds the files that the kubelet mounts: `token`,
+    /// `ca.crt` and `namespace`. [`in_cluster`](Self::in_cluster) uses the usual directory.
     ///
     /// `server` is the URL of the API server. The files are read when the cluster is connected, and again when they change.
     pub fn of_service_account(server: impl Into<String>, directory: &Path) -> Self {
@@ -180,18 +181,17 @@ impl ClusterConfig {
         Self { policy, ..self }
     }
 
-    /// Pins the cluster's identity: where another cluster answers, that is an error of the kind
-    /// [`OtherCluster`](crate::ConnectErrorKind::OtherCluster), and not a replaced cluster.
+    /// Pins the cluster's identity. An attempt that finds another cluster fails with
+    /// [`OtherCluster`](crate::ConnectErrorKind::OtherCluster), and the old connection stays.
     ///
-    /// So is a cluster whose UID the user may not read, where a UID is pinned.
+    /// Where a UID is pinned, an attempt also fails while the user may not read the cluster's UID.
     #[must_use = "returns the changed configuration"]
     pub fn with_identity(self, identity: ClusterIdentity) -> Self {
         Self { pin: Some(identity), ..self }
     }
 
-    /// Names the incarnation under which the cluster is known, as a status keeps it. If the cluster that answers has its
-    /// identity, it is served under its revision. Where another cluster answers, that one gets a later revision, or none
-    /// where the process [only adopts](Naming::AdoptOnly).
+    /// Names the known incarnation of the cluster, as a status keeps it. A cluster of this identity is served under this
+    /// revision. Another cluster gets a later revision, or none where the process [only adopts](Naming::AdoptOnly).
     #[must_use = "returns the changed configuration"]
     pub fn with_incarnation(self, incarnation: Incarnation) -> Self {
         Self { incarnation: Some(incarnation), ..self }

@@ -19,8 +19,8 @@ const ADDRESS: &str = "address-sha256:";
 /// The longest UID that is taken.
 const UID_LIMIT: usize = 128;
 
-/// Which cluster it is: two clusters never have the same identity, and a cluster keeps its identity when its address,
-/// certificates and credentials change.
+/// The identity of a cluster. Two clusters never have the same one, and a cluster keeps its own when its address, certificates
+/// and credentials change.
 ///
 /// This is the UID of the namespace `kube-system`. Where that cannot be read, a hash of the server's URL and its
 /// certificate authority stands in; such an identity changes with either.

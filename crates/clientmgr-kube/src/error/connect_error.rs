@@ -13,7 +13,7 @@ use super::kind::ConnectErrorKind;
 /// How long readers wait before they ask again for a cluster that only another configuration helps.
 const CONFIG_RETRY: Duration = Duration::from_secs(300);
 
-/// Why a cluster could not be connected, or does not answer any more.
+/// The error of a cluster that could not be connected, or no longer answers.
 ///
 /// Cheap to clone. [`kind`](Self::kind) says what to do about it; the text names the cluster, the field or file, and
 /// what failed. Neither holds a secret.
@@ -73,7 +73,7 @@ impl ConnectError {
         self.0.failure.field()
     }
 
-    /// Returns how long the server asked to be left alone; five minutes at most.
+    /// Returns how long the server asked to wait before the next request; five minutes at most.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.failure.retry_after()
     }

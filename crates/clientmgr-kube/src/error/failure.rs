@@ -7,7 +7,7 @@ use super::field_error::FieldError;
 use super::kind::ConnectErrorKind;
 use super::plugin::PluginError;
 use super::provider::AuthProviderError;
-use super::transport::{TransportError, Unreachable};
+use super::transport::{Handshake, TransportError, Unreachable};
 
 /// What went wrong while a cluster was connected, probed or served.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -116,7 +116,7 @@ impl Failure {
             Self::Plugin(_) | Self::AuthProvider(_) => Kind::NoCredentials,
             Self::Transport(error) => match error.unreached {
                 Unreachable::TimedOut => Kind::Timeout,
-                Unreachable::Tls => Kind::Tls,
+                Unreachable::Tls(_) => Kind::Tls,
                 Unreachable::NoHttp => Kind::NotKubernetes,
                 _ => Kind::Unreachable,
             },
@@ -157,6 +157,11 @@ impl Failure {
     /// Whether the server is there, is busy, and said nothing against the connection.
     pub(crate) fn is_throttled(&self) -> bool {
         matches!(self, Self::Status { status: 429, .. })
+    }
+
+    /// Whether the server refused the client certificate in the handshake: other credentials may help.
+    pub(crate) fn refuses_certificate(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.unreached == Unreachable::Tls(Handshake::ClientCertificate))
     }
 
     /// Whether a fresh TCP connection might succeed where a pooled one failed.

@@ -1,6 +1,8 @@
 //! [`ConnectErrorKind`]: what to do about a failure.
 
-/// What kind of failure a [`ConnectError`](crate::ConnectError) is, by what to do about it.
+use std::fmt;
+
+/// The kind of a [`ConnectError`](crate::ConnectError), by what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectErrorKind {
@@ -33,4 +35,60 @@ pub enum ConnectErrorKind {
     UnknownIncarnation,
     /// The program lacks what a connection needs: a Tokio runtime, a TLS feature, a thread.
     Environment,
+}
+
+impl ConnectErrorKind {
+    /// Returns the name of the kind, as it is in logs, in metrics and in a status. A name never changes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "NotFound",
+            Self::Connecting => "Connecting",
+            Self::InvalidConfig => "InvalidConfig",
+            Self::DeniedByPolicy => "DeniedByPolicy",
+            Self::NoCredentials => "NoCredentials",
+            Self::Unauthorized => "Unauthorized",
+            Self::Unreachable => "Unreachable",
+            Self::Tls => "Tls",
+            Self::Timeout => "Timeout",
+            Self::Unhealthy => "Unhealthy",
+            Self::NotKubernetes => "NotKubernetes",
+            Self::OtherCluster => "OtherCluster",
+            Self::UnknownIncarnation => "UnknownIncarnation",
+            Self::Environment => "Environment",
+        }
+    }
+}
+
+impl fmt::Display for ConnectErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ConnectErrorKind;
+
+    #[test]
+    fn alerts_and_statuses_can_rely_on_the_names() {
+        let names = [
+            (ConnectErrorKind::NotFound, "NotFound"),
+            (ConnectErrorKind::Connecting, "Connecting"),
+            (ConnectErrorKind::InvalidConfig, "InvalidConfig"),
+            (ConnectErrorKind::DeniedByPolicy, "DeniedByPolicy"),
+            (ConnectErrorKind::NoCredentials, "NoCredentials"),
+            (ConnectErrorKind::Unauthorized, "Unauthorized"),
+            (ConnectErrorKind::Unreachable, "Unreachable"),
+            (ConnectErrorKind::Tls, "Tls"),
+            (ConnectErrorKind::Timeout, "Timeout"),
+            (ConnectErrorKind::Unhealthy, "Unhealthy"),
+            (ConnectErrorKind::NotKubernetes, "NotKubernetes"),
+            (ConnectErrorKind::OtherCluster, "OtherCluster"),
+            (ConnectErrorKind::UnknownIncarnation, "UnknownIncarnation"),
+            (ConnectErrorKind::Environment, "Environment"),
+        ];
+        for (value, name) in names {
+            assert_eq!((value.as_str(), value.to_string().as_str()), (name, name));
+        }
+    }
 }

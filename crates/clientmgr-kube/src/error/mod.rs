@@ -2,6 +2,7 @@
 //!
 //! What must not live here: a secret. Errors of kube that may quote a credential are translated, never kept as source.
 
+mod chain;
 mod config;
 mod config_judged;
 mod connect_error;
@@ -15,6 +16,7 @@ mod provider;
 mod token;
 mod transport;
 
+pub(crate) use self::chain::chain;
 pub(crate) use self::config::ConfigError;
 pub use self::connect_error::ConnectError;
 pub(crate) use self::denied::Permission;
@@ -27,4 +29,4 @@ pub(crate) use self::provider::AuthProviderError;
 pub(crate) use self::token::TokenError;
 pub(crate) use self::transport::TransportError;
 #[cfg(all(test, feature = "rustls-tls", feature = "ring"))]
-pub(crate) use self::transport::Unreachable;
+pub(crate) use self::transport::{Handshake, Unreachable};

@@ -6,6 +6,8 @@ use std::io;
 
 use clientmgr_core::Cause;
 
+use super::chain::chain;
+
 /// No HTTP answer came from the server.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the server was not reached: {unreached}")]
@@ -25,12 +27,12 @@ pub(crate) enum Unreachable {
     NoRoute,
     /// The host's name could not be resolved.
     Dns,
-    /// The TLS handshake failed: an unknown authority, another name, an expired certificate.
+    /// The TLS handshake failed.
     #[cfg_attr(
         not(any(feature = "rustls-tls", feature = "openssl-tls")),
         expect(dead_code, reason = "there is no TLS")
     )]
-    Tls,
+    Tls(Handshake),
     /// No answer came in time.
     TimedOut,
     /// The connection was cut.
@@ -41,13 +43,48 @@ pub(crate) enum Unreachable {
     Other,
 }
 
+/// Why a TLS handshake failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(not(feature = "rustls-tls"), expect(dead_code, reason = "only rustls says it"))]
+pub(crate) enum Handshake {
+    /// The server's certificate is signed by an authority that is not trusted.
+    UnknownAuthority,
+    /// The server's certificate has expired, or is not valid yet.
+    NotInTime,
+    /// The server's certificate is for another name.
+    OtherName,
+    /// The server refused the client certificate, or wants one.
+    ClientCertificate,
+    /// Something else.
+    Other,
+}
+
+impl Handshake {
+    fn text(self) -> &'static str {
+        match self {
+            Self::UnknownAuthority => {
+                "the TLS handshake failed: an unknown authority signed the server's certificate: correct \
+                 certificate-authority-data"
+            }
+            Self::NotInTime => {
+                "the TLS handshake failed: the server's certificate has expired or is not valid yet: renew it"
+            }
+            Self::OtherName => {
+                "the TLS handshake failed: the server's certificate is for another name: set tls-server-name"
+            }
+            Self::ClientCertificate => "the TLS handshake failed: the server refused the client certificate: renew it",
+            Self::Other => "the TLS handshake failed",
+        }
+    }
+}
+
 impl std::fmt::Display for Unreachable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Refused => "connection refused",
             Self::NoRoute => "no route to the host",
             Self::Dns => "the host's name could not be resolved",
-            Self::Tls => "the TLS handshake failed",
+            Self::Tls(handshake) => handshake.text(),
             Self::TimedOut => "no answer in time",
             Self::Cut => "the connection was cut",
             Self::NoHttp => "what answers does not speak HTTP",
@@ -65,29 +102,18 @@ impl TransportError {
 
 /// Finds the first error in the chain that says something.
 fn classify(error: &(dyn Error + 'static)) -> Unreachable {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = recognise(error) {
-            return found;
-        }
-        // An I/O error that wraps another one reports the *source* of that one as its own: look inside first.
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    Unreachable::Other
+    chain(error).find_map(recognise).unwrap_or(Unreachable::Other)
 }
 
 fn recognise(error: &(dyn Error + 'static)) -> Option<Unreachable> {
     #[cfg(feature = "rustls-tls")]
-    if error.is::<rustls::Error>() {
-        return Some(Unreachable::Tls);
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(Unreachable::Tls(handshake(error)));
     }
     // Its other errors are those of the connection, which are its source.
     #[cfg(feature = "openssl-tls")]
     if error.downcast_ref::<openssl::ssl::Error>().is_some_and(|error| error.ssl_error().is_some()) {
-        return Some(Unreachable::Tls);
+        return Some(Unreachable::Tls(Handshake::Other));
     }
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return match error.kind() {
@@ -111,6 +137,39 @@ fn recognise(error: &(dyn Error + 'static)) -> Option<Unreachable> {
     }
     // hyper-util keeps the type of this one to itself; its text is all there is to go by. A test holds it in place.
     (error.to_string() == "dns error").then_some(Unreachable::Dns)
+}
+
+#[cfg(feature = "rustls-tls")]
+fn handshake(error: &rustls::Error) -> Handshake {
+    use rustls::{AlertDescription as Alert, CertificateError as Certificate};
+
+    match error {
+        // The latter is an authority of the same name with another key.
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
+            Handshake::UnknownAuthority
+        }
+        rustls::Error::InvalidCertificate(
+            Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. },
+        ) => Handshake::NotInTime,
+        rustls::Error::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        ) => Handshake::OtherName,
+        rustls::Error::AlertReceived(
+            Alert::NoCertificate
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::CertificateRequired,
+        ) => Handshake::ClientCertificate,
+        _ => Handshake::Other,
+    }
 }
 
 #[cfg(test)]
@@ -154,6 +213,34 @@ mod tests {
     fn an_error_wrapped_in_an_io_error_is_found() {
         assert_eq!(found(io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused))), Unreachable::Refused);
         #[cfg(feature = "rustls-tls")]
-        assert_eq!(found(io::Error::other(rustls::Error::HandshakeNotComplete)), Unreachable::Tls);
+        assert_eq!(
+            found(io::Error::other(rustls::Error::HandshakeNotComplete)),
+            Unreachable::Tls(super::Handshake::Other)
+        );
+    }
+
+    #[cfg(feature = "rustls-tls")]
+    #[test]
+    fn a_failed_handshake_says_why() {
+        use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error};
+
+        use super::Handshake;
+
+        let table = [
+            (Error::InvalidCertificate(Certificate::UnknownIssuer), Handshake::UnknownAuthority),
+            (Error::InvalidCertificate(Certificate::Expired), Handshake::NotInTime),
+            (Error::InvalidCertificate(Certificate::NotValidYet), Handshake::NotInTime),
+            (Error::InvalidCertificate(Certificate::NotValidForName), Handshake::OtherName),
+            (Error::InvalidCertificate(Certificate::BadSignature), Handshake::UnknownAuthority),
+            (Error::InvalidCertificate(Certificate::BadEncoding), Handshake::Other),
+            (Error::AlertReceived(Alert::CertificateExpired), Handshake::ClientCertificate),
+            (Error::AlertReceived(Alert::CertificateRequired), Handshake::ClientCertificate),
+            (Error::AlertReceived(Alert::UnknownCA), Handshake::ClientCertificate),
+            (Error::AlertReceived(Alert::ProtocolVersion), Handshake::Other),
+        ];
+        for (error, expected) in table {
+            let text = format!("{error}");
+            assert_eq!(found(io::Error::other(error)), Unreachable::Tls(expected), "{text}");
+        }
     }
 }

@@ -18,8 +18,8 @@ use super::history::History;
 use super::timing::Timing;
 use crate::auth::FileWatcher;
 use crate::client::Settings;
-use crate::metrics;
 use crate::work::Admission;
+use crate::{config, metrics};
 
 /// The settings of a [`Fleet`].
 ///
@@ -78,14 +78,15 @@ impl FleetBuilder {
         self
     }
 
-    /// Sets when readers are advised to ask again for a cluster that is unavailable, unless its server asked for another
-    /// time. 5 s by default.
+    /// Sets the retry hint that readers get for an unavailable cluster; 5 s by default. A server's `Retry-After` takes
+    /// precedence. For an error that only another configuration fixes, the hint is at least 5 minutes.
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry = delay;
         self
     }
 
-    /// Sets the time between two probes of a connection; a little less, to spread them. 15 s by default.
+    /// Sets the longest time between two probes of a connection, which are up to a tenth closer, to spread them. 15 s by
+    /// default.
     pub fn probe_interval(mut self, interval: Duration) -> Self {
         self.timing.probe_interval = interval;
         self
@@ -138,7 +139,7 @@ impl FleetBuilder {
         self
     }
 
-    /// A fleet without clusters.
+    /// Builds a fleet without clusters.
     pub fn build(self) -> Fleet {
         self.build_on(|builder, settings| Box::new(builder.connector(settings)))
     }
@@ -147,6 +148,7 @@ impl FleetBuilder {
     pub(super) fn connector(&self, settings: &Settings) -> KubeConnector {
         KubeConnector {
             settings: settings.clone(),
+            load: Arc::new(config::load),
             admission: Admission::new(self.concurrent_starts),
             deadline: self.deadline,
             request_deadline: self.request_deadline,
@@ -186,12 +188,12 @@ impl FleetBuilder {
 }
 
 impl Fleet {
-    /// A fleet without clusters, with the usual settings.
+    /// Returns a fleet without clusters, with the usual settings.
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// A builder with the usual settings.
+    /// Returns a builder with the usual settings.
     pub fn builder() -> FleetBuilder {
         FleetBuilder::default()
     }
@@ -218,10 +220,11 @@ impl fmt::Debug for FleetBuilder {
 
 #[cfg(test)]
 mod tests {
+    use clientmgr_core::{ClientProvider as _, ProviderError};
     use clientmgr_fake::apiserver::TestServer;
 
     use crate::work::Tasks;
-    use crate::{ClusterConfig, Fleet};
+    use crate::{ClusterConfig, ConnectErrorKind, Fleet};
 
     #[tokio::test]
     async fn connections_are_tasks_that_a_shutdown_waits_for() {
@@ -236,5 +239,18 @@ mod tests {
         assert!(tasks.count() >= 3, "the cluster's, the clock's and the connection's, not {}", tasks.count());
         fleet.shutdown().await;
         assert_eq!(tasks.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn readers_of_a_fleet_that_was_shut_down_read_so_and_do_not_wait_for_the_cluster() {
+        let fleet = Fleet::new();
+        let east = "east".into();
+        assert!(matches!(fleet.connection(&east).await, Err(ProviderError::NotFound)));
+        fleet.upsert("east", ClusterConfig::unusable(ConnectErrorKind::InvalidConfig, None, "no"));
+        fleet.shutdown().await;
+        let Err(ProviderError::Unavailable { source, .. }) = fleet.connection(&east).await else {
+            panic!("unavailable")
+        };
+        assert!(source.to_string().contains("shut down"), "{source}");
     }
 }

@@ -12,7 +12,7 @@ use super::clock::since_1970;
 use super::timing::Expiry;
 use crate::auth::{self, Stamp};
 use crate::client::{Settings, Transport};
-use crate::config::{self, ClusterConfig, ClusterIdentity, Credentials, load};
+use crate::config::{self, ClusterConfig, ClusterIdentity, Credentials, Loaded};
 use crate::error::Failure;
 use crate::metrics;
 use crate::probe::{self, Evidence, Extent, Verified};
@@ -84,8 +84,12 @@ pub(crate) trait Connector: Send + Sync + 'static {
     fn request_deadline(&self) -> Duration;
 }
 
+/// Reads what a configuration names. Blocks where that is in files, and may hang.
+pub(crate) type Load = Arc<dyn Fn(&ClusterConfig) -> Result<Loaded, Failure> + Send + Sync>;
+
 /// The real one.
 pub(crate) struct KubeConnector {
+    pub(crate) load: Load,
     pub(crate) settings: Settings,
     pub(crate) admission: Admission,
     /// For an attempt as a whole.
@@ -102,6 +106,7 @@ impl Connector for KubeConnector {
         let details_first = config.wants_details_first();
         // What reads none cannot hang. A worker may, on a file that an earlier configuration named.
         let reads_files = config::names_files(&config);
+        let load = Arc::clone(&self.load);
         let loading = move || {
             let named = if reads_files { config::files(&config) } else { Vec::new() };
             let stamp = Stamp::of(&named);

@@ -12,7 +12,7 @@ use futures::Stream;
 /// So many changed clusters are kept for a subscriber; beyond that it gets a resync.
 const LIMIT: usize = 4_096;
 
-/// What a subscriber to a fleet's events gets.
+/// An item of a fleet's [`Events`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClusterChanges {

@@ -18,6 +18,7 @@ use super::member::event::Request;
 use super::member::mailbox::Message;
 use super::registry::{Member, Registry};
 use super::snapshot::ClusterSnapshot;
+use crate::client;
 use crate::config::{ClusterConfig, contexts, read_kubeconfig};
 use crate::error::{ConnectError, ConnectErrorKind, Failure};
 
@@ -42,8 +43,9 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// ended, it runs on the one in which a cluster is added. A cluster that is added outside of any is unavailable, with
 /// [`Environment`](crate::ConnectErrorKind::Environment), until it is added again within one.
 ///
-/// Whether a runtime keeps time shows only by a panic of Tokio's, which the fleet catches. So in a runtime without time the
-/// panic hook is called, and a program that is built with `panic = "abort"` ends.
+/// Tokio has no call that returns whether a runtime has time enabled: the first timer panics where it has not. The fleet
+/// catches this panic, and the cluster is unavailable with [`Environment`](crate::ConnectErrorKind::Environment). The panic hook
+/// runs, and a program that is built with `panic = "abort"` ends. Build runtimes with `enable_all`.
 ///
 /// [`shutdown`](Self::shutdown) ends the tasks, closes the connections and waits for both. Dropping the last handle ends
 /// the tasks as well; clients that the program still holds then stay as they are, with the credentials of that moment.
@@ -97,7 +99,7 @@ struct Inner {
 }
 
 impl Fleet {
-    /// A fleet of every context of the kubeconfig that kubectl would use, connecting by itself.
+    /// Returns a fleet of every context of the kubeconfig that kubectl would use. Its clusters connect by themselves.
     ///
     /// Blocks on reading the file.
     ///
@@ -164,7 +166,7 @@ impl Fleet {
     pub async fn client(&self, cluster: impl Into<NamespacedName>) -> Result<Client, ConnectError> {
         let member = self.inner.registry.find(&cluster.into())?;
         self.wait(&member, Request::Connected).await?;
-        member.published().serving().map(|connection| connection.client.client())
+        client_of(member.key(), &member.published().serving()?)
     }
 
     /// Waits until `cluster` is connected and returns its revision.
@@ -262,8 +264,7 @@ impl Fleet {
     }
 
     /// Ends the fleet: fences every handle, closes every connection, waits until all tasks have ended, and ends the streams of
-    /// [`events`](Self::events). Clusters that
-    /// are added later are not connected. A second call waits as well.
+    /// [`events`](Self::events). Clusters that are added later are not connected. A second call waits as well.
     ///
     /// A client that the program still holds keeps one idle task, kube's own, until it is dropped.
     pub async fn shutdown(&self) {
@@ -309,13 +310,26 @@ impl ClientProvider for Fleet {
     type Revision = ConnectedAt;
 
     async fn connection(&self, cluster: &NamespacedName) -> Result<Connection<Client, ConnectedAt>, ProviderError> {
-        let retry = self.inner.context.retry;
-        let read = |member: Option<&Member>| match member {
-            Some(member) => member.published().connection(retry),
-            None => Err(ProviderError::NotFound),
+        let serving = self.inner.registry.read(cluster, |member| Some(member?.published().serving()));
+        // Without the registry's lock, since the client may be made now.
+        let served = match serving {
+            Some(served) => served,
+            // A cluster that is not known may be added; after the shutdown none is.
+            None if self.inner.registry.is_shut_down() => Err(ConnectError::new(cluster.clone(), Failure::ShutDown)),
+            None => return Err(ProviderError::NotFound),
         };
-        self.inner.registry.read(cluster, read)
+        let connection = served
+            .and_then(|served| Ok(Connection { client: client_of(cluster, &served)?, revision: served.revision }));
+        connection.map_err(|error| error.to_provider_error(self.inner.context.retry))
     }
+}
+
+/// The client of what is served.
+fn client_of(
+    cluster: &NamespacedName,
+    served: &Connection<client::Handle, ConnectedAt>,
+) -> Result<Client, ConnectError> {
+    served.client.client().ok_or_else(|| ConnectError::new(cluster.clone(), Failure::ShutDown))
 }
 
 impl Drop for Inner {

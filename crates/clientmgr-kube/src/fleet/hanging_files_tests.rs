@@ -1,24 +1,19 @@
 //! Two hundred clusters whose credentials are in files, a fifth of them on a file system that hangs: a thread that looks
-//! at one does not come back. No file that a test can make does this, since pipes and devices are not read; so the
-//! blocking work of these clusters waits for the test.
+//! at one does not come back. No file that a test can make does this, since pipes and devices are not read; so what reads
+//! the files of these clusters waits for the test.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use clientmgr_core::async_trait;
 use clientmgr_fake::apiserver::{Credential, TestServer};
-use futures::FutureExt;
 use futures::future::{join_all, try_join_all};
 use kube::config::AuthInfo;
 use tokio::time::timeout;
 
-use super::connector::{Connector, Established, KubeConnector, Opening};
+use super::connector::{KubeConnector, Load};
 use super::{ConnectionState, Fleet, FleetBuilder};
-use crate::ClusterConfig;
-use crate::config;
-use crate::error::Failure;
-use crate::work::Deadline;
+use crate::{ClusterConfig, ConnectErrorKind, config};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -64,31 +59,15 @@ impl FileSystem {
     }
 }
 
-/// The real connector, on a system where some files hang.
-struct Hanging {
-    real: KubeConnector,
-    files: FileSystem,
-}
-
-#[async_trait]
-impl Connector for Hanging {
-    async fn open(&self, opening: Opening) -> Result<Established, Failure> {
-        if config::files(&opening.config).iter().any(|file| file.starts_with(HANGING)) {
-            let (files, steps) = (self.files.clone(), Deadline::within(self.real.deadline));
-            let looking = opening.worker.run(steps, move || files.look()).boxed();
-            self.real.admission.run(&opening.record, looking).await?;
-        }
-        self.real.open(opening).await
-    }
-
-    fn request_deadline(&self) -> Duration {
-        self.real.request_deadline()
-    }
-}
-
 fn fleet(builder: FleetBuilder, files: &FileSystem) -> Fleet {
     let files = files.clone();
-    builder.build_on(|builder, settings| Box::new(Hanging { real: builder.connector(settings), files }))
+    let load: Load = Arc::new(move |config| {
+        if config::files(config).iter().any(|file| file.starts_with(HANGING)) {
+            files.look();
+        }
+        config::load(config)
+    });
+    builder.build_on(|builder, settings| Box::new(KubeConnector { load, ..builder.connector(settings) }))
 }
 
 fn with_token_file(server: &TestServer, path: &Path) -> ClusterConfig {
@@ -135,12 +114,6 @@ async fn files_that_hang_hold_up_no_other_cluster_and_cost_a_thread_each() {
     let connected = try_join_all(healthy.iter().map(|name| fleet.wait_connected(name.as_str())));
     timeout(PATIENCE, connected).await.expect("in time").unwrap();
 
-    // However often it is asked for.
-    for _ in 0..5 {
-        for name in &hanging {
-            assert!(fleet.reconnect(name.as_str()).now_or_never().is_none());
-        }
-    }
     until("each hangs", || files.hang() == (40, 40)).await;
     let is_connecting = |name: &String| fleet.snapshot(name.as_str()).unwrap().state == ConnectionState::Connecting;
     assert!(hanging.iter().all(is_connecting));
@@ -163,5 +136,20 @@ async fn files_that_hang_hold_up_no_other_cluster_and_cost_a_thread_each() {
     timeout(PATIENCE, connected).await.expect("in time").unwrap();
     timeout(PATIENCE, fleet.shutdown()).await.expect("a shutdown does not wait for them");
     assert_eq!(files.hang(), (40, 40));
+    files.repair();
+}
+
+#[tokio::test]
+async fn a_file_that_hangs_costs_one_thread_however_often_it_is_read() {
+    let server = TestServer::builder().name("east").start().await.unwrap();
+    let files = FileSystem::default();
+    let fleet = fleet(Fleet::builder().connect_deadline(Duration::from_millis(20)), &files);
+    fleet.upsert("east", with_token_file(&server, &PathBuf::from(HANGING).join("token")));
+    for _ in 0..10 {
+        let error = timeout(PATIENCE, fleet.reconnect("east")).await.expect("in time").unwrap_err();
+        assert_eq!(error.kind(), ConnectErrorKind::Timeout);
+    }
+    assert_eq!(files.hang(), (1, 1));
+    fleet.shutdown().await;
     files.repair();
 }

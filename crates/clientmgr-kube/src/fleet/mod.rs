@@ -6,6 +6,8 @@ mod connector;
 mod context;
 mod events;
 mod explanation;
+#[cfg(test)]
+mod fresh_tests;
 mod handle;
 mod handles;
 #[cfg(test)]

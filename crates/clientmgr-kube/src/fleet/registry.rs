@@ -70,6 +70,8 @@ impl Member {
         context: &Arc<Context>,
         predecessor: Option<Arc<Self>>,
     ) -> Self {
+        // Without a bound: the task waits for nothing but its next message while it handles one, and an equal configuration is
+        // not sent.
         let (mailbox, messages) = mpsc::unbounded_channel();
         let runtime = context.runtime();
         let before = predecessor.as_ref().filter(|member| member.published.has_panicked());

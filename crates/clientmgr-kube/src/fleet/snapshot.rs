@@ -1,6 +1,7 @@
 //! [`ClusterSnapshot`]: the state of one cluster of a fleet, at one moment.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use clientmgr_core::{ClusterObject, ConnectedAt, NamespacedName};
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use crate::config::ClusterIdentity;
 use crate::error::ConnectError;
 
-/// Whether a cluster of a [`Fleet`](crate::Fleet) is served.
+/// The state of a cluster of a [`Fleet`](crate::Fleet): whether readers get its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectionState {
@@ -19,6 +20,23 @@ pub enum ConnectionState {
     Connected,
     /// Readers get the [error](ClusterSnapshot::error): no connection could be made, or its probes fail.
     Unavailable,
+}
+
+impl ConnectionState {
+    /// Returns the name of the state, as it is in logs, in metrics and in a status. A name never changes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "Connecting",
+            Self::Connected => "Connected",
+            Self::Unavailable => "Unavailable",
+        }
+    }
+}
+
+impl fmt::Display for ConnectionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// The state of one cluster of a [`Fleet`](crate::Fleet), at one moment.
@@ -43,7 +61,8 @@ pub struct ClusterSnapshot {
     pub user: Option<String>,
     /// The server's version, where it says so.
     pub version: Option<String>,
-    /// How long the last probe's first answer took.
+    /// How long the first answer of the last probe took, on a connection that was open. Until then the time of the first
+    /// proof, with its handshakes.
     pub latency: Option<Duration>,
     /// When the credentials in use end, where that is known. They are renewed at 80 % of their life.
     pub credentials_expire_at: Option<Timestamp>,
@@ -53,8 +72,8 @@ pub struct ClusterSnapshot {
     /// Whether another configuration was given and its first attempt has not ended. Until then all else here is about the
     /// configuration of before.
     pub config_pending: bool,
-    /// Another number each time that readers lose the client: two snapshots with one number have no interruption between
-    /// them.
+    /// Changes each time readers lose the client. If two snapshots of a cluster have the same value, readers had the client all
+    /// the time in between. It is unique in the process, and no count.
     pub interruption: u64,
     /// Counts the transports; the one in use.
     pub(super) generation: u64,
@@ -109,5 +128,22 @@ impl ClusterObject for ClusterSnapshot {
 
     fn revision(&self) -> Option<ConnectedAt> {
         self.connected_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ConnectionState;
+
+    #[test]
+    fn alerts_and_statuses_can_rely_on_the_names() {
+        let names = [
+            (ConnectionState::Connecting, "Connecting"),
+            (ConnectionState::Connected, "Connected"),
+            (ConnectionState::Unavailable, "Unavailable"),
+        ];
+        for (value, name) in names {
+            assert_eq!((value.as_str(), value.to_string().as_str()), (name, name));
+        }
     }
 }

@@ -62,6 +62,32 @@ impl Timing {
     }
 }
 
+/// How soon a probe follows what calls for one: at once, and ever later where such calls follow each other. A server may
+/// close each connection after its answer, and every probe would bring the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Pace {
+    called_at: Option<Duration>,
+    /// How many probes such calls have brought in a row.
+    probes: u32,
+}
+
+impl Pace {
+    /// When the probe may begin that is called for now, where the last one began at `began`.
+    pub(crate) fn call(&mut self, now: Now, began: Option<Duration>, timing: &Timing) -> Duration {
+        if self.called_at.is_none_or(|at| now.mono >= at + timing.probe_interval) {
+            self.probes = 0;
+        }
+        self.called_at = Some(now.mono);
+        let spacing = timing.probe_spacing.saturating_mul(1 << self.probes.min(10)).min(timing.probe_interval);
+        began.map_or(now.mono, |began| now.mono.max(began + spacing))
+    }
+
+    /// The call brought a probe.
+    pub(crate) fn brought_one(&mut self) {
+        self.probes = self.probes.saturating_add(1);
+    }
+}
+
 /// When credentials end, by the wall clock, and when they are renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Expiry {

@@ -10,7 +10,7 @@ use crate::client::RevokedReason;
 use crate::error::{ConnectError, ConnectErrorKind, Failure};
 use crate::metrics;
 
-/// What happened to a cluster of a [`Fleet`](crate::Fleet).
+/// A change of a cluster of a [`Fleet`](crate::Fleet), for operators.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Transition {
@@ -108,8 +108,8 @@ impl Transition {
     pub(super) fn count(&self, cluster: &NamespacedName) {
         match self {
             Self::Rotated => metrics::rotation(cluster),
-            Self::Replaced { .. } => metrics::reset(cluster, RevokedReason::Replaced),
-            Self::Reset { .. } => metrics::reset(cluster, RevokedReason::Reset),
+            Self::Replaced { .. } => metrics::reset(cluster, RevokedReason::Replaced.as_str()),
+            Self::Reset { .. } => metrics::reset(cluster, RevokedReason::Reset.as_str()),
             _ => {}
         }
     }
@@ -119,15 +119,15 @@ impl Transition {
         match self {
             Self::Connected { revision } => info!(%revision, "connected"),
             Self::Rotated => info!("rotated"),
-            Self::NotTakenUp { error } => warn!(kind = ?error.kind(), %error, "not taken up"),
-            Self::Unavailable { error } => warn!(kind = ?error.kind(), %error, "unavailable"),
+            Self::NotTakenUp { error } => warn!(kind = %error.kind(), %error, "not taken up"),
+            Self::Unavailable { error } => warn!(kind = %error.kind(), %error, "unavailable"),
             Self::Recovered => info!("recovered"),
             Self::Replaced { revision: Some(revision) } => warn!(%revision, "replaced"),
             Self::Replaced { revision: None } => warn!("replaced"),
             Self::Reset { revision } => info!(%revision, "reset"),
             Self::Removed => info!("removed"),
             Self::Ended { error } if matches!(error.failure(), Failure::ShutDown) => info!(reason = %error, "ended"),
-            Self::Ended { error } => warn!(kind = ?error.kind(), %error, "ended"),
+            Self::Ended { error } => warn!(kind = %error.kind(), %error, "ended"),
         }
     }
 }
@@ -142,14 +142,14 @@ impl fmt::Display for Transition {
         match self {
             Self::Connected { revision } => write!(f, "connected, revision {revision}"),
             Self::Rotated => f.write_str("rotated"),
-            Self::NotTakenUp { error } => write!(f, "not taken up ({:?}): {error}", error.kind()),
-            Self::Unavailable { error } => write!(f, "unavailable ({:?}): {error}", error.kind()),
+            Self::NotTakenUp { error } => write!(f, "not taken up ({}): {error}", error.kind()),
+            Self::Unavailable { error } => write!(f, "unavailable ({}): {error}", error.kind()),
             Self::Recovered => f.write_str("recovered"),
             Self::Replaced { revision: Some(revision) } => write!(f, "replaced, revision {revision}"),
             Self::Replaced { revision: None } => f.write_str("replaced"),
             Self::Reset { revision } => write!(f, "reset, revision {revision}"),
             Self::Removed => f.write_str("removed"),
-            Self::Ended { error } => write!(f, "ended ({:?}): {error}", error.kind()),
+            Self::Ended { error } => write!(f, "ended ({}): {error}", error.kind()),
         }
     }
 }

@@ -17,7 +17,7 @@ const MEMORY: Duration = Duration::from_secs(120);
 /// How many deletions are remembered.
 const LIMIT: usize = 65_536;
 
-/// What watchers report as deleted. clientmgr-runtime follows watchers with it too.
+/// The objects that watchers report as deleted. clientmgr-runtime follows watchers with it too.
 #[derive(Debug, Default)]
 pub struct Deletions {
     state: Mutex<State>,
@@ -59,7 +59,8 @@ impl Deletions {
         Watcher { deletions: Arc::clone(self), number }
     }
 
-    /// Whether `object` was deleted of late. Call it after the object was stored: a deletion that comes later finds it.
+    /// Returns whether `object` was deleted in the last two minutes. Call it after the object was stored: a later deletion
+    /// finds the object there.
     pub fn contains(&self, object: &ObjectKey) -> bool {
         self.is_any.load(Ordering::Acquire) && self.state().deleted.contains_key(object)
     }

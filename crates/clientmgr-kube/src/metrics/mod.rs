@@ -9,6 +9,6 @@ mod recorded;
 mod unrecorded;
 
 #[cfg(feature = "metrics")]
-pub(crate) use self::recorded::{attempt, describe, probe, reset, revoked, rotation, state, timed};
+pub(crate) use self::recorded::{attempt, describe, expiry, probe, reset, revoked, rotation, state, timed};
 #[cfg(not(feature = "metrics"))]
-pub(crate) use self::unrecorded::{attempt, describe, probe, reset, revoked, rotation, state, timed};
+pub(crate) use self::unrecorded::{attempt, describe, expiry, probe, reset, revoked, rotation, state, timed};

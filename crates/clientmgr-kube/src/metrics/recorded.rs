@@ -1,6 +1,5 @@
 //! The feature `metrics`: every series, in the recorder of the thread or the global one.
 
-use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -22,7 +21,11 @@ const REVOKED: &str = "clientmgr_revoked_requests_total";
 pub(crate) fn describe() {
     describe_gauge!(CONNECTED, "1 while readers get the cluster's client");
     describe_gauge!(UNAVAILABLE, "1 while readers get an error in place of the cluster's client");
-    describe_gauge!(EXPIRY, Unit::Seconds, "Time until the credentials in use end; infinite where that is not known");
+    describe_gauge!(
+        EXPIRY,
+        Unit::Seconds,
+        "Time until the credentials in use end; infinite where that is no longer known"
+    );
     describe_counter!(CONNECTS, "Attempts to connect, by result");
     describe_histogram!(CONNECT_SECONDS, Unit::Seconds, "Time that the phases of attempts to connect took");
     describe_counter!(PROBES, "Probes, by result");
@@ -35,13 +38,17 @@ pub(crate) fn describe() {
 }
 
 /// The state of a cluster. Neither connected nor unavailable: it connects for the first time, or is gone.
-pub(crate) fn state(cluster: &NamespacedName, connected: bool, unavailable: bool, expires_in: Option<Duration>) {
+pub(crate) fn state(cluster: &NamespacedName, connected: bool, unavailable: bool) {
     let cluster = cluster.to_string();
     gauge!(CONNECTED, "cluster" => cluster.clone()).set(f64::from(u8::from(connected)));
-    gauge!(UNAVAILABLE, "cluster" => cluster.clone()).set(f64::from(u8::from(unavailable)));
+    gauge!(UNAVAILABLE, "cluster" => cluster).set(f64::from(u8::from(unavailable)));
+}
+
+/// What is left of credentials that say when they end; none where those of now do not, or are gone.
+pub(crate) fn expiry(cluster: &NamespacedName, left: Option<Duration>) {
     // Not zero, which would say that they have ended.
-    let left = expires_in.map_or(f64::INFINITY, |left| left.as_secs_f64());
-    gauge!(EXPIRY, "cluster" => cluster).set(left);
+    let left = left.map_or(f64::INFINITY, |left| left.as_secs_f64());
+    gauge!(EXPIRY, "cluster" => cluster.to_string()).set(left);
 }
 
 /// An attempt ended.
@@ -54,8 +61,8 @@ pub(crate) fn probe(cluster: &NamespacedName, failed: Option<ConnectErrorKind>) 
     counter!(PROBES, "cluster" => cluster.to_string(), "result" => result(failed)).increment(1);
 }
 
-fn result(failed: Option<ConnectErrorKind>) -> String {
-    failed.map_or_else(|| "ok".to_owned(), |kind| format!("{kind:?}"))
+fn result(failed: Option<ConnectErrorKind>) -> &'static str {
+    failed.map_or("ok", ConnectErrorKind::as_str)
 }
 
 /// The connection was exchanged under the handle.
@@ -64,13 +71,13 @@ pub(crate) fn rotation(cluster: &NamespacedName) {
 }
 
 /// A revision ended, and the cluster stays.
-pub(crate) fn reset(cluster: &NamespacedName, reason: impl Debug) {
-    counter!(RESETS, "cluster" => cluster.to_string(), "reason" => format!("{reason:?}")).increment(1);
+pub(crate) fn reset(cluster: &NamespacedName, reason: &'static str) {
+    counter!(RESETS, "cluster" => cluster.to_string(), "reason" => reason).increment(1);
 }
 
 /// A request or an open body failed because its client was revoked.
-pub(crate) fn revoked(cluster: &NamespacedName, reason: impl Debug) {
-    counter!(REVOKED, "cluster" => cluster.to_string(), "reason" => format!("{reason:?}")).increment(1);
+pub(crate) fn revoked(cluster: &NamespacedName, reason: &'static str) {
+    counter!(REVOKED, "cluster" => cluster.to_string(), "reason" => reason).increment(1);
 }
 
 /// Awaits a phase of an attempt and records the time it took, also if it is cancelled.

@@ -1,6 +1,5 @@
 //! Without the feature `metrics`: nothing.
 
-use std::fmt::Debug;
 use std::time::Duration;
 
 use clientmgr_core::NamespacedName;
@@ -9,7 +8,9 @@ use crate::error::ConnectErrorKind;
 
 pub(crate) fn describe() {}
 
-pub(crate) fn state(_: &NamespacedName, _connected: bool, _unavailable: bool, _expires_in: Option<Duration>) {}
+pub(crate) fn state(_: &NamespacedName, _connected: bool, _unavailable: bool) {}
+
+pub(crate) fn expiry(_: &NamespacedName, _left: Option<Duration>) {}
 
 pub(crate) fn attempt(_: &NamespacedName, _failed: Option<ConnectErrorKind>) {}
 
@@ -17,9 +18,9 @@ pub(crate) fn probe(_: &NamespacedName, _failed: Option<ConnectErrorKind>) {}
 
 pub(crate) fn rotation(_: &NamespacedName) {}
 
-pub(crate) fn reset(_: &NamespacedName, _reason: impl Debug) {}
+pub(crate) fn reset(_: &NamespacedName, _reason: &'static str) {}
 
-pub(crate) fn revoked(_: &NamespacedName, _reason: impl Debug) {}
+pub(crate) fn revoked(_: &NamespacedName, _reason: &'static str) {}
 
 pub(crate) fn timed<F: Future>(_phase: &'static str, work: F) -> F {
     work

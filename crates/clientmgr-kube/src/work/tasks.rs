@@ -36,9 +36,11 @@ impl Tasks {
         self.own.len()
     }
 
-    /// A token for what the task of a client owns.
-    pub(crate) fn of_client(&self) -> TaskTrackerToken {
-        self.clients.token()
+    /// A token for what the task of a client owns; none once the fleet stops.
+    pub(crate) fn of_client(&self) -> Option<TaskTrackerToken> {
+        // In this order: a stop that does not wait for the token is seen here.
+        let token = self.clients.token();
+        (!self.stopped.is_cancelled()).then_some(token)
     }
 
     /// Is cancelled when the fleet stops.
@@ -83,9 +85,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_is_held_does_not_hold_up_the_stop_for_ever() {
         let tasks = Tasks::default();
-        let _token = tasks.of_client();
+        let _token = tasks.of_client().unwrap();
         let before = tokio::time::Instant::now();
         tasks.stop().await;
         assert_eq!(before.elapsed().as_millis(), PATIENCE.as_millis());
+        assert!(tasks.of_client().is_none(), "there are no clients after the stop");
     }
 }

@@ -145,7 +145,12 @@ async fn a_server_of_another_authority_is_an_error_of_its_kind() {
     let outdated = server.kubeconfig();
     server.replace(Replacement::NewCa).unwrap();
     let (fleet, _) = fleet_with(&outdated);
-    assert_unreached(&fleet, ConnectErrorKind::Tls, "the TLS handshake failed").await;
+    assert_unreached(
+        &fleet,
+        ConnectErrorKind::Tls,
+        "the TLS handshake failed: an unknown authority signed the server's certificate: correct certificate-authority-data",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -153,7 +158,12 @@ async fn an_expired_server_certificate_is_an_error_of_its_kind() {
     let server = server("east").await;
     let _fault = server.inject_on_connect(ConnectionFault::ExpiredCertificate).unwrap();
     let fleet = fleet_of(&[&server]);
-    assert_unreached(&fleet, ConnectErrorKind::Tls, "the TLS handshake failed").await;
+    assert_unreached(
+        &fleet,
+        ConnectErrorKind::Tls,
+        "the TLS handshake failed: the server's certificate has expired or is not valid yet: renew it",
+    )
+    .await;
 }
 
 #[tokio::test]

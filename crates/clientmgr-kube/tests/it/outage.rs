@@ -8,11 +8,12 @@ use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
 use clientmgr_kube::kube::Api;
 use clientmgr_kube::kube::api::PostParams;
 use clientmgr_kube::kube::runtime::{WatchStreamExt, watcher};
-use clientmgr_kube::{ConnectErrorKind, FleetBuilder};
+use clientmgr_kube::{ConnectErrorKind, FleetBuilder, Revoked};
+use futures::future::try_join_all;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::support::{SOON, add, builder, key, logged, losses, served, server, snapshot, unavailable, until, within};
-use crate::traffic::{list, lists};
+use crate::traffic::{list, lists, watch};
 
 /// A fleet that notices an outage soon.
 fn watchful() -> FleetBuilder {
@@ -80,27 +81,65 @@ async fn fewer_failures_than_the_threshold_take_nothing_out_of_service() {
 }
 
 #[tokio::test]
-async fn flows_that_a_nat_drops_in_silence_make_no_cluster_unhealthy_and_requests_leave_them() {
+async fn a_watch_on_a_connection_that_fell_silent_ends_once_a_probe_has_proven_it_dead() {
+    for http2 in [true, false] {
+        let server = server("east").await;
+        let fleet = add(watchful().http2(http2).build(), &[&server]);
+        let east = key("east");
+        fleet.wait_connected(&east).await.unwrap();
+        let client = served(&fleet, &east).await.client;
+        let mut open = watch(&server, &client).await;
+        // Over HTTP/1.1 it has a connection beside that of the watch, and both fall silent.
+        within(fleet.probe(&east)).await.unwrap();
+        server.silence_connections();
+        // Long before a ping would show it. It is no `Revoked`: a watcher resumes.
+        let end = within(open.next()).await.expect("an error ends it").unwrap_err();
+        assert!(Revoked::find(&end).is_none(), "{end:?}");
+        within(list(&client)).await.unwrap();
+        within(fleet.shutdown()).await;
+    }
+}
+
+/// A NAT that drops idle flows. Requests that use several connections leave the dead ones as well.
+async fn a_nat_drops_flows(http2: bool) {
     let server = server("east").await;
     // A single failure that counted would show.
-    let fleet = add(watchful().failure_threshold(1).build(), &[&server]);
+    let fleet = add(watchful().failure_threshold(1).http2(http2).build(), &[&server]);
     let east = key("east");
     fleet.wait_connected(&east).await.unwrap();
     let client = served(&fleet, &east).await.client;
     let (stop, lost) = losses(&fleet, "east");
     for _ in 0..3 {
+        // Over HTTP/1.1 each opens a connection.
+        within(try_join_all((0..5).map(|_| list(&client)))).await.unwrap();
         let marker = server.marker();
         server.silence_connections();
+        // It takes a dead one, and the next request another one.
+        let hung = tokio::spawn({
+            let client = client.clone();
+            async move { list(&client).await }
+        });
         // The probe that meets silence is repeated on a fresh connection, which is the one in use from then on.
         logged(&server, Requests::under("/readyz").since(marker).status(200)).await;
         fleet.probe(&east).await.unwrap();
         within(list(&client)).await.unwrap();
         logged(&server, lists().since(marker).status(200)).await;
+        hung.abort();
     }
     drop(stop);
     let lost = within(lost).await.unwrap();
     assert!(lost.is_empty(), "{lost:?}");
     within(fleet.shutdown()).await;
+}
+
+#[tokio::test]
+async fn flows_that_a_nat_drops_in_silence_make_no_cluster_unhealthy_and_requests_leave_them() {
+    a_nat_drops_flows(true).await;
+}
+
+#[tokio::test]
+async fn flows_of_http1_that_a_nat_drops_in_silence_make_no_cluster_unhealthy_and_requests_leave_them() {
+    a_nat_drops_flows(false).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::event::FenceReason;
 use super::gate::Gate;
 use super::machine::{Link, Machine};
 use super::mailbox::{BackLink, Message};
-use crate::client::{Handle, Report, RevokedReason, Transport};
+use crate::client::{Handle, RevokedReason, Transport, WeakConnections};
 use crate::config::ClusterIdentity;
 use crate::error::{ConnectError, Failure};
 use crate::fleet::connector::Established;
@@ -25,13 +25,13 @@ pub(super) struct Active {
     gate: Arc<Gate>,
     back_link: BackLink,
     current: Option<Established>,
-    /// The attempt that established it.
-    generation: u64,
     /// The transport of a probe on a fresh connection.
     fresh: Option<Transport>,
+    /// Connections that a probe has proven dead. They end once the handle is turned away from them.
+    dead: Option<WeakConnections>,
     /// What is served.
     handle: Option<Handle>,
-    /// How long the first answer of the last proof or probe took.
+    /// How long the first answer of the last probe on a pooled connection took.
     latency: Option<Duration>,
     /// What the server said last of itself and of us.
     details: Details,
@@ -54,8 +54,8 @@ impl Active {
             gate,
             back_link,
             current: None,
-            generation: 0,
             fresh: None,
+            dead: None,
             handle: None,
             latency: None,
             details: Details::default(),
@@ -77,12 +77,11 @@ impl Active {
         Some(Target { transport, address: current.address.clone(), extent })
     }
 
-    /// Uses what `attempt` established from now on.
-    pub(super) fn install(&mut self, established: Established, attempt: u64) {
+    /// Uses what an attempt established from now on.
+    pub(super) fn install(&mut self, established: Established) {
         self.details_due = established.verified.details.is_none();
-        self.learn(established.verified.clone());
+        self.learn(established.verified.clone(), true);
         let transport = established.transport.clone();
-        self.generation = attempt;
         self.current = Some(established);
         self.exchange(transport);
     }
@@ -90,6 +89,7 @@ impl Active {
     /// Uses the fresh connection of the last probe from now on.
     pub(super) fn install_fresh(&mut self) {
         if let Some(fresh) = self.fresh.take() {
+            self.dead = self.transport().map(|dead| dead.connections().downgrade());
             self.exchange(fresh);
         }
     }
@@ -101,24 +101,37 @@ impl Active {
 
     /// `transport` is the current one, and its connections are watched.
     fn exchange(&mut self, transport: Transport) {
-        let (back_link, generation) = (self.back_link.clone(), self.generation);
-        transport.on_report(move |report| {
-            _ = back_link.send(match report {
-                Report::Broken => Message::Broken(generation),
-                Report::Widened => Message::Widened(generation),
-            });
-        });
+        let (back_link, connections) = (self.back_link.clone(), transport.connections().downgrade());
+        transport.on_report(move |report| _ = back_link.send(Message::Reported(connections.clone(), report)));
         if let Some(current) = &mut self.current {
             current.transport = transport;
         }
     }
 
-    /// Keeps what a proof or a probe found.
-    pub(super) fn learn(&mut self, verified: Verified) {
-        self.latency = Some(verified.latency);
+    /// Keeps what a probe found.
+    pub(super) fn probed(&mut self, verified: Verified) {
+        let is_fresh = self.fresh.is_some();
+        self.learn(verified, is_fresh);
+    }
+
+    /// Keeps what a proof found that brought what is in use already.
+    pub(super) fn confirm(&mut self, verified: Verified) {
+        self.learn(verified, true);
+    }
+
+    /// Keeps what was found. On a fresh connection the answer took the handshakes too: its latency counts only as the first.
+    fn learn(&mut self, verified: Verified, is_fresh: bool) {
+        if !is_fresh || self.latency.is_none() {
+            self.latency = Some(verified.latency);
+        }
         if let Some(details) = verified.details {
             self.details = details;
         }
+    }
+
+    /// Whether `connections` are those in use.
+    pub(super) fn uses(&self, connections: &WeakConnections) -> bool {
+        self.current.as_ref().is_some_and(|current| connections.are(current.transport.connections()))
     }
 
     /// What the server said of itself may have changed.
@@ -143,6 +156,10 @@ impl Active {
         if !self.gate.turn(&switch, current.transport.clone(), generation) {
             // The cluster was removed meanwhile. The task reads so next.
             return;
+        }
+        if let Some(dead) = self.dead.take().and_then(|dead| dead.upgrade()) {
+            // Watches on them resume on the new ones.
+            dead.bury();
         }
         let valid_until = current.transport.expires().filter(|_| current.renewal_pause.is_none());
         let default_namespace = current.transport.default_namespace();

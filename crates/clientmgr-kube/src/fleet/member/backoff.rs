@@ -25,7 +25,8 @@ impl Backoff {
         let ceiling = base.saturating_mul(1 << doublings).min(limit);
         let jittered = base / 2 + ceiling.saturating_sub(base / 2) * jitter / 1_000;
         match class {
-            Class::Throttled { retry_after: Some(asked) } => asked + base * jitter / 1_000,
+            // A proxy may throttle for minutes what is no load.
+            Class::Throttled { retry_after: Some(asked) } => asked.min(limit) + base * jitter / 1_000,
             _ => jittered,
         }
     }
@@ -81,6 +82,12 @@ mod tests {
         let mut backoff = Backoff::default();
         let delay = backoff.after(Class::Throttled { retry_after: Some(asked) }, 500);
         assert!(delay >= asked && delay < asked + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_server_that_asks_for_minutes_is_left_alone_for_one() {
+        let class = Class::Throttled { retry_after: Some(Duration::from_secs(300)) };
+        assert_eq!(Backoff::default().after(class, 0), Duration::from_secs(60));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What goes into a member's [machine](super::machine) and what comes out of it.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use clientmgr_core::ConnectedAt;
 
+use crate::client::Report;
 use crate::config::Naming;
 use crate::fleet::timing::Expiry;
 
@@ -119,7 +121,7 @@ pub(crate) enum Event<I, E> {
     },
     /// The callers of these wait no longer.
     GaveUp {
-        requests: Vec<u64>,
+        requests: HashSet<u64>,
     },
     Opened {
         attempt: u64,
@@ -129,10 +131,10 @@ pub(crate) enum Event<I, E> {
         attempt: u64,
         error: E,
     },
-    /// The server answered a probe. No identity where it did not say it.
+    /// The server answered a probe.
     Probed {
         probe: u64,
-        identity: Option<I>,
+        identity: I,
     },
     ProbeFailed {
         probe: u64,
@@ -140,13 +142,8 @@ pub(crate) enum Event<I, E> {
     },
     /// A file that the configuration names may have changed.
     FilesChanged,
-    Broken {
-        generation: u64,
-    },
-    /// The transport opened another connection beside the one that probes use.
-    Widened {
-        generation: u64,
-    },
+    /// What happened to the connections of the pool in use.
+    Reported(Report),
     /// The wall clock jumped: the machine slept, say.
     ClockJumped,
     /// The time of [`wake_at`](super::machine::Machine::wake_at) has come.

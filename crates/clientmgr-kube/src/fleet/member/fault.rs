@@ -27,6 +27,7 @@ impl Fault<Evidence> for ConnectError {
         match self.kind() {
             _ if self.failure().is_throttled() => Class::Throttled { retry_after: self.retry_after() },
             ConnectErrorKind::Unauthorized => Class::Unauthorized,
+            _ if self.failure().refuses_certificate() => Class::Unauthorized,
             _ if self.needs_other_config() => Class::Config,
             _ if self.failure().is_of_transport() => Class::Transport,
             _ => Class::Other,
@@ -52,4 +53,25 @@ impl Fault<Evidence> for ConnectError {
 
 fn text(evidence: &Evidence) -> String {
     evidence.identity().map(ToString::to_string).unwrap_or_default()
+}
+
+#[cfg(all(test, feature = "rustls-tls"))]
+mod tests {
+    use std::io;
+
+    use rustls::{AlertDescription, Error};
+
+    use super::{Class, Fault};
+    use crate::error::{ConnectError, ConnectErrorKind, Failure, TransportError};
+
+    #[test]
+    fn a_client_certificate_that_the_handshake_refuses_is_renewed_like_one_that_a_401_refuses() {
+        let failed = |alert| {
+            let source = io::Error::other(Error::AlertReceived(alert));
+            ConnectError::without_cluster(Failure::Transport(TransportError::new(source)))
+        };
+        let refused = failed(AlertDescription::CertificateExpired);
+        assert_eq!((refused.kind(), refused.class()), (ConnectErrorKind::Tls, Class::Unauthorized));
+        assert_eq!(failed(AlertDescription::InternalError).class(), Class::Transport);
+    }
 }

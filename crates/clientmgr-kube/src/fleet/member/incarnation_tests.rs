@@ -1,15 +1,16 @@
 //! The rules of the machine about incarnations: adoption, naming, and what outlives a member.
 
 use super::event::{Class, Effect, Event, Expected, FenceReason, Known, Opened, Outcome, Request};
-use super::exploration::{Id, UNREADY, UNTOLD};
 use super::machine::{Health, Machine};
 use super::machine_tests::{Script, opened, revision};
+use super::model_identity::{Id, UNREADY, UNTOLD, id, named};
+use crate::client::Report;
 use crate::config::Naming;
 use crate::fleet::timing::Timing;
 
 /// What a configuration says that only adopts, where the status names `identity` under a revision.
 fn adopt_only(known: Option<(u8, i64)>) -> Expected<Id> {
-    let known = known.map(|(identity, micros)| Known { identity: Id(identity), revision: revision(micros) });
+    let known = known.map(|(identity, micros)| Known { identity: named(identity), revision: revision(micros) });
     Expected { pin: None, known, naming: Naming::AdoptOnly }
 }
 
@@ -37,12 +38,12 @@ fn a_process_that_only_adopts_keeps_an_unknown_incarnation_ready_and_serves_it_o
         let (mut script, effects) = adopting(known);
         assert_eq!(effects, [Effect::Install { attempt: 1 }]);
         assert_eq!((script.served(), script.machine.unavailable()), (None, Some(Class::Other)));
-        assert_eq!(script.machine.link().map(|link| link.identity), Some(Id(1)), "the snapshot shows it");
+        assert_eq!(script.machine.link().map(|link| link.identity), Some(id(1)), "the snapshot shows it");
 
         let waiting = script.tell(Event::Asked { request: 1, what: Request::Connected });
         assert_eq!(waiting, [Effect::Answer { request: 1, outcome: UNKNOWN }], "at once");
         script.tell(Event::Asked { request: 2, what: Request::Probe });
-        let effects = script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+        let effects = script.tell(Event::Probed { probe: 1, identity: id(1) });
         assert_eq!(effects, [Effect::Answer { request: 2, outcome: UNKNOWN }]);
 
         let effects = script.tell(Event::Adopted(adopt_only(Some((1, 900)))));
@@ -55,7 +56,7 @@ fn a_process_that_only_adopts_keeps_an_unknown_incarnation_ready_and_serves_it_o
 fn a_process_that_only_adopts_fences_a_replaced_cluster_and_serves_nothing_until_the_other_one_is_named() {
     let (mut script, _) = adopting(Some((1, 700)));
     script.tell(Event::ClockJumped);
-    let effects = script.tell(Event::Probed { probe: 1, identity: Some(Id(2)) });
+    let effects = script.tell(Event::Probed { probe: 1, identity: id(2) });
     assert_eq!(effects[0], Effect::Fence { revision: revision(700), reason: FenceReason::Replaced });
     assert_eq!(script.tell(Event::Opened { attempt: 2, opened: opened(2) }), [Effect::Install { attempt: 2 }]);
     assert_eq!(script.tell(Event::Adopted(adopt_only(Some((1, 700))))), [], "a lagging read");
@@ -74,15 +75,47 @@ fn a_process_that_only_adopts_fences_what_it_serves_when_the_status_names_anothe
 }
 
 #[test]
-fn a_revision_that_was_fenced_is_not_served_again() {
+fn a_process_that_only_adopts_serves_the_named_incarnation_again_after_another_cluster_answered_for_a_moment() {
     let (mut script, _) = adopting(Some((1, 700)));
     script.tell(Event::ClockJumped);
-    script.tell(Event::Probed { probe: 1, identity: Some(Id(2)) });
-    // The cluster of before is back.
-    script.tell(Event::Opened { attempt: 2, opened: opened(1) });
-    assert_eq!(script.served(), None, "state on its fenced handle would pass for current");
-    script.tell(Event::Adopted(adopt_only(Some((1, 701)))));
+    script.tell(Event::Probed { probe: 1, identity: id(2) });
+    script.tell(Event::Opened { attempt: 2, opened: opened(2) });
+    assert_eq!(script.served(), None);
+    script.tell(Event::ClockJumped);
+    script.tell(Event::Probed { probe: 2, identity: id(1) });
+    let effects = script.tell(Event::Opened { attempt: 3, opened: opened(1) });
+    assert_eq!(
+        effects[1],
+        Effect::Serve { revision: revision(700), generation: 3 },
+        "the fence of its handle is lifted"
+    );
+}
+
+#[test]
+fn a_revision_that_was_fenced_is_not_served_for_another_cluster_nor_after_a_reset() {
+    let (mut script, _) = adopting(Some((1, 700)));
+    script.tell(Event::ClockJumped);
+    script.tell(Event::Probed { probe: 1, identity: id(2) });
+    script.tell(Event::Adopted(adopt_only(Some((2, 700)))));
+    script.tell(Event::Opened { attempt: 2, opened: opened(2) });
+    assert_eq!(script.served(), None, "state on the other cluster would pass for current");
+    script.tell(Event::Adopted(adopt_only(Some((2, 701)))));
     assert_eq!(script.served(), Some(701));
+    // A reset follows, and a read that lags.
+    script.tell(Event::Adopted(adopt_only(Some((2, 702)))));
+    script.tell(Event::Adopted(adopt_only(Some((2, 701)))));
+    script.tell(Event::FilesChanged);
+    script.tell(Event::Opened { attempt: 3, opened: opened(2) });
+    assert_eq!(script.served(), Some(702));
+}
+
+#[test]
+fn a_process_that_names_incarnations_gives_one_that_returns_a_later_revision() {
+    let mut script = Script::connected();
+    script.tell(Event::ClockJumped);
+    script.tell(Event::Probed { probe: 1, identity: id(2) });
+    script.tell(Event::Opened { attempt: 2, opened: opened(1) });
+    assert_eq!(script.served(), Some(1_001));
 }
 
 #[test]
@@ -122,7 +155,7 @@ fn an_unknown_incarnation_that_does_not_answer_shows_its_failure() {
     script.tell(Event::Adopted(adopt_only(Some((1, 900)))));
     assert_eq!(script.served(), None);
     script.wake();
-    script.tell(Event::Probed { probe: 4, identity: Some(Id(1)) });
+    script.tell(Event::Probed { probe: 4, identity: id(1) });
     assert_eq!(script.served(), Some(900));
 }
 
@@ -138,13 +171,13 @@ fn refused_requests_are_answered_also_where_an_unknown_incarnation_answers() {
 #[test]
 fn a_reset_before_a_connection_is_followed_by_a_later_revision_than_the_known_one() {
     let mut script = Script::new();
-    let known = Some(Known { identity: Id(1), revision: revision(5_000) });
+    let known = Some(Known { identity: named(1), revision: revision(5_000) });
     script.tell(Event::Adopted(Expected { known, ..Expected::default() }));
     let reset = Request::Reset { candidate: revision(500) };
     assert_eq!(script.tell(Event::Asked { request: 1, what: reset }), []);
     let effects = script.tell(Event::Opened { attempt: 1, opened: opened(1) });
     assert!(effects.contains(&Effect::Answer { request: 1, outcome: Outcome::Served(revision(5_001)) }), "{effects:?}");
-    let known = Some(Known { identity: Id(1), revision: revision(5_000) });
+    let known = Some(Known { identity: named(1), revision: revision(5_000) });
     script.tell(Event::Configured(Expected { known, ..Expected::default() }));
     script.tell(Event::Opened { attempt: 2, opened: opened(1) });
     assert_eq!(script.served(), Some(5_001), "one reset");
@@ -159,7 +192,7 @@ fn a_member_that_follows_another_one_goes_not_back_behind_it() {
     for (stale, expected) in [(900, 1_002), (1_000, 1_002), (1_001, 1_001), (1_005, 1_005)] {
         let mut next = Script::new();
         next.machine = Machine::new(Timing::default(), past);
-        let known = Some(Known { identity: Id(1), revision: revision(stale) });
+        let known = Some(Known { identity: named(1), revision: revision(stale) });
         next.tell(Event::Configured(Expected { known, ..Expected::default() }));
         next.tell(Event::Opened { attempt: 1, opened: opened(1) });
         assert_eq!(next.served(), Some(expected), "the status names {stale}");
@@ -170,7 +203,7 @@ fn a_member_that_follows_another_one_goes_not_back_behind_it() {
 fn an_adopted_incarnation_keeps_its_revision_and_another_one_gets_a_later() {
     for (identity, expected) in [(0, 5_000), (1, 5_001)] {
         let mut script = Script::new();
-        let known = Known { identity: Id(0), revision: revision(5_000) };
+        let known = Known { identity: named(0), revision: revision(5_000) };
         script.tell(Event::Configured(Expected { known: Some(known), ..Expected::default() }));
         script.tell(Event::Opened { attempt: 2, opened: opened(identity) });
         assert_eq!(script.served(), Some(expected), "the clock says 1,000");
@@ -186,7 +219,7 @@ fn shown(script: &Script) -> (Option<Id>, Option<i64>) {
 fn a_cluster_that_no_longer_says_which_it_is_stays_the_same_and_the_snapshot_says_so() {
     let mut script = Script::connected();
     script.tell(Event::ClockJumped);
-    assert_eq!(script.tell(Event::Probed { probe: 1, identity: Some(UNTOLD) }), []);
+    assert_eq!(script.tell(Event::Probed { probe: 1, identity: UNTOLD }), []);
     assert_eq!(shown(&script), (Some(UNTOLD), Some(1_000)));
     // So does one whose new credentials may not read it.
     script.tell(Event::FilesChanged);
@@ -194,14 +227,14 @@ fn a_cluster_that_no_longer_says_which_it_is_stays_the_same_and_the_snapshot_say
     assert_eq!(shown(&script), (Some(UNTOLD), Some(1_000)));
     // It is remembered all the same.
     script.tell(Event::ClockJumped);
-    let effects = script.tell(Event::Probed { probe: 2, identity: Some(Id(2)) });
+    let effects = script.tell(Event::Probed { probe: 2, identity: id(2) });
     assert_eq!(effects[0], Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced });
 }
 
 /// A cluster of which a connection broke.
 fn broken() -> Script {
     let mut script = Script::connected();
-    script.tell(Event::Broken { generation: 1 });
+    script.tell(Event::Reported(Report::Broken));
     script
 }
 
@@ -213,7 +246,7 @@ fn a_server_that_starts_and_does_not_say_yet_which_cluster_it_is_fences_nothing(
     let mut probe = 1;
     // Longer than any start, and with a moment in which it seems to be ready.
     for shown in [UNREADY; 20].into_iter().chain([UNTOLD]).chain([UNREADY; 20]) {
-        let effects = script.tell(Event::Probed { probe, identity: Some(shown) });
+        let effects = script.tell(Event::Probed { probe, identity: shown });
         assert_eq!(effects, [], "probe {probe}");
         assert_eq!(script.machine.link().and_then(|link| link.revision), Some(revision(1_000)));
         let (_, effects) = script.wake();
@@ -221,7 +254,7 @@ fn a_server_that_starts_and_does_not_say_yet_which_cluster_it_is_fences_nothing(
         assert_eq!(effects, [Effect::Probe { probe, fresh: false }]);
     }
     assert_eq!((script.served(), script.machine.unavailable()), (None, Some(Class::Other)));
-    script.tell(Event::Probed { probe, identity: Some(Id(1)) });
+    script.tell(Event::Probed { probe, identity: id(1) });
     assert_eq!(script.served(), Some(1_000), "under the revision of before");
 }
 
@@ -231,7 +264,7 @@ fn a_ready_server_that_does_not_say_for_a_while_which_cluster_it_is_counts_as_an
     let began = script.now.mono;
     let mut probe = 1;
     let effects = loop {
-        let effects = script.tell(Event::Probed { probe, identity: Some(UNTOLD) });
+        let effects = script.tell(Event::Probed { probe, identity: UNTOLD });
         if !effects.is_empty() {
             break effects;
         }
@@ -246,8 +279,8 @@ fn a_ready_server_that_does_not_say_for_a_while_which_cluster_it_is_counts_as_an
     script.tell(Event::Opened { attempt: 2, opened: Opened { identity: UNTOLD, ..opened(1) } });
     assert_eq!(shown(&script), (Some(UNTOLD), Some(1_001)));
     // From now on the address is all there is, and breaks change nothing.
-    script.tell(Event::Broken { generation: 2 });
-    script.tell(Event::Probed { probe: probe + 1, identity: Some(UNTOLD) });
+    script.tell(Event::Reported(Report::Broken));
+    script.tell(Event::Probed { probe: probe + 1, identity: UNTOLD });
     assert_eq!(script.served(), Some(1_001));
 }
 
@@ -273,13 +306,43 @@ fn a_cluster_that_says_again_which_it_is_ends_the_doubt_unless_its_connection_br
     for (breaks, is_healthy) in [(0, true), (1, false)] {
         let mut script = broken();
         for _ in 0..breaks {
-            script.tell(Event::Broken { generation: 1 });
+            script.tell(Event::Reported(Report::Broken));
         }
-        script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+        script.tell(Event::Probed { probe: 1, identity: id(1) });
         script.wake();
-        script.tell(Event::Probed { probe: 2, identity: Some(UNTOLD) });
+        script.tell(Event::Probed { probe: 2, identity: UNTOLD });
         assert_eq!(script.machine.health() == &Health::Healthy, is_healthy, "after {breaks} breaks more");
     }
+}
+
+#[test]
+fn a_doubt_outlives_the_answer_of_a_connection_beside_the_one_that_broke() {
+    let mut script = broken();
+    script.tell(Event::Reported(Report::Widened));
+    assert_eq!(script.tell(Event::Probed { probe: 1, identity: id(1) }), [Effect::Probe { probe: 1, fresh: true }]);
+    script.tell(Event::Probed { probe: 1, identity: UNTOLD });
+    assert_ne!(script.machine.health(), &Health::Healthy, "the other server answers on new connections");
+}
+
+#[test]
+fn a_pool_without_connections_is_a_doubt_that_calls_for_no_probe() {
+    let mut script = Script::connected();
+    assert_eq!(script.tell(Event::Reported(Report::Emptied)), []);
+    script.wake();
+    script.tell(Event::Probed { probe: 1, identity: UNTOLD });
+    assert_ne!(script.machine.health(), &Health::Healthy);
+}
+
+#[test]
+fn an_incarnation_that_the_status_names_by_its_uid_is_served_once_the_server_shows_that() {
+    let mut script = Script::new();
+    script.tell(Event::Adopted(adopt_only(None)));
+    script.tell(Event::Opened { attempt: 1, opened: Opened { identity: UNTOLD, ..opened(1) } });
+    script.tell(Event::Adopted(adopt_only(Some((1, 700)))));
+    assert_eq!(script.served(), None, "nothing shows that it is this one");
+    script.wake();
+    let effects = script.tell(Event::Probed { probe: 1, identity: id(1) });
+    assert_eq!(effects[0], Effect::Serve { revision: revision(700), generation: 1 });
 }
 
 #[test]
@@ -287,14 +350,14 @@ fn a_pooled_connection_that_fails_is_a_doubt_like_one_that_breaks() {
     let mut script = Script::connected();
     script.wake();
     script.tell(Event::ProbeFailed { probe: 1, error: Class::Transport });
-    script.tell(Event::Probed { probe: 1, identity: Some(UNTOLD) });
+    script.tell(Event::Probed { probe: 1, identity: UNTOLD });
     assert_ne!(script.machine.health(), &Health::Healthy);
     assert_eq!(script.machine.link().and_then(|link| link.revision), Some(revision(1_000)));
 }
 
 #[test]
 fn a_restart_with_a_known_incarnation_waits_for_a_server_that_starts() {
-    let known = || Some(Known { identity: Id(1), revision: revision(700) });
+    let known = || Some(Known { identity: named(1), revision: revision(700) });
     for identity in [UNREADY, UNTOLD] {
         let mut script = Script::new();
         script.tell(Event::Adopted(Expected { known: known(), ..Expected::default() }));
@@ -306,7 +369,7 @@ fn a_restart_with_a_known_incarnation_waits_for_a_server_that_starts() {
         assert_eq!(script.machine.unavailable(), Some(Class::Other));
         let mut says_so = Script { machine: script.machine.clone(), ..script };
         says_so.wake();
-        says_so.tell(Event::Opened { attempt: 2, opened: shown(Id(1)) });
+        says_so.tell(Event::Opened { attempt: 2, opened: shown(id(1)) });
         assert_eq!(says_so.served(), Some(700));
 
         script.advance(Timing::default().untold_grace());
@@ -320,10 +383,10 @@ fn a_restart_with_a_known_incarnation_waits_for_a_server_that_starts() {
 fn a_reset_gives_up_what_was_known() {
     let mut script = broken();
     script.tell(Event::Asked { request: 1, what: Request::Reset { candidate: revision(2_000) } });
-    script.tell(Event::Probed { probe: 1, identity: Some(UNREADY) });
+    script.tell(Event::Probed { probe: 1, identity: UNREADY });
     assert_eq!((script.served(), script.machine.health()), (Some(2_000), &Health::Healthy));
     let mut script = Script::new();
-    let known = Some(Known { identity: Id(1), revision: revision(700) });
+    let known = Some(Known { identity: named(1), revision: revision(700) });
     script.tell(Event::Adopted(Expected { known, ..Expected::default() }));
     script.tell(Event::Asked { request: 1, what: Request::Reset { candidate: revision(2_000) } });
     script.tell(Event::Opened { attempt: 1, opened: Opened { identity: UNREADY, ..opened(1) } });

@@ -13,12 +13,12 @@ use std::time::Duration;
 use clientmgr_core::ConnectedAt;
 
 use super::backoff::Backoff;
-use super::event::{Effect, Event, Expected, Fault, FenceReason, Outcome, Request, SameCluster};
+use super::event::{Effect, Event, Expected, Fault, FenceReason, Known, Outcome, Request, SameCluster};
 use super::requests::Requests;
 use crate::config::Naming;
 use crate::fleet::clock::Now;
 use crate::fleet::history::Past;
-use crate::fleet::timing::{Expiry, Timing};
+use crate::fleet::timing::{Expiry, Pace, Timing};
 
 /// Between two attempts, where a caller waits for a connection that fails.
 const CALLER_PAUSE: Duration = Duration::from_secs(1);
@@ -75,6 +75,15 @@ struct Pending {
     number: u64,
     /// Another one follows at once: what it reads may have changed since this one began.
     again: bool,
+    /// What the pool reported meanwhile: what was asked before may be the answer of another server.
+    broke: bool,
+    widened: bool,
+}
+
+impl Pending {
+    fn new(number: u64) -> Self {
+        Self { number, again: false, broke: false, widened: false }
+    }
 }
 
 /// One cluster of a fleet. `I` is a cluster's identity, `E` a failure.
@@ -84,6 +93,8 @@ pub(crate) struct Machine<I, E> {
     timing: Timing,
     expected: Expected<I>,
     past: Past,
+    /// The incarnation whose handle was fenced last because another cluster answered.
+    left: Option<Known<I>>,
     /// A reset was asked for before there was a connection: the first one has a new revision.
     reset_due: bool,
     link: Option<Link<I>>,
@@ -100,17 +111,15 @@ pub(crate) struct Machine<I, E> {
     probe_began: Option<Duration>,
     probe_at: Option<Duration>,
     probe_via: Via,
-    /// Whether the pool opened further connections since the last [check](Via::Check).
+    /// Whether the pool has had several connections since the last [check](Via::Check) was answered.
     check_due: bool,
-    /// Whether a connection broke since the cluster's identity was shown in full: another cluster may answer now.
+    /// Whether the connection on which the cluster showed its identity in full may be gone: another cluster may answer now.
     doubted: bool,
     /// Since when servers that are ready have not said which cluster they are, though that is in doubt.
     untold_since: Option<Duration>,
-    /// Whether a connection broke while the probe was under way.
-    broke_during_probe: bool,
-    /// When a connection broke last, and how many probes in a row breaks have called for.
-    broke_at: Option<Duration>,
-    breaks: u32,
+    /// How soon probes follow connections that break, and checks the pool that has several.
+    breaks: Pace,
+    checks: Pace,
     backoff: Backoff,
     expiry: Option<Expiry>,
     /// Whether loading credentials anew can bring others, and how long to leave between two loads.
@@ -135,6 +144,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             timing,
             expected: Expected::default(),
             past,
+            left: None,
             reset_due: false,
             link: None,
             health: Health::Healthy,
@@ -151,9 +161,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             check_due: false,
             doubted: false,
             untold_since: None,
-            broke_during_probe: false,
-            broke_at: None,
-            breaks: 0,
+            breaks: Pace::default(),
+            checks: Pace::default(),
             backoff: Backoff::default(),
             expiry: None,
             renewal_pause: None,
@@ -239,10 +248,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 self.renewal_at = self.unproven.then_some(now.mono);
                 self.open_now(&mut effects);
             }
-            Event::Broken { generation } => self.broken(now, generation, &mut effects),
-            Event::Widened { generation } => {
-                self.check_due |= self.link.as_ref().is_some_and(|link| link.generation == generation);
-            }
+            Event::Reported(report) => self.reported(now, report, &mut effects),
             Event::ClockJumped => self.clock_jumped(now),
             Event::Woke => {}
             Event::Removed => self.remove(&mut effects),
@@ -348,8 +354,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// The link reaches another cluster, or none any more. Its handle is fenced.
     fn drop_link(&mut self, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
         self.end_probe(effects);
-        if let Some(revision) = self.link.take().and_then(|link| link.revision) {
-            self.fence(revision, reason, effects);
+        if let Some(link) = self.link.take() {
+            self.fence_link(link, reason, effects);
         }
         self.expiry = None;
         self.probe_at = None;

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 use super::event::Request;
-use crate::client::CredentialRequests;
+use crate::client::{CredentialRequests, Report, WeakConnections};
 use crate::config::ClusterConfig;
 use crate::error::ConnectError;
 
@@ -19,10 +19,8 @@ pub(crate) enum Message {
     Config(Box<ClusterConfig>, u64),
     Ask(Request, oneshot::Sender<Answer>),
     FilesChanged,
-    /// A connection of the transport of this generation broke.
-    Broken(u64),
-    /// The transport of this generation opened a further connection.
-    Widened(u64),
+    /// What happened to these connections.
+    Reported(WeakConnections, Report),
     ClockJumped,
     Removed,
     /// The fleet shuts down.

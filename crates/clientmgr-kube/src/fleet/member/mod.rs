@@ -2,6 +2,8 @@
 
 mod active;
 mod backoff;
+#[cfg(test)]
+mod check_tests;
 pub(super) mod event;
 #[cfg(test)]
 mod exploration;
@@ -15,6 +17,8 @@ pub(super) mod machine;
 #[cfg(test)]
 mod machine_tests;
 pub(super) mod mailbox;
+#[cfg(test)]
+mod model_identity;
 pub(super) mod observe;
 pub(super) mod published;
 #[cfg(test)]

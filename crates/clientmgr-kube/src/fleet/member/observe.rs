@@ -27,7 +27,7 @@ pub(super) fn attempted<T>(cluster: &NamespacedName, attempt: u64, result: &Resu
     metrics::attempt(cluster, result.as_ref().err().map(Failure::kind));
     match result {
         Ok(_) => debug!(attempt, "the attempt succeeded"),
-        Err(failure) => debug!(attempt, kind = ?failure.kind(), error = %failure, "the attempt failed"),
+        Err(failure) => debug!(attempt, kind = %failure.kind(), error = %failure, "the attempt failed"),
     }
 }
 
@@ -35,6 +35,6 @@ pub(super) fn probed<T>(cluster: &NamespacedName, probe: u64, result: &Result<T,
     metrics::probe(cluster, result.as_ref().err().map(Failure::kind));
     match result {
         Ok(_) => debug!(probe, "the probe succeeded"),
-        Err(failure) => debug!(probe, kind = ?failure.kind(), error = %failure, "the probe failed"),
+        Err(failure) => debug!(probe, kind = %failure.kind(), error = %failure, "the probe failed"),
     }
 }

@@ -2,11 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use clientmgr_core::{ConnectedAt, Connection, NamespacedName, ProviderError};
+use clientmgr_core::{ConnectedAt, Connection, NamespacedName};
 use jiff::Timestamp;
-use kube::Client;
 
 use crate::client::Handle;
 use crate::error::{ConnectError, Failure};
@@ -62,13 +60,6 @@ impl Published {
         self.configs.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    pub(crate) fn connection(&self, retry: Duration) -> Result<Connection<Client, ConnectedAt>, ProviderError> {
-        self.view.read(|view| match &view.serving {
-            Ok(served) => Ok(Connection { client: served.client.client(), revision: served.revision }),
-            Err(error) => Err(error.to_provider_error(retry)),
-        })
-    }
-
     /// The handle that is served, or why there is none.
     pub(crate) fn serving(&self) -> Result<Connection<Handle, ConnectedAt>, ConnectError> {
         self.view.read(|view| view.serving.clone())
@@ -113,7 +104,7 @@ impl Published {
         }
         let cluster = snapshot.cluster.clone();
         let is_over = transition.as_ref().is_some_and(Transition::is_the_end);
-        measure(&snapshot, is_over, context);
+        measure(&before, &snapshot, is_over, context);
         let view = View { serving, snapshot, config };
         // The old view is dropped after the lock: it may hold the last handle of a client.
         drop(self.view.write(|current| std::mem::replace(current, view)));
@@ -138,13 +129,14 @@ impl Published {
 }
 
 /// Sets the gauges of the cluster, at each step of its task, so that a recorder may drop those that are set no more.
-fn measure(snapshot: &ClusterSnapshot, is_over: bool, context: &Context) {
+/// A cluster whose credentials never said when they end has no series for it.
+fn measure(before: &ClusterSnapshot, snapshot: &ClusterSnapshot, is_over: bool, context: &Context) {
     let cluster = &snapshot.cluster;
-    if is_over {
-        return metrics::state(cluster, false, false, None);
-    }
-    let ends = snapshot.credentials_expire_at.map(since_1970);
-    let expires_in = ends.map(|ends| ends.saturating_sub(since_1970(context.clock.wall())));
     let is_unavailable = snapshot.state == ConnectionState::Unavailable;
-    metrics::state(cluster, snapshot.is_connected(), is_unavailable, expires_in);
+    metrics::state(cluster, snapshot.is_connected() && !is_over, is_unavailable && !is_over);
+    let ends = snapshot.credentials_expire_at.filter(|_| !is_over);
+    if ends.is_some() || before.credentials_expire_at.is_some() {
+        let left = ends.map(|ends| since_1970(ends).saturating_sub(since_1970(context.clock.wall())));
+        metrics::expiry(cluster, left);
+    }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::event::{Class, Effect, Event, Expected, FenceReason, Opened, Outcome, Request};
-use super::exploration::Id;
 use super::machine_tests::{PAUSE, Script, opened, revision};
+use super::model_identity::{Id, id, named};
 use crate::fleet::timing::Expiry;
 
 fn renewing(identity: u8) -> Opened<Id> {
@@ -34,7 +34,7 @@ fn while_another_configuration_fails_the_one_in_use_renews_its_credentials() {
                     script.tell(Event::OpenFailed { attempt, error: Class::Config });
                 }
                 Effect::Probe { probe, .. } => {
-                    script.tell(Event::Probed { probe, identity: Some(Id(1)) });
+                    script.tell(Event::Probed { probe, identity: id(1) });
                 }
                 Effect::Renew { attempt } => renewed = Some((attempt, script.now.wall)),
                 _ => {}
@@ -86,7 +86,7 @@ fn a_renewal_that_fails_while_another_configuration_fails_is_answered() {
 #[test]
 fn a_renewal_is_installed_where_the_configuration_that_fails_demands_another_cluster() {
     let mut script = Script::connected();
-    script.tell(Event::Configured(Expected { pin: Some(Id(2)), ..Expected::default() }));
+    script.tell(Event::Configured(Expected { pin: Some(named(2)), ..Expected::default() }));
     script.tell(Event::OpenFailed { attempt: 2, error: Class::Transport });
     script.advance(PAUSE);
     script.tell(Event::Asked { request: 7, what: Request::NewerThan { generation: 1 } });
@@ -103,7 +103,7 @@ fn a_configuration_that_fails_does_not_put_off_the_renewal_of_the_one_in_use() {
     script.advance(Duration::from_secs(795));
     script.tell(Event::Configured(Expected::default()));
     script.tell(Event::OpenFailed { attempt: 2, error: Class::Config });
-    script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+    script.tell(Event::Probed { probe: 1, identity: id(1) });
     assert_eq!(script.wake(), (Duration::from_secs(5), vec![Effect::Renew { attempt: 3 }]), "at 80 % of their life");
 }
 
@@ -120,7 +120,7 @@ fn a_configuration_that_fails_is_no_answer_to_a_request_that_was_refused() {
     };
     assert_eq!(answers(script.tell(Event::OpenFailed { attempt: 3, error: Class::Config })), [1]);
     assert_eq!(answers(script.tell(Event::OpenFailed { attempt: 4, error: Class::Config })), [2]);
-    script.tell(Event::Probed { probe: 1, identity: Some(Id(1)) });
+    script.tell(Event::Probed { probe: 1, identity: id(1) });
     let (_, effects) = script.wake();
     let renewal = effects.iter().find_map(|it| if let Effect::Renew { attempt } = it { Some(*attempt) } else { None });
     let attempt = renewal.expect("the connection in use renews its credentials");
@@ -130,7 +130,7 @@ fn a_configuration_that_fails_is_no_answer_to_a_request_that_was_refused() {
 #[test]
 fn a_pin_that_another_cluster_has_leaves_the_connection_in_use_until_that_is_found() {
     let mut script = Script::connected();
-    let pinned = Expected { pin: Some(Id(2)), ..Expected::default() };
+    let pinned = Expected { pin: Some(named(2)), ..Expected::default() };
     assert_eq!(script.tell(Event::Configured(pinned)), [Effect::Open { attempt: 2 }]);
     script.tell(Event::OpenFailed { attempt: 2, error: Class::Transport });
     assert_eq!(script.served(), Some(1_000));
@@ -179,7 +179,7 @@ fn refused_requests_that_renewals_do_not_help_ask_for_ever_fewer() {
                     script.tell(Event::Opened { attempt, opened: Opened { is_same: true, ..opened(1) } });
                 }
                 Effect::Probe { probe, .. } => {
-                    script.tell(Event::Probed { probe, identity: Some(Id(1)) });
+                    script.tell(Event::Probed { probe, identity: id(1) });
                 }
                 _ => {}
             }

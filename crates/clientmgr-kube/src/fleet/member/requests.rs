@@ -1,5 +1,7 @@
 //! The requests that wait for an attempt or a probe. Each is answered once.
 
+use std::collections::HashSet;
+
 use super::event::{Effect, Outcome};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -57,7 +59,7 @@ impl Requests {
         self.answer(|_| true, outcome, effects);
     }
 
-    pub(super) fn forget(&mut self, requests: &[u64]) {
+    pub(super) fn forget(&mut self, requests: &HashSet<u64>) {
         self.waiting.retain(|waiting| !requests.contains(&waiting.request));
     }
 

@@ -1,7 +1,7 @@
 //! The task of one cluster: does what its [machine](super::machine) says, and reports the results to it. What must not
 //! live here: decisions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ use super::mailbox::{Answer, BackLink, Message};
 use super::observe;
 use super::published::Published;
 use super::watched_files::WatchedFiles;
-use crate::client::RevokedReason;
+use crate::client::{Report, RevokedReason};
 use crate::config::{ClusterConfig, Incarnation};
 use crate::error::{ConnectError, Failure};
 use crate::fleet::connector::{Established, Opening, ReadFiles};
@@ -62,6 +62,8 @@ pub(crate) struct Task {
     watched: WatchedFiles,
     requests: HashMap<u64, oneshot::Sender<Answer>>,
     next_request: u64,
+    /// At so many requests it looks which callers still wait.
+    look_at: usize,
     /// Whether it ended in order.
     is_finished: bool,
     /// Whether it runs at this moment.
@@ -114,6 +116,7 @@ impl Task {
             watched: WatchedFiles::default(),
             requests: HashMap::new(),
             next_request: 0,
+            look_at: 1,
             is_finished: false,
             is_polled: Arc::default(),
         }
@@ -156,7 +159,10 @@ impl Task {
                 Wake::Message(Some(message)) => self.receive(message),
                 Wake::Opened(attempt, result) => self.opened(attempt, result),
                 Wake::Probed(probe, result) => self.probed(probe, result),
-                Wake::Timer => self.step(Event::Woke),
+                Wake::Timer => {
+                    self.forget_given_up();
+                    self.step(Event::Woke);
+                }
             }
         }
     }
@@ -178,9 +184,7 @@ impl Task {
                         let _ = reply.send(Err(ConnectError::new(self.key.clone(), Failure::Panicked)));
                         continue;
                     }
-                    Some(Message::FilesChanged | Message::Broken(_) | Message::Widened(_) | Message::ClockJumped) => {
-                        continue;
-                    }
+                    Some(Message::FilesChanged | Message::Reported(..) | Message::ClockJumped) => continue,
                 }
                 return Held::Over;
             }
@@ -223,20 +227,32 @@ impl Task {
                 self.step(Event::Asked { request, what });
             }
             Message::FilesChanged => self.step(Event::FilesChanged),
-            Message::Broken(generation) => {
-                // A server that comes back may have another version.
-                self.active.doubt_details();
-                self.step(Event::Broken { generation });
+            Message::Reported(connections, report) => {
+                if self.active.uses(&connections) {
+                    if report == Report::Broken {
+                        // A server that comes back may have another version.
+                        self.active.doubt_details();
+                    }
+                    self.step(Event::Reported(report));
+                }
             }
-            Message::Widened(generation) => self.step(Event::Widened { generation }),
             Message::ClockJumped => self.step(Event::ClockJumped),
             Message::Removed | Message::ShutDown => {}
         }
-        let given_up: Vec<_> =
+        // Not after each message: a storm of requests would look at all of them each time.
+        if self.requests.len() >= self.look_at {
+            self.forget_given_up();
+            self.look_at = 2 * self.requests.len() + 1;
+        }
+    }
+
+    /// Forgets the requests whose callers wait no longer.
+    fn forget_given_up(&mut self) {
+        let requests: HashSet<_> =
             self.requests.iter().filter(|(_, reply)| reply.is_closed()).map(|(request, _)| *request).collect();
-        if !given_up.is_empty() {
-            self.requests.retain(|_, reply| !reply.is_closed());
-            self.step(Event::GaveUp { requests: given_up });
+        if !requests.is_empty() {
+            self.requests.retain(|request, _| !requests.contains(request));
+            self.step(Event::GaveUp { requests });
         }
     }
 
@@ -271,8 +287,8 @@ impl Task {
         match result {
             Ok(verified) => {
                 let identity = verified.evidence.clone();
-                self.active.learn(verified);
-                self.step(Event::Probed { probe, identity: Some(identity) });
+                self.active.probed(verified);
+                self.step(Event::Probed { probe, identity });
             }
             Err(failure) => {
                 self.active.doubt_details();
@@ -316,16 +332,19 @@ impl Task {
             Effect::Discard { .. } => self.established = None,
             Effect::Confirm { .. } => {
                 if let Some(established) = self.established.take() {
-                    self.active.learn(established.verified);
+                    self.active.confirm(established.verified);
                 }
                 self.keep_attempted();
             }
-            Effect::Install { attempt } => self.install(attempt),
+            Effect::Install { .. } => self.install(),
             Effect::InstallFresh => self.active.install_fresh(),
             Effect::Serve { revision, generation } => self.active.serve(revision, generation),
             Effect::Fence { revision, reason } => self.active.fence(revision, reason),
             Effect::Probe { probe, fresh } => self.probe(probe, fresh),
-            Effect::AbortProbe { .. } => self.probing = None,
+            Effect::AbortProbe { .. } => {
+                self.probing = None;
+                self.active.drop_fresh();
+            }
             Effect::Answer { request, outcome } => answers.push((request, outcome)),
         }
     }
@@ -359,9 +378,9 @@ impl Task {
         self.probing = Some((probe, observe::probe(probe, fresh, probing).boxed()));
     }
 
-    fn install(&mut self, attempt: u64) {
+    fn install(&mut self) {
         if let Some(established) = self.established.take() {
-            self.active.install(established, attempt);
+            self.active.install(established);
             self.keep_attempted();
         }
     }

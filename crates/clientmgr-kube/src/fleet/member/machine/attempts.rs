@@ -91,13 +91,15 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.renewal_pause = opened.renewal_pause;
         let is_confirmed =
             opened.is_same && self.link.as_ref().is_some_and(|link| link.revision.is_some()) && is_of_link;
+        // It was proven on a connection of its own, which is what a check does.
+        self.check_due &= pending.widened;
         let answered = if is_confirmed {
-            self.confirmed(attempt, opened.identity, effects);
+            self.confirmed(pending, opened.identity, effects);
             // A request that was refused while it was under way may have been refused for what it loaded.
             attempt
         } else {
             self.fruitless = 0;
-            self.install(attempt, opened, is_of_link, effects);
+            self.install(pending, opened, is_of_link, effects);
             u64::MAX
         };
         // The transport was just proven.
@@ -112,32 +114,33 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             self.requests.answer_probes(u64::MAX, &outcome, effects);
         }
         self.renew_if_wanted(now);
+        self.probe_after_reports(now, pending, effects);
         if pending.again {
             self.open(effects);
         }
     }
 
     /// The attempt brought what is in use already.
-    fn confirmed(&mut self, attempt: u64, identity: I, effects: &mut Vec<Effect<E>>) {
-        effects.push(Effect::Confirm { attempt });
-        self.show(identity);
-        self.fruitless = self.fruitless.saturating_add(u32::from(self.requests.want_newer_by(attempt)));
+    fn confirmed(&mut self, pending: Pending, identity: I, effects: &mut Vec<Effect<E>>) {
+        effects.push(Effect::Confirm { attempt: pending.number });
+        self.show(identity, !pending.broke, effects);
+        self.fruitless = self.fruitless.saturating_add(u32::from(self.requests.want_newer_by(pending.number)));
     }
 
     /// The transport that the attempt built is the link, of the cluster of before or of another one.
-    fn install(&mut self, attempt: u64, opened: Opened<I>, is_of_link: bool, effects: &mut Vec<Effect<E>>) {
+    fn install(&mut self, pending: Pending, opened: Opened<I>, is_of_link: bool, effects: &mut Vec<Effect<E>>) {
+        let attempt = pending.number;
         let Opened { identity: shown, candidate, .. } = opened;
         let (identity, revision) = match self.link.take() {
             Some(link) if is_of_link => (link.identity.merged(shown.clone()), link.revision),
-            Some(Link { revision: Some(revision), .. }) => {
-                self.fence(revision, FenceReason::Replaced, effects);
+            Some(replaced) => {
+                self.fence_link(replaced, FenceReason::Replaced, effects);
                 (shown.clone(), None)
             }
-            _ => (shown.clone(), None),
+            None => (shown.clone(), None),
         };
-        self.doubted = false;
+        self.doubted = pending.broke;
         self.untold_since = None;
-        self.check_due = false;
         let revision = revision.or_else(|| self.name(&identity, candidate));
         let link = Link { generation: attempt, identity, shown, revision, candidate };
         effects.push(Effect::Install { attempt });
@@ -217,6 +220,6 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     fn begin_attempt(&mut self, renews: bool) {
         self.attempts += 1;
         self.attempt_renews = renews;
-        self.attempt = Some(Pending { number: self.attempts, again: false });
+        self.attempt = Some(Pending::new(self.attempts));
     }
 }

@@ -5,7 +5,7 @@ use clientmgr_core::ConnectedAt;
 use super::{Link, Machine};
 use crate::config::Naming;
 use crate::fleet::clock::Now;
-use crate::fleet::member::event::{Effect, Expected, Fault, FenceReason, Outcome, SameCluster};
+use crate::fleet::member::event::{Effect, Expected, Fault, FenceReason, Known, Outcome, SameCluster};
 
 impl<I> Link<I> {
     /// What a request for a connection is answered.
@@ -34,7 +34,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             }
             return;
         };
-        if self.expected.pin.as_ref().is_some_and(|pin| !pin.same(&link.identity)) {
+        if !self.has_pinned_identity(&link) {
             // One that is served stays in use until the cluster that is demanded was found.
             if link.revision.is_none() {
                 self.drop_link(FenceReason::Replaced, effects);
@@ -42,6 +42,20 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             self.open_now(effects);
             return;
         }
+        self.follow_status(effects);
+        if link.revision.is_some() && self.link.as_ref().is_some_and(|link| link.revision.is_none()) {
+            self.probe_now(now, effects);
+        }
+    }
+
+    fn has_pinned_identity(&self, link: &Link<I>) -> bool {
+        self.expected.pin.as_ref().is_none_or(|pin| pin.same(&link.identity))
+    }
+
+    /// Serves the link under the revision that the status names for it. Call it when the status changed, or when more is known
+    /// of the link's identity.
+    pub(super) fn follow_status(&mut self, effects: &mut Vec<Effect<E>>) {
+        let Some(link) = self.link.clone().filter(|link| self.has_pinned_identity(link)) else { return };
         match link.revision {
             None => {
                 let named = self.name(&link.identity, link.candidate);
@@ -50,7 +64,6 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             Some(revision) if self.is_superseded(&link) => {
                 self.fence(revision, FenceReason::Replaced, effects);
                 self.serve_as(None, effects);
-                self.probe_now(now, effects);
             }
             Some(revision) => {
                 if let Some(later) = self.adopted_revision(&link.identity).filter(|it| *it > revision) {
@@ -84,7 +97,16 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
     }
 
-    pub(super) fn fence(&mut self, revision: ConnectedAt, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
+    /// Fences the handle of `link`, if it has one.
+    pub(super) fn fence_link(&mut self, link: Link<I>, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
+        let Some(revision) = link.revision else { return };
+        if reason == FenceReason::Replaced {
+            self.left = Some(Known { identity: link.identity, revision });
+        }
+        self.fence(revision, reason, effects);
+    }
+
+    fn fence(&mut self, revision: ConnectedAt, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
         if reason != FenceReason::Removed {
             self.past.fenced = self.past.fenced.max(Some(revision));
         }
@@ -99,6 +121,16 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             (_, Naming::Mint) if reset => Some(self.mint(candidate)),
             // An earlier one is a lagging read.
             (Some(revision), _) if self.past.latest <= Some(revision) && self.past.fenced < Some(revision) => {
+                Some(revision)
+            }
+            // The very incarnation is back, and the writer never saw it go: this process was led elsewhere for a moment.
+            (Some(revision), Naming::AdoptOnly)
+                if self.past.latest <= Some(revision)
+                    && self
+                        .left
+                        .as_ref()
+                        .is_some_and(|left| left.revision == revision && left.identity.same(identity)) =>
+            {
                 Some(revision)
             }
             (_, Naming::AdoptOnly) => None,

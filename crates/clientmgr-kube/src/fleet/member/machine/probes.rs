@@ -1,50 +1,63 @@
 //! Probes: when they begin, and what follows from their answers for the health of the link.
 
 use super::{Health, Likeness, Machine, Pending, Via};
+use crate::client::Report;
 use crate::fleet::clock::Now;
 use crate::fleet::member::event::{Class, Effect, Fault, FenceReason, Outcome, SameCluster};
 
 impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
-    pub(super) fn probed(&mut self, now: Now, probe: u64, identity: Option<I>, effects: &mut Vec<Effect<E>>) {
+    pub(super) fn probed(&mut self, now: Now, probe: u64, identity: I, effects: &mut Vec<Effect<E>>) {
         let Some(pending) = self.probe.take_if(|pending| pending.number == probe) else { return };
-        if let Some(identity) = identity {
-            match self.compare(now, &identity) {
-                Likeness::Same => self.show(identity),
-                Likeness::Other => {
-                    self.drop_link(FenceReason::Replaced, effects);
-                    self.open_now(effects);
-                    return;
-                }
-                Likeness::Untold(error) => {
-                    self.probe = Some(pending);
-                    self.probe_failed(now, probe, error, effects);
-                    return;
-                }
+        let is_check = self.probe_via == Via::Check;
+        // The pool has just shown more, so new connections lead elsewhere.
+        self.doubted |= is_check && self.link.as_ref().is_some_and(|link| identity.shows_less_than(&link.shown));
+        let check_follows = self.probe_via == Via::Pool && self.check_due;
+        match self.compare(now, &identity) {
+            Likeness::Same => self.show(identity, !pending.broke && !check_follows, effects),
+            Likeness::Other => {
+                self.drop_link(FenceReason::Replaced, effects);
+                self.open_now(effects);
+                return;
+            }
+            Likeness::Untold(error) => {
+                self.probe = Some(pending);
+                self.probe_failed(now, probe, error, effects);
+                return;
             }
         }
-        if self.probe_via == Via::Pool && std::mem::take(&mut self.check_due) {
+        if check_follows {
             self.start_probe(now, pending, Via::Check, effects);
             return;
+        }
+        if is_check {
+            self.check_due = pending.widened;
         }
         self.passed(now, pending, effects);
     }
 
     /// The probe, with what followed it under its number, showed the link's cluster.
     fn passed(&mut self, now: Now, pending: Pending, effects: &mut Vec<Effect<E>>) {
-        let Some(link) = &self.link else { return };
         if self.probe_via == Via::Fresh {
-            effects.push(Effect::InstallFresh);
-            link.serve(effects);
+            self.install_fresh(effects);
         }
+        let Some(link) = &self.link else { return };
         let outcome = link.outcome();
         self.health = Health::Healthy;
         self.probe_at = Some(self.timing.next_probe(now));
         self.requests.answer_probes(pending.number, &outcome, effects);
         if pending.again {
             self.begin_probe(now, effects);
-        } else if std::mem::take(&mut self.broke_during_probe) {
-            self.probe_after_break(now, effects);
+        } else {
+            self.probe_after_reports(now, pending, effects);
         }
+    }
+
+    /// The server answers on a fresh connection: the pooled ones are dead, and go with what they reported.
+    fn install_fresh(&mut self, effects: &mut Vec<Effect<E>>) {
+        let Some(link) = &self.link else { return };
+        effects.push(Effect::InstallFresh);
+        link.serve(effects);
+        self.check_due = false;
     }
 
     pub(super) fn probe_failed(&mut self, now: Now, probe: u64, error: E, effects: &mut Vec<Effect<E>>) {
@@ -54,15 +67,14 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
         let class = error.class();
         self.doubted |= class == Class::Transport && self.probe_via != Via::Check;
-        if let (Some(link), true) = (&self.link, self.probe_via == Via::Fresh && class != Class::Transport) {
-            // The server answers on a fresh connection: the pooled ones are dead.
-            effects.push(Effect::InstallFresh);
-            link.serve(effects);
+        if self.probe_via == Via::Fresh && class != Class::Transport {
+            self.install_fresh(effects);
         }
         match class {
-            // The server lives and said nothing against the connection.
-            Class::Throttled { retry_after } => {
-                self.probe_at = Some(self.timing.next_probe(now).max(now.mono + retry_after.unwrap_or_default()));
+            // The server lives and said nothing against the connection. A probe is no load: what it asks for beyond the interval
+            // would hide an outage.
+            Class::Throttled { .. } => {
+                self.probe_at = Some(self.timing.next_probe(now));
                 self.requests.answer_probes(probe, &Outcome::Failed(error), effects);
                 if pending.again {
                     self.begin_probe(now, effects);
@@ -74,7 +86,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 self.start_probe(now, pending, Via::Fresh, effects);
                 return;
             }
-            // The pooled connections answered, and new ones lead nowhere.
+            // The pooled connections answered, and new ones lead nowhere: the check stays due.
             Class::Transport if self.probe_via == Via::Check => {
                 self.passed(now, pending, effects);
                 return;
@@ -128,7 +140,6 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             (None, known) => (known.as_ref().map(|known| &known.identity).filter(|_| !self.reset_due), true),
         };
         let Some(known) = known.filter(|known| found.shows_less_than(known)) else {
-            self.untold_since = None;
             return if is_same { Likeness::Same } else { Likeness::Other };
         };
         let error = E::untold(known);
@@ -140,44 +151,64 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         if now.mono >= since + self.timing.untold_grace() { Likeness::Other } else { Likeness::Untold(error) }
     }
 
-    /// The link's cluster showed `identity`.
-    pub(super) fn show(&mut self, identity: I) {
+    /// The link's cluster showed `identity`. Where that is all, it `ends_doubt`.
+    pub(super) fn show(&mut self, identity: I, ends_doubt: bool, effects: &mut Vec<Effect<E>>) {
         let Some(link) = &mut self.link else { return };
-        // What broke during the probe may have broken after this was asked.
-        self.doubted &= self.broke_during_probe || identity.shows_less_than(&link.identity);
+        if ends_doubt && !identity.shows_less_than(&link.identity) {
+            self.doubted = false;
+            self.untold_since = None;
+        }
+        let shows_more = link.identity.shows_less_than(&identity);
         link.shown = identity.clone();
         link.identity = link.identity.clone().merged(identity);
+        if shows_more {
+            self.follow_status(effects);
+        }
     }
 
-    /// A connection of the transport of `generation` broke.
-    pub(super) fn broken(&mut self, now: Now, generation: u64, effects: &mut Vec<Effect<E>>) {
-        if self.link.as_ref().is_none_or(|link| link.generation != generation) {
+    /// Something happened to the connections of the pool in use.
+    pub(super) fn reported(&mut self, now: Now, report: Report, effects: &mut Vec<Effect<E>>) {
+        if self.link.is_none() {
             return;
         }
-        self.doubted = true;
-        if self.probe.is_some() {
-            // What the probe has asked so far may be the answer of the server before.
-            self.broke_during_probe = true;
-        } else {
-            self.probe_after_break(now, effects);
+        let under_way = [&mut self.attempt, &mut self.probe].into_iter().flatten();
+        match report {
+            Report::Broken => {
+                self.doubted = true;
+                under_way.for_each(|pending| pending.broke = true);
+            }
+            Report::Widened => {
+                self.check_due = true;
+                under_way.for_each(|pending| pending.widened = true);
+            }
+            Report::Emptied => {
+                self.doubted = true;
+                return;
+            }
+        }
+        if self.probe.is_none() {
+            self.probe_after(now, report, effects);
         }
     }
 
-    /// Probes at once, or a little later where breaks follow each other: a server may close each connection after its
-    /// answer, and every probe would bring the next.
-    fn probe_after_break(&mut self, now: Now, effects: &mut Vec<Effect<E>>) {
-        if self.broke_at.is_none_or(|at| now.mono >= at + self.timing.probe_interval) {
-            self.breaks = 0;
+    /// Probes after what `pending` left open: a connection that broke meanwhile, or a check that is due.
+    pub(super) fn probe_after_reports(&mut self, now: Now, pending: Pending, effects: &mut Vec<Effect<E>>) {
+        if pending.broke {
+            self.probe_after(now, Report::Broken, effects);
+        } else if self.check_due {
+            self.probe_after(now, Report::Widened, effects);
         }
-        self.broke_at = Some(now.mono);
-        let spacing =
-            self.timing.probe_spacing.saturating_mul(1 << self.breaks.min(10)).min(self.timing.probe_interval);
-        let earliest = self.probe_began.map_or(now.mono, |began| now.mono.max(began + spacing));
+    }
+
+    /// Probes at once, or later where reports of this kind follow each other.
+    fn probe_after(&mut self, now: Now, report: Report, effects: &mut Vec<Effect<E>>) {
+        let pace = if report == Report::Broken { &mut self.breaks } else { &mut self.checks };
+        let earliest = pace.call(now, self.probe_began, &self.timing);
         if earliest <= now.mono {
-            self.breaks += 1;
+            pace.brought_one();
             self.begin_probe(now, effects);
         } else if self.probe_at.is_none_or(|at| earliest < at) {
-            self.breaks += 1;
+            pace.brought_one();
             self.probe_at = Some(earliest);
         }
     }
@@ -199,7 +230,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             _ => Via::Pool,
         };
         self.probes += 1;
-        self.start_probe(now, Pending { number: self.probes, again: false }, via, effects);
+        self.start_probe(now, Pending::new(self.probes), via, effects);
     }
 
     /// Begins a probe, or repeats one on another connection under the same number: requests wait for both.
@@ -207,8 +238,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.probe_began = Some(now.mono);
         self.probe_at = None;
         self.probe_via = via;
-        self.broke_during_probe = false;
-        self.probe = Some(pending);
+        self.probe = Some(Pending { again: pending.again, ..Pending::new(pending.number) });
         effects.push(Effect::Probe { probe: pending.number, fresh: via != Via::Pool });
     }
 

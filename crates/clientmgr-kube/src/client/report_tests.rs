@@ -1,0 +1,136 @@
+//! What a pool reports of its connections: that they broke, that there are several, that none is left.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::super::Transport;
+use super::{PATIENCE, Server, reported, reports, text, upgrade, watch};
+use crate::client::{Report, Settings};
+
+/// What is reported of a transport, in order.
+fn all_reports(transport: &Transport) -> tokio::sync::mpsc::UnboundedReceiver<Report> {
+    let (sender, reports) = tokio::sync::mpsc::unbounded_channel();
+    transport.on_report(move |report| _ = sender.send(report));
+    reports
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_beside_others_is_reported_as_both_and_the_last_one_empties_the_pool() {
+    let server = Server::plain().await;
+    let transport = server.transport();
+    let mut reports = all_reports(&transport);
+    let _watches = [watch(&transport).await, watch(&transport).await];
+    assert_eq!(reports.recv().await, Some(Report::Widened));
+    server.cut.notify_waiters();
+    let mut after = Vec::new();
+    for _ in 0..4 {
+        after.push(timeout(PATIENCE, reports.recv()).await.unwrap().unwrap());
+    }
+    assert_eq!(after, [Report::Broken, Report::Widened, Report::Broken, Report::Emptied]);
+}
+
+#[tokio::test]
+async fn connections_that_are_dead_end_with_all_that_is_open_but_upgraded_streams() {
+    for server in [Server::plain().await, Server::tls(&["h2", "http/1.1"]).await] {
+        let transport = server.transport();
+        let (mut open, mut upgraded) = (watch(&transport).await, upgrade(&transport).await);
+        let broken = reports(&transport);
+        transport.connections().bury();
+        assert!(timeout(PATIENCE, open.frame()).await.unwrap().unwrap().is_err());
+        upgraded.write_all(b"y").await.unwrap();
+        assert_eq!(upgraded.read_u8().await.unwrap(), b'y');
+        drop(open);
+        server.until_open(0).await;
+        assert!(futures::poll!(std::pin::pin!(broken.notified())).is_pending(), "this side ends them");
+    }
+}
+
+#[tokio::test]
+async fn a_pool_whose_idle_connection_is_closed_is_reported_as_empty() {
+    let server = Server::plain().await;
+    let transport = server.with(&Settings { idle_timeout: Duration::from_millis(1), ..Settings::default() });
+    let mut reports = all_reports(&transport);
+    text(&transport).await;
+    assert_eq!(timeout(PATIENCE, reports.recv()).await.unwrap(), Some(Report::Emptied));
+}
+
+#[tokio::test]
+async fn reports_are_of_the_pool_whichever_transport_uses_it() {
+    let server = Server::plain().await;
+    let settings = Settings::default();
+    let old = server.with(&settings);
+    let new = Transport::build(&server.loaded("other"), None, &settings, Some(&old)).unwrap();
+    let connections = old.connections().downgrade();
+    assert!(connections.are(new.connections()), "a report that was sent before the exchange counts");
+    assert!(!connections.are(old.fresh().connections()));
+}
+
+#[tokio::test]
+async fn a_connection_beside_another_one_is_reported() {
+    for (server, reported) in [(Server::tls(&["http/1.1"]).await, 2), (Server::tls(&["h2", "http/1.1"]).await, 0)] {
+        let transport = server.transport();
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        transport.on_report(move |it| _ = counted.fetch_add(usize::from(it == Report::Widened), Ordering::SeqCst));
+        text(&transport).await;
+        text(&transport).await;
+        assert_eq!(count.load(Ordering::SeqCst), 0, "there is one");
+        let _watches = [watch(&transport).await, watch(&transport).await, watch(&transport).await];
+        assert_eq!(count.load(Ordering::SeqCst), reported);
+        let _upgraded = upgrade(&transport).await;
+        assert_eq!(count.load(Ordering::SeqCst), reported + 1, "an upgrade has one to itself");
+    }
+}
+
+/// A client that has no connection yet opens one for each request, and drops all but the first where that is HTTP/2.
+#[tokio::test]
+async fn requests_that_race_for_the_first_connection_break_none() {
+    let server = Server::tls(&["h2", "http/1.1"]).await;
+    let transport = server.transport();
+    let broken = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&broken);
+    transport.on_report(move |it| _ = counted.fetch_add(usize::from(it == Report::Broken), Ordering::SeqCst));
+    let answers = futures::future::join_all((0..20).map(|_| text(&transport))).await;
+    assert!(answers.iter().all(|answer| answer.starts_with("HTTP/2.0 ")));
+    assert!(server.accepted() > 1, "there was a race");
+    server.until_open(1).await;
+    assert_eq!(broken.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_cuts_is_reported() {
+    for server in [Server::plain().await, Server::tls(&[]).await, Server::tls(&["h2"]).await] {
+        let transport = server.transport();
+        let broken = reports(&transport);
+        text(&transport).await;
+        server.cut.notify_waiters();
+        reported(&broken).await;
+    }
+}
+
+#[tokio::test]
+async fn what_this_side_ends_is_not_reported() {
+    for server in [Server::plain().await, Server::tls(&[]).await, Server::tls(&["h2"]).await] {
+        let settings = Settings { idle_timeout: Duration::from_millis(1), ..Settings::default() };
+        let transport = server.with(&settings);
+        let count = Arc::new(Mutex::new(0_usize));
+        let counted = Arc::clone(&count);
+        transport.on_report(move |it| *counted.lock().unwrap() += usize::from(it == Report::Broken));
+        drop(watch(&transport).await);
+        text(&transport).await;
+        drop(upgrade_if_possible(&server, &transport).await);
+        drop(transport);
+        server.until_open(0).await;
+        assert_eq!(*count.lock().unwrap(), 0);
+    }
+}
+
+async fn upgrade_if_possible(server: &Server, transport: &Transport) -> Option<TokioIo<hyper::upgrade::Upgraded>> {
+    if server.url.starts_with("https") { None } else { Some(upgrade(transport).await) }
+}
