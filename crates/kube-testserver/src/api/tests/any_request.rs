@@ -230,7 +230,9 @@ proptest! {
                         prop_assert_eq!(&status["code"], code);
                     }
                     prop_assert!(code < 500 || matches!(code, 500 | 501 | 504), "{:?}", call);
-                    if matches!(call.method.as_str(), "GET" | "HEAD" | "OPTIONS") || code >= 400 {
+                    // A collection is deleted before its answer turns out not to be in the form that was asked for.
+                    let is_effective = call.method == "DELETE" && code == 406;
+                    if matches!(call.method.as_str(), "GET" | "HEAD" | "OPTIONS") || (code >= 400 && !is_effective) {
                         prop_assert_eq!(api.resource_version(), before, "{:?} changed something", call);
                     }
                 }
