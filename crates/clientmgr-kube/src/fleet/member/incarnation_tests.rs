@@ -92,6 +92,25 @@ fn a_process_that_only_adopts_serves_the_named_incarnation_again_after_another_c
 }
 
 #[test]
+fn a_status_that_names_another_cluster_under_the_revision_in_use_is_not_followed() {
+    let (mut script, _) = adopting(Some((1, 700)));
+    assert_eq!(script.tell(Event::Adopted(adopt_only(Some((2, 700))))), []);
+    assert_eq!(script.served(), Some(700));
+}
+
+#[test]
+fn a_pin_that_the_connection_does_not_have_leads_to_an_attempt_and_what_is_served_stays_so() {
+    let mut script = Script::connected();
+    let pinned = Expected { pin: Some(named(2)), ..Expected::default() };
+    assert_eq!(script.tell(Event::Adopted(pinned)), [Effect::Open { attempt: 2 }]);
+    assert_eq!(script.served(), Some(1_000));
+
+    let (mut script, _) = adopting(None);
+    script.tell(Event::Adopted(Expected { pin: Some(named(2)), ..adopt_only(Some((1, 700))) }));
+    assert_eq!(script.served(), None, "the status names a cluster that the configuration does not permit");
+}
+
+#[test]
 fn a_revision_that_was_fenced_is_not_served_for_another_cluster_nor_after_a_reset() {
     let (mut script, _) = adopting(Some((1, 700)));
     script.tell(Event::ClockJumped);

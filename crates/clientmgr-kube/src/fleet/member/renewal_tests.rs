@@ -194,3 +194,12 @@ fn refused_requests_that_renewals_do_not_help_ask_for_ever_fewer() {
     let what = Request::NewerThan { generation: attempt };
     assert_eq!(script.tell(Event::Asked { request: 0, what }), [Effect::Open { attempt: attempt + 1 }]);
 }
+
+#[test]
+fn a_request_that_was_refused_before_there_is_a_connection_waits_for_the_attempt() {
+    let mut script = Script::new();
+    let what = Request::NewerThan { generation: 0 };
+    assert_eq!(script.tell(Event::Asked { request: 1, what }), []);
+    let effects = script.tell(Event::Opened { attempt: 1, opened: opened(1) });
+    assert!(effects.contains(&Effect::Answer { request: 1, outcome: Outcome::Served(revision(1_000)) }), "{effects:?}");
+}
