@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
 use clientmgr_kube::{ClientError, ClientManager, ClusterSnapshot, ErrorAction, Fleet, NamespacedName};
 use futures::{StreamExt, future::join_all, future::ready};
-use kube::runtime::{Controller, controller::Action, watcher};
+use kube::runtime::{Controller, WatchStreamExt, controller::Action, watcher};
 use kube::{Api, ResourceExt, api::Patch, api::PatchParams, config::Kubeconfig};
 
 const RETRY: Duration = Duration::from_secs(5);
@@ -99,7 +99,7 @@ async fn a_map_is_copied_to_every_cluster_and_again_after_a_change_an_outage_and
     let (stop, stopped) = oneshot::channel::<()>();
     let clients = Arc::new(ClientManager::new(fleet.clone().into()));
     let config = watcher::Config::default().labels("copy=true");
-    let forgetting = clients.forget_deleted(watcher(maps.clone(), config.clone()));
+    let forgetting = clients.forget_deleted(watcher(maps.clone(), config.clone()).default_backoff());
     let context = Arc::new((fleet.clone(), Arc::clone(&clients), "east".into()));
     let running = tokio::spawn(
         Controller::new(maps.clone(), config)

@@ -84,7 +84,7 @@ impl<R: Revision, S: BoundState> Slot<R, S> {
             let Some(state) = self.place().ending.first().map(Arc::clone) else {
                 return Some(());
             };
-            let mut ended = pin!(state.ended());
+            let mut ended = pin!(end_of(&*state));
             self.unless_forgotten(poll_fn(|context| poll_end(ended.as_mut(), context))).await?;
             self.place().ending.retain(|other| !Arc::ptr_eq(other, &state));
         }
@@ -206,7 +206,12 @@ impl<R: Revision, S: BoundState> Slot<R, S> {
 
 /// Returns whether a state that was torn down has ended by now.
 pub(super) fn has_ended<S: BoundState>(state: &Arc<S>) -> bool {
-    poll_end(pin!(state.ended()), &mut Context::from_waker(Waker::noop())).is_ready()
+    poll_end(pin!(end_of(&**state)), &mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+/// The end of a state, which is asked for in the first poll.
+async fn end_of<S: BoundState>(state: &S) {
+    state.ended().await;
 }
 
 /// Polls the end of a state. One that panics has ended: whether it ever does otherwise cannot be known, and its successor

@@ -226,14 +226,20 @@ fn dropping_the_map_tears_down_everything_in_it() {
     assert_eq!(journal.take(), ["teardown Time(1)", "teardown Time(1)"]);
 }
 
-/// A state whose end panics.
-struct PanicsAtItsEnd;
+/// A state whose end panics: when it is asked for, or when it is polled.
+struct PanicsAtItsEnd {
+    at_once: bool,
+}
 
 impl BoundState for PanicsAtItsEnd {
     fn teardown(&self) {}
 
-    async fn ended(&self) {
-        std::panic::resume_unwind(Box::new("on purpose"));
+    fn ended(&self) -> impl Future<Output = ()> + Send {
+        let panic = || std::panic::resume_unwind(Box::new("on purpose"));
+        if self.at_once {
+            panic();
+        }
+        async move { panic() }
     }
 }
 
@@ -244,7 +250,8 @@ fn a_state_whose_end_panics_is_replaced_and_forgotten_as_any_other() {
     for revision in 1..=3 {
         states.provider().set(EAST, Ok(Rev::Time(revision)));
         let east = states.provider().cluster(EAST);
-        block_on(states.get_or_build(&OBJECT, &east, async |_| Ok::<_, Infallible>(PanicsAtItsEnd))).unwrap();
+        let state = PanicsAtItsEnd { at_once: revision % 2 == 0 };
+        block_on(states.get_or_build(&OBJECT, &east, async |_| Ok::<_, Infallible>(state))).unwrap();
     }
     states.forget(&OBJECT);
     assert_eq!(states.objects(), 0);

@@ -29,7 +29,7 @@ where
     /// Pass the stream of each controller that uses this manager: an object that leaves the selector of one of them is
     /// deleted for that one.
     ///
-    /// Requests through [`by_key`](Self::by_key) do not see this.
+    /// Requests through [`by_key`](Self::by_key) do not see this. Give the watcher a backoff, as for any other use.
     ///
     /// # Examples
     ///
@@ -80,7 +80,7 @@ where
     S: BoundState,
 {
     /// Forgets the objects that a watcher reports as deleted, and those that a relist no longer contains, and tears down
-    /// their states. See [`ClientManager::forget_deleted`].
+    /// their states. See [`ClientManager::forget_deleted`]. Give the watcher a backoff.
     pub fn forget_deleted<K, E, W>(
         self: &Arc<Self>,
         events: W,
