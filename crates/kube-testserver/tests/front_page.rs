@@ -37,9 +37,3 @@ fn the_front_page_shows_this_test() {
     let shown = readme.split_once("```rust\n").and_then(|(_, rest)| rest.split_once("```")).expect("an example").0;
     assert!(source.contains(shown), "the example is not this file's");
 }
-
-#[test]
-fn the_front_page_asks_for_this_version() {
-    let version = env!("CARGO_PKG_VERSION").rsplit_once('.').expect("three numbers").0;
-    assert!(include_str!("../README.md").contains(&format!("kube-testserver = {{ version = \"{version}\"")));
-}

@@ -105,7 +105,10 @@ impl Credentials {
         now: Instant,
     ) {
         let (user, until) = (credential.user().clone(), now.checked_add(lifetime));
-        self.lock().insert(credential.fingerprint(), Entry { user, account: Some(account), audiences, until });
+        let mut entries = self.lock();
+        // A program may ask for tokens for as long as it runs.
+        entries.retain(|_, entry| entry.account.is_none() || entry.until.is_none_or(|until| now < until));
+        entries.insert(credential.fingerprint(), Entry { user, account: Some(account), audiences, until });
     }
 
     /// The service account that a credential was issued for.
@@ -176,6 +179,19 @@ mod tests {
 
     fn known(credential: &Credential) -> Identity {
         Identity::Known(credential.user().authenticated(), credential.fingerprint())
+    }
+
+    #[test]
+    fn tokens_of_accounts_that_have_expired_are_dropped() {
+        let credentials = Credentials::default();
+        let start = Instant::now();
+        credentials.accept(&token("alice", "t"), Some(HOUR), start);
+        for hour in 0..100 {
+            let account = ServiceAccount { namespace: "n".into(), name: "a".into(), uid: "1".into() };
+            let issued = token("system:serviceaccount:n:a", &hour.to_string());
+            credentials.accept_for(account, &issued, vec![API_AUDIENCE.into()], HOUR, start + HOUR * hour);
+        }
+        assert_eq!(credentials.lock().len(), 2, "the last one, and the one that the test was given");
     }
 
     #[test]

@@ -52,24 +52,25 @@ pub(super) fn is_known(cluster: &Cluster, credential: Fingerprint) -> bool {
     })
 }
 
+const REQUEST: [(&str, &str); 6] = [
+    ("/metadata/name", "string"),
+    ("/metadata/namespace", "string"),
+    ("/metadata/uid", "string"),
+    ("/spec", "object"),
+    ("/spec/expirationSeconds", "int64"),
+    ("/spec/audiences", "[]string"),
+];
+const REVIEW: [(&str, &str); 3] = [("/spec", "object"), ("/spec/token", "string"), ("/spec/audiences", "[]string")];
+
 /// A value that a field of this type cannot hold is 400.
-fn check_types(object: &Value, kind: &str) -> Result<(), Status> {
-    const FIELDS: [(&str, &str); 7] = [
-        ("/metadata/name", "string"),
-        ("/metadata/namespace", "string"),
-        ("/metadata/uid", "string"),
-        ("/spec", "object"),
-        ("/spec/token", "string"),
-        ("/spec/expirationSeconds", "int64"),
-        ("/spec/audiences", "[]string"),
-    ];
+fn check_types(object: &Value, kind: &str, fields: &[(&str, &str)]) -> Result<(), Status> {
     let fits = |value: &Value, wanted: &str| match wanted {
         "string" => value.is_string(),
         "object" => value.is_object(),
         "int64" => value.is_i64(),
         _ => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
     };
-    for (pointer, wanted) in FIELDS {
+    for &(pointer, wanted) in fields {
         let value = object.pointer(pointer).filter(|value| !value.is_null() && !fits(value, wanted));
         if let Some(value) = value {
             let complaint = object_body::cannot_unmarshal(value, kind, &pointer[1..].replace('/', "."), wanted);
@@ -95,7 +96,7 @@ fn check_account(metadata: &Value, namespace: &str, name: &str) -> Result<(), St
 
 fn request(cluster: &Cluster, info: &RequestInfo, call: &Call) -> Result<Response<Bytes>, Status> {
     let asked = object_body::read_question(&call.headers, &call.body, "TokenRequest")?;
-    check_types(&asked, "TokenRequest")?;
+    check_types(&asked, "TokenRequest", &REQUEST)?;
     let (namespace, name) = (info.namespace.as_deref().unwrap_or_default(), info.name.as_deref().unwrap_or_default());
     check_account(&asked["metadata"], namespace, name)?;
     let uid = cluster.api.uid_of("serviceaccounts", namespace, name);
@@ -169,7 +170,7 @@ fn texts(list: &Value) -> Vec<String> {
 
 fn review(cluster: &Cluster, call: &Call) -> Result<Response<Bytes>, Status> {
     let mut review = object_body::read_question(&call.headers, &call.body, "TokenReview")?;
-    check_types(&review, "TokenReview")?;
+    check_types(&review, "TokenReview", &REVIEW)?;
     let token = review["spec"]["token"].as_str().unwrap_or_default();
     if token.is_empty() {
         return Err(Status::bad_request("token is required for TokenReview in authentication"));
