@@ -100,13 +100,9 @@ impl Failure {
         match self {
             Self::Unknown | Self::Removed => Kind::NotFound,
             Self::Connecting => Kind::Connecting,
-            Self::ShutDown
-            | Self::Panicked
-            | Self::NoRuntime
-            | Self::NoCryptoProvider
-            | Self::NoTlsStack
-            | Self::BlockingPanicked
-            | Self::NoThread => Kind::Environment,
+            Self::ShutDown => Kind::ShutDown,
+            Self::Panicked | Self::BlockingPanicked => Kind::Internal,
+            Self::NoRuntime | Self::NoCryptoProvider | Self::NoTlsStack | Self::NoThread => Kind::Environment,
             Self::Config(error) => error.kind(),
             Self::Field(error) => error.error().kind(),
             Self::Refused => Kind::InvalidConfig,

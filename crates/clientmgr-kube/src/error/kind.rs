@@ -35,6 +35,10 @@ pub enum ConnectErrorKind {
     UnknownIncarnation,
     /// The program lacks what a connection needs: a Tokio runtime, a TLS feature, a thread.
     Environment,
+    /// The fleet was shut down, and connects nothing any more.
+    ShutDown,
+    /// Code of this crate panicked. Report it.
+    Internal,
 }
 
 impl ConnectErrorKind {
@@ -55,6 +59,8 @@ impl ConnectErrorKind {
             Self::OtherCluster => "OtherCluster",
             Self::UnknownIncarnation => "UnknownIncarnation",
             Self::Environment => "Environment",
+            Self::ShutDown => "ShutDown",
+            Self::Internal => "Internal",
         }
     }
 }
@@ -86,6 +92,8 @@ mod tests {
             (ConnectErrorKind::OtherCluster, "OtherCluster"),
             (ConnectErrorKind::UnknownIncarnation, "UnknownIncarnation"),
             (ConnectErrorKind::Environment, "Environment"),
+            (ConnectErrorKind::ShutDown, "ShutDown"),
+            (ConnectErrorKind::Internal, "Internal"),
         ];
         for (value, name) in names {
             assert_eq!((value.as_str(), value.to_string().as_str()), (name, name));

@@ -109,7 +109,7 @@ async fn a_cluster_whose_task_panics_is_fenced_unavailable_and_can_be_added_agai
     let client = served(&fleet, &east).await.client;
     panics.store(true, Ordering::Relaxed);
     let error = fleet.probe(&east).await.unwrap_err();
-    assert_eq!(error.kind(), ConnectErrorKind::Environment, "{error}");
+    assert_eq!(error.kind(), ConnectErrorKind::Internal, "{error}");
     assert_eq!(crate::support::unavailable(&fleet, &east).await.to_string(), error.to_string());
     assert_eq!(snapshot(&fleet, &east).state, ConnectionState::Unavailable);
     let error = list(&client).await.unwrap_err();
@@ -162,7 +162,7 @@ async fn a_cluster_whose_task_always_panics_is_started_ever_less_often_and_shows
             fleet.upsert("east", config.clone());
             if panics.load(Ordering::Relaxed) >= 4 && began.elapsed() < Duration::from_millis(500) {
                 let error = crate::support::unavailable(&fleet, &east).await;
-                assert_eq!(error.kind(), ConnectErrorKind::Environment, "{error}");
+                assert_eq!(error.kind(), ConnectErrorKind::Internal, "{error}");
             }
             tokio::task::yield_now().await;
         }

@@ -179,7 +179,7 @@ impl SourceError {
             Self::NoSecret { .. } => ConnectErrorKind::NoCredentials,
             Self::Hub { .. } => ConnectErrorKind::Unreachable,
             Self::TimedOut { .. } | Self::FilesHang { .. } => ConnectErrorKind::Timeout,
-            Self::Panicked => ConnectErrorKind::Environment,
+            Self::Panicked => ConnectErrorKind::Internal,
             _ => ConnectErrorKind::InvalidConfig,
         }
     }

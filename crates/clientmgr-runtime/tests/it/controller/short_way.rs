@@ -81,7 +81,7 @@ async fn deleted_objects_and_clusters_are_forgotten_and_the_fleet_ends_with_the_
     stop.send(()).unwrap();
     within(running).await.unwrap();
     let ended = within(fleet.wait_connected(&key("east"))).await.unwrap_err();
-    assert_eq!(ended.kind(), ConnectErrorKind::Environment, "the fleet is shut down: {ended}");
+    assert_eq!(ended.kind(), ConnectErrorKind::ShutDown, "the fleet is shut down: {ended}");
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_panic_of_what_it_runs_with_passes_on_after_the_fleet_is_shut_down() {
     let running = tokio::spawn(controller.run(async { panic!("on purpose") }));
     assert!(within(running).await.unwrap_err().is_panic());
     let ended = within(fleet.wait_connected(&key("east"))).await.unwrap_err();
-    assert_eq!(ended.kind(), ConnectErrorKind::Environment, "the fleet is shut down: {ended}");
+    assert_eq!(ended.kind(), ConnectErrorKind::ShutDown, "the fleet is shut down: {ended}");
 }
 
 #[tokio::test]
