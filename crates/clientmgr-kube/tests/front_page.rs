@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use clientmgr_fake::apiserver::{Replacement, TestServer};
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::config::Kubeconfig;
 use tokio::sync::oneshot;
 
 // From here on the program of the front page, without its `main`.
@@ -14,7 +15,7 @@ use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
 use clientmgr_kube::{ClientError, ClientManager, ClusterSnapshot, ErrorAction, Fleet, NamespacedName};
 use futures::{StreamExt, future::join_all, future::ready};
 use kube::runtime::{Controller, WatchStreamExt, controller::Action, watcher};
-use kube::{Api, ResourceExt, api::Patch, api::PatchParams, config::Kubeconfig};
+use kube::{Api, ResourceExt, api::Patch, api::PatchParams};
 
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -37,8 +38,7 @@ async fn copy(map: &ConfigMap, cluster: ClusterSnapshot, clients: &ClientManager
     let maps = Api::<ConfigMap>::default_namespaced(clients.client(map, &cluster).await?);
     let mut copy = ConfigMap { data: map.data.clone(), ..ConfigMap::default() };
     copy.metadata.name = Some(map.name_any());
-    maps.patch(&map.name_any(), &PatchParams::apply("copier").force(), &Patch::Apply(copy)).await?;
-    Ok(())
+    Ok(maps.patch(&map.name_any(), &PatchParams::apply("copier").force(), &Patch::Apply(copy)).await.map(drop)?)
 }
 
 async fn reconcile(map: Arc<ConfigMap>, context: Arc<Context>) -> Result<Action, Error> {

@@ -101,7 +101,8 @@ struct Inner {
 impl Fleet {
     /// Returns a fleet of every context of the kubeconfig that kubectl would use. Its clusters connect by themselves.
     ///
-    /// Blocks on reading the file.
+    /// Blocks on reading the file, which is read once: to follow its changes, call [`add_contexts`](Self::add_contexts) again.
+    /// Files that it names, and plugins, are followed.
     ///
     /// # Errors
     ///

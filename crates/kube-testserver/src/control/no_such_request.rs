@@ -10,8 +10,8 @@ use crate::control::{
 /// How many requests of the log the error shows.
 const SHOWN: usize = 10;
 
-/// No matching request came in time. The message shows the last requests of the log.
-#[derive(Debug)]
+/// No matching request came in time. The message shows the last requests of the log. `Debug` is this message too, since it
+/// is what a test prints that returns the error.
 #[non_exhaustive]
 pub struct NoSuchRequest {
     limit: Duration,
@@ -35,6 +35,12 @@ impl fmt::Display for NoSuchRequest {
         }
         f.write_str("the last requests were:")?;
         self.last.iter().try_for_each(|request| write!(f, "\n  {request}"))
+    }
+}
+
+impl fmt::Debug for NoSuchRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

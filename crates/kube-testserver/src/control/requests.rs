@@ -82,7 +82,8 @@ pub struct ResourceName {
     plural: String,
 }
 
-/// Returns the resource of a type, in its group and in any version.
+/// Returns the resource of a type, in its group and in any version. Without its subresources:
+/// [`subresource`](ResourceName::subresource) names one.
 #[must_use]
 pub fn of<K: Resource<DynamicType = ()>>() -> ResourceName {
     ResourceName { group: Some(K::group(&()).into_owned()), plural: K::plural(&()).into_owned() }
