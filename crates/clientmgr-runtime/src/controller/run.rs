@@ -260,7 +260,7 @@ impl Loop {
         self.allowed.contexts = match news {
             News::Read(kubeconfig) => Contexts::Read(kubeconfig),
             News::Partly(kubeconfig, error) => {
-                tracing::warn!(%error, "a file of the controller's kubeconfig counts as it was last read");
+                tracing::warn!(%error, "a file of the controller's kubeconfig keeps its last valid content, or has none");
                 Contexts::Read(kubeconfig)
             }
             News::Failed(error) => {
