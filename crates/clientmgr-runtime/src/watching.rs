@@ -103,6 +103,11 @@ impl Backoff for WatchBackoff {
     fn reset(&mut self) {}
 }
 
+/// Returns a random time between half of `pause` and `pause`: all that waits for a hub fails at the same moment.
+pub(crate) fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5_f64.mul_add(fastrand::f64(), 0.5))
+}
+
 /// Returns `config` with the time after which a watch resumes, unless it has one.
 pub(crate) fn resuming(config: Config) -> Config {
     let timeout = config.timeout.unwrap_or(WATCH_TIMEOUT);
@@ -173,8 +178,7 @@ impl<K: 'static> State<K> {
             return Duration::ZERO;
         }
         let most = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(self.relists)).min(LIST_DEADLINE / 2);
-        // All watches of a hub that restarts get here at the same moment.
-        most.mul_f64(0.5_f64.mul_add(fastrand::f64(), 0.5))
+        jittered(most)
     }
 }
 

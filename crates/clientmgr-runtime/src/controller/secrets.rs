@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::backoff::backoff;
 use super::connection::SecretState;
-use crate::watching::{is_refusal, watching, within};
+use crate::watching::{is_refusal, jittered, watching, within};
 
 /// So many Secrets are read at a time.
 const READS: usize = 16;
@@ -384,11 +384,11 @@ impl Secrets {
         let Some(referred) = self.referred.get_mut(secret) else { return };
         referred.failures += 1;
         referred.refusals = if is_refused { referred.refusals + 1 } else { 0 };
-        let delay = match referred.refusals {
+        let delay = jittered(match referred.refusals {
             0 => backoff(referred.failures),
             1 => FIRST_RETRY,
             _ => FORBIDDEN_RETRY,
-        };
+        });
         let is_forbidden = referred.refusals > 1;
         let at = Instant::now() + delay;
         referred.retry_at = Some(at);
