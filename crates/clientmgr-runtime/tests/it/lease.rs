@@ -143,14 +143,17 @@ async fn a_leader_whose_requests_are_refused_stops_by_itself_and_nobody_leads_un
     let client = server.client().await.unwrap();
     let mut first = Candidate::start(&client, "first");
     first.until(true).await;
-    let second = Candidate::start(&client, "second");
+    let mut second = Candidate::start(&client, "second");
     let refused = server.inject(Fault::InternalError.on(Requests::to("leases")));
     first.until(false).await;
     assert!(!second.leadership.is_leader());
     refused.lift();
     let leads = async {
         while first.leadership.is_leader() == second.leadership.is_leader() {
-            tokio::task::yield_now().await;
+            tokio::select! {
+                goes_on = first.leadership.changed() => assert!(goes_on),
+                goes_on = second.leadership.changed() => assert!(goes_on),
+            }
         }
     };
     tokio::time::timeout(PATIENCE, leads).await.expect("one leads again");
