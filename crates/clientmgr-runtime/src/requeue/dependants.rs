@@ -155,7 +155,8 @@ where
     /// reconciles them when a cluster that they depend on changes.
     ///
     /// The watch is a new request each minute, unless `config` has another timeout, so that a connection that went silent hides
-    /// no change for longer. A list has no deadline: give the client of `api` a read timeout where a proxy may swallow one.
+    /// no change for longer. A list has no deadline: where a proxy may swallow a request, give the client of `api` a
+    /// `read_timeout` of more than a minute.
     ///
     /// It keeps the index current, and what is [registered](Self::register) forgets deleted objects.
     ///
