@@ -27,9 +27,14 @@ use clientmgr_runtime::kube::{self, Api, Client, CustomResourceExt as _, Resourc
 use futures::StreamExt as _;
 use serde_json::json;
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 /// Servers in this process need a second or two. More than this is an error.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// How long a request to a cluster may take: a reconcile that hangs would keep the program from ending.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The whole controller: it uses the client of each Cluster. A controller of your own objects does the same, with the
 /// Cluster that the object names, from `ClusterController::clusters`.
@@ -39,6 +44,8 @@ enum Failure {
     Client(#[from] ClientError),
     #[error("the cluster cannot be listed")]
     Kube(#[from] kube::Error),
+    #[error("the cluster did not answer within {REQUEST_DEADLINE:?}")]
+    TimedOut(#[from] Elapsed),
 }
 
 async fn reconcile(cluster: Arc<Cluster>, clients: Arc<ClientManager>) -> Result<Action, Failure> {
@@ -49,7 +56,8 @@ async fn reconcile(cluster: Arc<Cluster>, clients: Arc<ClientManager>) -> Result
         println!("   controller: {} is reset: build anew what belongs to its client", cluster.name_any());
     }
     let client = clients.client(&*cluster, &*cluster).await?;
-    let namespaces = Api::<Namespace>::all(client).list(&ListParams::default()).await?;
+    let (namespaces, parameters) = (Api::<Namespace>::all(client), ListParams::default());
+    let namespaces = timeout(REQUEST_DEADLINE, namespaces.list(&parameters)).await??;
     println!("   controller: {} has {} namespaces", cluster.name_any(), namespaces.items.len());
     Ok(Action::requeue(Duration::from_secs(300)))
 }
@@ -57,7 +65,7 @@ async fn reconcile(cluster: Arc<Cluster>, clients: Arc<ClientManager>) -> Result
 fn retry(_: Arc<Cluster>, failure: &Failure, _: Arc<ClientManager>) -> Action {
     match failure {
         Failure::Client(error) => error.action(Duration::from_secs(5)),
-        Failure::Kube(_) => Action::requeue(Duration::from_secs(5)),
+        Failure::Kube(_) | Failure::TimedOut(_) => Action::requeue(Duration::from_secs(5)),
     }
 }
 
@@ -75,7 +83,9 @@ impl Counts {
     {
         match outcome {
             Ok((_, action)) => self.succeeded += usize::from(*action != Action::await_change()),
-            Err(controller::Error::ReconcilerFailed(Failure::Kube(_), _)) => self.failed_requests += 1,
+            Err(controller::Error::ReconcilerFailed(Failure::Kube(_) | Failure::TimedOut(_), _)) => {
+                self.failed_requests += 1;
+            }
             // The status may be newer than the connection, or older.
             Err(_) => {}
         }
@@ -97,7 +107,7 @@ async fn run(hub: Client, counts: watch::Sender<Counts>, stop: impl Future<Outpu
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => tokio::time::timeout(LONGEST, story()).await?,
+        [] => timeout(LONGEST, story()).await?,
         ["--kubeconfig", path] => real(Path::new(path)).await,
         _ => Err("usage: cargo run -p clientmgr-runtime --example cluster_resource [-- --kubeconfig PATH]".into()),
     }
@@ -201,5 +211,5 @@ fn print_status(cluster: &Cluster) {
 #[cfg(test)]
 #[tokio::test]
 async fn a_cluster_connects_is_used_and_its_rotation_breaks_nothing() {
-    tokio::time::timeout(LONGEST, story()).await.expect("the example does not end").unwrap();
+    timeout(LONGEST, story()).await.expect("the example does not end").unwrap();
 }

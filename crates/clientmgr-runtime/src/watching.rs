@@ -32,6 +32,14 @@ impl TimedOut {
     pub(crate) fn error(deadline: Duration) -> kube::Error {
         kube::Error::Service(Box::new(Self { deadline }))
     }
+
+    /// Returns it where `error` is that of a request that took too long.
+    pub(crate) fn of(error: &kube::Error) -> Option<&Self> {
+        match error {
+            kube::Error::Service(error) => error.downcast_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// Awaits a request to the hub, for [`REQUEST_DEADLINE`].
@@ -54,9 +62,9 @@ pub(crate) fn answering(client: &Client) -> Client {
     Client::new(service, namespace)
 }
 
-/// A backoff with full jitter, which begins anew after a watch that was open for a while. kube's own is for clusters with
-/// thousands of clients: it waits up to 30 s after an outage, and begins anew only after two minutes without an error, while
-/// a load balancer may cut a watch each minute.
+/// A backoff with full jitter, which begins anew after a time without an error. kube's own is for clusters with thousands of
+/// clients: it waits up to 30 s after an outage, and begins anew only after two minutes without an error, while a load
+/// balancer may cut a watch each minute.
 #[derive(Default)]
 pub(crate) struct WatchBackoff {
     failures: u32,
@@ -79,7 +87,7 @@ impl Iterator for WatchBackoff {
 
     fn next(&mut self) -> Option<Duration> {
         if self.resumed.is_some_and(|at| at.elapsed() >= OPEN) {
-            self.reset();
+            self.failures = 0;
         }
         let (first, longest) = PAUSES;
         let most = first.saturating_mul(2_u32.saturating_pow(self.failures)).min(longest);
@@ -91,9 +99,13 @@ impl Iterator for WatchBackoff {
 }
 
 impl Backoff for WatchBackoff {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
+    /// Does nothing. kube calls this after each event, and `Init` comes before a list that may fail.
+    fn reset(&mut self) {}
+}
+
+/// Returns a random time between half of `pause` and `pause`: all that waits for a hub fails at the same moment.
+pub(crate) fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5_f64.mul_add(fastrand::f64(), 0.5))
 }
 
 /// Returns `config` with the time after which a watch resumes, unless it has one.
@@ -114,7 +126,7 @@ where
 {
     let (api, config) = (api(answering(client)), resuming(config));
     let begin = move || watcher(api.clone(), config.clone()).backoff(WatchBackoff::default()).boxed();
-    let state = State { events: begin(), is_listing: true, relists: 0 };
+    let state = State { events: begin(), is_listing: true, synced: None, relists: 0 };
     stream::unfold((state, begin), async move |(mut state, begin)| {
         let next = if state.is_listing {
             timeout(LIST_DEADLINE, state.events.next()).await
@@ -129,25 +141,15 @@ where
         };
         match &event {
             Ok(Event::Init) => state.is_listing = true,
-            Ok(Event::InitApply(_)) => {}
-            Ok(Event::InitDone) => state.is_listing = false,
-            Ok(_) => state.relists = 0,
-            // The changes are no longer there: a list, at once. Then there is no other error to wait for.
-            Err(error) if is_expired(error) && state.relists == 0 => {
-                (state.is_listing, state.relists) = (true, 1);
-                state.events = begin();
-            }
+            Ok(Event::InitDone) => (state.is_listing, state.synced) = (false, Some(Instant::now())),
             // A watch that is permitted again would resume in silence. A list says that all is well.
-            Err(error) if !state.is_listing && (is_refusal(error) || loses_events(error)) => {
+            Err(error) if !state.is_listing && (is_expired(error) || is_refusal(error) || loses_events(error)) => {
                 state.is_listing = true;
-                state.relists = state.relists.saturating_add(1);
-                let pause =
-                    Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(state.relists)).min(LIST_DEADLINE / 2);
-                let (pause, anew) = (tokio::time::sleep(pause), begin());
+                let (pause, anew) = (tokio::time::sleep(state.pause(is_expired(error))), begin());
                 state.events = stream::once(pause).filter_map(async |()| None).chain(anew).boxed();
             }
             // A list goes on; and a watch that was cut resumes in silence.
-            Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
         Some((event, (state, begin)))
     })
@@ -157,8 +159,27 @@ where
 struct State<K: 'static> {
     events: BoxStream<'static, Result<Event<K>>>,
     is_listing: bool,
-    /// How often in a row an error of the watch made the list begin anew.
+    /// When the last list was complete.
+    synced: Option<Instant>,
+    /// How often in a row an error made the list begin anew, soon after the last list.
     relists: u32,
+}
+
+impl<K: 'static> State<K> {
+    /// Returns how long to wait before the list begins anew. Where the changes `expired`, the first list is at once: there is
+    /// no other error to wait for.
+    fn pause(&mut self, expired: bool) -> Duration {
+        if self.synced.is_none_or(|at| at.elapsed() >= OPEN) {
+            self.relists = 0;
+        }
+        let is_first = self.relists == 0;
+        self.relists = self.relists.saturating_add(1);
+        if expired && is_first {
+            return Duration::ZERO;
+        }
+        let most = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(self.relists)).min(LIST_DEADLINE / 2);
+        jittered(most)
+    }
 }
 
 /// Returns whether the server no longer has the changes since the version that the watch would resume at.
@@ -206,7 +227,7 @@ mod tests {
     use serde_json::json;
     use tokio::time::Instant;
 
-    use super::{LIST_DEADLINE, REQUEST_DEADLINE, WatchBackoff, watching, within};
+    use super::{LIST_DEADLINE, OPEN, REQUEST_DEADLINE, State, WatchBackoff, watching, within};
 
     /// A hub that never answers.
     fn silent() -> Client {
@@ -238,6 +259,29 @@ mod tests {
                     serde_json::to_vec(&list).unwrap()
                 };
                 Ok::<_, kube::Error>(Response::new(Body::from(body)))
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    /// A hub that answers each list, and `refused` watches with the HTTP status `code`; later ones are open. With
+    /// `lists_too`, it refuses each list as well.
+    fn refusing(code: u16, refused: usize, lists_too: bool) -> Client {
+        let watches = Arc::new(AtomicUsize::new(0));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let is_watch = request.uri().query().is_some_and(|query| query.contains("watch="));
+            let is_refused = if is_watch { watches.fetch_add(1, Ordering::Relaxed) < refused } else { lists_too };
+            async move {
+                if is_watch && !is_refused {
+                    std::future::pending::<()>().await;
+                }
+                let list = json!({
+                    "apiVersion": "v1", "kind": "ConfigMapList", "metadata": { "resourceVersion": "1" }, "items": [],
+                });
+                let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code });
+                let (code, body) = if is_refused { (code, status) } else { (200, list) };
+                let answer = Response::builder().status(code).body(Body::from(body.to_string().into_bytes()));
+                Ok::<_, kube::Error>(answer.unwrap())
             }
         });
         Client::new(service, "default")
@@ -308,6 +352,53 @@ mod tests {
         assert!(matches!(events.next().await, Some(Ok(Event::Init))));
         assert!(matches!(events.next().await, Some(Ok(Event::InitApply(_)))));
         assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_is_refused_is_tried_less_and_less_often() {
+        let mut events = watching(&refusing(403, 0, true), maps, Config::default());
+        let began = Instant::now();
+        for _ in 0..30 {
+            assert!(matches!(events.next().await, Some(Ok(Event::Init))));
+            assert!(matches!(events.next().await, Some(Err(Error::InitialListFailed(_)))));
+        }
+        // On average 5 s each.
+        assert!(began.elapsed() > Duration::from_secs(60), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_watch_that_begins_at_an_expired_version_leads_to_a_list() {
+        let mut events = watching(&refusing(410, 3, false), maps, Config::default());
+        let began = Instant::now();
+        for most in [0, 4, 8] {
+            let ended = Instant::now();
+            assert!(matches!(events.next().await, Some(Ok(Event::Init))));
+            assert!(matches!(events.next().await, Some(Ok(Event::InitDone))));
+            assert!(matches!(events.next().await, Some(Err(Error::WatchStartFailed(_)))));
+            assert!(ended.elapsed() <= Duration::from_secs(most), "{:?}", ended.elapsed());
+        }
+        assert!(began.elapsed() >= Duration::from_secs(2), "the second and the third list wait");
+        assert!(matches!(events.next().await, Some(Ok(Event::Init))));
+        assert!(matches!(events.next().await, Some(Ok(Event::InitDone))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_of_a_watch_that_was_open_for_a_while_counts_as_the_first_one() {
+        let mut state = State::<ConfigMap> {
+            events: futures::stream::empty().boxed(),
+            is_listing: false,
+            synced: Some(Instant::now()),
+            relists: 0,
+        };
+        for longest in [2, 4, 8, 16, 30, 30] {
+            let (pause, longest) = (state.pause(false), Duration::from_secs(longest));
+            assert!((longest / 2..=longest).contains(&pause), "{pause:?}");
+        }
+        assert!(state.pause(true) >= Duration::from_secs(15), "an expired version soon after a list waits too");
+        tokio::time::advance(OPEN).await;
+        assert_eq!(state.pause(true), Duration::ZERO);
+        tokio::time::advance(OPEN).await;
+        assert!(state.pause(false) <= Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]

@@ -220,7 +220,7 @@ impl ClusterController {
     /// Runs the controller until `until` completes, and then shuts its fleet down.
     ///
     /// It polls `until` meanwhile: that may be the controllers that use the clusters, several of them as
-    /// `futures::future::join(a, b).map(drop)`. A fleet that the [program gave](ClusterControllerBuilder::fleet) is not shut down.
+    /// `futures::future::join(a, b).map(drop)`, with `futures::FutureExt`. A fleet that the [program gave](ClusterControllerBuilder::fleet) is not shut down.
     ///
     /// It ends when `until` does. So `until` must not end before the controllers that use the clusters: await them in it, and
     /// do not only spawn them. And a kube `Controller` with `graceful_shutdown_on` waits for its running reconciles: one
@@ -308,8 +308,8 @@ impl ClusterControllerBuilder {
     /// Allows Clusters to name contexts of these files, which are read again when they change.
     ///
     /// Where no file can be read, the conditions of the Clusters by context say why; their previous connections stay in use. Of
-    /// several files, one that cannot be read counts as it was last read, with a warning in the log; one that is missing for a
-    /// minute only.
+    /// several files, one that cannot be read keeps its last valid content, with a warning in the log; one that is missing does
+    /// so for a minute only.
     pub fn allow_contexts_of(mut self, files: KubeconfigFiles) -> Self {
         self.allowed.contexts = Contexts::Unread;
         self.files = Some(files);

@@ -23,6 +23,8 @@ mod connection_tests;
 #[cfg(test)]
 mod decide_tests;
 #[cfg(test)]
+mod secrets_tests;
+#[cfg(test)]
 mod status_tests;
 
 pub use self::builder::{ClusterController, ClusterControllerBuilder};

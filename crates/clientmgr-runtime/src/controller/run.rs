@@ -34,7 +34,7 @@ use super::writes::{Outcome, Writes, Written};
 use crate::cluster::{Cluster, ConnectionKind};
 use crate::forget::Registered;
 use crate::source::News;
-use crate::watching::watching;
+use crate::watching::{jittered, watching};
 
 /// So many statuses are written at a time.
 const WRITES: usize = 16;
@@ -260,7 +260,7 @@ impl Loop {
         self.allowed.contexts = match news {
             News::Read(kubeconfig) => Contexts::Read(kubeconfig),
             News::Partly(kubeconfig, error) => {
-                tracing::warn!(%error, "a file of the controller's kubeconfig counts as it was last read");
+                tracing::warn!(%error, "a file of the controller's kubeconfig keeps its last valid content, or has none");
                 Contexts::Read(kubeconfig)
             }
             News::Failed(error) => {
@@ -420,7 +420,7 @@ impl Loop {
     fn write_later(&mut self, key: &NamespacedName) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.failures += 1;
-        let at = Instant::now() + backoff(entry.failures);
+        let at = Instant::now() + jittered(backoff(entry.failures));
         entry.write_at = Some(at);
         self.due.insert((at, key.clone()));
     }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::backoff::backoff;
 use super::connection::SecretState;
-use crate::watching::{is_refusal, watching, within};
+use crate::watching::{is_refusal, jittered, watching, within};
 
 /// So many Secrets are read at a time.
 const READS: usize = 16;
@@ -244,7 +244,10 @@ impl Secrets {
                 (watch.is_synced, watch.refusals) = (true, 0);
                 let listed = std::mem::take(&mut watch.listed);
                 // A Secret that is referred to since the list began may exist all the same: the read says so.
-                for secret in self.covered(scope).filter(|secret| !listed.contains(secret)).collect::<Vec<_>>() {
+                for secret in self.covered(scope) {
+                    if listed.contains(&secret) {
+                        continue;
+                    }
                     self.is_gone(&secret);
                     if self.state(&secret) != SecretState::NotFound {
                         self.read(&secret);
@@ -260,13 +263,14 @@ impl Secrets {
             }
             Err(error) => {
                 tracing::warn!(namespace = scope.namespace, %error, "the watch of Secrets failed");
-                // The first refusal of a watch that worked may be one of an API server that just starts.
                 watch.refusals = if is_refusal(&error) { watch.refusals + 1 } else { 0 };
-                let is_forbidden = watch.refusals > u32::from(watch.is_synced);
-                for secret in self.covered(scope).collect::<Vec<_>>() {
+                let (is_first, is_forbidden) = (watch.refusals == 1, watch.refusals > 1);
+                for secret in self.covered(scope) {
                     match (self.state(&secret), is_forbidden) {
                         // Changes are no longer seen. Connections stay in use, and the condition shows it.
                         (_, true) => self.set(&secret, SecretState::Forbidden, None),
+                        // An API server that just starts refuses everything until its roles are loaded.
+                        (_, false) if is_first => {}
                         // What is known counts until the hub answers again.
                         (SecretState::Read(_) | SecretState::Used | SecretState::NotFound, false) => {}
                         (_, false) => self.set(&secret, SecretState::Unavailable, None),
@@ -277,9 +281,13 @@ impl Secrets {
     }
 
     /// The Secrets that are referred to and covered by a watch.
-    fn covered<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = NamespacedName> + 'a {
+    fn covered(&self, scope: &Scope) -> Vec<NamespacedName> {
+        if let Some(name) = &scope.name {
+            let secret = NamespacedName::new(&scope.namespace, name);
+            return if self.referred.contains_key(&secret) { vec![secret] } else { Vec::new() };
+        }
         let all = self.referred.keys();
-        all.filter(move |secret| self.scope(secret) == *scope).cloned()
+        all.filter(|secret| secret.namespace() == scope.namespace).cloned().collect()
     }
 
     /// A Secret exists in this version.
@@ -376,13 +384,12 @@ impl Secrets {
         let Some(referred) = self.referred.get_mut(secret) else { return };
         referred.failures += 1;
         referred.refusals = if is_refused { referred.refusals + 1 } else { 0 };
-        let delay = match referred.refusals {
+        let delay = jittered(match referred.refusals {
             0 => backoff(referred.failures),
             1 => FIRST_RETRY,
             _ => FORBIDDEN_RETRY,
-        };
-        let is_known = matches!(referred.state, SecretState::Read(_) | SecretState::Used | SecretState::NotFound);
-        let is_forbidden = referred.refusals > u32::from(is_known);
+        });
+        let is_forbidden = referred.refusals > 1;
         let at = Instant::now() + delay;
         referred.retry_at = Some(at);
         self.retry_at = Some(self.retry_at.map_or(at, |first| first.min(at)));

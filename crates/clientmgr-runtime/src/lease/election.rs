@@ -50,6 +50,8 @@ pub struct LeaderElection {
     timings: LeaseTimings,
     start: Instant,
     term: watch::Sender<Option<Term>>,
+    /// Whether a write was sent: then the lease may be this candidate's.
+    has_written: bool,
 }
 
 /// Why a request for the lease failed. The election goes on, and the log has the reason.
@@ -97,6 +99,7 @@ impl LeaderElection {
             timings,
             start: Instant::now(),
             term: watch::Sender::new(None),
+            has_written: false,
         }
     }
 
@@ -106,7 +109,8 @@ impl LeaderElection {
     }
 
     /// Takes part in the election until `shutdown` completes, and then releases the lease, also where a renewal is under
-    /// way.
+    /// way. A candidate that never wrote the lease sends nothing then. A Lease whose creation is under way may be stored
+    /// after the end; it expires.
     ///
     /// An API server that does not answer delays the end by up to twice the renew deadline.
     ///
@@ -141,6 +145,7 @@ impl LeaderElection {
         let (start, sent, sent_wall) = (self.start, self.now(), SystemTime::now());
         let (transport, machine, term) = (&mut self.transport, &mut self.machine, &self.term);
         let lasts = self.timings.renew_deadline;
+        self.has_written |= matches!(step, Step::Write { .. });
         let work = async {
             match step {
                 Step::Wait { until } => tokio::time::sleep_until((start + until).into()).await,
@@ -188,6 +193,9 @@ impl LeaderElection {
     async fn release(&mut self) {
         self.machine.resign();
         publish(&self.term, None);
+        if !self.has_written {
+            return;
+        }
         if let Err(error) = self.try_release().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

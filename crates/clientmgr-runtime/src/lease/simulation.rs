@@ -36,12 +36,15 @@ enum What {
     Run,
     /// The request under way reaches the server; its answer is then under way.
     Arrive,
-    /// The answer under way reaches the candidate. A request that has not arrived is lost.
+    /// The answer under way reaches the candidate. Where the request has not arrived, the candidate gives it up.
     Answer,
-    /// Request or answer is lost: the candidate sees a failure.
+    /// The answer is lost, or the candidate gives up the request: it sees a failure.
     Lose,
-    /// The candidate shuts down, and releases the lease; a successor of the same Pod starts with another identity.
+    /// The candidate shuts down, reads the lease, and sends its release; a successor of the same Pod starts with another
+    /// identity.
     Release,
+    /// One of the writes that the candidate no longer waits for reaches the server: one that it gave up, or a release.
+    Late,
 }
 
 #[derive(Debug)]
@@ -88,9 +91,20 @@ struct Candidate {
     clock: Clock,
     machine: Machine,
     request: Option<Request>,
+    /// Writes under way whose answers are not awaited.
+    late: Vec<Step>,
 }
 
 impl Candidate {
+    /// Takes the request under way. A write that has not arrived may still do so.
+    fn give_up(&mut self) -> Option<Request> {
+        let request = self.request.take()?;
+        if request.answer.is_none() && matches!(request.step, Step::Write { .. }) {
+            self.late.push(request.step.clone());
+        }
+        Some(request)
+    }
+
     fn make(&mut self, what: What, truth: u64, server: &mut Server, successors: &mut u32) {
         let now = self.clock.at(truth);
         match what {
@@ -110,7 +124,7 @@ impl Candidate {
                 }
             }
             What::Answer | What::Lose => {
-                let Some(request) = self.request.take() else { return };
+                let Some(request) = self.give_up() else { return };
                 let answer = request.answer.filter(|_| matches!(what, What::Answer));
                 match answer {
                     Some(Answer::Found(found)) => self.machine.read(now, found),
@@ -122,12 +136,18 @@ impl Candidate {
             }
             What::Release => {
                 self.machine.resign();
+                self.give_up();
                 if let Some((record, version)) = server.lease.as_ref().and_then(|found| self.machine.release(found)) {
-                    server.write(&record, Some(&version));
+                    self.late.push(Step::Write { record, version: Some(version) });
                 }
                 *successors += 1;
-                self.request = None;
                 self.machine = Machine::new(format!("successor-{successors}"), LeaseTimings::default());
+            }
+            What::Late => {
+                if !self.late.is_empty() {
+                    let any = usize::try_from(truth).unwrap() % self.late.len();
+                    server.handle(&self.late.swap_remove(any));
+                }
             }
         }
     }
@@ -139,6 +159,7 @@ fn run(clocks: [Clock; 2], events: &[Event]) -> Result<[u32; 2], u64> {
         clock,
         machine: Machine::new(name.into(), LeaseTimings::default()),
         request: None,
+        late: Vec::new(),
     };
     let mut candidates = [candidate("a", clocks[0]), candidate("b", clocks[1])];
     let (mut server, mut truth, mut led, mut successors) = (Server::default(), 0, [0, 0], 0);
@@ -165,6 +186,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         8 => Just(What::Answer),
         1 => Just(What::Lose),
         1 => Just(What::Release),
+        2 => Just(What::Late),
     ];
     let event = (milliseconds, 0..2_usize, what);
     let event = event.prop_map(|(milliseconds, candidate, what)| Event { milliseconds, candidate, what });
@@ -205,6 +227,20 @@ fn the_second_takes_over_when_the_first_stops() {
     let events: Vec<_> = faultless(0, 20).chain(faultless(1, 40)).collect();
     let led = run([PERFECT, PERFECT], &events).unwrap();
     assert!(led[0] > 0 && led[1] > 0, "{led:?}");
+}
+
+#[test]
+fn a_release_hands_over_at_once_though_a_renewal_that_was_under_way_arrives_after_it() {
+    let step = |milliseconds, what| Event { milliseconds, candidate: 0, what };
+    // At 6 s the renewal and the release are under way, in this order. An odd time takes the second one first.
+    let ended = [(0, What::Run), (0, What::Release), (1, What::Late), (0, What::Late)];
+    let ended = ended.map(|(milliseconds, what)| step(milliseconds, what));
+    let events = || faultless(0, 4).chain([step(2_000, What::Answer)]);
+    let led = run([PERFECT, PERFECT], &events().chain(ended).chain(faultless(1, 3)).collect::<Vec<_>>()).unwrap();
+    assert!(led[1] > 0, "{led:?}");
+    // Without the release the second one waits until the lease expires.
+    let led = run([PERFECT, PERFECT], &events().chain(faultless(1, 3)).collect::<Vec<_>>()).unwrap();
+    assert_eq!(led[1], 0);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::changes::Changes;
 /// reported.
 ///
 /// The stream does not keep the fleet alive. It ends after the fleet was dropped or [shut down](Fleet::shutdown), with the
-/// clusters that were lost by that.
+/// clusters that this disconnected.
 ///
 /// # Cancel safety
 ///

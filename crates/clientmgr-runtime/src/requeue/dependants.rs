@@ -25,6 +25,8 @@ use super::changes::Changes;
 use super::index::Index;
 use super::pending::Pending;
 use crate::forget::{Register, Registered, Reported};
+#[cfg(feature = "unstable-runtime")]
+use crate::watching::resuming;
 
 /// So many items of a source are taken in one poll, so that a source that is always ready starves no other task.
 const BATCH: usize = 64;
@@ -152,6 +154,10 @@ where
     /// Returns a controller of the objects of `api` that `config` selects, as `Controller::new` does, which also
     /// reconciles them when a cluster that they depend on changes.
     ///
+    /// The watch is a new request each minute, unless `config` has another timeout, so that a connection that went silent hides
+    /// no change for longer. A list has no deadline: where a proxy may swallow a request, give the client of `api` a
+    /// `read_timeout` of more than a minute.
+    ///
     /// It keeps the index current, and what is [registered](Self::register) forgets deleted objects.
     ///
     /// `changes` is a source of changed clusters, as for [`requeue`](Self::requeue). Without the feature
@@ -170,7 +176,7 @@ where
     {
         let writer = Writer::<K>::new(self.shared.dyntype.clone());
         let store = writer.as_reader();
-        let objects = self.observe(watcher(api, config)).reflect(writer).applied_objects();
+        let objects = self.observe(watcher(api, resuming(config))).reflect(writer).applied_objects();
         Controller::for_stream_with(objects, store, self.shared.dyntype.clone()).reconcile_on(self.requeue(changes))
     }
 

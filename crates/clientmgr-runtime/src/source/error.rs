@@ -9,6 +9,8 @@ use std::time::Duration;
 use clientmgr_kube::kube::{self, runtime::watcher};
 use clientmgr_kube::{ClusterConfig, ConnectError, ConnectErrorKind, NamespacedName};
 
+use crate::watching::TimedOut;
+
 /// What is wrong with one cluster's declaration, or with a source as a whole.
 ///
 /// [`field`](Self::field) names the field of a declaration. Cheap to clone.
@@ -95,7 +97,7 @@ pub enum SourceError {
     },
 
     /// The hub did not answer in time.
-    #[error("the hub did not answer a list within {deadline:?}: check its API server and the network")]
+    #[error("the hub did not answer a request within {deadline:?}: check its API server and the network")]
     TimedOut {
         /// How long it may take.
         deadline: Duration,
@@ -195,6 +197,14 @@ impl SourceError {
         Self::Config { field: Some(field.to_owned()), kind: error.kind(), message: error.to_string() }
     }
 
+    /// Returns the error of a `request` to the hub that failed.
+    pub(super) fn of_request(request: &'static str, error: &kube::Error) -> Self {
+        match TimedOut::of(error) {
+            Some(TimedOut { deadline }) => Self::TimedOut { deadline: *deadline },
+            None => Self::Hub { request, reason: reason(error) },
+        }
+    }
+
     /// Returns `error` with the path `field` in place of its own.
     pub(super) fn at(field: Option<String>, error: &ConnectError) -> Self {
         let message = without_field(&error.to_string(), error.field()).to_owned();
@@ -208,18 +218,20 @@ fn without_field<'a>(text: &'a str, field: Option<&str>) -> &'a str {
 
 impl From<watcher::Error> for SourceError {
     fn from(error: watcher::Error) -> Self {
-        let (request, reason) = match &error {
-            watcher::Error::InitialListFailed(error) => ("list", reason(error)),
-            watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => ("watch", reason(error)),
-            watcher::Error::WatchError(status) => ("watch", format!("{} ({})", status.message, status.code)),
-            watcher::Error::NoResourceVersion => ("watch", "the answer has no resourceVersion".to_owned()),
-        };
-        Self::Hub { request, reason }
+        let failed = |reason| Self::Hub { request: "watch", reason };
+        match &error {
+            watcher::Error::InitialListFailed(error) => Self::of_request("list", error),
+            watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+                Self::of_request("watch", error)
+            }
+            watcher::Error::WatchError(status) => failed(format!("{} ({})", status.message, status.code)),
+            watcher::Error::NoResourceVersion => failed("the answer has no resourceVersion".to_owned()),
+        }
     }
 }
 
 /// Returns why a request failed. kube's own texts may quote what a credential plugin printed.
-pub(super) fn reason(error: &kube::Error) -> String {
+fn reason(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
         kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => "the answer cannot be read".to_owned(),

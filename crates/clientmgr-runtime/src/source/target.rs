@@ -10,7 +10,6 @@ use clientmgr_kube::k8s_openapi::api::core::v1::Secret;
 use clientmgr_kube::kube::runtime::watcher;
 
 use super::error::SourceError;
-use super::error::reason;
 use super::watch::{Observed, objects};
 use crate::watching::answering;
 
@@ -33,15 +32,18 @@ impl Namespaces {
         client: &Client,
         config: &watcher::Config,
     ) -> Vec<BoxStream<'static, Observed<Secret>>> {
-        let client = answering(client);
         let watched = |scope: Option<String>| {
             let client = client.clone();
             let target = move || {
-                let api = match &scope {
-                    Some(namespace) => Api::namespaced(client.clone(), namespace),
-                    None => Api::all(client.clone()),
-                };
-                async move { Ok(api) }.boxed()
+                let (client, scope) = (client.clone(), scope.clone());
+                async move {
+                    let client = answering(&client);
+                    Ok(match &scope {
+                        Some(namespace) => Api::namespaced(client, namespace),
+                        None => Api::all(client),
+                    })
+                }
+                .boxed()
             };
             objects(target, config.clone()).boxed()
         };
@@ -54,7 +56,6 @@ impl Namespaces {
         client: &Client,
         kind: &'static Kind,
     ) -> Vec<BoxStream<'static, Observed<DynamicObject>>> {
-        let client = answering(client);
         let watched = |scope: Option<String>| {
             let client = client.clone();
             let target = move || served(client.clone(), kind, scope.clone());
@@ -82,12 +83,13 @@ fn served(
 ) -> BoxFuture<'static, Result<Api<DynamicObject>, SourceError>> {
     let Kind { group, name, plural, versions } = kind;
     async move {
+        let client = answering(&client);
         for version in *versions {
             let api_version = format!("{group}/{version}");
             let resources = match client.list_api_group_resources(&api_version).await {
                 Ok(list) => list.resources,
                 Err(kube::Error::Api(status)) if status.code == 404 => continue,
-                Err(error) => return Err(SourceError::Hub { request: "discovery", reason: reason(&error) }),
+                Err(error) => return Err(SourceError::of_request("discovery", &error)),
             };
             if !resources.iter().any(|resource| resource.name == *plural) {
                 continue;
@@ -111,6 +113,7 @@ fn served(
 
 #[cfg(test)]
 mod tests {
+    use clientmgr_kube::ConnectErrorKind;
     use clientmgr_kube::k8s_openapi::api::core::v1::Secret;
     use clientmgr_kube::kube::Client;
     use clientmgr_kube::kube::client::Body;
@@ -121,9 +124,12 @@ mod tests {
     use serde_json::json;
     use tokio::time::Instant;
 
-    use super::Namespaces;
+    use super::{Kind, Namespaces};
+    use crate::source::SourceError;
     use crate::source::watch::Observed;
     use crate::watching::LIST_DEADLINE;
+
+    static KIND: Kind = Kind { group: "example.com", name: "Thing", plural: "things", versions: &["v1"] };
 
     /// Watches the Secrets of a hub that answers lists. To a watch it answers these lines, or nothing at all.
     fn secrets(lines: Option<&'static str>) -> BoxStream<'static, Observed<Secret>> {
@@ -148,8 +154,31 @@ mod tests {
         assert!(matches!(seen.next().await, Some(Observed::Synced)));
         let began = Instant::now();
         let failed = tokio::time::timeout(LIST_DEADLINE * 2, seen.next()).await.expect("an error");
-        assert!(matches!(failed, Some(Observed::Failed(_))), "{failed:?}");
+        let Some(Observed::Failed(error)) = failed else { panic!("{failed:?}") };
+        assert_eq!(error.kind(), ConnectErrorKind::Timeout);
+        assert!(error.to_string().starts_with("the hub did not answer a request within 60s: "), "{error}");
         assert_eq!(began.elapsed(), LIST_DEADLINE);
+    }
+
+    #[test]
+    fn a_source_may_be_made_outside_the_runtime_that_polls_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let hub = tower::service_fn(|request: Request<Body>| async move {
+            let answer = if request.uri().path().ends_with("/secrets") {
+                json!({
+                    "apiVersion": "v1", "kind": "SecretList", "metadata": { "resourceVersion": "1" }, "items": [],
+                })
+            } else {
+                json!({ "kind": "APIResourceList", "groupVersion": "example.com/v1", "resources": [] })
+            };
+            Ok::<_, kube::Error>(Response::new(Body::from(serde_json::to_vec(&answer).unwrap())))
+        });
+        let client = runtime.block_on(async { Client::new(hub, "default") });
+        let mut secrets = Namespaces::default().secrets(&client, &watcher::Config::default()).remove(0);
+        let mut things = Namespaces::default().dynamic(&client, &KIND).remove(0);
+        assert!(matches!(runtime.block_on(secrets.next()), Some(Observed::Synced)));
+        let seen = runtime.block_on(things.next());
+        assert!(matches!(&seen, Some(Observed::Failed(SourceError::NotServed { .. }))), "{seen:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use clientmgr_kube::kube::runtime::utils::Backoff as _;
 use clientmgr_kube::kube::runtime::watcher::{self, Event, watcher};
 use clientmgr_kube::kube::{Api, Resource};
 use clientmgr_kube::{ClusterConfig, NamespacedName};
@@ -117,12 +116,7 @@ where
                         self.phase = Phase::Broken { delay };
                         continue;
                     }
-                    event => {
-                        if matches!(event, Some(Ok(_))) {
-                            self.backoff.reset();
-                        }
-                        event.map(|event| event.map_err(SourceError::from))
-                    }
+                    event => event.map(|event| event.map_err(SourceError::from)),
                 },
             };
             match event {

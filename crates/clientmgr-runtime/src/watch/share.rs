@@ -68,20 +68,27 @@ impl<K: WatchKind> Running<K> {
         revision: ConnectedAt,
         client: Client,
     ) -> Share<K> {
-        // Foreign code runs before the lock is taken.
-        let events = watching(&client, &self.kind.api, self.kind.config.clone());
         let key = (cluster, revision);
-        let mut watches = self.lock();
-        let found = watches.get(&key).and_then(Weak::upgrade);
-        let open = match &found {
-            Some(open) if !open.watch.has_ended() => Arc::clone(open),
-            _ => {
-                let open = Arc::new(self.open(key.0.clone(), revision, client, events));
-                watches.insert(key, Arc::downgrade(&open));
-                open
-            }
-        };
-        drop(watches);
+        let found = |watches: &Watches<K>| watches.get(&key).and_then(Weak::upgrade);
+        let is_open = |open: &Arc<Open<K>>| !open.watch.has_ended();
+        // What is found is dropped without the lock: the last reference to a watch ends it.
+        let found_first = found(&self.lock());
+        let open = found_first.filter(is_open).unwrap_or_else(|| {
+            // Foreign code runs without the lock. Another object may open the watch meanwhile.
+            let events = watching(&client, &self.kind.api, self.kind.config.clone());
+            let mut watches = self.lock();
+            let found_now = found(&watches);
+            let open = match &found_now {
+                Some(open) if is_open(open) => Arc::clone(open),
+                _ => {
+                    let open = Arc::new(self.open(key.0.clone(), revision, client, events));
+                    watches.insert(key.clone(), Arc::downgrade(&open));
+                    open
+                }
+            };
+            drop(watches);
+            open
+        });
         lock(&open.users).add(&object);
         self.kind.hub.join(&object);
         let watch = open.watch.clone();

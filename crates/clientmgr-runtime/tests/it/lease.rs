@@ -92,6 +92,25 @@ async fn a_write_whose_answer_was_lost_is_released_too() {
 }
 
 #[tokio::test]
+async fn a_candidate_that_never_wrote_the_lease_sends_nothing_at_its_end() {
+    let server = TestServer::start_default().await.unwrap();
+    let client = server.client().await.unwrap();
+    let seconds = Duration::from_secs;
+    // Each looks again after a minute.
+    let timings = LeaseTimings::new(seconds(180), seconds(120), seconds(60)).unwrap();
+    let mut leader = Candidate::start_with(&client, "leader", timings);
+    leader.until(true).await;
+    let marker = server.marker();
+    let other = Candidate::start_with(&client, "other", timings);
+    let gets = || Requests::get("leases").since(marker);
+    tokio::time::timeout(PATIENCE, server.wait_for(gets().ended())).await.unwrap();
+    other.stop.send(()).unwrap();
+    other.task.await.unwrap();
+    assert_eq!(server.requests_matching(gets()).len(), 1);
+    assert!(leader.leadership.is_leader());
+}
+
+#[tokio::test]
 async fn a_lease_that_was_deleted_by_hand_has_one_leader_again() {
     let server = TestServer::from_env().await.unwrap();
     let client = server.client().await.unwrap();
@@ -124,14 +143,17 @@ async fn a_leader_whose_requests_are_refused_stops_by_itself_and_nobody_leads_un
     let client = server.client().await.unwrap();
     let mut first = Candidate::start(&client, "first");
     first.until(true).await;
-    let second = Candidate::start(&client, "second");
+    let mut second = Candidate::start(&client, "second");
     let refused = server.inject(Fault::InternalError.on(Requests::to("leases")));
     first.until(false).await;
     assert!(!second.leadership.is_leader());
     refused.lift();
     let leads = async {
         while first.leadership.is_leader() == second.leadership.is_leader() {
-            tokio::task::yield_now().await;
+            tokio::select! {
+                goes_on = first.leadership.changed() => assert!(goes_on),
+                goes_on = second.leadership.changed() => assert!(goes_on),
+            }
         }
     };
     tokio::time::timeout(PATIENCE, leads).await.expect("one leads again");

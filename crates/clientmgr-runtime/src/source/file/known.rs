@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use crate::source::error::SourceError;
 
-/// How long a file that is missing, or a directory without files, counts as it was last read: a file system may be mounted
-/// again.
+/// How long a file that is missing, or a directory without files, keeps its last valid content: a file system may be
+/// mounted again.
 pub(super) const GRACE: Duration = Duration::from_secs(60);
 
 /// What each file held when it was last read.
@@ -27,11 +27,11 @@ pub(crate) struct Part<P> {
     pub(crate) doubt: Option<Doubt>,
 }
 
-/// Why a file counts as it was last read.
+/// Why a file keeps its last valid content, or has none.
 pub(crate) enum Doubt {
     /// It is missing.
     Missing { path: PathBuf, since: Instant },
-    /// It is there, and cannot be used.
+    /// It cannot be used.
     Broken(SourceError),
 }
 

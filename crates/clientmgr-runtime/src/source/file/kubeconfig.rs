@@ -29,9 +29,9 @@ pub struct InvalidPattern {
 /// The files are watched. When a context is removed, so is its cluster. What is wrong with a context is an error of that
 /// cluster, which keeps the connection that it has.
 ///
-/// A file that cannot be read, or is empty, is an error of the source and counts as it was last read. A file that goes
-/// missing does so for a minute; then its contexts are removed, unless all files are missing. Changes of the other files
-/// have their effect meanwhile, except that no cluster is removed.
+/// A file that cannot be read, or is empty, is an error of the source and keeps its last valid content, if it had one. A
+/// file that goes missing does so for a minute; then its contexts are removed, unless all files are missing. Changes of the
+/// other files have their effect meanwhile, except that no cluster is removed.
 ///
 /// # Examples
 ///
@@ -113,7 +113,15 @@ impl KubeconfigFiles {
                 }
                 read => read.map(Some),
             };
-            let Some(part) = known.take(path, read, now)? else { continue };
+            let part = match known.take(path, read, now) {
+                Ok(Some(part)) => part,
+                Ok(None) => continue,
+                // It holds no contexts until it can be read. Those of the other files are served.
+                Err(error) => {
+                    doubts.push(Doubt::Broken(error));
+                    continue;
+                }
+            };
             is_one_read |= part.doubt.is_none();
             doubts.extend(part.doubt);
             merged = Some(match merged {
@@ -307,5 +315,26 @@ mod tests {
         look(now + GRACE * 2).unwrap();
         let (other, gone, ..) = look(now + GRACE * 3).unwrap();
         assert!(other.is_some_and(|other| Some(&other) != one.as_ref()) && gone.is_none());
+        // It comes back without content, after its grace time.
+        fs::write(&b, "").unwrap();
+        let (other, gone, broken, doubts) = look(now + GRACE * 3).unwrap();
+        assert!(other.is_some() && gone.is_none() && (broken, doubts) == (1, 1));
+    }
+
+    #[test]
+    fn a_file_that_was_never_usable_is_an_error_and_the_contexts_of_the_others_are_served() {
+        let directory = tempfile::tempdir().unwrap();
+        let a = write(directory.path(), "a", &kubeconfig(&["one"]));
+        let b = write(directory.path(), "b", "");
+        for paths in [[&a, &b], [&b, &a]] {
+            let (source, mut known, now) = (KubeconfigFiles::new(paths), Known::default(), Instant::now());
+            let found = source.read(&mut known, now).unwrap();
+            assert!(matches!(&found.doubts[..], [Doubt::Broken(error)] if error.to_string().contains("/b\" is empty")));
+            assert_eq!(found.content.len(), 1);
+            // It comes, and changes.
+            fs::write(&a, kubeconfig(&["one", "two"])).unwrap();
+            assert_eq!(source.read(&mut known, now).unwrap().content.len(), 2);
+            fs::write(&a, kubeconfig(&["one"])).unwrap();
+        }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) trait Files: Send + Sync + 'static {
 pub(crate) enum News<C> {
     /// The files hold this.
     Read(Arc<C>),
-    /// The files hold this, and what is missing or broken counts as it was last read.
+    /// The files hold this, and what is missing or broken keeps its last valid content.
     Partly(Arc<C>, SourceError),
     /// They cannot be read.
     Failed(SourceError),
@@ -204,7 +204,7 @@ impl<F: Files> Rereading<F> {
         }
     }
 
-    /// Returns the error of a file that counts as it was last read; none for a moment in which it is missing, unless an error
+    /// Returns the error of a file that keeps its last valid content; none for a moment in which it is missing, unless an error
     /// is shown already. Sets when to look again.
     fn error_of(&mut self, doubt: Doubt) -> Option<SourceError> {
         match doubt {

@@ -2,14 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use clientmgr_kube::{ClusterChanges, NamespacedName};
 use clientmgr_runtime::requeue::{Changes, Dependants, requeue_all};
 use futures::channel::mpsc::{self, UnboundedSender};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use http::{Request, Response};
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::client::Body;
+use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher::Event;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use serde_json::json;
 
 /// An object that depends on these clusters.
 fn object(name: &str, clusters: &[&str]) -> ConfigMap {
@@ -202,4 +208,31 @@ fn an_index_that_two_watchers_would_feed_panics() {
     drop(first);
     let _second = dependants.observe(stream::empty::<Result<Event<ConfigMap>, ()>>());
     let _third = dependants.clone().observe(stream::empty::<Result<Event<ConfigMap>, ()>>());
+}
+
+#[tokio::test]
+async fn the_watch_of_a_ready_controller_ends_each_minute() {
+    let (watched, mut queries) = mpsc::unbounded();
+    let hub = tower::service_fn(move |request: Request<Body>| {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let watched = watched.clone();
+        async move {
+            if query.contains("watch=") {
+                watched.unbounded_send(query).unwrap();
+                std::future::pending::<()>().await;
+            }
+            let list = json!({
+                "apiVersion": "v1", "kind": "ConfigMapList", "metadata": { "resourceVersion": "1" }, "items": [],
+            });
+            Ok::<_, kube::Error>(Response::new(Body::from(serde_json::to_vec(&list).unwrap())))
+        }
+    });
+    let maps = Api::<ConfigMap>::default_namespaced(Client::new(hub, "default"));
+    let controller = index().controller(maps, watcher::Config::default(), stream::pending::<Changes>());
+    let reconcile = async |_: Arc<ConfigMap>, _: Arc<()>| Ok::<_, Infallible>(Action::await_change());
+    let running = controller.run(reconcile, |_, never, _| match *never {}, Arc::new(()));
+    tokio::select! {
+        () = running.for_each(async |_| {}) => panic!("it goes on"),
+        query = queries.next() => assert!(query.unwrap().contains("timeoutSeconds=60")),
+    }
 }

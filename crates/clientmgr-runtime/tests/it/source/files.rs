@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clientmgr_fake::apiserver::TestServer;
 use clientmgr_kube::NamespacedName;
-use clientmgr_runtime::source::{KubeconfigDirectory, KubeconfigFiles, SourceError, SourceStatus};
+use clientmgr_runtime::source::{KubeconfigDirectory, KubeconfigFiles, SourceError};
 
 use super::fixture::{Fed, member};
 
@@ -87,10 +87,10 @@ async fn while_one_file_is_missing_the_others_rotate_and_add() {
     .await;
     replace(&c, &north_text);
     fed.connected(&key("north")).await;
-    let still = |source: &SourceStatus| matches!(source.error, Some(SourceError::Absent { .. }));
-    fed.source("it is still missing", still).await;
-    assert_eq!((fed.revision(&key("east")), fed.fleet.clusters().len()), (revision, 3));
+    assert_eq!(fed.revision(&key("east")), revision);
+    // How long west stays is tested on a paused clock: a loaded machine may take longer than that here.
     replace(&b, &west_text);
+    fed.connected(&key("west")).await;
     fed.source("the source works again", |source| source.error.is_none()).await;
     assert_eq!(fed.fleet.clusters(), [key("east"), key("north"), key("west")]);
 }

@@ -1,5 +1,7 @@
 //! How long a watch goes on: over a rotation, an outage and a compaction, to a replacement, while objects use it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::{Fault, Replacement};
@@ -7,9 +9,13 @@ use clientmgr_kube::{ClientError, ClusterConfig, Incarnation, RevokedReason};
 use clientmgr_runtime::watch::{NotReady, RemoteWatch};
 use futures::StreamExt as _;
 use futures::future::join_all;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use kube::api::DeleteParams;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher;
 
-use super::support::{World, holds, list_maps, names, object, watch_maps};
+use super::support::{Maps, World, holds, list_maps, names, object, watch_maps};
 use crate::requeue::support::{config, within};
 
 #[tokio::test]
@@ -38,6 +44,25 @@ async fn the_objects_of_a_cluster_share_one_watch_and_the_last_ends_it() {
     // The next object begins anew.
     world.ready(last).await;
     assert_eq!(world.lists(), 2);
+}
+
+#[tokio::test]
+async fn only_the_object_that_opens_a_watch_has_its_requests_made() {
+    let world = World::new().await;
+    let made = Arc::new(AtomicUsize::new(0));
+    let api = {
+        let made = Arc::clone(&made);
+        move |client| {
+            made.fetch_add(1, Ordering::Relaxed);
+            Api::all(client)
+        }
+    };
+    let (maps, _triggers) =
+        Maps::new(world.fleet.clone().into(), api, watcher::Config::default(), |_, _| None::<ObjectRef<Secret>>);
+    for number in 0..10 {
+        within(maps.get(&object(&number.to_string()), &world.cluster())).await.unwrap();
+    }
+    assert_eq!((made.load(Ordering::Relaxed), maps.watches(), maps.objects()), (1, 1, 10));
 }
 
 #[tokio::test]
