@@ -120,6 +120,9 @@ async fn real(path: &Path) -> Result<(), Box<dyn Error>> {
     let fleet = Fleet::new();
     fleet.upsert("hub", ClusterConfig::from_kubeconfig(&kubeconfig, &context));
     let hub = fleet.client("hub").await?;
+    let first = Api::<Cluster>::all(hub.clone()).list(&ListParams::default().limit(1)).await;
+    first.map_err(|error| format!("the hub lists no Clusters ({error}): kubectl apply -f deploy/crds"))?;
+    println!("apply a Cluster and its Secret, as docs/cluster-resource.md shows; Ctrl-C ends this program");
     run(hub, watch::Sender::default(), async {
         // Without signals it runs until it is killed.
         if tokio::signal::ctrl_c().await.is_err() {

@@ -28,10 +28,6 @@ pub(crate) enum Unreachable {
     /// The host's name could not be resolved.
     Dns,
     /// The TLS handshake failed.
-    #[cfg_attr(
-        not(any(feature = "rustls-tls", feature = "openssl-tls")),
-        expect(dead_code, reason = "there is no TLS")
-    )]
     Tls(Handshake),
     /// No answer came in time.
     TimedOut,
