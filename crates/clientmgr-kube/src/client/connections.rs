@@ -43,8 +43,6 @@ struct Inner {
     runtime: Handle,
     tasks: Tasks,
     closed: CancellationToken,
-    /// The same, and for all connections but upgraded ones also once they are dead.
-    dead: CancellationToken,
     revoked: OnceLock<Revoked>,
     /// How many streams there are on which the server has answered.
     open: AtomicUsize,
@@ -70,11 +68,9 @@ impl Connections {
     }
 
     fn on(runtime: Handle, tasks: Tasks) -> Self {
-        let closed = tasks.stopped().child_token();
         Self(Arc::new(Inner {
             runtime,
-            dead: closed.child_token(),
-            closed,
+            closed: tasks.stopped().child_token(),
             tasks,
             revoked: OnceLock::new(),
             open: AtomicUsize::new(0),
@@ -98,19 +94,9 @@ impl Connections {
         self.0.closed.is_cancelled()
     }
 
-    #[cfg(any(test, feature = "simulated"))]
+    /// Is cancelled when they are closed.
     pub(crate) fn closed(&self) -> CancellationToken {
         self.0.closed.clone()
-    }
-
-    /// Ends all connections but upgraded ones, because they are dead: what is open on them would wait for ever.
-    pub(crate) fn bury(&self) {
-        self.0.dead.cancel();
-    }
-
-    /// Is cancelled when a connection ends, which may be `upgraded`.
-    pub(super) fn end_of(&self, upgraded: bool) -> &CancellationToken {
-        if upgraded { &self.0.closed } else { &self.0.dead }
     }
 
     /// Why these connections are closed.
@@ -149,8 +135,7 @@ impl Connections {
     }
 
     fn report(&self, report: Report) {
-        // Also where they are closed.
-        if self.0.dead.is_cancelled() {
+        if self.is_closed() {
             return;
         }
         let callback = self.0.on_report.lock().unwrap_or_else(PoisonError::into_inner).clone();

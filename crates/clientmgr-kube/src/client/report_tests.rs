@@ -4,9 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::super::Transport;
@@ -33,22 +31,6 @@ async fn a_connection_that_breaks_beside_others_is_reported_as_both_and_the_last
         after.push(timeout(PATIENCE, reports.recv()).await.unwrap().unwrap());
     }
     assert_eq!(after, [Report::Broken, Report::Widened, Report::Broken, Report::Emptied]);
-}
-
-#[tokio::test]
-async fn connections_that_are_dead_end_with_all_that_is_open_but_upgraded_streams() {
-    for server in [Server::plain().await, Server::tls(&["h2", "http/1.1"]).await] {
-        let transport = server.transport();
-        let (mut open, mut upgraded) = (watch(&transport).await, upgrade(&transport).await);
-        let broken = reports(&transport);
-        transport.connections().bury();
-        assert!(timeout(PATIENCE, open.frame()).await.unwrap().unwrap().is_err());
-        upgraded.write_all(b"y").await.unwrap();
-        assert_eq!(upgraded.read_u8().await.unwrap(), b'y');
-        drop(open);
-        server.until_open(0).await;
-        assert!(futures::poll!(std::pin::pin!(broken.notified())).is_pending(), "this side ends them");
-    }
 }
 
 #[tokio::test]

@@ -35,7 +35,8 @@ pub struct Revoked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RevokedReason {
-    /// Another cluster answers under the name. Its client has a later revision.
+    /// Another cluster answers under the name. Its client has a later revision. A process that only adopts gets the same client
+    /// back where the old cluster returns: build again what ended with this error.
     Replaced,
     /// The cluster was removed from the fleet.
     Removed,

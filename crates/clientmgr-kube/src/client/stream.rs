@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::connections::Connections;
 
@@ -22,7 +22,6 @@ pub(crate) type BoxIo = Box<dyn Io>;
 pub(crate) struct Stream {
     io: BoxIo,
     connections: Connections,
-    end: CancellationToken,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     watch: Watch,
     /// Whether a byte of the server's arrived.
@@ -40,8 +39,8 @@ pub(crate) enum Watch {
 
 impl Stream {
     pub(crate) fn new(io: BoxIo, connections: Connections, watch: Watch) -> Self {
-        let end = connections.end_of(watch == Watch::Ignore).clone();
-        Self { io, connections, ended: Box::pin(end.clone().cancelled_owned()), end, watch, answered: false }
+        let ended = Box::pin(connections.closed().cancelled_owned());
+        Self { io, connections, ended, watch, answered: false }
     }
 
     fn broke(&mut self) {
@@ -59,7 +58,7 @@ impl Stream {
     }
 
     fn is_open(&self) -> io::Result<()> {
-        if self.end.is_cancelled() { Err(io::Error::other(self.connections.reason())) } else { Ok(()) }
+        if self.connections.is_closed() { Err(io::Error::other(self.connections.reason())) } else { Ok(()) }
     }
 }
 

@@ -160,6 +160,11 @@ impl Failure {
         matches!(self, Self::Transport(error) if error.unreached == Unreachable::Tls(Handshake::ClientCertificate))
     }
 
+    /// Whether the server answered a request with it.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self, Self::Unauthorized | Self::Status { .. } | Self::NotKubernetes { .. })
+    }
+
     /// Whether a fresh TCP connection might succeed where a pooled one failed.
     pub(crate) fn is_of_transport(&self) -> bool {
         matches!(self, Self::Transport(_) | Self::DeadlinePassed { .. })

@@ -231,8 +231,8 @@ mod tests {
             (unnamed(), served(), "connected, revision"),
             (served(), down(Failure::Removed, connecting()), "removed"),
             (connecting(), down(Failure::Removed, connecting()), "removed"),
-            (served(), down(Failure::ShutDown, connecting()), "ended (Environment)"),
-            (down(busy(500), served()), down(Failure::Panicked, connecting()), "ended (Environment)"),
+            (served(), down(Failure::ShutDown, connecting()), "ended (ShutDown)"),
+            (down(busy(500), served()), down(Failure::Panicked, connecting()), "ended (Internal)"),
             (served(), down(Failure::NoRuntime, connecting()), "ended (Environment)"),
         ];
         for (before, after, expected) in table {

@@ -8,12 +8,12 @@ use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
 use clientmgr_kube::kube::Api;
 use clientmgr_kube::kube::api::PostParams;
 use clientmgr_kube::kube::runtime::{WatchStreamExt, watcher};
-use clientmgr_kube::{ConnectErrorKind, FleetBuilder, Revoked};
+use clientmgr_kube::{ConnectErrorKind, FleetBuilder};
 use futures::future::try_join_all;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::support::{SOON, add, builder, key, logged, losses, served, server, snapshot, unavailable, until, within};
-use crate::traffic::{list, lists, watch};
+use crate::traffic::{list, lists};
 
 /// A fleet that notices an outage soon.
 fn watchful() -> FleetBuilder {
@@ -78,26 +78,6 @@ async fn fewer_failures_than_the_threshold_take_nothing_out_of_service() {
     assert_eq!(fault.hits(), 1);
     assert!(snapshot(&fleet, &east).is_connected());
     fleet.probe(&east).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_watch_on_a_connection_that_fell_silent_ends_once_a_probe_has_proven_it_dead() {
-    for http2 in [true, false] {
-        let server = server("east").await;
-        let fleet = add(watchful().http2(http2).build(), &[&server]);
-        let east = key("east");
-        fleet.wait_connected(&east).await.unwrap();
-        let client = served(&fleet, &east).await.client;
-        let mut open = watch(&server, &client).await;
-        // Over HTTP/1.1 it has a connection beside that of the watch, and both fall silent.
-        within(fleet.probe(&east)).await.unwrap();
-        server.silence_connections();
-        // Long before a ping would show it. It is no `Revoked`: a watcher resumes.
-        let end = within(open.next()).await.expect("an error ends it").unwrap_err();
-        assert!(Revoked::find(&end).is_none(), "{end:?}");
-        within(list(&client)).await.unwrap();
-        within(fleet.shutdown()).await;
-    }
 }
 
 /// A NAT that drops idle flows. Requests that use several connections leave the dead ones as well.

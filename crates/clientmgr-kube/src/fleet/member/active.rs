@@ -27,8 +27,6 @@ pub(super) struct Active {
     current: Option<Established>,
     /// The transport of a probe on a fresh connection.
     fresh: Option<Transport>,
-    /// Connections that a probe has proven dead. They end once the handle is turned away from them.
-    dead: Option<WeakConnections>,
     /// What is served.
     handle: Option<Handle>,
     /// How long the first answer of the last probe on a pooled connection took.
@@ -55,7 +53,6 @@ impl Active {
             back_link,
             current: None,
             fresh: None,
-            dead: None,
             handle: None,
             latency: None,
             details: Details::default(),
@@ -89,7 +86,6 @@ impl Active {
     /// Uses the fresh connection of the last probe from now on.
     pub(super) fn install_fresh(&mut self) {
         if let Some(fresh) = self.fresh.take() {
-            self.dead = self.transport().map(|dead| dead.connections().downgrade());
             self.exchange(fresh);
         }
     }
@@ -156,10 +152,6 @@ impl Active {
         if !self.gate.turn(&switch, current.transport.clone(), generation) {
             // The cluster was removed meanwhile. The task reads so next.
             return;
-        }
-        if let Some(dead) = self.dead.take().and_then(|dead| dead.upgrade()) {
-            // Watches on them resume on the new ones.
-            dead.bury();
         }
         let valid_until = current.transport.expires().filter(|_| current.renewal_pause.is_none());
         let default_namespace = current.transport.default_namespace();

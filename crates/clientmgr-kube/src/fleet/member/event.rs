@@ -28,6 +28,9 @@ pub(crate) trait SameCluster: Clone {
 pub(crate) trait Fault<I>: Clone {
     fn class(&self) -> Class;
 
+    /// Whether the server answered a request with it.
+    fn is_answer(&self) -> bool;
+
     /// The failure of a configuration that demands `expected`, where `found` answers.
     fn other_cluster(expected: &I, found: &I) -> Self;
 
@@ -196,8 +199,8 @@ pub(crate) enum Effect<E> {
     Install {
         attempt: u64,
     },
-    /// The transport with which the last probe succeeded, on a fresh connection, is the current one: the pooled
-    /// connections are dead.
+    /// The transport with which the last probe succeeded, on a fresh connection, is the current one: requests leave the pooled
+    /// connections.
     InstallFresh,
     /// The handle of `revision` is the one that is served. Turn it to the current transport, which is that of
     /// `generation`; make the handle where there is none, lift its fence where it has one.

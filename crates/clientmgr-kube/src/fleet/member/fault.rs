@@ -34,6 +34,10 @@ impl Fault<Evidence> for ConnectError {
         }
     }
 
+    fn is_answer(&self) -> bool {
+        self.failure().is_answer()
+    }
+
     fn other_cluster(expected: &Evidence, found: &Evidence) -> Self {
         Self::without_cluster(Failure::OtherCluster { expected: text(expected), found: text(found) })
     }
@@ -72,6 +76,8 @@ mod tests {
         };
         let refused = failed(AlertDescription::CertificateExpired);
         assert_eq!((refused.kind(), refused.class()), (ConnectErrorKind::Tls, Class::Unauthorized));
+        assert!(!refused.is_answer(), "no request was sent: a transport that it comes from is not installed");
+        assert!(ConnectError::without_cluster(Failure::Unauthorized).is_answer());
         assert_eq!(failed(AlertDescription::InternalError).class(), Class::Transport);
     }
 }

@@ -111,6 +111,31 @@ fn a_pin_that_the_connection_does_not_have_leads_to_an_attempt_and_what_is_serve
 }
 
 #[test]
+fn a_member_that_follows_one_that_was_led_elsewhere_and_came_back_serves_the_named_incarnation() {
+    let (mut script, _) = adopting(Some((1, 700)));
+    script.tell(Event::ClockJumped);
+    script.tell(Event::Probed { probe: 1, identity: id(2) });
+    script.tell(Event::Opened { attempt: 2, opened: opened(1) });
+    assert_eq!(script.served(), Some(700));
+    script.tell(Event::Removed);
+
+    let mut next = Script::new();
+    next.machine = Machine::new(Timing::default(), script.machine.past());
+    next.tell(Event::Configured(adopt_only(Some((1, 700)))));
+    next.tell(Event::Opened { attempt: 1, opened: opened(1) });
+    assert_eq!(next.served(), Some(700));
+}
+
+#[test]
+fn a_cluster_that_hides_which_it_is_is_not_taken_for_the_one_that_was_left() {
+    let (mut script, _) = adopting(Some((1, 700)));
+    script.tell(Event::ClockJumped);
+    script.tell(Event::Probed { probe: 1, identity: id(2) });
+    script.tell(Event::Opened { attempt: 2, opened: Opened { identity: UNTOLD, ..opened(1) } });
+    assert_eq!(script.served(), None);
+}
+
+#[test]
 fn a_revision_that_was_fenced_is_not_served_for_another_cluster_nor_after_a_reset() {
     let (mut script, _) = adopting(Some((1, 700)));
     script.tell(Event::ClockJumped);

@@ -66,6 +66,10 @@ impl Fault<Id> for Class {
         *self
     }
 
+    fn is_answer(&self) -> bool {
+        *self != Class::Transport
+    }
+
     fn other_cluster(_: &Id, _: &Id) -> Self {
         Class::Config
     }

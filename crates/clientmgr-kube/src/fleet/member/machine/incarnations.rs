@@ -129,8 +129,10 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                     && self
                         .left
                         .as_ref()
-                        .is_some_and(|left| left.revision == revision && left.identity.same(identity)) =>
+                        .is_some_and(|left| left.revision == revision && is_shown(&left.identity, identity)) =>
             {
+                // A member that follows this one may serve it too.
+                self.past.fenced = None;
                 Some(revision)
             }
             (_, Naming::AdoptOnly) => None,
@@ -152,6 +154,11 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.past.latest = Some(revision);
         revision
     }
+}
+
+/// Whether the server that shows `found` is the cluster of `known`, and hides nothing of what is known.
+fn is_shown<I: SameCluster>(known: &I, found: &I) -> bool {
+    known.same(found) && !found.shows_less_than(known)
 }
 
 /// The revision that follows `latest`.

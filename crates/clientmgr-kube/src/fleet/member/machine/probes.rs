@@ -52,7 +52,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
     }
 
-    /// The server answers on a fresh connection: the pooled ones are dead, and go with what they reported.
+    /// The server answers on a fresh connection, so requests leave the pooled ones, with what these reported.
     fn install_fresh(&mut self, effects: &mut Vec<Effect<E>>) {
         let Some(link) = &self.link else { return };
         effects.push(Effect::InstallFresh);
@@ -67,7 +67,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         }
         let class = error.class();
         self.doubted |= class == Class::Transport && self.probe_via != Via::Check;
-        if self.probe_via == Via::Fresh && class != Class::Transport {
+        if self.probe_via == Via::Fresh && error.is_answer() {
             self.install_fresh(effects);
         }
         match class {
