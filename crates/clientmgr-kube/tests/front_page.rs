@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use std::{sync::Arc, time::Duration};
 
 use clientmgr_kube::k8s_openapi::api::core::v1::ConfigMap;
-use clientmgr_kube::{ClientError, ClientManager, ClusterSnapshot, ErrorAction, Fleet, NamespacedName};
+use clientmgr_kube::{ClientError, ClientManager, ClusterSnapshot, ErrorAction, Fleet, NamespacedName, Revoked};
 use futures::{StreamExt, future::join_all, future::ready};
 use kube::runtime::{Controller, WatchStreamExt, controller::Action, watcher};
 use kube::{Api, ResourceExt, api::Patch, api::PatchParams};
@@ -100,13 +100,17 @@ async fn a_map_is_copied_to_every_cluster_and_again_after_a_change_an_outage_and
     let clients = Arc::new(ClientManager::new(fleet.clone().into()));
     let config = watcher::Config::default().labels("copy=true");
     let forgetting = clients.forget_deleted(watcher(maps.clone(), config.clone()).default_backoff());
-    let context = Arc::new((fleet.clone(), Arc::clone(&clients), "east".into()));
+    let own = NamespacedName::from("east");
+    let context = Arc::new((fleet.clone(), Arc::clone(&clients), own.clone()));
     let running = tokio::spawn(
         Controller::new(maps.clone(), config)
             .reconcile_all_on(fleet.events().map(drop))
             .reconcile_all_on(forgetting.filter_map(|_| ready(None)))
             .graceful_shutdown_on(async { drop(stopped.await) })
             .run(reconcile, on_error, context)
+            .take_while(move |done| {
+                ready(done.as_ref().err().and_then(|it| Revoked::find(it)).is_none_or(|it| it.cluster != own))
+            })
             .for_each(|_| ready(())),
     );
     arrives(&west, "one").await;
@@ -129,6 +133,8 @@ async fn a_map_is_copied_to_every_cluster_and_again_after_a_change_an_outage_and
         }
     };
     tokio::time::timeout(Duration::from_secs(20), forgotten).await.expect("the map is forgotten");
+
+    east.replace(Replacement::SameCa).unwrap();
+    tokio::time::timeout(Duration::from_secs(20), running).await.expect("it ends with its hub").unwrap();
     drop(stop);
-    running.await.unwrap();
 }
