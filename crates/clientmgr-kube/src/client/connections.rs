@@ -20,10 +20,10 @@ use crate::work::Tasks;
 
 type Callback = Arc<dyn Fn(Report) + Send + Sync>;
 
-/// What happened to the connections of a pool. Only those count on which the server has answered.
+/// What happened to the connections of a pool. Only those on which the server has answered are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Report {
-    /// A connection ended with an error or was ended by the peer.
+    /// A connection ended with an error or was ended by the peer, also one on which the server has not answered yet.
     Broken,
     /// There are several connections, which may lead to different servers: another one answered, or one broke beside others.
     Widened,

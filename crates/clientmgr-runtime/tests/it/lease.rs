@@ -138,7 +138,7 @@ async fn a_lease_that_was_deleted_by_hand_has_one_leader_again() {
 }
 
 #[tokio::test]
-async fn a_leader_whose_requests_are_refused_stops_by_itself_and_nobody_leads_until_they_are_answered() {
+async fn a_leader_whose_requests_are_refused_stops_by_itself_and_no_replica_leads_until_they_are_answered() {
     let server = TestServer::start_default().await.unwrap();
     let client = server.client().await.unwrap();
     let mut first = Candidate::start(&client, "first");

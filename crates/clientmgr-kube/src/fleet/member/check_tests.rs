@@ -123,15 +123,7 @@ fn a_server_that_falls_mute_while_new_connections_are_checked_is_noticed_within_
     let mut script = checking();
     script.now.jitter = 999;
     let began = script.now.mono;
-    let mut asked = probe(1, true);
-    while script.served().is_some() {
-        let [Effect::Probe { probe, .. }] = asked[..] else { panic!("{asked:?}") };
-        script.advance(Duration::from_secs(10));
-        asked = script.tell(Event::ProbeFailed { probe, error: Class::Transport });
-        if asked.is_empty() && script.served().is_some() {
-            asked = script.wake().1;
-        }
-    }
+    script.fail_probes_until_unserved(probe(1, true));
     let noticed = script.now.mono.saturating_sub(began);
     assert!(noticed <= Duration::from_secs(57), "{noticed:?}");
 }

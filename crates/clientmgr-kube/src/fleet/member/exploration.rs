@@ -239,7 +239,7 @@ impl World {
             actions.extend([Report::Broken, Report::Widened].map(Action::Report));
             actions.push(Action::Show(Shown::Untold));
             if self.budget.changes > 2 {
-                // Only in long random orders: they do less than one of the others, and all orders are to be explored soon.
+                // Only in long random orders, which keeps the exploration of all orders short: others do the same and more.
                 actions.extend([Action::Jump, Action::Report(Report::Emptied)]);
                 actions.extend([Shown::Unready, Shown::Uid].map(Action::Show));
             }

@@ -63,7 +63,7 @@ enum Likeness<E> {
 enum Via {
     /// One of the pool.
     Pool,
-    /// A fresh one, because those of the pool failed. If it answers, they are dead.
+    /// A fresh one, because those of the pool failed. If it answers, requests leave those.
     Fresh,
     /// A fresh one after one of the pool, because requests opened others than that: where do new ones lead?
     Check,
