@@ -2,4 +2,5 @@
 
 pub(super) mod definitions;
 pub(super) mod delete;
+mod problems;
 pub(super) mod write;

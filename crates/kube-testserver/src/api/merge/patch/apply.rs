@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         merge::{
-            field_set::{Fields, items, step_of},
+            field_set::{Difference, Fields, items, step_of},
             managed_fields::{self, before_first_apply, entry, is_entry_of, keep_ownable, ownable_difference},
             target::Target,
         },
@@ -138,8 +138,19 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         merged = prune(&merged, before, managed, schema);
     }
     let difference = ownable_difference(current, &merged, target);
-    let mut causes = Vec::new();
-    let mut entries = Vec::new();
+    let (mut entries, causes) = give_way(others, &difference);
+    if !causes.is_empty() && !force {
+        return Err(Status::apply_conflict(&causes));
+    }
+    let untouched = merged == *current;
+    entries.extend(own_entry(target, own, fields, untouched));
+    managed_fields::write_entries(&mut merged, entries);
+    Ok(merged)
+}
+
+/// The entries of other managers, without the fields that an apply takes over or removes, and the conflicts.
+fn give_way(others: Vec<(Value, Fields)>, difference: &Difference) -> (Vec<Value>, Vec<Cause>) {
+    let (mut entries, mut causes) = (Vec::new(), Vec::new());
     for (mut entry, mut owns) in others {
         let contested = owns.intersection(&difference.changed);
         let who = describe(&entry);
@@ -159,27 +170,26 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         }
         entries.push(entry);
     }
-    if !causes.is_empty() && !force {
-        return Err(Status::apply_conflict(&causes));
-    }
-    let untouched = merged == *current;
-    match own {
-        Some((existing, before)) if untouched && before == fields => entries.push(existing),
-        _ if fields.is_empty() => {}
-        existing => {
+    (entries, causes)
+}
+
+/// The entry of the manager that applies. None where it owns nothing.
+fn own_entry(target: &Target, before: Option<(Value, Fields)>, fields: Fields, untouched: bool) -> Option<Value> {
+    match before {
+        Some((existing, owned)) if untouched && owned == fields => Some(existing),
+        _ if fields.is_empty() => None,
+        before => {
             let mut new = entry(target, "Apply", fields);
             if untouched && let Some(entry) = new.as_object_mut() {
                 // The time is that of the last change of the object.
-                match existing.and_then(|(existing, _)| existing.get("time").cloned()) {
+                match before.and_then(|(existing, _)| existing.get("time").cloned()) {
                     Some(time) => entry.insert("time".to_owned(), time),
                     None => entry.remove("time"),
                 };
             }
-            entries.push(new);
+            Some(new)
         }
     }
-    managed_fields::write_entries(&mut merged, entries);
-    Ok(merged)
 }
 
 /// How messages name a manager.
