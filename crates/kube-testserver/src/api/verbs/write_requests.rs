@@ -19,7 +19,7 @@ use crate::{
         store::objects::{Draft, Key, Store},
         verbs::{field_validation, request::Request},
     },
-    registry::{kinds::Kind, structural::compiled_rules::has_unsupported_optional},
+    registry::{kinds::Kind, structural::compiled_rules::unsupported},
     wire::{
         negotiate::{self, Format},
         object_body, protobuf,
@@ -143,8 +143,7 @@ impl Request<'_> {
             let what = "CEL rules, x-kubernetes-validations; build it with its feature cel";
             return Err(Status::not_implemented(what));
         }
-        if is_definition && has_unsupported_optional(&object["spec"]["versions"]) {
-            let what = "CEL rules with optionalOldSelf that use more of oldSelf than hasValue() and value()";
+        if is_definition && let Some(what) = unsupported(&object["spec"]["versions"]) {
             return Err(Status::not_implemented(what));
         }
         let said = object["apiVersion"].as_str().unwrap_or_default().to_owned();
