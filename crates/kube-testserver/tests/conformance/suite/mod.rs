@@ -26,6 +26,7 @@ mod subresources;
 mod tables;
 mod tokens;
 mod updates;
+mod values;
 mod watches;
 
 use crate::test::Test;
@@ -59,6 +60,7 @@ pub(crate) fn tests() -> Vec<Test> {
         tables::tests(),
         tokens::tests(),
         updates::tests(),
+        values::tests(),
         watches::tests(),
     ]
     .into_iter()

@@ -43,7 +43,11 @@ fn check(
         Value::Object(map) => {
             for (name, value) in map {
                 if let Some(below) = schema.field(name) {
-                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    let path = match path {
+                        _ if !schema.properties.contains_key(name) => format!("{path}[{name}]"),
+                        "" => name.clone(),
+                        path => format!("{path}.{name}"),
+                    };
                     check(value, correlate::entry(old, name), unchanged, below, &path, causes);
                 }
             }

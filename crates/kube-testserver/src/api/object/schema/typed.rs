@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::LazyLock};
 use serde_json::{Value, json};
 
 use super::path::Path;
-use crate::api::object::go_values::go_type;
+use crate::api::object::go_values::{go_type, printed};
 use crate::registry::structural::{
     builtin,
     node::{Additional, ListType, Node, Type},
@@ -50,6 +50,14 @@ fn has_type(schema: &Node) -> bool {
     matches!(schema.checks.format.as_deref(), None | Some("" | "byte"))
 }
 
+/// Whether a value is of an object type that declares no field. Its fields may be applied, and are removed later.
+fn declares_nothing(schema: &Node, place: Place) -> bool {
+    !place.resource
+        && schema.types == [Type::Object]
+        && schema.properties.is_empty()
+        && matches!(schema.additional, Additional::Undeclared)
+}
+
 struct Errors {
     found: Vec<String>,
     /// Whether an item that is there twice is an error.
@@ -62,13 +70,13 @@ fn walk(value: &Value, schema: &Node, place: Place, path: Path<'_>, errors: &mut
     }
     let place = Place { preserves: place.preserves || schema.preserves, ..place };
     let mut refuse = |rule: String| errors.found.push(format!("{path}: {rule}"));
-    let go = || format!("&value.valueUnstructured{{Value:{}}}", go_syntax(value));
+    let go = || format!("&{{{}}}", printed(value));
     match schema.types.as_slice() {
         [Type::Integer | Type::Number] if !value.is_number() => {
             return refuse(format!("expected numeric (int or float), got {}", go_type(value)));
         }
         [Type::String] if has_type(schema) && !value.is_string() => {
-            return refuse(format!("expected string, got {}", go()));
+            return refuse(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_syntax(value)));
         }
         [Type::String] if value.is_object() || value.is_array() => {
             return refuse(format!("expected any scalar, got {}", go()));
@@ -89,6 +97,7 @@ fn walk(value: &Value, schema: &Node, place: Place, path: Path<'_>, errors: &mut
                 } else if let Some(below) = schema.field(name) {
                     walk(value, below, place.below(below), path, errors);
                 } else if !(place.preserves
+                    || declares_nothing(schema, place)
                     || matches!(schema.additional, Additional::Any)
                     || place.resource && matches!(name.as_str(), "apiVersion" | "kind"))
                 {
