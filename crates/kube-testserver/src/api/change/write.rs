@@ -16,7 +16,7 @@ use crate::{
             target::{Style, Subresource, Target},
         },
         object::{core_rules, go_values, meta, schema, signing_request},
-        store::objects::{Draft, Key, Store, Stored},
+        store::objects::{Draft, Key, Store, Stored, TooLarge},
     },
     wire::status::{Cause, Status},
 };
@@ -66,10 +66,7 @@ pub(crate) fn create(store: &mut Store, target: &Target, draft: impl Into<Draft>
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), 0, &object)));
     }
     meta::drop_unstored(&mut object);
-    definitions::establish(store, kind, &mut object);
-    let stored = store.put_draft(&kind.collection, target.key.clone(), Draft { object, is_rewritten });
-    definitions::after_write(store, kind, &stored);
-    Ok(stored)
+    save(store, target, Draft { object, is_rewritten })
 }
 
 /// A name that no object of the collection has.
@@ -162,12 +159,22 @@ pub(crate) fn update(
     if target.dry_run {
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), current.rv, &new)));
     }
-    definitions::establish(store, kind, &mut new);
-    let stored = store.put_draft(&kind.collection, target.key.clone(), Draft { object: new, is_rewritten });
-    definitions::after_write(store, kind, &stored);
+    let stored = save(store, target, Draft { object: new, is_rewritten })?;
     if kind.is("", "namespaces") {
         delete::empty_namespace(store, &target.key.name, target.now);
     }
+    Ok(stored)
+}
+
+/// Stores what a client has written.
+fn save(store: &mut Store, target: &Target, mut draft: Draft) -> Result<Arc<Stored>, Status> {
+    let kind = &target.view.kind;
+    definitions::establish(store, kind, &mut draft.object);
+    let stored = store.put_draft(&kind.collection, target.key.clone(), draft);
+    let stored = stored.map_err(|TooLarge| {
+        Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", "etcdserver: request is too large")
+    })?;
+    definitions::after_write(store, kind, &stored);
     Ok(stored)
 }
 
