@@ -178,6 +178,11 @@ impl Collection {
         self.objects.get(key)
     }
 
+    /// Its objects, in order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Stored>> {
+        self.objects.values()
+    }
+
     /// Whether a watch that has sent all changes up to `rv` has missed none, though they may be forgotten.
     pub(crate) fn is_caught_up(&self, rv: u64) -> bool {
         rv >= self.latest
