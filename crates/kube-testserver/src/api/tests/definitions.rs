@@ -182,6 +182,7 @@ fn a_definition_whose_rules_use_what_is_missing_here_is_refused_at_once() {
         ("self.parts.sortBy(x, x) == self.parts", "sortBy"),
         ("self.parts.all(i, x, i < 5)", "all"),
         ("self.?color.optMap(c, c == 'red').orValue(true)", "optMap"),
+        ("google.protobuf.Int64Value{value: 1} == self.size", "google.protobuf.Int64Value{}"),
     ] {
         let mut definition = widgets();
         spec_rule(&mut definition, &json!([{"rule": rule}]));

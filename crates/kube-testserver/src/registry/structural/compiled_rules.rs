@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::registry::structural::{
-    broken::{Broken, How},
+    broken::Broken,
     cel::{Evaluation, Expression, Shape, Unusable},
 };
 
@@ -54,13 +54,18 @@ impl Rule {
                 Some(Broken {
                     path: self.field_path.clone(),
                     message: message.unwrap_or_else(|| format!("failed rule: {}", self.text)),
-                    how: How::Refused(self.reason.clone()),
+                    reason: self.reason.clone(),
+                    failed_on: None,
                     always: condition.compares,
                 })
             }
-            Err(message) => {
-                Some(Broken { path: String::new(), message, how: How::Failed(kind.to_owned()), always: true })
-            }
+            Err(message) => Some(Broken {
+                path: String::new(),
+                message,
+                reason: None,
+                failed_on: Some(kind.to_owned()),
+                always: true,
+            }),
         }
     }
 

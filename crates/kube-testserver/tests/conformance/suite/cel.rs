@@ -195,6 +195,7 @@ async fn a_rule_that_cannot_be_evaluated_refuses_its_value(case: Case) {
         ("self.list[0] == 1", json!({"list": []}), "index out of bounds: 0"),
         ("self.int / 0 == 1", json!({"int": 1}), "division by zero"),
         ("self.int + 9223372036854775807 > 0", json!({"int": 1}), "integer overflow"),
+        ("int(self.text) > 5", json!({"text": "x"}), "type conversion error from 'string' to 'int'"),
         ("self.int < 4", json!({"int": 1.0}), "invalid data, expected int, got float64"),
         ("self.text == \"x\"", json!({}), "no such key: text"),
     ];

@@ -48,6 +48,7 @@ async fn a_number_has_the_range_of_its_format(case: Case) {
         &json!({
             "plain": {"type": "integer"}, "long": {"type": "integer", "format": "int64"},
             "short": {"type": "integer", "format": "int32"}, "float": {"type": "number", "format": "float"},
+            "text": {"type": "string", "format": "date"},
         }),
     )
     .await;
@@ -62,6 +63,8 @@ async fn a_number_has_the_range_of_its_format(case: Case) {
             json!({"plain": 1e20}),
             "spec.plain: Invalid value: \"number\": spec.plain in body must be of type integer: \"number\"",
         ),
+        (json!({"short": true}), "spec.short: Invalid value: \"\": spec.short in body must be of type int32: \"\""),
+        (json!({"text": 5}), "spec.text: Invalid value: \"int64\": spec.text in body must be of type date: \"int64\""),
         (
             json!({"plain": 1.5}),
             "spec.plain: Invalid value: \"number\": spec.plain in body must be of type integer: \"number\"",

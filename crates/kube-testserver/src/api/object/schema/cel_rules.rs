@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::correlate;
 use crate::api::object::go_values::shown;
 use crate::{
-    registry::structural::{broken::How, node::Node},
+    registry::structural::{broken::Broken, node::Node},
     wire::status::Cause,
 };
 
@@ -36,7 +36,7 @@ fn check(
                 ("", below) => below.to_owned(),
                 (path, below) => format!("{path}.{below}"),
             };
-            causes.push(cause(field, value, &broken.how, &broken.message));
+            causes.push(cause(field, value, &broken));
         }
     }
     match value {
@@ -62,13 +62,13 @@ fn check(
     }
 }
 
-fn cause(field: String, value: &Value, how: &How, message: &str) -> Cause {
+fn cause(field: String, value: &Value, broken: &Broken) -> Cause {
     let scalar = !matches!(value, Value::Object(_) | Value::Array(_));
-    let reason = match how {
-        How::Failed(kind) => return Cause::invalid(field, kind, message),
-        How::Refused(reason) => reason,
-    };
-    match reason.as_deref() {
+    let message = broken.message.as_str();
+    if let Some(kind) = &broken.failed_on {
+        return Cause::invalid(field, kind, message);
+    }
+    match broken.reason.as_deref() {
         Some("FieldValueForbidden") => Cause::forbidden(field, message),
         Some("FieldValueRequired") => Cause::required(field, message),
         Some("FieldValueDuplicate") => {

@@ -57,9 +57,12 @@ fn check_type(value: &Value, schema: &Node, path: &str, causes: &mut Vec<Cause>)
     }
     let types: Vec<&str> = schema.types.iter().map(|kind| kind.as_str()).collect();
     let (found, wanted) = (Type::name_of(value), types.join(","));
-    causes.push(match schema.checks.format.as_deref() {
-        Some(format) if found == "number" => type_invalid(path, "float64", format),
-        _ => type_invalid(path, found, &wanted),
+    causes.push(match (schema.checks.format.as_deref(), found) {
+        (None, _) | (_, "string" | "array" | "null") => type_invalid(path, found, &wanted),
+        // In place of the type, the format is named, which a number has and another value has not.
+        (Some(format), "integer") => type_invalid(path, "int64", format),
+        (Some(format), "number") => type_invalid(path, "float64", format),
+        (Some(format), _) => type_invalid(path, "", format),
     });
 }
 

@@ -137,3 +137,68 @@ fn printable(value: Value) -> Value {
     };
     text.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_found_by_their_names() {
+        for name in [
+            "size",
+            "type",
+            "dyn",
+            "int",
+            "string",
+            "duration",
+            "timestamp",
+            "matches",
+            "contains",
+            "startsWith",
+            "value",
+            "hasValue",
+            "orValue",
+            "optional.of",
+            "charAt",
+            "split",
+            "join",
+            "format",
+            "isSorted",
+            "sum",
+            "min",
+            "max",
+            "indexOf",
+            "slice",
+            "distinct",
+            "lists.range",
+            "sets.contains",
+            "sets.equivalent",
+            "find",
+            "findAll",
+            "url",
+            "isURL",
+            "getHost",
+            "ip",
+            "isIP",
+            "cidr",
+            "containsIP",
+            "semver",
+            "isSemver",
+            "quantity",
+            "isQuantity",
+            "isGreaterThan",
+            "compareTo",
+            "format.dns1123Label",
+            "format.named",
+            "validate",
+            "getFullYear",
+            "reverse",
+        ] {
+            assert!(is_function(name), "{name}");
+        }
+        // A real server has none of the last four for rules of custom resources.
+        for name in ["sortBy", "nothing", "math.greatest", "base64.decode", "jsonpatch.escapeKey", "cel.bind"] {
+            assert!(!is_function(name), "{name}");
+        }
+    }
+}
