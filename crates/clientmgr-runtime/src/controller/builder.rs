@@ -209,7 +209,7 @@ impl ClusterController {
     }
 
     /// Has `state` forget each Cluster that is deleted, and the deleted objects of each [controller](Self::controller),
-    /// while the program holds `state`.
+    /// while the program holds `state`. It also hears when a Cluster is connected again.
     ///
     /// What [`client_manager`](Self::client_manager) and
     /// [`remote_watches`](Self::remote_watches) return is registered.

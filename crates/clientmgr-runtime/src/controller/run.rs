@@ -289,14 +289,21 @@ impl Loop {
     }
 
     fn fleet_changed(&mut self, changes: ClusterChanges) {
-        match changes {
-            ClusterChanges::Changed(clusters) => {
-                for key in &clusters {
-                    self.reconcile(key);
-                }
-            }
+        let clusters = match changes {
+            ClusterChanges::Changed(clusters) => clusters,
             // And whatever a later version may say.
-            _ => self.reconcile_all(),
+            _ => self.entries.keys().cloned().collect(),
+        };
+        for key in &clusters {
+            self.reconcile(key);
+            self.note_served(key);
+        }
+    }
+
+    /// Says to what is registered that a cluster is served, perhaps again.
+    fn note_served(&self, key: &NamespacedName) {
+        if self.provider.fleet().snapshot(key).is_some_and(|snapshot| snapshot.is_connected()) {
+            self.registered.cluster_changed(key);
         }
     }
 

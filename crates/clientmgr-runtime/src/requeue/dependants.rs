@@ -116,7 +116,9 @@ where
         Self { shared: Arc::new(Shared { index, clusters, dyntype, registered, is_following }) }
     }
 
-    /// Has `state` forget each object that is deleted, while the program holds `state`.
+    /// Has `state` forget each object that is deleted, while the program holds `state`. Where `state` is
+    /// [remote watches](crate::watch::RemoteWatches), those that wait after an error resume as soon as
+    /// [`requeue`](Self::requeue) reads that their cluster changed.
     pub fn register(&self, state: &impl Register) {
         self.shared.registered.add(state.downgrade());
     }
@@ -310,7 +312,7 @@ where
 {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<ObjectRef<K>>> {
         let Self { dependants, changes, pending } = self;
-        let ended = take(changes, context, |changes| dependants.mark(&changes, pending));
+        let ended = take(changes, context, |changes| dependants.changed(&changes, pending));
         let index = dependants.index();
         while let Some(object) = pending.pop() {
             if index.contains(&object) {
@@ -322,6 +324,22 @@ where
 }
 
 impl<K: Resource> Dependants<K> {
+    /// Says to what is registered which clusters changed, and marks their dependants as pending.
+    fn changed(&self, changes: &Changes, pending: &mut Pending) {
+        let all: Vec<_>;
+        let clusters = match changes {
+            Changes::Of(clusters) => clusters,
+            Changes::All => {
+                all = self.index().clusters().cloned().collect();
+                &all
+            }
+        };
+        for cluster in clusters {
+            self.shared.registered.cluster_changed(cluster);
+        }
+        self.mark(changes, pending);
+    }
+
     /// Marks the dependants of what changed as pending.
     fn mark(&self, changes: &Changes, pending: &mut Pending) {
         let index = self.index();

@@ -25,8 +25,9 @@ use crate::forget::{Forget, Register};
 ///
 /// All objects that use one incarnation of a cluster share one watch. It is opened for the first of them, and ends when the
 /// last is [forgotten](Self::forget) or uses another. It goes on over a rotation of credentials and resumes after an
-/// outage, without a relist as long as the server still has the changes. When another cluster answers under the name, it
-/// ends, and the next [`get`](Self::get) begins a new one with an empty store: a store never has objects of two clusters.
+/// outage, without a relist as long as the server still has the changes: at once if these watches are
+/// [registered](crate::forget::Register), else up to 10 s after the cluster is connected again. When another cluster answers
+/// under the name, it ends, and the next [`get`](Self::get) begins a new one with an empty store: a store never has objects of two clusters.
 ///
 /// # Staleness
 ///
@@ -198,7 +199,7 @@ where
     async fn share(&self, object: &O, cluster: &ObservedCluster) -> Result<Arc<Share<K>>, ClientError> {
         let build = async |client| {
             let revision = cluster.revision.expect("the rules give a client only for the revision that was observed");
-            let joined = self.inner.running.join(object.namespaced_name(), cluster.key.clone(), revision, client);
+            let joined = self.inner.running.join(object.namespaced_name(), &cluster.key, revision, client);
             Ok::<_, Infallible>(joined)
         };
         self.inner.states.get_or_build(object, cluster, build).await.map_err(|error| match error {
@@ -258,6 +259,10 @@ where
 
     fn object_exists(&self, object: &ObjectKey) {
         self.states.object_exists(object);
+    }
+
+    fn cluster_changed(&self, cluster: &NamespacedName) {
+        self.running.resume(cluster);
     }
 }
 
