@@ -15,7 +15,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 
 use super::error::WatchError;
-use super::kind::WatchKind;
+use super::kind::{Kinds, WatchKind};
 use super::remote::RemoteWatch;
 use super::share::{Kind, Running, Share};
 use super::triggers::{Hub, Triggers};
@@ -77,7 +77,7 @@ struct Inner<K: WatchKind, P: ClientProvider> {
 
 impl<O, K, P> RemoteWatches<O, K, P>
 where
-    O: Resource<DynamicType: Default> + 'static,
+    O: Resource + 'static,
     K: WatchKind,
     P: ClientProvider<Client = Client, Key = NamespacedName, Revision = ConnectedAt> + 'static,
 {
@@ -96,19 +96,23 @@ where
     ) -> (Self, Triggers<O>)
     where
         I: IntoIterator<Item = ObjectRef<O>>,
+        O::DynamicType: Default,
         K::DynamicType: Default,
     {
-        Self::new_with(K::DynamicType::default(), provider, api, config, mapper)
+        Self::new_with(Kinds::default(), provider, api, config, mapper)
     }
 
-    /// Returns watches of a kind that is known only at run time, as [`new`](Self::new) does.
+    /// Returns watches as [`new`](Self::new) does, where the kind of the objects, or the kind on the clusters, is known only at
+    /// run time.
     ///
     /// # Examples
+    ///
+    /// A controller of Secrets, which watches any kind:
     ///
     /// ```
     /// use clientmgr_kube::k8s_openapi::api::core::v1::Secret;
     /// use clientmgr_kube::{Fleet, kube};
-    /// use clientmgr_runtime::watch::{RemoteWatches, Triggers};
+    /// use clientmgr_runtime::watch::{Kinds, RemoteWatches, Triggers};
     /// use kube::Api;
     /// use kube::api::{ApiResource, DynamicObject};
     /// use kube::runtime::{reflector::ObjectRef, watcher};
@@ -116,15 +120,15 @@ where
     /// type Objects = RemoteWatches<Secret, DynamicObject>;
     ///
     /// fn watch(fleet: Fleet, resource: ApiResource) -> (Objects, Triggers<Secret>) {
-    ///     let kind = resource.clone();
-    ///     let api = move |client| Api::all_with(client, &kind);
-    ///     Objects::new_with(resource, fleet.into(), api, watcher::Config::default(), |object, _cluster| {
+    ///     let kinds = Kinds { objects: (), watched: resource.clone() };
+    ///     let api = move |client| Api::all_with(client, &resource);
+    ///     Objects::new_with(kinds, fleet.into(), api, watcher::Config::default(), |object, _cluster| {
     ///         object.metadata.name.as_deref().map(ObjectRef::new)
     ///     })
     /// }
     /// ```
     pub fn new_with<I>(
-        dyntype: K::DynamicType,
+        kinds: Kinds<O, K>,
         provider: P,
         api: impl Fn(Client) -> Api<K> + Send + Sync + 'static,
         config: watcher::Config,
@@ -139,9 +143,9 @@ where
             mapper(object, cluster).into_iter().map(name).collect::<Vec<_>>()
         };
         let hub = Hub::default();
-        let kind = Kind { dyntype, api: Box::new(api), config, mapper: Arc::new(mapper), hub: hub.clone() };
+        let kind = Kind { dyntype: kinds.watched, api: Box::new(api), config, mapper: Arc::new(mapper), hub: hub.clone() };
         let states = Arc::new(BoundStates::new(provider));
-        let triggers = hub.triggers();
+        let triggers = hub.triggers(kinds.objects);
         let inner = Inner { states, running: Arc::new(Running::new(kind)), hub };
         (Self { inner: Arc::new(inner), of: PhantomData }, triggers)
     }
