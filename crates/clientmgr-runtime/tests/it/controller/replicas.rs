@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::{Replacement, Requests};
-use clientmgr_kube::kube::Client;
 use clientmgr_kube::kube::api::{Patch, PatchParams};
 use clientmgr_kube::kube::client::Body;
+use clientmgr_kube::kube::{Api, Client};
 use clientmgr_kube::{ClientProvider as _, ClusterObject as _, ConnectErrorKind, ConnectedAt, ProviderError};
 use clientmgr_runtime::controller::{NotConnected, StatusWriter};
 use clientmgr_runtime::lease::{LeaderElection, Leadership, LeaseTimings};
@@ -20,7 +20,8 @@ use super::fixture::{Hub, NAMESPACE, Running, holds, key, remote, within};
 fn candidate(hub: &Hub, name: &str) -> (Leadership, JoinHandle<()>) {
     let milliseconds = Duration::from_millis;
     let timings = LeaseTimings::new(milliseconds(3_000), milliseconds(2_200), milliseconds(100)).unwrap();
-    let election = LeaderElection::new(hub.client.clone(), NAMESPACE, "clusters", name, timings);
+    let election =
+        LeaderElection::new(Api::namespaced(hub.client.clone(), NAMESPACE), "clusters").identity(name).timings(timings);
     (election.leadership(), tokio::spawn(election.run(std::future::pending())))
 }
 
