@@ -31,6 +31,7 @@ use super::secrets::{SecretWatch, Secrets};
 use super::writes::Writes;
 use crate::cluster::Cluster;
 use crate::forget::{Register, Registered};
+use crate::listing::Listing;
 #[cfg(feature = "unstable-runtime")]
 use crate::requeue::Dependants;
 use crate::requeue::{Changes, connection_changes};
@@ -258,7 +259,7 @@ impl ClusterController {
             resets: FuturesUnordered::new(),
             due: BTreeSet::new(),
             delay: STATUS_DELAY,
-            listed: None,
+            listing: Listing::default(),
             clock,
             contexts,
         };

@@ -1,6 +1,6 @@
 //! The loop of the controller: what happened goes in, the decision is carried out. One task for all Clusters.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,7 @@ use super::secrets::Secrets;
 use super::writes::{Outcome, Writes, Written};
 use crate::cluster::{Cluster, ConnectionKind};
 use crate::forget::Registered;
+use crate::listing::Listing;
 use crate::source::News;
 use crate::watching::{jittered, watching};
 
@@ -68,8 +69,8 @@ pub(super) struct Loop {
     pub(super) due: BTreeSet<(Instant, NamespacedName)>,
     /// How long changes are collected before a status is written.
     pub(super) delay: Duration,
-    /// What a relist has listed so far.
-    pub(super) listed: Option<HashSet<NamespacedName>>,
+    /// Which Clusters are gone after a list.
+    pub(super) listing: Listing<NamespacedName>,
     pub(super) clock: Clock,
     /// The controller's own kubeconfig, where its files are watched.
     pub(super) contexts: BoxStream<'static, News<Kubeconfig>>,
@@ -137,19 +138,12 @@ impl Loop {
 
     fn watched(&mut self, event: watcher::Event<Cluster>) {
         match event {
-            watcher::Event::Init => self.listed = Some(HashSet::new()),
-            watcher::Event::InitApply(cluster) => {
-                if let Some(listed) = &mut self.listed {
-                    listed.insert(cluster.namespaced_name());
-                }
-                // A list is the truth, whatever its versions are.
-                self.upsert(cluster, true);
-            }
+            watcher::Event::Init => self.listing.restart(),
+            // A list is the truth, whatever its versions are.
+            watcher::Event::InitApply(cluster) => self.upsert(cluster, true),
             watcher::Event::InitDone => {
-                let listed = self.listed.take().unwrap_or_default();
-                let gone: Vec<_> = self.entries.keys().filter(|key| !listed.contains(key)).cloned().collect();
-                for key in &gone {
-                    self.remove(key);
+                for key in self.listing.complete() {
+                    self.remove(&key);
                 }
             }
             watcher::Event::Apply(cluster) => self.upsert(cluster, false),
@@ -167,6 +161,7 @@ impl Loop {
                 return;
             }
         }
+        self.listing.insert(&key);
         let cluster = Arc::new(cluster);
         let secret = secret_of(key.namespace(), &cluster.spec);
         let before = self.entries.get(&key).map(|entry| (entry.secret.clone(), Arc::clone(&entry.cluster)));
@@ -245,6 +240,7 @@ impl Loop {
     }
 
     fn remove(&mut self, key: &NamespacedName) {
+        self.listing.remove(key);
         let Some(entry) = self.entries.remove(key) else { return };
         if let Some(at) = entry.write_at {
             self.due.remove(&(at, key.clone()));

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::error::SourceError;
 use super::event::SourceEvent;
 use super::merge::{Change, Input, Merge};
-use super::status::{Conflict, SourceStatus, SourcesStatus};
+use super::status::{Conflict, NotSynced, SourceStatus, SourcesStatus};
 
 type Declared = Result<ClusterConfig, SourceError>;
 
@@ -38,7 +38,7 @@ type Declared = Result<ClusterConfig, SourceError>;
 ///     .source("files", KubeconfigFiles::from_env()?.contexts("prod-*")?.watch())
 ///     .source("secrets", KubeconfigSecrets::multicluster_runtime(hub).namespaces(["clusters"]).watch())
 ///     .spawn();
-/// sources.wait_synced().await;
+/// sources.wait_synced().await?;
 /// for cluster in fleet.snapshots() {
 ///     println!("{}: {:?}", cluster.cluster, cluster.state);
 /// }
@@ -58,7 +58,14 @@ impl Sources {
     }
 
     /// Adds a source. `name` is what the status calls it.
+    ///
+    /// # Panics
+    ///
+    /// If another source has this name: the status could not tell them apart.
+    #[track_caller]
     pub fn source(mut self, name: &str, source: impl Stream<Item = SourceEvent> + Send + 'static) -> Self {
+        let is_taken = self.sources.iter().any(|(taken, _)| **taken == *name);
+        assert!(!is_taken, "another source is named {name:?}: give each its own name");
         self.sources.push((name.into(), source.boxed()));
         self
     }
@@ -103,8 +110,6 @@ async fn run(
         }
         changed.send_replace(());
     }
-    // The last handle ends the task; until then the status can be read and waited for.
-    changed.closed().await;
 }
 
 /// Each lock guards what is whole between two steps.
@@ -210,21 +215,30 @@ impl RunningSources {
         lock(&self.state).status()
     }
 
-    /// Waits until a source said something since the last call.
-    pub async fn changed(&mut self) {
-        if self.changes.changed().await.is_err() {
-            // The task is gone, with its runtime: nothing will change.
-            std::future::pending::<()>().await;
-        }
+    /// Waits until a source said something since the last call. Returns false when nothing will change any more: every source
+    /// has ended, or the runtime that they ran on is shut down.
+    pub async fn changed(&mut self) -> bool {
+        self.changes.changed().await.is_ok()
     }
 
     /// Waits until every source has completed a list. Put it under a timeout: a hub that cannot be reached never answers.
-    pub async fn wait_synced(&mut self) {
-        self.changes.mark_changed();
+    ///
+    /// # Errors
+    ///
+    /// [`NotSynced`]: a source ended before that, or all of them were stopped.
+    pub async fn wait_synced(&mut self) -> Result<(), NotSynced> {
+        // What comes after this look is a change.
+        self.changes.mark_unchanged();
         loop {
-            self.changed().await;
-            if self.status().is_synced() {
-                return;
+            let status = self.status();
+            if let Some(ended) = status.ended_unsynced() {
+                return Err(ended);
+            }
+            if status.is_synced() {
+                return Ok(());
+            }
+            if !self.changed().await {
+                return Err(NotSynced::Stopped);
             }
         }
     }

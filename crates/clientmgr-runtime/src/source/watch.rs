@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::error::SourceError;
 use super::event::SourceEvent;
-use super::listing::Listing;
+use crate::listing::Listing;
 use crate::watching::{LIST_DEADLINE, WatchBackoff, is_expired, loses_events, resuming};
 
 /// What was seen of the objects of one kind.

@@ -143,7 +143,8 @@ where
             mapper(object, cluster).into_iter().map(name).collect::<Vec<_>>()
         };
         let hub = Hub::default();
-        let kind = Kind { dyntype: kinds.watched, api: Box::new(api), config, mapper: Arc::new(mapper), hub: hub.clone() };
+        let kind =
+            Kind { dyntype: kinds.watched, api: Box::new(api), config, mapper: Arc::new(mapper), hub: hub.clone() };
         let states = Arc::new(BoundStates::new(provider));
         let triggers = hub.triggers(kinds.objects);
         let inner = Inner { states, running: Arc::new(Running::new(kind)), hub };

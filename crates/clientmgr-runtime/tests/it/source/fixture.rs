@@ -141,7 +141,7 @@ impl Fed {
         let holds = async {
             while !condition(fleet, &sources.status()) {
                 tokio::select! {
-                    () = sources.changed() => {}
+                    true = sources.changed() => {}
                     _ = events.next() => {}
                 }
             }
