@@ -37,6 +37,7 @@ use crate::requeue::Dependants;
 use crate::requeue::{Changes, connection_changes};
 use crate::source::{KubeconfigFiles, Merged, reread};
 use crate::watch::{RemoteWatches, Triggers, WatchKind};
+use crate::watching::Reports;
 
 /// How long changes are collected before a status is written.
 const STATUS_DELAY: Duration = Duration::from_millis(50);
@@ -227,14 +228,14 @@ impl ClusterController {
     /// do not only spawn them. And a kube `Controller` with `graceful_shutdown_on` waits for its running reconciles: one
     /// without a timeout around its requests keeps `run` from ending.
     ///
-    /// A change of status that is not written at the end is written by the next process that writes.
-    ///
-    /// Run the [election](crate::lease::LeaderElection) longer than the controller, so that the lease is released after
-    /// the last write.
+    /// A process that may write the status writes what is due at the end, and waits for what is under way: for 5 s at most.
+    /// What the hub does not take by then, the next process that writes finds out anew. Run the
+    /// [election](crate::lease::LeaderElection) longer than the controller, so that the lease is released after the last
+    /// write.
     ///
     /// # Panics
     ///
-    /// If `until` panics: the fleet is shut down, then the panic continues.
+    /// If `until` panics: the fleet is shut down, without a last write, and then the panic continues.
     ///
     /// # Cancel safety
     ///
@@ -246,7 +247,7 @@ impl ClusterController {
             settings;
         let own_fleet = fleet.is_none().then(|| provider.fleet().clone());
         let contexts = files.map_or_else(|| stream::pending().boxed(), |files| reread(Merged(files)).boxed());
-        let running = Loop {
+        let mut running = Loop {
             provider,
             registered,
             announcements,
@@ -259,6 +260,8 @@ impl ClusterController {
             resets: FuturesUnordered::new(),
             due: BTreeSet::new(),
             delay: STATUS_DELAY,
+            reports: Reports::default(),
+            write_reports: Reports::default(),
             listing: Listing::default(),
             clock,
             contexts,
@@ -268,6 +271,8 @@ impl ClusterController {
                 never = running.run(&client, namespace.as_deref(), writer) => match never {},
                 () = until => {}
             }
+            // Before the program releases its lease.
+            running.finish().await;
         };
         // A panic leaves nothing behind that could be seen: both are dropped.
         let ended = AssertUnwindSafe(both).catch_unwind().await;

@@ -9,6 +9,7 @@ mod conditions;
 mod connection;
 mod decide;
 mod entry;
+mod hub_error;
 mod observed;
 mod problem;
 mod provider;
@@ -23,11 +24,14 @@ mod connection_tests;
 #[cfg(test)]
 mod decide_tests;
 #[cfg(test)]
+mod hub_tests;
+#[cfg(test)]
 mod secrets_tests;
 #[cfg(test)]
 mod status_tests;
 
 pub use self::builder::{ClusterController, ClusterControllerBuilder};
+pub use self::hub_error::HubError;
 pub use self::problem::ConfigProblem;
 pub use self::provider::{ClusterProvider, DockerCluster, NotConnected};
 pub use self::role::StatusWriter;

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::backoff::backoff;
 use super::connection::SecretState;
-use crate::watching::{is_refusal, jittered, watching, within};
+use crate::watching::{Failure, Reports, is_cut, is_refusal, jittered, watching, within};
 
 /// So many Secrets are read at a time.
 const READS: usize = 16;
@@ -58,6 +58,8 @@ struct Watch {
     listed: HashSet<NamespacedName>,
     /// How often in a row it was refused.
     refusals: u32,
+    /// Which of its failures were reported.
+    reports: Reports,
 }
 
 /// Whether a Secret is being read.
@@ -177,7 +179,8 @@ impl Secrets {
         let stream = Abortable::new(watching(&self.client, api, config), registration);
         let of_scope = scope.clone();
         self.events.push(stream.map(move |event| (of_scope.clone(), event)).boxed());
-        self.watches.insert(scope, Watch { handle, secrets: 1, is_synced: false, listed: HashSet::new(), refusals: 0 });
+        let (listed, reports) = (HashSet::new(), Reports::default());
+        self.watches.insert(scope, Watch { handle, secrets: 1, is_synced: false, listed, refusals: 0, reports });
     }
 
     /// A Cluster no longer refers to `secret`.
@@ -242,6 +245,7 @@ impl Secrets {
             }
             Ok(watcher::Event::InitDone) => {
                 (watch.is_synced, watch.refusals) = (true, 0);
+                watch.reports.clear();
                 let listed = std::mem::take(&mut watch.listed);
                 // A Secret that is referred to since the list began may exist all the same: the read says so.
                 for secret in self.covered(scope) {
@@ -262,7 +266,12 @@ impl Secrets {
                 self.read(&secret);
             }
             Err(error) => {
-                tracing::warn!(namespace = scope.namespace, %error, "the watch of Secrets failed");
+                let failure = Failure::of_watch(&error);
+                if !is_cut(&error) && watch.reports.is_first(&failure) {
+                    tracing::warn!(namespace = scope.namespace, error = %failure, "the watch of Secrets failed: it is tried again");
+                } else {
+                    tracing::debug!(namespace = scope.namespace, error = %failure, "the watch of Secrets failed again, or was cut");
+                }
                 watch.refusals = if is_refusal(&error) { watch.refusals + 1 } else { 0 };
                 let (is_first, is_forbidden) = (watch.refusals == 1, watch.refusals > 1);
                 for secret in self.covered(scope) {

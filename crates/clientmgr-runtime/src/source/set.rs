@@ -1,6 +1,7 @@
 //! [`Sources`]: runs sources into one fleet.
 
 use std::fmt;
+use std::mem::{Discriminant, discriminant};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -127,11 +128,14 @@ struct Health {
     synced: bool,
     ended: bool,
     error: Option<SourceError>,
+    /// The kinds of errors that were reported since the last list.
+    warned: Vec<Discriminant<SourceError>>,
 }
 
 impl State {
     fn new(names: impl Iterator<Item = Arc<str>>) -> Self {
-        let sources: Vec<_> = names.map(|name| Health { name, synced: false, ended: false, error: None }).collect();
+        let sources: Vec<_> =
+            names.map(|name| Health { name, synced: false, ended: false, error: None, warned: Vec::new() }).collect();
         Self { merge: Merge::new(sources.len()), sources }
     }
 
@@ -144,8 +148,12 @@ impl State {
                 return Vec::new();
             }
             Some(SourceEvent::Failed(error)) => {
-                if source.error.is_none() {
+                let kind = discriminant(&error);
+                if source.warned.contains(&kind) {
+                    tracing::debug!(source = &*source.name, %error, "a source of clusters is still broken");
+                } else {
                     tracing::warn!(source = &*source.name, %error, "a source of clusters broke; its clusters stay");
+                    source.warned.push(kind);
                 }
                 source.error = Some(error);
                 return Vec::new();
@@ -164,6 +172,7 @@ impl State {
             Some(SourceEvent::Synced) => {
                 source.synced = true;
                 source.error = None;
+                source.warned.clear();
                 Input::Synced
             }
         };

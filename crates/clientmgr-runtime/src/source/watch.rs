@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::error::SourceError;
 use super::event::SourceEvent;
 use crate::listing::Listing;
-use crate::watching::{LIST_DEADLINE, WatchBackoff, is_expired, loses_events, resuming};
+use crate::watching::{LIST_DEADLINE, WatchBackoff, is_cut, is_expired, resuming};
 
 /// What was seen of the objects of one kind.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ where
                 },
                 Phase::Watching(events) => match events.next().await {
                     // A connection that was cut: the watch resumes where it was. If it cannot, the next error says so.
-                    Some(Err(error @ watcher::Error::WatchFailed(_))) if !loses_events(&error) => {
+                    Some(Err(error)) if is_cut(&error) => {
                         tracing::debug!(error = %SourceError::from(error), "a watch of a source was cut");
                         sleep(self.backoff.pause()).await;
                         continue;

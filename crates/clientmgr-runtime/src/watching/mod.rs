@@ -2,6 +2,7 @@
 //! swallows one request would stop it without a sign.
 
 mod backoff;
+mod failure;
 
 #[cfg(test)]
 mod tests;
@@ -22,34 +23,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::backoff::OPEN;
 pub(crate) use self::backoff::{WatchBackoff, jittered};
+use self::failure::TimedOut;
+pub(crate) use self::failure::{Failure, Reports};
 
 /// How long each page of a list may take, and the beginning of any answer.
 pub(crate) const LIST_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long any other request to the hub may take.
 pub(crate) const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
-
-/// A request took too long.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("the API server did not answer within {deadline:?}")]
-pub(crate) struct TimedOut {
-    pub(crate) deadline: Duration,
-}
-
-impl TimedOut {
-    /// Returns kube's error of a request that took longer than `deadline`.
-    pub(crate) fn error(deadline: Duration) -> kube::Error {
-        kube::Error::Service(Box::new(Self { deadline }))
-    }
-
-    /// Returns it where `error` is that of a request that took too long.
-    pub(crate) fn of(error: &kube::Error) -> Option<&Self> {
-        match error {
-            kube::Error::Service(error) => error.downcast_ref(),
-            _ => None,
-        }
-    }
-}
 
 /// Awaits a request to the hub, for [`REQUEST_DEADLINE`].
 pub(crate) async fn within<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
@@ -195,6 +176,11 @@ pub(crate) fn is_expired(error: &watcher::Error) -> bool {
 pub(crate) fn loses_events(error: &watcher::Error) -> bool {
     use kube::Error::{HyperError, ReadEvents, Service};
     matches!(error, watcher::Error::WatchFailed(error) if !matches!(error, ReadEvents(_) | HyperError(_) | Service(_)))
+}
+
+/// Returns whether `error` is one of a connection that was cut: the watch resumes without a gap.
+pub(crate) fn is_cut(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchFailed(_)) && !loses_events(error)
 }
 
 /// Returns whether the server answered that this may not be watched, or that the kind is not there.

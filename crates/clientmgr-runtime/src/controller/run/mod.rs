@@ -1,5 +1,7 @@
 //! The loop of the controller: what happened goes in, the decision is carried out. One task for all Clusters.
 
+mod writing;
+
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,28 +22,31 @@ use kube::{Api, Client};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::announcements::Announcements;
-use super::backoff::backoff;
 use super::conditions::OutageText;
 use super::connection::{Allowed, Contexts, Desired, desired, secret_of};
 use super::decide::{Decision, FleetStep, Input, Role, decide};
 use super::entry::Entry;
+use super::hub_error::HubError;
 use super::observed::Observed;
 use super::problem::ConfigProblem;
 use super::provider::ClusterProvider;
 use super::role::StatusWriter;
 use super::secrets::Secrets;
-use super::writes::{Outcome, Writes, Written};
+use super::writes::Writes;
 use crate::cluster::{Cluster, ConnectionKind};
 use crate::forget::Registered;
 use crate::listing::Listing;
 use crate::source::News;
-use crate::watching::{jittered, watching};
+use crate::watching::{Failure, Reports, is_cut, watching};
 
 /// So many statuses are written at a time.
 const WRITES: usize = 16;
 
 /// How long the text of an outage stays, though its attempts fail in other ways.
 const OUTAGE_TEXT: Duration = Duration::from_secs(300);
+
+/// How long the last statuses may take, at the end.
+pub(super) const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// How often revisions that were refused are looked at again: the clock may have been corrected.
 pub(super) const RECHECK: Duration = Duration::from_secs(60);
@@ -69,6 +74,10 @@ pub(super) struct Loop {
     pub(super) due: BTreeSet<(Instant, NamespacedName)>,
     /// How long changes are collected before a status is written.
     pub(super) delay: Duration,
+    /// Which failures of the watch of Clusters were reported.
+    pub(super) reports: Reports,
+    /// Which failures of writing were reported.
+    pub(super) write_reports: Reports,
     /// Which Clusters are gone after a list.
     pub(super) listing: Listing<NamespacedName>,
     pub(super) clock: Clock,
@@ -78,7 +87,7 @@ pub(super) struct Loop {
 
 impl Loop {
     pub(super) async fn run(
-        mut self,
+        &mut self,
         client: &Client,
         namespace: Option<&str>,
         mut store: StoreWriter<Cluster>,
@@ -116,11 +125,14 @@ impl Loop {
                             self.announcements.changed(&cluster);
                         }
                         if is_listed {
+                            if self.reports.clear() {
+                                tracing::info!("the Clusters are listed again");
+                            }
                             self.provider.listed();
                             self.announcements.all_changed();
                         }
                     }
-                    Err(error) => tracing::warn!(%error, "the watch of Clusters failed"),
+                    Err(error) => self.watch_failed(&error),
                 },
                 Some(news) = self.contexts.next() => self.contexts_changed(news),
                 secret = self.secrets.changed() => self.secret_changed(&secret),
@@ -134,6 +146,18 @@ impl Loop {
             // What is always ready would starve the other tasks, and a runtime that shuts down would wait for this one.
             tokio::task::consume_budget().await;
         }
+    }
+
+    fn watch_failed(&mut self, error: &watcher::Error) {
+        let failure = Failure::of_watch(error);
+        let error_shown = HubError::from(&failure);
+        // One that was cut goes on.
+        if !is_cut(error) && self.reports.is_first(&failure) {
+            tracing::warn!(error = %error_shown, "the watch of Clusters failed: it is tried again");
+        } else {
+            tracing::debug!(error = %error_shown, "the watch of Clusters failed again, or was cut");
+        }
+        self.provider.list_failed(error_shown);
     }
 
     fn watched(&mut self, event: watcher::Event<Cluster>) {
@@ -398,73 +422,5 @@ impl Loop {
             // It is tried again when the fleet says that something has changed.
             Err(error) => tracing::warn!(cluster = %key, %error, "the reset failed"),
         }
-    }
-
-    /// Writes the statuses whose time has come, as they are now.
-    fn write_due(&mut self) {
-        let now = Instant::now();
-        while self.writes.under_way() < WRITES
-            && self.due.first().is_some_and(|(at, _)| *at <= now)
-            && let Some((_, key)) = self.due.pop_first()
-        {
-            let Some(entry) = self.entries.get(&key) else { continue };
-            let status = self.decide(&key, entry).status;
-            let may_write = self.role.may_write();
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
-            entry.write_at = None;
-            if let Some(status) = status.filter(|_| may_write) {
-                entry.is_writing = true;
-                self.writes.apply(&entry.cluster, &status);
-            }
-        }
-    }
-
-    /// Decides again after a pause what to write, if it is still to be written then.
-    fn write_later(&mut self, key: &NamespacedName) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        entry.failures += 1;
-        let at = Instant::now() + jittered(backoff(entry.failures));
-        entry.write_at = Some(at);
-        self.due.insert((at, key.clone()));
-    }
-
-    fn written(&mut self, written: Written) {
-        let (key, now) = (written.cluster, (self.clock)());
-        // It may have been deleted and made again meanwhile.
-        let of_this = |entry: &&mut Entry| entry.cluster.metadata.uid == written.before.metadata.uid;
-        let Some(entry) = self.entries.get_mut(&key).filter(of_this) else { return };
-        entry.is_writing = false;
-        match written.outcome {
-            Outcome::Stored(stored) => {
-                entry.failures = 0;
-                let before = &written.before;
-                let is_unchanged = stored.metadata.resource_version == before.metadata.resource_version;
-                if written.status.error.is_some()
-                    && before.status.as_ref().is_none_or(|it| it.error != written.status.error)
-                {
-                    entry.outage_written = Some(Instant::now());
-                }
-                self.writes.publish(before.status.as_ref(), &stored);
-                if !entry.is_newer_than(&stored) {
-                    entry.take(Arc::new(*stored), now);
-                }
-                // Where another one owns a part of the status, the same write would follow without end.
-                entry.without_effect = is_unchanged.then_some(written.status);
-            }
-            // The watch brings what changed, if it has not yet. If nothing has, a replica of the API server that just starts
-            // does not know the resource yet.
-            Outcome::Outdated
-                if entry.cluster.metadata.resource_version == written.before.metadata.resource_version =>
-            {
-                self.write_later(&key);
-            }
-            // It has changed meanwhile.
-            Outcome::Outdated => {}
-            Outcome::Failed(error) => {
-                tracing::warn!(cluster = %key, %error, "writing the status failed");
-                self.write_later(&key);
-            }
-        }
-        self.reconcile(&key);
     }
 }
