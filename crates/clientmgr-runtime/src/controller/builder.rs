@@ -23,6 +23,7 @@ use kube::runtime::Controller;
 use serde::de::DeserializeOwned;
 
 use super::announcements::Announcements;
+use super::applying::Applying;
 use super::connection::{Allowed, Contexts};
 use super::provider::ClusterProvider;
 use super::role::StatusWriter;
@@ -257,6 +258,7 @@ impl ClusterController {
             writes: Writes::new(client.clone(), instance),
             entries: HashMap::new(),
             users: HashMap::new(),
+            applying: Applying::default(),
             resets: FuturesUnordered::new(),
             due: BTreeSet::new(),
             delay: STATUS_DELAY,

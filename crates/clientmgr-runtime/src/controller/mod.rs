@@ -3,6 +3,7 @@
 //! `decide` is the pure decision about one Cluster, `run` the loop that carries it out.
 
 mod announcements;
+mod applying;
 mod backoff;
 mod builder;
 mod conditions;
@@ -15,6 +16,7 @@ mod problem;
 mod provider;
 mod role;
 mod run;
+mod secret_data;
 mod secrets;
 mod transitions;
 mod writes;

@@ -1,6 +1,6 @@
 //! [`Secrets`]: the Secrets that Clusters refer to. A watch of metadata says which of them changed; only those are read.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::backoff::backoff;
 use super::connection::SecretState;
+use super::secret_data::SecretData;
 use crate::watching::{Failure, Reports, is_cut, is_refusal, jittered, watching, within};
 
 /// So many Secrets are read at a time.
@@ -78,8 +79,8 @@ struct Referred {
     state: SecretState,
     /// The hash of the data that was read last: the data itself would be thousands of kubeconfigs in memory.
     content: u64,
-    /// A Cluster waits for the data, though it may be the same as before.
-    is_wanted: bool,
+    /// The Clusters that wait for the data, though it may be the same as before.
+    wanted: BTreeSet<NamespacedName>,
     /// The resource version that was read.
     version: Option<String>,
     reading: Reading,
@@ -94,6 +95,14 @@ struct Referred {
 type WatchEvent = Result<watcher::Event<PartialObjectMeta<Secret>>, watcher::Error>;
 type Read = (NamespacedName, Result<Option<Secret>, kube::Error>);
 
+/// What is known of a Secret has changed.
+#[derive(Debug)]
+pub(super) struct SecretChange {
+    pub(super) secret: NamespacedName,
+    /// The Clusters that it concerns, where it does not concern all that refer to it.
+    pub(super) only: Option<BTreeSet<NamespacedName>>,
+}
+
 /// The Secrets that are referred to.
 pub(super) struct Secrets {
     client: Client,
@@ -106,7 +115,7 @@ pub(super) struct Secrets {
     /// When the first of the Secrets that could not be read is tried again, at the earliest.
     retry_at: Option<Instant>,
     /// Changed, and not yet returned.
-    changed: VecDeque<NamespacedName>,
+    changed: VecDeque<SecretChange>,
     hasher: RandomState,
 }
 
@@ -126,8 +135,11 @@ impl Secrets {
         }
     }
 
-    /// Drops the data of a Secret, which all Clusters have used.
+    /// Drops the data of a Secret, which all Clusters have used: unless it has changed since.
     pub(super) fn used(&mut self, secret: &NamespacedName) {
+        if self.changed.iter().any(|change| change.secret == *secret) {
+            return;
+        }
         if let Some(referred) = self.referred.get_mut(secret)
             && matches!(referred.state, SecretState::Read(_))
         {
@@ -140,12 +152,12 @@ impl Secrets {
         self.referred.get(secret).is_some_and(|referred| matches!(referred.state, SecretState::Used))
     }
 
-    /// A Cluster needs the data of a Secret. Reads it again where it was dropped.
-    pub(super) fn want(&mut self, secret: &NamespacedName) {
+    /// `cluster` needs the data of a Secret. Reads it again where it was dropped.
+    pub(super) fn want(&mut self, secret: &NamespacedName, cluster: &NamespacedName) {
         if let Some(referred) = self.referred.get_mut(secret)
             && matches!(referred.state, SecretState::Used)
         {
-            referred.is_wanted = true;
+            referred.wanted.insert(cluster.clone());
             self.read(secret);
         }
     }
@@ -206,12 +218,12 @@ impl Secrets {
         Scope { namespace: secret.namespace().to_owned(), name }
     }
 
-    /// Waits until what is known of a Secret has changed, and returns its name. It never ends otherwise.
+    /// Waits until what is known of a Secret has changed. It never ends otherwise.
     ///
     /// # Cancel safety
     ///
     /// A dropped future loses nothing.
-    pub(super) async fn changed(&mut self) -> NamespacedName {
+    pub(super) async fn changed(&mut self) -> SecretChange {
         loop {
             if let Some(changed) = self.changed.pop_front() {
                 return changed;
@@ -357,12 +369,14 @@ impl Secrets {
                 let version = found.resource_version();
                 let data = found.data.unwrap_or_default();
                 let content = self.hasher.hash_one(data.iter().map(|(key, value)| (key, &value.0)).collect::<Vec<_>>());
-                let is_wanted = std::mem::take(&mut referred.is_wanted);
+                let wanted = std::mem::take(&mut referred.wanted);
                 let is_same = std::mem::replace(&mut referred.content, content) == content;
-                if is_same && !is_wanted && matches!(referred.state, SecretState::Used) {
+                let has_all = is_same && matches!(referred.state, SecretState::Used);
+                if has_all && wanted.is_empty() {
                     referred.version = version;
                 } else {
-                    self.set(secret, SecretState::Read(Arc::new(data)), version);
+                    let only = has_all.then_some(wanted);
+                    self.set_for(only, secret, SecretState::Read(Arc::new(SecretData::new(data))), version);
                 }
                 None
             }
@@ -372,7 +386,8 @@ impl Secrets {
                 Some(false)
             }
             Ok(None) => {
-                (referred.failures, referred.refusals, referred.is_wanted) = (0, 0, false);
+                (referred.failures, referred.refusals) = (0, 0);
+                referred.wanted.clear();
                 self.set(secret, SecretState::NotFound, None);
                 None
             }
@@ -402,23 +417,35 @@ impl Secrets {
         let at = Instant::now() + delay;
         referred.retry_at = Some(at);
         self.retry_at = Some(self.retry_at.map_or(at, |first| first.min(at)));
-        referred.is_wanted &= !is_forbidden;
+        if is_forbidden {
+            referred.wanted.clear();
+        }
         match (&referred.state, is_forbidden) {
             (_, true) => self.set(secret, SecretState::Forbidden, None),
             // The first refusal: the retry says whether it stays so.
             (_, false) if is_refused => {}
             (SecretState::Read(_), false) => {}
-            (SecretState::Used, false) if !referred.is_wanted => {}
+            (SecretState::Used, false) if referred.wanted.is_empty() => {}
             (_, false) => self.set(secret, SecretState::Unavailable, None),
         }
     }
 
     fn set(&mut self, secret: &NamespacedName, state: SecretState, version: Option<String>) {
+        self.set_for(None, secret, state, version);
+    }
+
+    fn set_for(
+        &mut self,
+        only: Option<BTreeSet<NamespacedName>>,
+        secret: &NamespacedName,
+        state: SecretState,
+        version: Option<String>,
+    ) {
         let Some(referred) = self.referred.get_mut(secret) else { return };
         referred.version = version;
         if referred.state != state {
             referred.state = state;
-            self.changed.push_back(secret.clone());
+            self.changed.push_back(SecretChange { secret: secret.clone(), only });
         }
     }
 }

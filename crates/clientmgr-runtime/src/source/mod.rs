@@ -40,6 +40,7 @@ mod error;
 mod event;
 mod file;
 mod fixed;
+mod go_json;
 mod merge;
 mod secret;
 mod set;

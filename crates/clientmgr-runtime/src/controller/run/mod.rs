@@ -4,6 +4,7 @@ mod writing;
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use kube::{Api, Client};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::announcements::Announcements;
+use super::applying::{Applying, Turn};
 use super::conditions::OutageText;
 use super::connection::{Allowed, Contexts, Desired, desired, secret_of};
 use super::decide::{Decision, FleetStep, Input, Role, decide};
@@ -31,7 +33,7 @@ use super::observed::Observed;
 use super::problem::ConfigProblem;
 use super::provider::ClusterProvider;
 use super::role::StatusWriter;
-use super::secrets::Secrets;
+use super::secrets::{SecretChange, Secrets};
 use super::writes::Writes;
 use crate::cluster::{Cluster, ConnectionKind};
 use crate::forget::Registered;
@@ -69,6 +71,8 @@ pub(super) struct Loop {
     pub(super) entries: HashMap<NamespacedName, Entry>,
     /// The Clusters that refer to a Secret.
     pub(super) users: HashMap<NamespacedName, BTreeSet<NamespacedName>>,
+    /// The Clusters to which changed Secrets are yet to be applied.
+    pub(super) applying: Applying,
     pub(super) resets: FuturesUnordered<BoxFuture<'static, Reset>>,
     /// When to write which status.
     pub(super) due: BTreeSet<(Instant, NamespacedName)>,
@@ -135,7 +139,12 @@ impl Loop {
                     Err(error) => self.watch_failed(&error),
                 },
                 Some(news) = self.contexts.next() => self.contexts_changed(news),
-                secret = self.secrets.changed() => self.secret_changed(&secret),
+                change = self.secrets.changed() => self.secret_changed(change),
+                () = ready(()), if !self.applying.is_empty() => {
+                    self.apply_next();
+                    // Each may take milliseconds.
+                    tokio::task::yield_now().await;
+                }
                 Some(changes) = fleet.next() => self.fleet_changed(changes),
                 written = self.writes.written() => self.written(written),
                 Some((cluster, uid, result)) = self.resets.next() => self.was_reset(&cluster, uid.as_ref(), result),
@@ -227,7 +236,7 @@ impl Loop {
     /// What the spec asks for may have changed: the data of the Secret is needed again, where it was dropped.
     fn configure(&mut self, key: &NamespacedName) {
         if let Some(secret) = self.entries.get(key).and_then(|entry| entry.secret.as_ref()) {
-            self.secrets.want(secret);
+            self.secrets.want(secret, key);
         }
         self.apply_desired(key);
     }
@@ -296,16 +305,21 @@ impl Loop {
         }
     }
 
-    fn secret_changed(&mut self, secret: &NamespacedName) {
-        if self.secrets.is_used(secret) {
+    fn secret_changed(&mut self, SecretChange { secret, only }: SecretChange) {
+        if self.secrets.is_used(&secret) {
             // It was in the queue twice.
             return;
         }
-        let users = self.users.get(secret).cloned().unwrap_or_default();
-        for key in &users {
-            self.apply_desired(key);
+        let clusters = only.or_else(|| self.users.get(&secret).cloned()).unwrap_or_default();
+        self.applying.add(secret, clusters);
+    }
+
+    fn apply_next(&mut self) {
+        match self.applying.next() {
+            Some(Turn::Apply(cluster)) => self.apply_desired(&cluster),
+            Some(Turn::Used(secret)) => self.secrets.used(&secret),
+            None => {}
         }
-        self.secrets.used(secret);
     }
 
     fn fleet_changed(&mut self, changes: ClusterChanges) {
