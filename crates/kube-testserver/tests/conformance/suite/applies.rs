@@ -23,11 +23,15 @@ tests![
     a_status_is_applied_apart,
     conditions_of_several_managers_stand_side_by_side,
     finalizers_of_several_managers_merge,
+    a_list_that_merges_takes_the_order_of_the_apply,
     an_apply_needs_a_manager,
     an_apply_brings_no_account_of_its_own,
     only_an_apply_can_force,
     an_apply_may_be_yaml,
     containers_of_several_managers_merge,
+    containers_in_another_order_are_a_change,
+    two_containers_with_one_name_cannot_be_applied,
+    a_pull_secret_is_owned_as_a_whole,
     an_applier_of_data_owns_its_entries,
     data_is_removed_with_its_last_entry,
     to_apply_null_takes_nothing_from_others,
@@ -170,6 +174,28 @@ async fn finalizers_of_several_managers_merge(case: Case) {
     assert_eq!(left["metadata"]["finalizers"], json!(["example.com/b"]));
 }
 
+async fn a_list_that_merges_takes_the_order_of_the_apply(case: Case) {
+    let of = |name: String, letters: &str| {
+        let finalizers: Vec<String> = letters.chars().map(|letter| format!("example.com/{letter}")).collect();
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "finalizers": finalizers}})
+    };
+    // What is there, what another manager applies, and what becomes of it.
+    let rows = [
+        ("xy", "yx", "yx"),
+        ("ab", "cb", "acb"),
+        ("abc", "ca", "bca"),
+        ("ab", "xbya", "xbya"),
+        ("abcd", "dxb", "acdxb"),
+    ];
+    for (at, (first, second, expected)) in rows.into_iter().enumerate() {
+        let path = format!("{}/order-{at}", case.maps());
+        case.apply(&path, "one", "", &of(format!("order-{at}"), first)).await.expect(201);
+        let merged = case.apply(&path, "two", "", &of(format!("order-{at}"), second)).await.expect(200);
+        let expected = of(String::new(), expected);
+        assert_eq!(merged["metadata"]["finalizers"], expected["metadata"]["finalizers"], "{first} and then {second}");
+    }
+}
+
 async fn an_apply_needs_a_manager(case: Case) {
     let status = case.patch(&path(&case).await, "apply", &sized(1)).await.refused(422, "Invalid");
     assert_eq!((fields(&status), reasons(&status)), (vec!["fieldManager"], vec!["FieldValueRequired"]));
@@ -208,6 +234,32 @@ async fn containers_of_several_managers_merge(case: Case) {
     let containers = both.pointer("/spec/template/spec/containers").and_then(Value::as_array);
     assert_eq!(containers.map(Vec::len), Some(2));
     assert_eq!(both["metadata"]["generation"], 2);
+}
+
+async fn containers_in_another_order_are_a_change(case: Case) {
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", case.namespace());
+    let of = |names: [&str; 2]| deployment("d", &names.map(|name| json!({"name": name, "image": "one"})).into());
+    case.apply(&path, "one", "", &of(["a", "b"])).await.expect(201);
+    let turned = case.apply(&path, "one", "", &of(["b", "a"])).await.expect(200);
+    assert_eq!(turned.pointer("/spec/template/spec/containers/0/name"), Some(&json!("b")));
+    assert_eq!(turned["metadata"]["generation"], 2);
+}
+
+async fn two_containers_with_one_name_cannot_be_applied(case: Case) {
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", case.namespace());
+    let twice = deployment("d", &json!([{"name": "a", "image": "one"}, {"name": "a", "image": "two"}]));
+    let answer = case.apply(&path, "one", "", &twice).await.expect(500);
+    let expected = ".spec.template.spec.containers: duplicate entries for key [name=\"a\"]";
+    assert!(message(&answer).ends_with(expected), "{answer}");
+}
+
+async fn a_pull_secret_is_owned_as_a_whole(case: Case) {
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", case.namespace());
+    let mut wanted = deployment("d", &json!([{"name": "a", "image": "one"}]));
+    wanted["spec"]["template"]["spec"]["imagePullSecrets"] = json!([{"name": "p"}]);
+    let made = case.apply(&path, "one", "", &wanted).await.expect(201);
+    let owned = owned_by(&made, "one").pointer("/f:spec/f:template/f:spec/f:imagePullSecrets");
+    assert_eq!(owned, Some(&json!({"k:{\"name\":\"p\"}": {}})));
 }
 
 fn applied_map(data: &Value) -> Value {
