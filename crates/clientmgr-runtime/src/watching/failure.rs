@@ -116,10 +116,32 @@ impl Reports {
         self.kinds.len() > known
     }
 
+    /// Logs an error of the watch of the objects of `kind`: a warning where it is the first of its kind.
+    #[cfg(feature = "unstable-runtime")]
+    pub(crate) fn log(&mut self, error: &watcher::Error, kind: &str) {
+        let failure = Failure::of_watch(error);
+        if !is_cut(error) && self.is_first(&failure) {
+            tracing::warn!(kind, error = %failure, "the watch of a controller's objects failed: it is tried again");
+        } else {
+            tracing::debug!(kind, error = %failure, "the watch of a controller's objects failed again, or was cut");
+        }
+    }
+
     /// All is well again. Returns whether a failure was reported before.
     pub(crate) fn clear(&mut self) -> bool {
         !std::mem::take(&mut self.kinds).is_empty()
     }
+}
+
+/// Returns whether a watch that resumes after `error` may lack an event: kube goes on behind a line that it cannot read.
+pub(crate) fn loses_events(error: &watcher::Error) -> bool {
+    use kube::Error::{HyperError, ReadEvents, Service};
+    matches!(error, watcher::Error::WatchFailed(error) if !matches!(error, ReadEvents(_) | HyperError(_) | Service(_)))
+}
+
+/// Returns whether `error` is one of a connection that was cut: the watch resumes without a gap.
+pub(crate) fn is_cut(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchFailed(_)) && !loses_events(error)
 }
 
 #[cfg(test)]

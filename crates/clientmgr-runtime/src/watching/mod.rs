@@ -23,8 +23,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::backoff::OPEN;
 pub(crate) use self::backoff::{WatchBackoff, jittered};
-use self::failure::TimedOut;
-pub(crate) use self::failure::{Failure, Reports};
+pub(crate) use self::failure::{Failure, Reports, is_cut};
+use self::failure::{TimedOut, loses_events};
 
 /// How long each page of a list may take, and the beginning of any answer.
 pub(crate) const LIST_DEADLINE: Duration = Duration::from_secs(60);
@@ -85,7 +85,15 @@ pub(crate) fn watching_until<K>(
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let (api, config) = (api(answering(client)), resuming(config));
+    watching_api(api(answering(client)), config, resume)
+}
+
+/// Watches as [`watching_until`] does, with the client of `api`: a request of a watch that is not answered has no deadline.
+pub(crate) fn watching_api<K>(api: Api<K>, config: Config, resume: Arc<Notify>) -> BoxStream<'static, Result<Event<K>>>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let config = resuming(config);
     let begin = move || watcher(api.clone(), config.clone()).boxed();
     let state = State {
         events: begin(),
@@ -170,17 +178,6 @@ pub(crate) fn is_expired(error: &watcher::Error) -> bool {
         }
         _ => false,
     }
-}
-
-/// Returns whether a watch that resumes after `error` may lack an event: kube goes on behind a line that it cannot read.
-pub(crate) fn loses_events(error: &watcher::Error) -> bool {
-    use kube::Error::{HyperError, ReadEvents, Service};
-    matches!(error, watcher::Error::WatchFailed(error) if !matches!(error, ReadEvents(_) | HyperError(_) | Service(_)))
-}
-
-/// Returns whether `error` is one of a connection that was cut: the watch resumes without a gap.
-pub(crate) fn is_cut(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::WatchFailed(_)) && !loses_events(error)
 }
 
 /// Returns whether the server answered that this may not be watched, or that the kind is not there.

@@ -406,11 +406,17 @@ impl Loop {
                 }
             }
             FleetStep::Disconnect => {
-                if matches!(entry.desired, Desired::Docker(_)) && !entry.cluster.spec.paused {
+                let is_docker = matches!(entry.desired, Desired::Docker(_)) && !entry.cluster.spec.paused;
+                if is_docker {
                     entry.applied = None;
                 }
+                let was_there = fleet.remove(key);
+                if is_docker && was_there {
+                    // The revision stays, and what was built on it is dead.
+                    self.registered.forget_cluster(key);
+                }
                 // What is to be connected joins anew.
-                again = fleet.remove(key) && entry.applied.is_some();
+                again = was_there && entry.applied.is_some();
             }
         }
         let entry_is_free = !entry.is_writing && entry.write_at.is_none();
