@@ -24,11 +24,9 @@ use crate::watching::{Failure, Reports, is_cut, is_refusal, jittered, watching, 
 /// So many Secrets are read at a time.
 const READS: usize = 16;
 
-/// When a Secret that may not be read is tried again: rights that are given raise no event.
-const FORBIDDEN_RETRY: Duration = Duration::from_secs(300);
-
-/// When it is tried again at first: an API server that just starts refuses everything until its roles are loaded.
-const FIRST_RETRY: Duration = Duration::from_secs(2);
+/// When a Secret that may not be read is tried again, at first and at most: rights that are given raise no event. An API
+/// server that just starts refuses everything until its roles are loaded.
+const FORBIDDEN_RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(300));
 
 /// Which Secrets one watch covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -408,10 +406,10 @@ impl Secrets {
         let Some(referred) = self.referred.get_mut(secret) else { return };
         referred.failures += 1;
         referred.refusals = if is_refused { referred.refusals + 1 } else { 0 };
+        let (first, longest) = FORBIDDEN_RETRY;
         let delay = jittered(match referred.refusals {
             0 => backoff(referred.failures),
-            1 => FIRST_RETRY,
-            _ => FORBIDDEN_RETRY,
+            refusals => first.saturating_mul(2_u32.saturating_pow(refusals - 1)).min(longest),
         });
         let is_forbidden = referred.refusals > 1;
         let at = Instant::now() + delay;

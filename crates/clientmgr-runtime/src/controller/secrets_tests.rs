@@ -104,14 +104,14 @@ fn assert_pauses(hub: &Hub, began: Instant, longest: &[f64]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_may_not_be_read_shows_at_the_second_refusal_and_is_tried_every_five_minutes() {
-    let (hub, began) = (Hub::new(&[403, 403, 403], ""), Instant::now());
+async fn a_secret_that_may_not_be_read_shows_at_the_second_refusal_and_is_tried_less_and_less_often() {
+    let (hub, began) = (Hub::new(&[403; 10], ""), Instant::now());
     let mut secrets = Secrets::new(hub.client.clone(), SecretWatch::PerNamespace);
     secrets.refer(&key("east"));
     assert_eq!(change(&mut secrets).await, ("east".to_owned(), "forbidden"));
     assert_pauses(&hub, began, &[0.0, 2.0]);
     assert_eq!(change(&mut secrets).await, ("east".to_owned(), "read"));
-    assert_pauses(&hub, began, &[0.0, 2.0, 300.0, 300.0]);
+    assert_pauses(&hub, began, &[0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0]);
 }
 
 #[tokio::test(start_paused = true)]
