@@ -77,7 +77,7 @@ where
         info: &info,
     };
     let mut entry = core.log.begin(&arrival, connection.closed.clone());
-    let fault = core.faults.take(|orders| faults::choose(orders, &info, user)).map(|injection| injection.fault);
+    let fault = core.faults.take(|injected| faults::choose(injected, &info, user)).map(|injection| injection.fault);
 
     let answer = answer(core, connection, &info, identity.clone(), parts, body);
     let answer = unless_at_fault(fault.as_ref(), &info, answer);
@@ -188,7 +188,7 @@ where
     {
         return failed(&status);
     }
-    if core.denials.take(|orders| denials::decide(orders, info, user.name())).is_some() {
+    if core.denials.take(|injected| denials::decide(injected, info, user.name())).is_some() {
         return failed(&authz::forbidden(info, user.name()));
     }
     if let Some(response) = health::answer(&info.path, parts.uri.query(), core.ready()) {
@@ -217,7 +217,7 @@ where
             return answer.map_or_else(|status| failed(&status), Reply::Whole);
         }
         if review::is_asked_for(info) {
-            let may = |asked: &RequestInfo| !core.denials.any(|orders| denials::decide(orders, asked, user.name()));
+            let may = |asked: &RequestInfo| !core.denials.any(|injected| denials::decide(injected, asked, user.name()));
             return review::answer(&call.headers, &call.body, may).map_or_else(|status| failed(&status), Reply::Whole);
         }
         cluster.api.answer(call)

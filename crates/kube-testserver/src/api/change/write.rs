@@ -261,35 +261,35 @@ fn restrict(target: &Target, old: &Value, new: &mut Value) {
                 meta::object_at(new, "spec").insert("finalizers".to_owned(), finalizers);
             }
         }
-        Subresource::Status => {
-            let mut whole = old.clone();
-            let status = new.get("status").cloned();
-            if let (Some(whole), Some(status)) = (whole.as_object_mut(), status) {
-                whole.insert("status".to_owned(), status);
-            } else if let Some(whole) = whole.as_object_mut() {
-                whole.remove("status");
-            }
-            let managed = new["metadata"].get("managedFields").cloned();
-            let mut metadata = old["metadata"].clone();
-            if let Some(kept) = target.view.kind.kept_by_status() {
-                metadata = new["metadata"].clone();
-                for field in kept {
-                    metadata[*field] = old["metadata"][*field].clone();
-                }
-            }
-            whole["metadata"] = metadata;
-            if let Some(managed) = managed {
-                whole["metadata"]["managedFields"] = managed;
-            }
-            if signing_request::is_one(&target.view.kind) {
-                signing_request::keep_decisions(old, &mut whole);
-            }
-            *new = whole;
-        }
+        Subresource::Status => *new = with_status(target, old, new),
         Subresource::Approval => signing_request::keep_all_but_conditions(old, new),
         Subresource::Finalize => *new = with_part_of_spec(old, new, "finalizers"),
         Subresource::EphemeralContainers => *new = with_part_of_spec(old, new, "ephemeralContainers"),
     }
+}
+
+/// The old object with the new status, and with the metadata that a write of the status may change.
+fn with_status(target: &Target, old: &Value, new: &Value) -> Value {
+    let kind = &target.view.kind;
+    let mut whole = old.clone();
+    let fields = meta::map_of(&mut whole);
+    match new.get("status") {
+        Some(status) => drop(fields.insert("status".to_owned(), status.clone())),
+        None => drop(fields.remove("status")),
+    }
+    if let Some(kept) = kind.kept_by_status() {
+        whole["metadata"] = new["metadata"].clone();
+        for field in kept {
+            whole["metadata"][*field] = old["metadata"][*field].clone();
+        }
+    }
+    if let Some(managed) = new["metadata"].get("managedFields") {
+        whole["metadata"]["managedFields"] = managed.clone();
+    }
+    if signing_request::is_one(kind) {
+        signing_request::keep_decisions(old, &mut whole);
+    }
+    whole
 }
 
 /// The old object with one field of the new spec.

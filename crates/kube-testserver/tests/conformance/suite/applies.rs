@@ -1,4 +1,4 @@
-//! Server-side apply, and the account of who owns which field.
+//! Server-side apply, and the owners of fields.
 
 use serde_json::{Value, json};
 
@@ -13,19 +13,19 @@ tests![
     an_apply_makes_the_object,
     an_apply_meant_for_an_object_that_is_gone_is_a_conflict,
     the_same_apply_again_changes_nothing,
-    a_manager_owns_what_it_said,
-    what_a_manager_no_longer_says_goes,
-    what_another_manager_owns_too_stays,
+    a_manager_owns_the_fields_that_it_applies,
+    fields_that_a_manager_no_longer_applies_are_removed,
+    fields_that_another_manager_owns_too_are_kept,
     apply_of_a_field_of_another_manager_is_a_conflict,
-    force_takes_the_field_over,
+    a_forced_apply_becomes_the_owner,
     apply_of_an_equal_value_is_no_conflict,
-    an_update_takes_what_it_changes,
+    an_update_becomes_the_owner_of_what_it_changes,
     a_status_is_applied_apart,
-    conditions_of_several_managers_stand_side_by_side,
+    conditions_of_several_managers_merge,
     finalizers_of_several_managers_merge,
     a_list_that_merges_takes_the_order_of_the_apply,
     an_apply_needs_a_manager,
-    an_apply_brings_no_account_of_its_own,
+    an_apply_with_managed_fields_is_refused,
     only_an_apply_can_force,
     an_apply_may_be_yaml,
     containers_of_several_managers_merge,
@@ -34,7 +34,7 @@ tests![
     a_pull_secret_is_owned_as_a_whole,
     an_applier_of_data_owns_its_entries,
     data_is_removed_with_its_last_entry,
-    to_apply_null_takes_nothing_from_others,
+    an_applied_null_removes_nothing_that_others_own,
     a_map_in_a_spec_is_removed_with_its_last_entry,
     a_reference_is_owned_as_a_whole,
 ];
@@ -69,7 +69,7 @@ async fn the_same_apply_again_changes_nothing(case: Case) {
     assert_eq!(rv(&again), rv(&made));
 }
 
-async fn a_manager_owns_what_it_said(case: Case) {
+async fn a_manager_owns_the_fields_that_it_applies(case: Case) {
     let made = case.apply(&path(&case).await, "one", "", &sized(1)).await.expect(201);
     let entry = &made["metadata"]["managedFields"][0];
     assert_eq!((&entry["fieldsType"], &entry["operation"]), (&json!("FieldsV1"), &json!("Apply")));
@@ -77,14 +77,14 @@ async fn a_manager_owns_what_it_said(case: Case) {
     assert_eq!(entry["fieldsV1"], json!({"f:spec": {"f:size": {}}}));
 }
 
-async fn what_a_manager_no_longer_says_goes(case: Case) {
+async fn fields_that_a_manager_no_longer_applies_are_removed(case: Case) {
     let path = path(&case).await;
     case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
     let after = case.apply(&path, "one", "", &sized(1)).await.expect(200);
     assert_eq!(after["spec"], json!({"size": 1}));
 }
 
-async fn what_another_manager_owns_too_stays(case: Case) {
+async fn fields_that_another_manager_owns_too_are_kept(case: Case) {
     let path = path(&case).await;
     case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
     case.apply(&path, "two", "", &widget("w", &json!({"color": "red"}))).await.expect(200);
@@ -102,7 +102,7 @@ async fn apply_of_a_field_of_another_manager_is_a_conflict(case: Case) {
     assert_eq!(case.get(&path).await.expect(200)["spec"]["size"], 1);
 }
 
-async fn force_takes_the_field_over(case: Case) {
+async fn a_forced_apply_becomes_the_owner(case: Case) {
     let path = path(&case).await;
     case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
     let forced = case.apply(&path, "two", "&force=true", &sized(2)).await.expect(200);
@@ -119,7 +119,7 @@ async fn apply_of_an_equal_value_is_no_conflict(case: Case) {
     assert_eq!(managers(&after), ["one Apply -", "two Apply -"]);
 }
 
-async fn an_update_takes_what_it_changes(case: Case) {
+async fn an_update_becomes_the_owner_of_what_it_changes(case: Case) {
     let path = path(&case).await;
     case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
     let change = json!({"spec": {"size": 5}});
@@ -142,7 +142,7 @@ async fn a_status_is_applied_apart(case: Case) {
     case.apply(&missing, "one", "", &widget_status("none", &json!({}))).await.refused(404, "NotFound");
 }
 
-async fn conditions_of_several_managers_stand_side_by_side(case: Case) {
+async fn conditions_of_several_managers_merge(case: Case) {
     let path = path(&case).await;
     let status = format!("{path}/status");
     case.apply(&path, "maker", "", &sized(1)).await.expect(201);
@@ -201,7 +201,7 @@ async fn an_apply_needs_a_manager(case: Case) {
     assert_eq!((fields(&status), reasons(&status)), (vec!["fieldManager"], vec!["FieldValueRequired"]));
 }
 
-async fn an_apply_brings_no_account_of_its_own(case: Case) {
+async fn an_apply_with_managed_fields_is_refused(case: Case) {
     let mut wanted = sized(1);
     wanted["metadata"]["managedFields"] = json!([{"manager": "x", "operation": "Apply"}]);
     case.apply(&path(&case).await, "one", "", &wanted).await.refused(400, "BadRequest");
@@ -297,7 +297,7 @@ async fn data_is_removed_with_its_last_entry(case: Case) {
     assert_eq!(case.get(&path).await.expect(200), left);
 }
 
-async fn to_apply_null_takes_nothing_from_others(case: Case) {
+async fn an_applied_null_removes_nothing_that_others_own(case: Case) {
     let path = format!("{}/a", case.maps());
     case.apply(&path, "one", "", &applied_map(&json!({"a": "1"}))).await.expect(201);
     let after = case.apply(&path, "two", "", &applied_map(&Value::Null)).await.expect(200);

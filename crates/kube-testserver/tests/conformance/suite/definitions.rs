@@ -16,8 +16,8 @@ tests![
     every_served_version_shows_the_same_object,
     without_a_status_subresource_the_status_is_a_field,
     a_cluster_scoped_resource_has_no_namespace,
-    a_deleted_definition_takes_its_objects_along,
-    two_definitions_of_one_kind_live_apart,
+    the_objects_of_a_deleted_definition_are_deleted,
+    two_definitions_of_one_kind_in_two_groups_are_independent,
     an_undeclared_field_is_refused_under_strict_validation,
     an_undeclared_field_is_warned_of_otherwise,
     a_definition_that_waits_for_its_objects_takes_no_new_ones,
@@ -137,7 +137,7 @@ async fn a_cluster_scoped_resource_has_no_namespace(case: Case) {
     assert_eq!(case.get(&path(&case, &group, "v1")).await.code, 404);
 }
 
-async fn a_deleted_definition_takes_its_objects_along(case: Case) {
+async fn the_objects_of_a_deleted_definition_are_deleted(case: Case) {
     let group = group(&case);
     let definition = widgets(&group);
     let name = format!("{DEFINITIONS}/widgets.{group}");
@@ -151,7 +151,7 @@ async fn a_deleted_definition_takes_its_objects_along(case: Case) {
     assert!(names(&case.get(&objects).await.expect(200)).is_empty());
 }
 
-async fn two_definitions_of_one_kind_live_apart(case: Case) {
+async fn two_definitions_of_one_kind_in_two_groups_are_independent(case: Case) {
     let groups = [format!("one.{}", group(&case)), format!("two.{}", group(&case))];
     for group in &groups {
         case.define(&widgets(group)).await.expect("it is accepted");
