@@ -218,6 +218,19 @@ fn refused_requests_are_answered_also_where_an_unknown_incarnation_answers() {
 }
 
 #[test]
+fn a_rotation_that_shows_more_of_the_identity_is_served_under_the_later_revision_that_the_status_names_for_it() {
+    let mut script = Script::new();
+    script.tell(Event::Opened { attempt: 1, opened: Opened { identity: HIDDEN, ..opened(1) } });
+    let known = Some(Known { identity: named(1), revision: revision(5_000) });
+    script.tell(Event::Adopted(Expected { known, ..Expected::default() }));
+    assert_eq!(script.served(), Some(1_000), "nothing shows that it is this one");
+    script.tell(Event::FilesChanged);
+    let effects = script.tell(Event::Opened { attempt: 2, opened: opened(1) });
+    assert_eq!(effects[0], Effect::Fence { revision: revision(1_000), reason: FenceReason::Reset });
+    assert!(effects.contains(&Effect::Serve { revision: revision(5_000), generation: 2 }), "{effects:?}");
+}
+
+#[test]
 fn a_reset_before_a_connection_is_followed_by_a_later_revision_than_the_known_one() {
     let mut script = Script::new();
     let known = Some(Known { identity: named(1), revision: revision(5_000) });

@@ -130,22 +130,23 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
 
     /// The transport that the attempt built is the link, of the cluster of before or of another one.
     fn install(&mut self, pending: Pending, opened: Opened<I>, is_of_link: bool, effects: &mut Vec<Effect<E>>) {
-        let attempt = pending.number;
+        let generation = pending.number;
         let Opened { identity: shown, candidate, .. } = opened;
+        if is_of_link {
+            self.show(shown.clone(), true, false, effects);
+        } else if let Some(replaced) = self.link.take() {
+            self.fence_link(replaced, FenceReason::Replaced, effects);
+        }
         let (identity, revision) = match self.link.take() {
-            Some(link) if is_of_link => (link.identity.merged(shown.clone()), link.revision),
-            Some(replaced) => {
-                self.fence_link(replaced, FenceReason::Replaced, effects);
-                (shown.clone(), None)
-            }
+            Some(link) => (link.identity, link.revision),
             None => (shown.clone(), None),
         };
         // The pool has shown nothing yet. Credentials that may not read the identity will not show it there either.
         self.doubted = !shown.shows_less_than(&identity);
         self.hidden = None;
         let revision = revision.or_else(|| self.name(&identity, candidate));
-        let link = Link { generation: attempt, identity, shown, revision, candidate };
-        effects.push(Effect::Install { attempt });
+        let link = Link { generation, identity, shown, revision, candidate };
+        effects.push(Effect::Install { attempt: generation });
         link.serve(effects);
         self.link = Some(link);
     }
