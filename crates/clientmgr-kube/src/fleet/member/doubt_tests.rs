@@ -93,7 +93,8 @@ fn a_pool_that_empties_while_it_is_asked_leaves_the_identity_in_doubt() {
 
 /// A cluster of which a connection broke.
 fn broken() -> Script {
-    let mut script = Script::connected();
+    let mut script = probed();
+    script.advance(Timing::default().probe_spacing);
     script.tell(Event::Reported(Report::Broken));
     script
 }
@@ -103,7 +104,7 @@ const FENCE: FenceReason = FenceReason::Replaced;
 #[test]
 fn a_server_that_starts_and_does_not_say_yet_which_cluster_it_is_fences_nothing() {
     let mut script = broken();
-    let mut probe = 1;
+    let mut probe = 2;
     // Longer than any start, and with a moment in which it seems to be ready.
     for shown in [UNREADY; 20].into_iter().chain([HIDDEN]).chain([UNREADY; 20]) {
         let effects = script.tell(Event::Probed { probe, identity: shown });
@@ -122,7 +123,7 @@ fn a_server_that_starts_and_does_not_say_yet_which_cluster_it_is_fences_nothing(
 fn a_ready_server_that_does_not_say_for_a_while_which_cluster_it_is_counts_as_another_one() {
     let mut script = broken();
     let began = script.now.mono;
-    let mut probe = 1;
+    let mut probe = 2;
     let effects = loop {
         let effects = script.tell(Event::Probed { probe, identity: HIDDEN });
         if !effects.is_empty() {
@@ -168,9 +169,9 @@ fn a_cluster_that_says_again_which_it_is_ends_the_doubt_unless_its_connection_br
         for _ in 0..breaks {
             script.tell(Event::Reported(Report::Broken));
         }
-        script.tell(Event::Probed { probe: 1, identity: id(1) });
+        script.tell(Event::Probed { probe: 2, identity: id(1) });
         script.wake();
-        script.tell(Event::Probed { probe: 2, identity: HIDDEN });
+        script.tell(Event::Probed { probe: 3, identity: HIDDEN });
         assert_eq!(script.machine.health() == &Health::Healthy, is_healthy, "after {breaks} breaks more");
     }
 }
@@ -179,28 +180,52 @@ fn a_cluster_that_says_again_which_it_is_ends_the_doubt_unless_its_connection_br
 fn a_doubt_outlives_the_answer_of_a_connection_beside_the_one_that_broke() {
     let mut script = broken();
     script.tell(Event::Reported(Report::Widened));
-    assert_eq!(script.tell(Event::Probed { probe: 1, identity: id(1) }), [Effect::Probe { probe: 1, fresh: true }]);
-    script.tell(Event::Probed { probe: 1, identity: HIDDEN });
+    assert_eq!(script.tell(Event::Probed { probe: 2, identity: id(1) }), [Effect::Probe { probe: 2, fresh: true }]);
+    script.tell(Event::Probed { probe: 2, identity: HIDDEN });
     assert_ne!(script.machine.health(), &Health::Healthy, "the other server answers on new connections");
 }
 
 #[test]
 fn a_pool_without_connections_is_a_doubt_that_calls_for_no_probe() {
-    let mut script = Script::connected();
+    let mut script = probed();
     assert_eq!(script.tell(Event::Reported(Report::Emptied)), []);
     script.wake();
-    script.tell(Event::Probed { probe: 1, identity: HIDDEN });
+    script.tell(Event::Probed { probe: 2, identity: HIDDEN });
     assert_ne!(script.machine.health(), &Health::Healthy);
 }
 
 #[test]
 fn a_pooled_connection_that_fails_is_a_doubt_like_one_that_breaks() {
-    let mut script = Script::connected();
+    let mut script = probed();
     script.wake();
-    script.tell(Event::ProbeFailed { probe: 1, error: Class::Transport });
-    script.tell(Event::Probed { probe: 1, identity: HIDDEN });
+    script.tell(Event::ProbeFailed { probe: 2, error: Class::Transport });
+    script.tell(Event::Probed { probe: 2, identity: HIDDEN });
     assert_ne!(script.machine.health(), &Health::Healthy);
     assert_eq!(script.machine.link().and_then(|link| link.revision), Some(revision(1_000)));
+}
+
+#[test]
+fn a_new_connection_that_hides_what_the_pool_shows_is_a_doubt() {
+    let mut script = probed();
+    script.advance(Timing::default().probe_spacing);
+    script.tell(Event::Reported(Report::Widened));
+    assert_eq!(script.tell(Event::Probed { probe: 2, identity: id(1) }), [Effect::Probe { probe: 2, fresh: true }]);
+    script.tell(Event::Probed { probe: 2, identity: HIDDEN });
+    assert_eq!(script.machine.health(), &Health::Failing { failures: 1, error: Class::Other });
+}
+
+#[test]
+fn a_pool_that_answers_with_an_error_leaves_no_doubt() {
+    for error in [Class::Throttled { retry_after: None }, Class::Unauthorized, Class::Other] {
+        let mut script = probed();
+        script.wake();
+        script.tell(Event::ProbeFailed { probe: 2, error });
+        script.tell(Event::Reported(Report::Widened));
+        script.wake();
+        script.tell(Event::Probed { probe: 3, identity: HIDDEN });
+        script.tell(Event::Probed { probe: 3, identity: HIDDEN });
+        assert_eq!(script.machine.health(), &Health::Healthy, "{error:?}");
+    }
 }
 
 #[test]
@@ -230,7 +255,7 @@ fn a_restart_with_a_known_incarnation_waits_for_a_server_that_starts() {
 #[test]
 fn a_reset_gives_up_what_was_known_and_asks_the_cluster_at_once() {
     let mut script = broken();
-    for probe in 1..=3 {
+    for probe in 2..=4 {
         script.tell(Event::Probed { probe, identity: UNREADY });
         script.wake();
     }
@@ -238,9 +263,9 @@ fn a_reset_gives_up_what_was_known_and_asks_the_cluster_at_once() {
     script.tell(Event::Asked { request: 1, what: Request::Probe });
     let effects = script.tell(Event::Asked { request: 2, what: Request::Reset { candidate: revision(2_000) } });
     // The probe under way would fail with the connections of the handle.
-    assert_eq!(effects[1], Effect::AbortProbe { probe: 4 });
-    assert_eq!(effects.last(), Some(&Effect::Probe { probe: 5, fresh: false }));
-    let effects = script.tell(Event::Probed { probe: 5, identity: UNREADY });
+    assert_eq!(effects[1], Effect::AbortProbe { probe: 5 });
+    assert_eq!(effects.last(), Some(&Effect::Probe { probe: 6, fresh: false }));
+    let effects = script.tell(Event::Probed { probe: 6, identity: UNREADY });
     assert_eq!(effects, [Effect::Answer { request: 1, outcome: Outcome::Served(revision(2_000)) }]);
     assert_eq!((script.served(), script.machine.health()), (Some(2_000), &Health::Healthy));
     let mut script = Script::new();

@@ -107,11 +107,12 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         if self.unproven {
             // The earlier configuration has no backoff of its own: the pause is one.
             self.renew_after(pause, now);
-        } else if self.attempt.is_some() {
+        } else if self.attempt.is_some() || self.attempt_at.is_none() {
+            // The one under way, or else the next one.
             self.requests.probes_wait_for_attempt(self.attempts);
-        } else if self.attempt_at.is_none() {
-            self.requests.probes_wait_for_attempt(self.attempts + 1);
-            self.renew_after(pause, now);
+            if self.attempt.is_none() {
+                self.renew_after(pause, now);
+            }
         }
         // Else a renewal failed. It is tried again by its backoff, and not for every probe.
     }
