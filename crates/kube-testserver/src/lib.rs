@@ -30,8 +30,8 @@ pub use self::{
     },
     control::{
         faults::{ConnectionFault, ConnectionInjection, Fault, Injection},
+        injected::InjectionHandle,
         no_such_request::NoSuchRequest,
-        orders::InjectionHandle,
         record::{EndReason, Ended, Marker, RequestRecord},
         requests::{LogFilter, Requests, ResourceName, of},
     },

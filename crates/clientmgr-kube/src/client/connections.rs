@@ -5,7 +5,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use futures::future::{Either, select};
@@ -49,6 +49,8 @@ struct Inner {
     open: AtomicUsize,
     was_open: AtomicBool,
     on_report: Mutex<Option<Callback>>,
+    /// How many streams the server last granted a connection; the same for all pools of the server.
+    granted: Arc<AtomicU32>,
 }
 
 /// A request or stream of a transport that was closed.
@@ -61,15 +63,17 @@ impl Connections {
     ///
     /// Outside a Tokio runtime, where connections cannot run.
     pub(crate) fn new(tasks: &Tasks) -> Result<Self, Failure> {
-        Handle::try_current().map(|runtime| Self::on(runtime, tasks.clone())).map_err(|_| Failure::NoRuntime)
+        Handle::try_current()
+            .map(|runtime| Self::on(runtime, tasks.clone(), Arc::new(AtomicU32::new(u32::MAX))))
+            .map_err(|_| Failure::NoRuntime)
     }
 
-    /// Connections of the same runtime: none yet.
+    /// Connections of the same runtime to the same server: none yet.
     pub(crate) fn fresh(&self) -> Self {
-        Self::on(self.0.runtime.clone(), self.0.tasks.clone())
+        Self::on(self.0.runtime.clone(), self.0.tasks.clone(), Arc::clone(&self.0.granted))
     }
 
-    fn on(runtime: Handle, tasks: Tasks) -> Self {
+    fn on(runtime: Handle, tasks: Tasks, granted: Arc<AtomicU32>) -> Self {
         Self(Arc::new(Inner {
             runtime,
             closed: tasks.stopped().child_token(),
@@ -78,6 +82,7 @@ impl Connections {
             open: AtomicUsize::new(0),
             was_open: AtomicBool::new(false),
             on_report: Mutex::new(None),
+            granted,
         }))
     }
 
@@ -135,6 +140,16 @@ impl Connections {
         if others > 0 {
             self.report(Report::Widened);
         }
+    }
+
+    /// The server grants a connection so many streams at a time.
+    pub(super) fn grant(&self, streams: u32) {
+        self.0.granted.store(streams, Ordering::Relaxed);
+    }
+
+    /// How many streams at a time the server grants a connection, as far as it has said.
+    pub(super) fn granted(&self) -> u32 {
+        self.0.granted.load(Ordering::Relaxed)
     }
 
     /// A connection that has answered is gone.

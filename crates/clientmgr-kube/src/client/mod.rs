@@ -6,6 +6,7 @@ mod body;
 mod connections;
 mod connector;
 mod fence;
+mod granted;
 mod handle;
 mod parts;
 mod pool;

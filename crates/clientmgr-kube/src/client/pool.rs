@@ -120,7 +120,8 @@ impl Pool {
     fn client_for(&self, request: &Request<Body>) -> (Client<Connector, Body>, Place) {
         let Self { recipe, connections, .. } = self;
         if !request.headers().contains_key(UPGRADE) {
-            return self.clients.take(|| client(recipe, recipe.server.offer, connections, Watch::Report));
+            let make = || client(recipe, recipe.server.offer, connections, Watch::Report);
+            return self.clients.take(connections.granted(), make);
         }
         // The request that upgrades a connection ends it too: such an end says nothing about the server.
         let upgrades = self.upgrades.get_or_init(|| client(recipe, Offer::Http1, connections, Watch::Ignore));

@@ -1,8 +1,8 @@
 //! [`Spread`]: the requests to one server, spread over as few connections of HTTP/2 as carry them.
 //!
-//! A server grants a connection so many streams at a time, 100 in the case of a kube-apiserver, and hyper keeps one
-//! connection for a server: it queues what is beyond, behind watches that may stay open for hours. So each hyper client here
-//! has a limit below that, and the next one opens another connection. Over HTTP/1.1 each client has the connections it needs.
+//! A server grants a connection so many streams at a time, and hyper keeps one connection for a server: it queues what is
+//! beyond, behind watches that may stay open for hours. So each hyper client here has a limit, and the next one opens another
+//! connection. Over HTTP/1.1 each client has the connections it needs.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +12,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-/// So many requests and open responses one connection carries at most. Proxies grant no fewer by default.
-pub(super) const MOST_STREAMS: usize = 80;
+/// So many requests and open responses a connection carries at most, where the server grants as many. A kube-apiserver grants
+/// 100 by default.
+const MOST_STREAMS: u32 = 80;
 
 /// Clients of one server.
 pub(super) struct Spread<C> {
@@ -34,10 +35,11 @@ impl<C: Clone> Spread<C> {
         Self { clients: Mutex::default() }
     }
 
-    /// The first client that has a place, or one that `make` makes.
-    pub(super) fn take(&self, make: impl FnOnce() -> C) -> (C, Place) {
+    /// The first client that has a place, or one that `make` makes. The server grants a connection `granted` streams.
+    pub(super) fn take(&self, granted: u32, make: impl FnOnce() -> C) -> (C, Place) {
+        let limit = granted.clamp(1, MOST_STREAMS) as usize;
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = clients.iter().find(|counted| Arc::strong_count(&counted.places) <= MOST_STREAMS);
+        let free = clients.iter().find(|counted| Arc::strong_count(&counted.places) <= limit);
         if let Some(Counted { client, places }) = free {
             return (client.clone(), Arc::clone(places));
         }
@@ -84,21 +86,24 @@ mod tests {
 
     #[test]
     fn the_first_client_with_a_place_is_taken_and_places_come_back() {
-        let spread = Spread::new();
-        let mut made = 0;
-        let mut take = || {
-            spread.take(|| {
-                made += 1;
-                made
-            })
-        };
-        let mut places: Vec<_> = (0..3 * MOST_STREAMS).map(|_| take()).collect();
-        let clients: Vec<_> = places.iter().map(|(client, _)| *client).collect();
-        let expected: Vec<_> = (0..3 * MOST_STREAMS).map(|number| number / MOST_STREAMS + 1).collect();
-        assert_eq!(clients, expected);
-        places.remove(MOST_STREAMS);
-        assert_eq!(take().0, 2);
-        places.clear();
-        assert_eq!(take().0, 1);
+        for (granted, limit) in [(u32::MAX, MOST_STREAMS), (100, MOST_STREAMS), (50, 50), (1, 1), (0, 1)] {
+            let limit = limit as usize;
+            let spread = Spread::new();
+            let mut made = 0;
+            let mut take = || {
+                spread.take(granted, || {
+                    made += 1;
+                    made
+                })
+            };
+            let mut places: Vec<_> = (0..3 * limit).map(|_| take()).collect();
+            let clients: Vec<_> = places.iter().map(|(client, _)| *client).collect();
+            let expected: Vec<_> = (0..3 * limit).map(|number| number / limit + 1).collect();
+            assert_eq!(clients, expected, "{granted} granted");
+            places.remove(limit);
+            assert_eq!(take().0, 2);
+            places.clear();
+            assert_eq!(take().0, 1);
+        }
     }
 }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::connections::Connections;
+use super::granted::Granted;
 
 /// What a connector makes: a plain or TLS stream, direct or through a proxy.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Connection + Send + Unpin {}
@@ -26,6 +27,7 @@ pub(crate) struct Stream {
     watch: Watch,
     /// Whether a byte of the server's arrived.
     answered: bool,
+    granted: Granted,
 }
 
 /// Whether an end of the connection is still to be reported.
@@ -40,7 +42,8 @@ pub(crate) enum Watch {
 impl Stream {
     pub(crate) fn new(io: BoxIo, connections: Connections, watch: Watch) -> Self {
         let ended = Box::pin(connections.closed().cancelled_owned());
-        Self { io, connections, ended, watch, answered: false }
+        let granted = if io.connected().is_negotiated_h2() { Granted::default() } else { Granted::unlimited() };
+        Self { io, connections, ended, watch, answered: false, granted }
     }
 
     fn broke(&mut self) {
@@ -73,6 +76,9 @@ impl AsyncRead for Stream {
         if buffer.filled().len() > before {
             if !std::mem::replace(&mut this.answered, true) {
                 this.connections.answered();
+            }
+            if let Some(streams) = this.granted.read(&buffer.filled()[before..]) {
+                this.connections.grant(streams);
             }
         } else if read.is_ok() && buffer.remaining() > 0 {
             // The peer closes the connection.

@@ -43,6 +43,19 @@ async fn a_request_is_answered_beside_more_watches_than_a_connection_carries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_grants_few_streams_gets_more_connections() {
+    let server = TestServer::builder().name("east").http2_max_streams_per_connection(10).start().await.unwrap();
+    let fleet = fleet_of(&[&server]);
+    let client = client(&fleet, &server).await;
+    // All at once, before any of them is answered.
+    let opening = (0..60).map(|_| watch(&server, &client));
+    let watches: Vec<Watch> = within(futures::future::join_all(opening)).await;
+    within(list(&client)).await.unwrap();
+    assert!((7..=9).contains(&connections(&server)), "{} connections for 60 watches", connections(&server));
+    drop(watches);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn responses_that_are_not_read_hold_up_no_other_request() {
     let server = server("east").await;
     let fleet = fleet_of(&[&server]);

@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use crate::{
-    control::{orders::Order, requests::Requests},
+    control::{injected::Injected, requests::Requests},
     wire::{
         route::{RequestInfo, Verb},
         status::{Status, raw_response},
@@ -222,8 +222,8 @@ impl From<ConnectionFault> for ConnectionInjection {
 }
 
 /// Returns the fault that hits a request: the first of the current ones that applies to it.
-pub(crate) fn choose(orders: &[Order<Injection>], info: &RequestInfo, user: Option<&str>) -> Option<usize> {
-    orders.iter().position(|order| order.what.fault.applies_to(info) && order.what.requests.matches(info, user))
+pub(crate) fn choose(injected: &[Injected<Injection>], info: &RequestInfo, user: Option<&str>) -> Option<usize> {
+    injected.iter().position(|one| one.what.fault.applies_to(info) && one.what.requests.matches(info, user))
 }
 
 #[cfg(test)]
@@ -231,7 +231,7 @@ mod tests {
     use http::Method;
 
     use super::*;
-    use crate::control::orders::Orders;
+    use crate::control::injected::InjectedList;
 
     fn info(target: &str) -> RequestInfo {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -239,11 +239,11 @@ mod tests {
     }
 
     fn chosen(injections: &[Injection], target: &str) -> Option<Fault> {
-        let orders = Orders::default();
+        let injected = InjectedList::default();
         for injection in injections {
-            orders.add(injection.clone(), injection.times);
+            injected.add(injection.clone(), injection.times);
         }
-        orders.take(|orders| choose(orders, &info(target), Some("alice"))).map(|injection| injection.fault)
+        injected.take(|injected| choose(injected, &info(target), Some("alice"))).map(|injection| injection.fault)
     }
 
     const LIST: &str = "/api/v1/configmaps";

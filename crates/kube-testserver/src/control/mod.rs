@@ -2,9 +2,9 @@
 
 pub(crate) mod denials;
 pub(crate) mod faults;
+pub(crate) mod injected;
 pub(crate) mod log;
 pub(crate) mod no_such_request;
 pub(crate) mod open_watches;
-pub(crate) mod orders;
 pub(crate) mod record;
 pub(crate) mod requests;

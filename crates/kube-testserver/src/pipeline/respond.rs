@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header, reque
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{
@@ -16,11 +17,12 @@ use crate::{
         credential::User,
         impersonate, review,
     },
-    api::reply::Reply,
+    api::{present::watch::Watch, reply::Reply},
     control::{
         denials,
         faults::{self, Fault},
-        log::Arrival,
+        log::{Arrival, Entry},
+        open_watches::Registration,
         record::EndReason,
     },
     pipeline::{
@@ -75,22 +77,10 @@ where
         info: &info,
     };
     let mut entry = core.log.begin(&arrival, connection.closed.clone());
-    let fault = core.faults.take(|orders| faults::choose(orders, &info, user)).map(|injection| injection.fault);
+    let fault = core.faults.take(|injected| faults::choose(injected, &info, user)).map(|injection| injection.fault);
 
-    let answer = async {
-        match &fault {
-            Some(Fault::Delay(delay)) => tokio::time::sleep(*delay).await,
-            Some(Fault::NeverAnswer) => std::future::pending().await,
-            Some(Fault::Reset | Fault::CloseConnection) => return None,
-            Some(fault) => {
-                if let Some(response) = fault.response(&info) {
-                    return Some(Reply::Whole(response));
-                }
-            }
-            None => {}
-        }
-        Some(answer(core, connection, &info, identity.clone(), parts, body).await)
-    };
+    let answer = answer(core, connection, &info, identity.clone(), parts, body);
+    let answer = unless_at_fault(fault.as_ref(), &info, answer);
     let reply = tokio::select! {
         biased;
         () = connection.closed.cancelled() => {
@@ -107,40 +97,66 @@ where
         return Err(ConnectionCut);
     };
 
-    let (mut head, whole, watch) = match reply {
-        Reply::Whole(response) => {
-            let (head, body) = response.into_parts();
-            (head, body, None)
-        }
+    let mut response = match reply {
+        Reply::Whole(response) => whole(response, fault.as_ref(), entry),
         Reply::Watch(watch) => {
-            let mut head = Response::new(()).into_parts().0;
-            head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(watch.content_type()));
-            (head, Bytes::new(), Some(watch))
+            let registration = || core.watches.register(&info, user.unwrap_or_default());
+            streamed(watch, fault.as_ref(), entry, connection.closed.clone(), registration)
         }
     };
-    decorate(&mut head.headers);
-    entry.answered(head.status.as_u16());
-    let cut = connection.closed.clone();
-    let body = match (watch, fault) {
-        (Some(_), Some(Fault::SilentWatch)) => ResponseBody::silent(entry, cut),
-        (Some(_), Some(Fault::EndedWatch)) => {
+    decorate(response.headers_mut());
+    Ok(response)
+}
+
+/// An answer with a body of a known length, which a fault may cut.
+fn whole(response: Response<Bytes>, fault: Option<&Fault>, mut entry: Entry) -> Response<ResponseBody> {
+    entry.answered(response.status().as_u16());
+    let is_cut = fault == Some(&Fault::CutBody);
+    entry.ended(if is_cut { EndReason::Fault } else { EndReason::Complete });
+    response.map(|body| if is_cut { ResponseBody::cut(&body) } else { ResponseBody::whole(body) })
+}
+
+/// The events of a watch, or what a fault makes of them.
+fn streamed(
+    watch: Watch,
+    fault: Option<&Fault>,
+    mut entry: Entry,
+    cut: CancellationToken,
+    registration: impl FnOnce() -> Registration,
+) -> Response<ResponseBody> {
+    let content_type = HeaderValue::from_static(watch.content_type());
+    entry.answered(StatusCode::OK.as_u16());
+    let body = match fault {
+        Some(Fault::SilentWatch) => ResponseBody::silent(entry, cut),
+        Some(Fault::EndedWatch) => {
             entry.ended(EndReason::Fault);
             ResponseBody::whole(Bytes::new())
         }
-        (Some(watch), fault) => {
-            let registration = core.watches.register(&info, user.unwrap_or_default());
-            ResponseBody::watch(watch, registration, entry, cut, fault == Some(Fault::CutBody))
-        }
-        (None, Some(Fault::CutBody)) => {
-            entry.ended(EndReason::Fault);
-            ResponseBody::cut(&whole)
-        }
-        (None, _) => {
-            entry.ended(EndReason::Complete);
-            ResponseBody::whole(whole)
-        }
+        fault => ResponseBody::watch(watch, registration(), entry, cut, fault == Some(&Fault::CutBody)),
     };
-    Ok(Response::from_parts(head, body))
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// Awaits the answer, or what the fault does in its place: an answer of its own, or none.
+async fn unless_at_fault(
+    fault: Option<&Fault>,
+    info: &RequestInfo,
+    answer: impl Future<Output = Reply>,
+) -> Option<Reply> {
+    match fault {
+        Some(Fault::Delay(delay)) => tokio::time::sleep(*delay).await,
+        Some(Fault::NeverAnswer) => std::future::pending().await,
+        Some(Fault::Reset | Fault::CloseConnection) => return None,
+        Some(fault) => {
+            if let Some(response) = fault.response(info) {
+                return Some(Reply::Whole(response));
+            }
+        }
+        None => {}
+    }
+    Some(answer.await)
 }
 
 /// What the server answers when no fault answers for it.
@@ -172,7 +188,7 @@ where
     {
         return failed(&status);
     }
-    if core.denials.take(|orders| denials::decide(orders, info, user.name())).is_some() {
+    if core.denials.take(|injected| denials::decide(injected, info, user.name())).is_some() {
         return failed(&authz::forbidden(info, user.name()));
     }
     if let Some(response) = health::answer(&info.path, parts.uri.query(), core.ready()) {
@@ -201,7 +217,7 @@ where
             return answer.map_or_else(|status| failed(&status), Reply::Whole);
         }
         if review::is_asked_for(info) {
-            let may = |asked: &RequestInfo| !core.denials.any(|orders| denials::decide(orders, asked, user.name()));
+            let may = |asked: &RequestInfo| !core.denials.any(|injected| denials::decide(injected, asked, user.name()));
             return review::answer(&call.headers, &call.body, may).map_or_else(|status| failed(&status), Reply::Whole);
         }
         cluster.api.answer(call)

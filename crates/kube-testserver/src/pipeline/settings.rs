@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) port: u16,
     pub(crate) security: Security,
     pub(crate) protocols: Protocols,
+    /// How many streams a client may have open on an HTTP/2 connection.
+    pub(crate) http2_streams: u32,
     pub(crate) anonymous: Anonymous,
     pub(crate) head_timeout: Duration,
     pub(crate) log_capacity: usize,

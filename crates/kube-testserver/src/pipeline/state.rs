@@ -1,4 +1,4 @@
-//! The state that all requests share: the cluster behind the address, the orders in force, the log. What happens to a
+//! The state that all requests share: the cluster behind the address, what a test injected, the log. What happens to a
 //! request is decided in `respond`.
 
 use std::sync::{
@@ -15,9 +15,9 @@ use crate::{
     clock::Clock,
     control::{
         faults::{ConnectionFault, Injection},
+        injected::InjectedList,
         log::Log,
         open_watches::OpenWatches,
-        orders::Orders,
         requests::Requests,
     },
     error::{InstallError, StartError},
@@ -49,9 +49,9 @@ pub(crate) struct Connection {
 pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) log: Arc<Log>,
-    pub(crate) faults: Orders<Injection>,
-    pub(crate) connection_faults: Orders<ConnectionFault>,
-    pub(crate) denials: Orders<Requests>,
+    pub(crate) faults: InjectedList<Injection>,
+    pub(crate) connection_faults: InjectedList<ConnectionFault>,
+    pub(crate) denials: InjectedList<Requests>,
     pub(crate) watches: Arc<OpenWatches>,
     /// Cancelled when the server ends.
     pub(crate) gone: CancellationToken,
@@ -78,9 +78,9 @@ impl Core {
         Ok(Self {
             log: Arc::new(Log::new(settings.log_capacity, clock)),
             settings,
-            faults: Orders::default(),
-            connection_faults: Orders::default(),
-            denials: Orders::default(),
+            faults: InjectedList::default(),
+            connection_faults: InjectedList::default(),
+            denials: InjectedList::default(),
             watches: Arc::default(),
             gone,
             ready: AtomicBool::new(true),

@@ -7,7 +7,6 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::pki::{
     certificate_error::CertificateError,
@@ -59,11 +58,8 @@ impl Authority {
         self.issue(&params)
     }
 
-    /// Signs a server certificate for the loopback addresses, valid or already expired. Returns it with its key.
-    pub(crate) fn issue_server(
-        &self,
-        validity: Validity,
-    ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), CertificateError> {
+    /// Signs a server certificate for the loopback addresses, valid or already expired.
+    pub(crate) fn issue_server(&self, validity: Validity) -> Result<Issued, CertificateError> {
         let mut params = params("kube-apiserver", None, LONG);
         if validity == Validity::Expired {
             let now = SystemTime::now();
@@ -75,10 +71,7 @@ impl Authority {
         )?
         .subject_alt_names;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        Ok((certificate.der().clone(), key))
+        self.issue(&params)
     }
 
     fn issue(&self, params: &CertificateParams) -> Result<Issued, CertificateError> {

@@ -40,3 +40,9 @@ impl From<rustls::Error> for CertificateError {
         Self::Refused(error.into())
     }
 }
+
+impl From<rustls::pki_types::pem::Error> for CertificateError {
+    fn from(error: rustls::pki_types::pem::Error) -> Self {
+        Self::Refused(error.into())
+    }
+}

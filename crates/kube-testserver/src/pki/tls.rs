@@ -6,7 +6,7 @@ use rustls::{
     DigitallySignedStruct, DistinguishedName as SubjectHint, Error as TlsError, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
     crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, UnixTime},
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject as _},
     server::{
         StoresServerSessions,
         danger::{ClientCertVerified, ClientCertVerifier},
@@ -24,12 +24,13 @@ pub(crate) fn server_config(
     protocols: Protocols,
     validity: Validity,
 ) -> Result<Arc<ServerConfig>, CertificateError> {
-    let (certificate, key) = authority.issue_server(validity)?;
+    let issued = authority.issue_server(validity)?;
+    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes())?;
     let provider = Arc::new(provider()?);
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(AskForCertificate::new(&provider)))
-        .with_single_cert(vec![certificate], key)?;
+        .with_single_cert(vec![issued.der.into()], key)?;
     config.alpn_protocols = protocols.alpn();
     config.session_storage = Arc::new(Forgetful);
     config.send_tls13_tickets = 1;

@@ -156,6 +156,23 @@ impl AnyServer {
         }
     }
 
+    /// Returns a kubeconfig with this credential.
+    pub fn kubeconfig_for(&self, credential: &Credential) -> Kubeconfig {
+        match self {
+            Self::InProcess(server) => server.kubeconfig_for(credential),
+            Self::Real(server) => server.kubeconfig_for(credential),
+        }
+    }
+
+    /// Returns [`kubeconfig_for`](Self::kubeconfig_for) as YAML, for a file or a Secret. The text contains the credential in
+    /// clear.
+    pub fn kubeconfig_yaml(&self, credential: &Credential) -> String {
+        match self {
+            Self::InProcess(server) => server.kubeconfig_yaml(credential),
+            Self::Real(server) => server.kubeconfig_yaml(credential),
+        }
+    }
+
     /// Returns a client with the administrator's credential. It does not retry.
     ///
     /// # Errors
@@ -205,6 +222,17 @@ mod tests {
         let server = AnyServer::builder_with(None).start().await?;
         assert!(server.in_process().is_some());
         assert_eq!(server.client().await?.apiserver_version().await?.major, "1");
+        server.shutdown().await;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn its_kubeconfig_as_text_leads_to_it() -> Result<(), Box<dyn std::error::Error>> {
+        let server = TestServer::from_env().await?;
+        let read = Kubeconfig::from_yaml(&server.kubeconfig_yaml(&server.admin()))?;
+        let config = kube::Config::from_custom_kubeconfig(read, &kube::config::KubeConfigOptions::default()).await?;
+        assert_eq!(config.cluster_url.to_string(), format!("{}/", server.url()));
+        Client::try_from(config)?.apiserver_version().await?;
         server.shutdown().await;
         Ok(())
     }

@@ -1,19 +1,23 @@
 //! The certificates and keys of a real server, made anew for each run.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
+use rcgen::KeyPair;
 
 use crate::{
-    pki::{certificate_error::CertificateError, issued::Issued},
+    pki::{
+        authority::Authority,
+        certificate_error::CertificateError,
+        issued::{Issued, Validity},
+    },
     real::{
         command::{ACCOUNT_KEY, ACCOUNT_PUBLIC_KEY, CA, SERVER_CERTIFICATE, SERVER_KEY},
         real_error::{RealError, write},
     },
 };
+
+/// How long the administrator's certificate is valid.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// All that a server and its administrator need.
 pub(super) struct Pki {
@@ -29,26 +33,12 @@ pub(super) struct Pki {
 impl Pki {
     /// A new authority, the server's certificate for loopback, and an administrator's.
     pub(super) fn new(admin: &str, group: &str) -> Result<Self, CertificateError> {
-        let key = KeyPair::generate()?;
-        let mut authority = named("testserver-ca", None);
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority.key_usages =
-            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
-        let ca_pem = authority.self_signed(&key)?.pem();
-        let issuer = Issuer::new(authority, key);
-
-        let names = ["127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
-        let mut server = named("kube-apiserver", None);
-        server.subject_alt_names = CertificateParams::new(names.map(str::to_owned))?.subject_alt_names;
-        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let mut client = named(admin, Some(group));
-        client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-
+        let authority = Authority::new("testserver")?;
         let account = KeyPair::generate()?;
         Ok(Self {
-            ca_pem,
-            server: issue(&server, &issuer)?,
-            admin: issue(&client, &issuer)?,
+            ca_pem: authority.pem().to_owned(),
+            server: authority.issue_server(Validity::Good)?,
+            admin: authority.issue_client(admin, Some(group), YEAR)?,
             account_key_pem: account.serialize_pem(),
             account_public_key_pem: account.public_key_pem(),
         })
@@ -67,21 +57,4 @@ impl Pki {
         }
         Ok(())
     }
-}
-
-fn named(common_name: &str, organisation: Option<&str>) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
-    if let Some(organisation) = organisation {
-        params.distinguished_name.push(DnType::OrganizationName, organisation);
-    }
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params
-}
-
-fn issue(params: &CertificateParams, issuer: &Issuer<'_, KeyPair>) -> Result<Issued, CertificateError> {
-    let key = KeyPair::generate()?;
-    let certificate = params.signed_by(&key, issuer)?;
-    Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem(), der: certificate.der().to_vec() })
 }

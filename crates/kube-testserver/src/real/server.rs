@@ -221,7 +221,13 @@ impl RealServer {
 
     /// Returns a kubeconfig with this credential.
     pub fn kubeconfig_for(&self, credential: &Credential) -> Kubeconfig {
-        kubeconfig_of(self.port, &self.ca_pem, credential)
+        kubeconfig::kubeconfig(&destination(self.port, &self.ca_pem), credential)
+    }
+
+    /// Returns [`kubeconfig_for`](Self::kubeconfig_for) as YAML, for a file or a Secret. The text contains the credential in
+    /// clear.
+    pub fn kubeconfig_yaml(&self, credential: &Credential) -> String {
+        kubeconfig::yaml(&destination(self.port, &self.ca_pem), credential)
     }
 
     /// Returns a client with the administrator's credential. It does not retry.
@@ -266,13 +272,12 @@ fn url(port: u16) -> String {
     format!("https://127.0.0.1:{port}")
 }
 
-fn kubeconfig_of(port: u16, ca_pem: &str, credential: &Credential) -> Kubeconfig {
-    let to = Destination { name: NAME, url: url(port), ca_pem: Some(ca_pem.to_owned()) };
-    kubeconfig::kubeconfig(&to, credential)
+fn destination(port: u16, ca_pem: &str) -> Destination<'static> {
+    Destination { name: NAME, url: url(port), ca_pem: Some(ca_pem.to_owned()) }
 }
 
 pub(super) async fn client_of(port: u16, ca_pem: &str, credential: &Credential) -> Result<Client, ClientError> {
-    client::client(kubeconfig_of(port, ca_pem, credential)).await
+    client::client(kubeconfig::kubeconfig(&destination(port, ca_pem), credential)).await
 }
 
 /// Starts an etcd and waits until it is healthy.

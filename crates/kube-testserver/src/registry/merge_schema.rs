@@ -86,6 +86,7 @@ const POD: &[(&str, &str)] = &[
     ("ephemeralContainers", "name"),
     ("volumes", "name"),
     ("imagePullSecrets", "name"),
+    ("imagePullSecrets[]", "atomic"),
     ("hostAliases", "ip"),
     ("topologySpreadConstraints", "topologyKey,whenUnsatisfiable"),
     ("topologySpreadConstraints[].labelSelector", "atomic"),

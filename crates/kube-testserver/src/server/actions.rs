@@ -10,8 +10,8 @@ use crate::{
     access::credential::{Credential, Fingerprint, User},
     control::{
         faults::{ConnectionFault, ConnectionInjection, Injection},
+        injected::InjectionHandle,
         no_such_request::NoSuchRequest,
-        orders::InjectionHandle,
         record::{Marker, RequestRecord},
         requests::{LogFilter, Requests},
     },

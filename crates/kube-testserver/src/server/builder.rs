@@ -19,6 +19,8 @@ use crate::{
 
 /// How long a connection may take over the head of a request; idle ones are closed after it too.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
+/// How many streams a client may have open on an HTTP/2 connection.
+const HTTP2_STREAMS: u32 = 100;
 /// How many requests the log keeps.
 const LOG_CAPACITY: usize = 65_536;
 
@@ -54,6 +56,7 @@ impl Default for TestServerBuilder {
                 port: 0,
                 security: Security::Tls,
                 protocols: Protocols::Http2AndHttp1,
+                http2_streams: HTTP2_STREAMS,
                 anonymous: Anonymous::default(),
                 head_timeout: HEAD_TIMEOUT,
                 log_capacity: LOG_CAPACITY,
@@ -88,6 +91,13 @@ impl TestServerBuilder {
     /// HTTP the server speaks HTTP/1.1 in any case.
     pub fn http1_only(mut self) -> Self {
         self.settings.protocols = Protocols::Http1;
+        self
+    }
+
+    /// Sets how many requests and watches a client may have open on one HTTP/2 connection, as kube-apiserver's
+    /// `--http2-max-streams-per-connection`. The default is 100, as there.
+    pub fn http2_max_streams_per_connection(mut self, streams: u32) -> Self {
+        self.settings.http2_streams = streams;
         self
     }
 

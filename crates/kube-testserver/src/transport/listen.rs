@@ -34,8 +34,7 @@ use crate::{
 /// The wait after a connection that the system did not accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// A real server's limits of one connection: requests at once, and bytes of headers of each.
-const MOST_STREAMS: u32 = 100;
+/// A real server's limit of a request's headers, in bytes.
 const MOST_HEADER_BYTES: u32 = 1024 * 1024;
 
 /// The answer to plain HTTP on a TLS port.
@@ -190,7 +189,7 @@ where
     });
     _ = http2::Builder::new(Tracked(tasks))
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MOST_STREAMS)
+        .max_concurrent_streams(core.settings.http2_streams)
         .max_header_list_size(MOST_HEADER_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .await;

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{
+        change::names::{Conflict, Taken, accept},
         object::meta,
-        store::objects::{Key, Store, Stored},
+        store::objects::{Collection, Key, Store, Stored},
     },
     registry::{
         definition::{self, words},
@@ -33,7 +34,7 @@ pub(crate) fn establish(store: &Store, kind: &Kind, object: &mut Value) {
         return;
     }
     let spec = &object["spec"];
-    let taken = name_conflict(store, spec);
+    let (accepted, conflict) = accept(&spec["names"], &object["status"]["acceptedNames"], &Taken::beside(store, spec));
     let since = object["metadata"]["creationTimestamp"].clone();
     let condition = |kind: &str, status: bool, reason: &str, message: &str| {
         json!({
@@ -41,13 +42,13 @@ pub(crate) fn establish(store: &Store, kind: &Kind, object: &mut Value) {
             "message": message, "lastTransitionTime": since,
         })
     };
-    let conditions = match &taken {
+    let conditions = match conflict {
         None => [
             condition("NamesAccepted", true, "NoConflicts", "no conflicts found"),
             condition("Established", true, "InitialNamesAccepted", "the initial names have been accepted"),
         ],
-        Some(conflict) => [
-            condition("NamesAccepted", false, "KindConflict", conflict),
+        Some(Conflict { reason, message }) => [
+            condition("NamesAccepted", false, reason, &message),
             condition("Established", false, "NotAccepted", "not all names are accepted"),
         ],
     };
@@ -58,20 +59,9 @@ pub(crate) fn establish(store: &Store, kind: &Kind, object: &mut Value) {
     {
         stored.push(name.to_owned());
     }
-    let accepted = if taken.is_none() { spec["names"].clone() } else { json!({"plural": "", "kind": ""}) };
     object["status"] = json!({
         "conditions": conditions, "acceptedNames": accepted, "storedVersions": stored,
     });
-}
-
-/// Another kind of the group that already has one of these names.
-fn name_conflict(store: &Store, spec: &Value) -> Option<String> {
-    let (group, plural, kind) = (&spec["group"], &spec["names"]["plural"], &spec["names"]["kind"]);
-    store
-        .kinds()
-        .filter(|known| *group == *known.group && *plural != *known.plural)
-        .find(|known| *kind == *known.kind || *plural == *known.singular)
-        .map(|known| format!("{kind} is already in use by {}", resource_id(&known.group, &known.plural)))
 }
 
 /// Serves what a definition defines.
@@ -83,22 +73,42 @@ pub(crate) fn after_write(store: &mut Store, kind: &Kind, stored: &Stored) {
     if meta::is_deleting(&object) {
         return;
     }
-    let conditions = object["status"]["conditions"].as_array();
-    let established = conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition["type"] == "Established" && condition["status"] == "True");
-    if established {
+    if is_established(&object) {
         store.serve(Arc::new(definition::kind_of(&object["spec"])));
+    }
+}
+
+fn is_established(object: &Value) -> bool {
+    let conditions = object["status"]["conditions"].as_array();
+    let is_true = |condition: &Value| condition["type"] == "Established" && condition["status"] == "True";
+    conditions.into_iter().flatten().any(is_true)
+}
+
+/// Stops serving what a definition defined. Its names are free: a definition of its group that waited for them is established.
+fn withdraw(store: &mut Store, spec: &Value) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    store.withdraw(&text(&spec["group"]), &text(&spec["names"]["plural"]));
+    let Some(kind) = store.kind("apiextensions.k8s.io", "customresourcedefinitions").cloned() else { return };
+    let known: Vec<Arc<Stored>> =
+        store.collection(DEFINITIONS).into_iter().flat_map(Collection::all).cloned().collect();
+    for waiting in known {
+        let before = waiting.value();
+        if before["spec"]["group"] != spec["group"] || is_established(&before) {
+            continue;
+        }
+        let mut object = before.clone();
+        establish(store, &kind, &mut object);
+        if object != before {
+            let stored = store.put(DEFINITIONS, waiting.key.clone(), object);
+            after_write(store, &kind, &stored);
+        }
     }
 }
 
 /// Stops serving what a definition defined; lets a definition go when its last object went.
 pub(crate) fn after_removal(store: &mut Store, kind: &Kind, gone: &Stored) {
     if is_definition(kind) {
-        let spec = &gone.value()["spec"];
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        store.withdraw(&text(&spec["group"]), &text(&spec["names"]["plural"]));
+        withdraw(store, &gone.value()["spec"]);
     } else if kind.custom {
         finish_deletion(store, &resource_id(&kind.group, &kind.plural));
     }
@@ -154,9 +164,9 @@ pub(crate) fn finish_deletion(store: &mut Store, name: &str) {
     meta::metadata_mut(&mut object).insert("finalizers".to_owned(), left.into());
     meta::drop_empty(&mut object);
     if gone {
-        let (group, plural) = (object["spec"]["group"].clone(), object["spec"]["names"]["plural"].clone());
+        let spec = object["spec"].clone();
         store.remove(DEFINITIONS, &key, object);
-        store.withdraw(group.as_str().unwrap_or_default(), plural.as_str().unwrap_or_default());
+        withdraw(store, &spec);
     } else {
         store.put(DEFINITIONS, key, object);
     }

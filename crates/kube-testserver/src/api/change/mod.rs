@@ -2,4 +2,6 @@
 
 pub(super) mod definitions;
 pub(super) mod delete;
+mod names;
+mod problems;
 pub(super) mod write;

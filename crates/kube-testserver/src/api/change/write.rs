@@ -10,17 +10,13 @@ use serde_json::Value;
 
 use crate::{
     api::{
-        change::{definitions, delete},
+        change::{definitions, delete, problems},
         merge::{
             managed_fields,
             target::{Style, Subresource, Target},
         },
-        object::{
-            core_rules, go_values, meta,
-            schema::{self, Checked},
-            signing_request,
-        },
-        store::objects::{Draft, Key, Store, Stored},
+        object::{core_rules, go_values, meta, schema, signing_request},
+        store::objects::{Draft, Key, Store, Stored, TooLarge},
     },
     wire::status::{Cause, Status},
 };
@@ -31,36 +27,15 @@ pub(crate) fn create(store: &mut Store, target: &Target, draft: impl Into<Draft>
     target.place(&mut object)?;
     let kind = &target.view.kind;
     definitions::check_not_terminating(store, kind, meta::text(&object, "name"))?;
-    let collection = kind.collection.as_str();
     let typed = is_typed(target, &object);
     let version = meta::text(&object, "resourceVersion").to_owned();
     if meta::text(&object, "name").is_empty() && !meta::text(&object, "generateName").is_empty() {
-        let prefix: String = meta::text(&object, "generateName").chars().take(58).collect();
-        let name = loop {
-            let name = format!("{prefix}{}", random_suffix());
-            if store.find(collection, &Key::new(&target.key.namespace, &name)).is_none() {
-                break name;
-            }
-        };
+        let name = generated_name(store, target, meta::text(&object, "generateName"));
         meta::metadata_mut(&mut object).insert("name".to_owned(), name.into());
     }
     let key = Key::new(&target.key.namespace, meta::text(&object, "name"));
     let target = &Target { view: target.view.clone(), key, manager: target.manager.clone(), ..*target };
-    if kind.namespaced {
-        let namespace = store.find("namespaces", &Key::new("", &target.key.namespace));
-        match namespace.map(|namespace| meta::is_deleting(&namespace.value())) {
-            None => return Err(Status::not_found("", "namespaces", &target.key.namespace)),
-            Some(true) => {
-                return Err(Status::namespace_terminating(
-                    &kind.group,
-                    &kind.plural,
-                    &target.key.name,
-                    &target.key.namespace,
-                ));
-            }
-            Some(false) => {}
-        }
-    }
+    check_namespace(store, target)?;
     meta::stamp_new(&mut object, &uuid::Uuid::new_v4().to_string(), target.now, kind);
     if target.has_status()
         && !kind.is("", "nodes")
@@ -69,22 +44,13 @@ pub(crate) fn create(store: &mut Store, target: &Target, draft: impl Into<Draft>
         object.remove("status");
     }
     core_rules::fill_in(kind, &mut object, true);
-    let mut causes = custom_problems(target, &object, None, || meta::problems(&object, kind));
-    causes.extend(core_rules::problems(kind, &object, None));
-    if !causes.is_empty() {
-        return Err(refused(target, &object, &causes));
-    }
+    problems::check_new(target, &object)?;
     if !target.dry_run && version.parse::<u64>().is_ok_and(|version| version != 0) {
         let message = "resourceVersion should not be set on objects to be created";
         return Err(Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message));
     }
-    if let Some(there) = store.find(collection, &target.key) {
-        let taken = Status::already_exists(&kind.group, &kind.plural, &target.key.name);
-        return Err(match () {
-            () if !meta::text(&object, "generateName").is_empty() => taken.for_a_generated_name(),
-            () if meta::is_deleting(&there.value()) => taken.by_one_being_deleted(),
-            () => taken,
-        });
+    if let Some(there) = store.find(&kind.collection, &target.key) {
+        return Err(taken(target, &object, there));
     }
     meta::drop_empty(&mut object);
     if typed {
@@ -100,10 +66,44 @@ pub(crate) fn create(store: &mut Store, target: &Target, draft: impl Into<Draft>
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), 0, &object)));
     }
     meta::drop_unstored(&mut object);
-    definitions::establish(store, kind, &mut object);
-    let stored = store.put_draft(collection, target.key.clone(), Draft { object, is_rewritten });
-    definitions::after_write(store, kind, &stored);
-    Ok(stored)
+    save(store, target, Draft { object, is_rewritten })
+}
+
+/// A name that no object of the collection has.
+fn generated_name(store: &Store, target: &Target, prefix: &str) -> String {
+    let prefix: String = prefix.chars().take(58).collect();
+    loop {
+        let name = format!("{prefix}{}", random_suffix());
+        if store.find(&target.view.kind.collection, &Key::new(&target.key.namespace, &name)).is_none() {
+            return name;
+        }
+    }
+}
+
+/// Nothing is made in a namespace that is not there, or that is being deleted.
+fn check_namespace(store: &Store, target: &Target) -> Result<(), Status> {
+    let (kind, Key { namespace, name }) = (&target.view.kind, &target.key);
+    if !kind.namespaced {
+        return Ok(());
+    }
+    match store.find("namespaces", &Key::new("", namespace)) {
+        None => Err(Status::not_found("", "namespaces", namespace)),
+        Some(found) if meta::is_deleting(&found.value()) => {
+            Err(Status::namespace_terminating(&kind.group, &kind.plural, name, namespace))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The refusal of a name that an object has.
+fn taken(target: &Target, object: &Value, there: &Stored) -> Status {
+    let kind = &target.view.kind;
+    let taken = Status::already_exists(&kind.group, &kind.plural, &target.key.name);
+    match () {
+        () if !meta::text(object, "generateName").is_empty() => taken.for_a_generated_name(),
+        () if meta::is_deleting(&there.value()) => taken.by_one_being_deleted(),
+        () => taken,
+    }
 }
 
 /// Changes an object: `change` gets the current one (stored form) and returns what it should become.
@@ -127,43 +127,19 @@ pub(crate) fn update(
         // The client owns these too: it sends nulls in their place.
         signing_request::fill_in_times(&old, &mut new, target.now);
     }
-    // Owners are of what the client sent, without the fields that the server adds. An apply records its own.
-    let tracked = (style != Style::Apply && typed).then(|| {
-        let mut tracked = new.clone();
-        go_values::whole_numbers(&mut tracked);
-        core_rules::fill_in(kind, &mut tracked, false);
-        meta::drop_empty(&mut tracked);
-        tracked
-    });
-    // A real server checks these twice, and says so.
+    let tracked = (style != Style::Apply && typed).then(|| as_sent(target, &new));
     let forbidden = meta::carry_over(&old, &mut new);
-    let mut causes = forbidden.clone();
     core_rules::fill_in(kind, &mut new, false);
-    let metadata = || forbidden.iter().cloned().chain(meta::problems_of_update(&new, kind)).collect();
-    causes.extend(custom_problems(target, &new, Some(&old), metadata));
-    causes.extend(core_rules::problems(kind, &new, Some(&old)));
-    match target.subresource {
-        Subresource::EphemeralContainers => causes.extend(core_rules::changed_ephemeral_containers(&old, &new)),
-        Subresource::Status if signing_request::is_one(kind) => {
-            causes.extend(signing_request::added_decisions(&old, &new));
-        }
-        _ => {}
-    }
-    if !causes.is_empty() {
-        return Err(refused(target, &new, &causes));
-    }
+    problems::check_update(target, &old, &new, &forbidden)?;
     if counts_generation(target, &old, &new) {
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
         meta::metadata_mut(&mut new).insert("generation".to_owned(), generation.into());
     }
     meta::drop_empty(&mut new);
-    if let Some(mut tracked) = tracked {
-        managed_fields::track(Some(&old), &mut tracked, target);
-        let entries = tracked["metadata"]["managedFields"].take();
-        meta::metadata_mut(&mut new).insert("managedFields".to_owned(), entries);
-        meta::metadata_mut(&mut new).retain(|_, value| !value.is_null());
-    } else if style != Style::Apply {
-        meta::metadata_mut(&mut new).remove("managedFields");
+    match tracked {
+        Some(tracked) => record_owners(target, &old, tracked, &mut new),
+        None if style == Style::Apply => {}
+        None => drop(meta::metadata_mut(&mut new).remove("managedFields")),
     }
     core_rules::drop_disabled(kind, &mut new);
     meta::metadata_mut(&mut new).insert("resourceVersion".to_owned(), current.rv.to_string().into());
@@ -183,13 +159,40 @@ pub(crate) fn update(
     if target.dry_run {
         return Ok(Arc::new(Stored::unsaved(target.key.clone(), current.rv, &new)));
     }
-    definitions::establish(store, kind, &mut new);
-    let stored = store.put_draft(&kind.collection, target.key.clone(), Draft { object: new, is_rewritten });
-    definitions::after_write(store, kind, &stored);
+    let stored = save(store, target, Draft { object: new, is_rewritten })?;
     if kind.is("", "namespaces") {
         delete::empty_namespace(store, &target.key.name, target.now);
     }
     Ok(stored)
+}
+
+/// Stores what a client has written.
+fn save(store: &mut Store, target: &Target, mut draft: Draft) -> Result<Arc<Stored>, Status> {
+    let kind = &target.view.kind;
+    definitions::establish(store, kind, &mut draft.object);
+    let stored = store.put_draft(&kind.collection, target.key.clone(), draft);
+    let stored = stored.map_err(|TooLarge| {
+        Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", "etcdserver: request is too large")
+    })?;
+    definitions::after_write(store, kind, &stored);
+    Ok(stored)
+}
+
+/// What the client sent, without the fields that the server adds: owners are of this. An apply records its own.
+fn as_sent(target: &Target, new: &Value) -> Value {
+    let mut sent = new.clone();
+    go_values::whole_numbers(&mut sent);
+    core_rules::fill_in(&target.view.kind, &mut sent, false);
+    meta::drop_empty(&mut sent);
+    sent
+}
+
+/// Writes into `new` who owns which fields, now that the client has sent `sent`.
+fn record_owners(target: &Target, old: &Value, mut sent: Value, new: &mut Value) {
+    managed_fields::track(Some(old), &mut sent, target);
+    let entries = sent["metadata"]["managedFields"].take();
+    meta::metadata_mut(new).insert("managedFields".to_owned(), entries);
+    meta::metadata_mut(new).retain(|_, value| !value.is_null());
 }
 
 /// Whether the values of a custom resource have the types that its schema declares. A real server does not know who
@@ -198,54 +201,6 @@ fn is_typed(target: &Target, object: &Value) -> bool {
     let kind = &target.view.kind;
     let schema = kind.versions[target.view.version].structural.as_deref();
     !kind.custom || schema.is_none_or(|schema| schema::type_errors(object, schema).is_empty())
-}
-
-/// What says of a custom resource that it has another type.
-fn type_problems(target: &Target, object: &Value) -> Vec<Cause> {
-    let kind = &target.view.kind;
-    let stored = kind.storage_api_version();
-    let known = [("kind", kind.kind.as_str(), kind.kind.clone()), ("apiVersion", &*stored, target.view.api_version())];
-    let wrong = known.into_iter().filter_map(|(field, known, wanted)| {
-        let said = object[field].as_str().filter(|said| *said != known)?;
-        Some(Cause::invalid(field, said, &format!("must be {wanted}")))
-    });
-    wrong.collect()
-}
-
-/// What is wrong with the metadata, and what the schema of a custom resource finds wrong. One of another type is checked in
-/// part only.
-fn custom_problems(
-    target: &Target,
-    object: &Value,
-    old: Option<&Value>,
-    metadata: impl FnOnce() -> Vec<Cause>,
-) -> Vec<Cause> {
-    let kind = &target.view.kind;
-    if !kind.custom {
-        return metadata();
-    }
-    let mut causes = type_problems(target, object);
-    let is_known = causes.is_empty();
-    if is_known {
-        causes = metadata();
-    }
-    let version = &kind.versions[target.view.version];
-    let checked = Checked { is_known, status: target.subresource == Subresource::Status };
-    let found = schema::problems(version, object, old, &causes, checked);
-    causes.extend(found);
-    causes
-}
-
-/// 422 for an object, under the type that it says it has.
-fn refused(target: &Target, object: &Value, causes: &[Cause]) -> Status {
-    let kind = &target.view.kind;
-    let version = object["apiVersion"].as_str().unwrap_or_default();
-    if kind.custom && version != kind.storage_api_version() {
-        let group = version.split_once('/').map_or("", |(group, _)| group);
-        return Status::invalid(group, object["kind"].as_str().unwrap_or_default(), &target.key.name, causes);
-    }
-    let said = object["kind"].as_str().filter(|_| kind.custom).unwrap_or(&kind.kind);
-    Status::invalid(&kind.group, said, &target.key.name, causes)
 }
 
 /// Refuses a resource version that is no number.
@@ -306,35 +261,35 @@ fn restrict(target: &Target, old: &Value, new: &mut Value) {
                 meta::object_at(new, "spec").insert("finalizers".to_owned(), finalizers);
             }
         }
-        Subresource::Status => {
-            let mut whole = old.clone();
-            let status = new.get("status").cloned();
-            if let (Some(whole), Some(status)) = (whole.as_object_mut(), status) {
-                whole.insert("status".to_owned(), status);
-            } else if let Some(whole) = whole.as_object_mut() {
-                whole.remove("status");
-            }
-            let managed = new["metadata"].get("managedFields").cloned();
-            let mut metadata = old["metadata"].clone();
-            if let Some(kept) = target.view.kind.kept_by_status() {
-                metadata = new["metadata"].clone();
-                for field in kept {
-                    metadata[*field] = old["metadata"][*field].clone();
-                }
-            }
-            whole["metadata"] = metadata;
-            if let Some(managed) = managed {
-                whole["metadata"]["managedFields"] = managed;
-            }
-            if signing_request::is_one(&target.view.kind) {
-                signing_request::keep_decisions(old, &mut whole);
-            }
-            *new = whole;
-        }
+        Subresource::Status => *new = with_status(target, old, new),
         Subresource::Approval => signing_request::keep_all_but_conditions(old, new),
         Subresource::Finalize => *new = with_part_of_spec(old, new, "finalizers"),
         Subresource::EphemeralContainers => *new = with_part_of_spec(old, new, "ephemeralContainers"),
     }
+}
+
+/// The old object with the new status, and with the metadata that a write of the status may change.
+fn with_status(target: &Target, old: &Value, new: &Value) -> Value {
+    let kind = &target.view.kind;
+    let mut whole = old.clone();
+    let fields = meta::map_of(&mut whole);
+    match new.get("status") {
+        Some(status) => drop(fields.insert("status".to_owned(), status.clone())),
+        None => drop(fields.remove("status")),
+    }
+    if let Some(kept) = kind.kept_by_status() {
+        whole["metadata"] = new["metadata"].clone();
+        for field in kept {
+            whole["metadata"][*field] = old["metadata"][*field].clone();
+        }
+    }
+    if let Some(managed) = new["metadata"].get("managedFields") {
+        whole["metadata"]["managedFields"] = managed.clone();
+    }
+    if signing_request::is_one(kind) {
+        signing_request::keep_decisions(old, &mut whole);
+    }
+    whole
 }
 
 /// The old object with one field of the new spec.

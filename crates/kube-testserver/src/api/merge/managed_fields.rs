@@ -76,7 +76,7 @@ pub(crate) fn same_manager(left: &Value, right: &Value) -> bool {
     ["manager", "operation", "subresource"].iter().all(|field| left.get(*field) == right.get(*field))
 }
 
-/// Keeps account of an ordinary write. `old` is missing when the object is new.
+/// Records the owners that an ordinary write makes. `old` is missing when the object is new.
 pub(crate) fn track(old: Option<&Value>, new: &mut Value, target: &Target) {
     let Some((mut entries, is_first)) = entries_before(old, new, target) else {
         return write_entries(new, Vec::new());

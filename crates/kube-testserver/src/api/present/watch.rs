@@ -87,13 +87,11 @@ impl Watch {
             return Err(Status::resource_version_too_large(asked, current));
         }
         let with_initial = options.initial_events.unwrap_or(from_now);
-        let initial: VecDeque<Arc<Stored>> = if with_initial {
-            let objects = collection.walk(selection.namespace.as_deref(), None, u64::MAX);
-            objects.map(|objects| objects.filter(|stored| selection.matches(&view, stored)).collect())
-        } else {
-            Ok(VecDeque::new())
+        let mut initial = VecDeque::new();
+        // What there is now is never too old to be listed.
+        if with_initial && let Ok(objects) = collection.walk(selection.namespace.as_deref(), None, u64::MAX) {
+            initial.extend(objects.filter(|stored| selection.matches(&view, stored)));
         }
-        .unwrap_or_default();
         let now = Instant::now();
         let id = shared.next_watch();
         // As the real server: half an hour and up to as much again, spread over the watches.

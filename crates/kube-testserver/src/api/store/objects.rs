@@ -19,10 +19,16 @@ use crate::{
     registry::kinds::{Kind, core},
 };
 
+/// The largest object in bytes, as etcd limits what it is sent.
+const LARGEST: usize = 3 * 512 * 1024;
 /// Events kept per kind before the oldest are compacted.
 const HISTORY: usize = 10_000;
 /// Events that keep their rendered frames: the ones watchers are still about to read.
 const WARM: usize = 64;
+
+/// An object is larger than a store takes.
+#[derive(Debug)]
+pub(crate) struct TooLarge;
 
 /// Where an object is; cluster-scoped ones have an empty namespace. Orders as lists do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -170,6 +176,11 @@ pub(crate) struct TooOld;
 impl Collection {
     pub(crate) fn find(&self, key: &Key) -> Option<&Arc<Stored>> {
         self.objects.get(key)
+    }
+
+    /// Its objects, in order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Stored>> {
+        self.objects.values()
     }
 
     /// Whether a watch that has sent all changes up to `rv` has missed none, though they may be forgotten.
@@ -355,19 +366,29 @@ impl Store {
 
     /// Writes an object under the next resource version, which it is given here.
     pub(crate) fn put(&mut self, collection: &str, key: Key, value: Value) -> Arc<Stored> {
-        self.put_draft(collection, key, Draft::from(value))
+        let stored = self.next(key, Draft::from(value));
+        self.insert(collection, stored)
     }
 
-    /// As [`put`](Self::put), for an object that the next write may have to store again.
-    pub(crate) fn put_draft(&mut self, collection: &str, key: Key, draft: Draft) -> Arc<Stored> {
-        let mut value = draft.object;
-        self.rv += 1;
-        let rv = self.rv;
+    /// As [`put`](Self::put), for what a client has written, which has a limit.
+    pub(crate) fn put_draft(&mut self, collection: &str, key: Key, draft: Draft) -> Result<Arc<Stored>, TooLarge> {
+        let stored = self.next(key, draft);
+        if stored.json.len() > LARGEST { Err(TooLarge) } else { Ok(self.insert(collection, stored)) }
+    }
+
+    /// The next version of an object, which is not written yet.
+    fn next(&self, key: Key, draft: Draft) -> Stored {
+        let Draft { object: mut value, is_rewritten } = draft;
+        let rv = self.rv + 1;
         value["metadata"]["resourceVersion"] = rv.to_string().into();
-        let is_rewritten = draft.is_rewritten;
-        let stored = Arc::new(Stored { is_rewritten, ..Stored::unsaved(key.clone(), rv, &value) });
+        Stored { is_rewritten, ..Stored::unsaved(key, rv, &value) }
+    }
+
+    fn insert(&mut self, collection: &str, stored: Stored) -> Arc<Stored> {
+        let (rv, stored) = (stored.rv, Arc::new(stored));
+        self.rv = rv;
         if let Some(collection) = self.collections.get_mut(collection) {
-            let before = collection.objects.insert(key, Arc::clone(&stored));
+            let before = collection.objects.insert(stored.key.clone(), Arc::clone(&stored));
             let change = if before.is_some() { Change::Modified } else { Change::Added };
             let after = Arc::clone(&stored);
             collection.record(Event { change, rv, after, before, frames: Mutex::default() });

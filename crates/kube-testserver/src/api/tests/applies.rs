@@ -1,4 +1,4 @@
-//! Server-side apply and the account of who owns what.
+//! Server-side apply and the owners of fields.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Server-side apply, and the account of who owns which field.
+//! Server-side apply, and the owners of fields.
 
 use serde_json::{Value, json};
 
@@ -13,24 +13,28 @@ tests![
     an_apply_makes_the_object,
     an_apply_meant_for_an_object_that_is_gone_is_a_conflict,
     the_same_apply_again_changes_nothing,
-    a_manager_owns_what_it_said,
-    what_a_manager_no_longer_says_goes,
-    what_another_manager_owns_too_stays,
+    a_manager_owns_the_fields_that_it_applies,
+    fields_that_a_manager_no_longer_applies_are_removed,
+    fields_that_another_manager_owns_too_are_kept,
     apply_of_a_field_of_another_manager_is_a_conflict,
-    force_takes_the_field_over,
+    a_forced_apply_becomes_the_owner,
     apply_of_an_equal_value_is_no_conflict,
-    an_update_takes_what_it_changes,
+    an_update_becomes_the_owner_of_what_it_changes,
     a_status_is_applied_apart,
-    conditions_of_several_managers_stand_side_by_side,
+    conditions_of_several_managers_merge,
     finalizers_of_several_managers_merge,
+    a_list_that_merges_takes_the_order_of_the_apply,
     an_apply_needs_a_manager,
-    an_apply_brings_no_account_of_its_own,
+    an_apply_with_managed_fields_is_refused,
     only_an_apply_can_force,
     an_apply_may_be_yaml,
     containers_of_several_managers_merge,
+    containers_in_another_order_are_a_change,
+    two_containers_with_one_name_cannot_be_applied,
+    a_pull_secret_is_owned_as_a_whole,
     an_applier_of_data_owns_its_entries,
     data_is_removed_with_its_last_entry,
-    to_apply_null_takes_nothing_from_others,
+    an_applied_null_removes_nothing_that_others_own,
     a_map_in_a_spec_is_removed_with_its_last_entry,
     a_reference_is_owned_as_a_whole,
 ];
@@ -65,7 +69,7 @@ async fn the_same_apply_again_changes_nothing(case: Case) {
     assert_eq!(rv(&again), rv(&made));
 }
 
-async fn a_manager_owns_what_it_said(case: Case) {
+async fn a_manager_owns_the_fields_that_it_applies(case: Case) {
     let made = case.apply(&path(&case).await, "one", "", &sized(1)).await.expect(201);
     let entry = &made["metadata"]["managedFields"][0];
     assert_eq!((&entry["fieldsType"], &entry["operation"]), (&json!("FieldsV1"), &json!("Apply")));
@@ -73,14 +77,14 @@ async fn a_manager_owns_what_it_said(case: Case) {
     assert_eq!(entry["fieldsV1"], json!({"f:spec": {"f:size": {}}}));
 }
 
-async fn what_a_manager_no_longer_says_goes(case: Case) {
+async fn fields_that_a_manager_no_longer_applies_are_removed(case: Case) {
     let path = path(&case).await;
     case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
     let after = case.apply(&path, "one", "", &sized(1)).await.expect(200);
     assert_eq!(after["spec"], json!({"size": 1}));
 }
 
-async fn what_another_manager_owns_too_stays(case: Case) {
+async fn fields_that_another_manager_owns_too_are_kept(case: Case) {
     let path = path(&case).await;
     case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
     case.apply(&path, "two", "", &widget("w", &json!({"color": "red"}))).await.expect(200);
@@ -98,7 +102,7 @@ async fn apply_of_a_field_of_another_manager_is_a_conflict(case: Case) {
     assert_eq!(case.get(&path).await.expect(200)["spec"]["size"], 1);
 }
 
-async fn force_takes_the_field_over(case: Case) {
+async fn a_forced_apply_becomes_the_owner(case: Case) {
     let path = path(&case).await;
     case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
     let forced = case.apply(&path, "two", "&force=true", &sized(2)).await.expect(200);
@@ -115,7 +119,7 @@ async fn apply_of_an_equal_value_is_no_conflict(case: Case) {
     assert_eq!(managers(&after), ["one Apply -", "two Apply -"]);
 }
 
-async fn an_update_takes_what_it_changes(case: Case) {
+async fn an_update_becomes_the_owner_of_what_it_changes(case: Case) {
     let path = path(&case).await;
     case.apply(&path, "one", "", &widget("w", &json!({"size": 1, "color": "red"}))).await.expect(201);
     let change = json!({"spec": {"size": 5}});
@@ -138,7 +142,7 @@ async fn a_status_is_applied_apart(case: Case) {
     case.apply(&missing, "one", "", &widget_status("none", &json!({}))).await.refused(404, "NotFound");
 }
 
-async fn conditions_of_several_managers_stand_side_by_side(case: Case) {
+async fn conditions_of_several_managers_merge(case: Case) {
     let path = path(&case).await;
     let status = format!("{path}/status");
     case.apply(&path, "maker", "", &sized(1)).await.expect(201);
@@ -170,12 +174,34 @@ async fn finalizers_of_several_managers_merge(case: Case) {
     assert_eq!(left["metadata"]["finalizers"], json!(["example.com/b"]));
 }
 
+async fn a_list_that_merges_takes_the_order_of_the_apply(case: Case) {
+    let of = |name: String, letters: &str| {
+        let finalizers: Vec<String> = letters.chars().map(|letter| format!("example.com/{letter}")).collect();
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "finalizers": finalizers}})
+    };
+    // What is there, what another manager applies, and what becomes of it.
+    let rows = [
+        ("xy", "yx", "yx"),
+        ("ab", "cb", "acb"),
+        ("abc", "ca", "bca"),
+        ("ab", "xbya", "xbya"),
+        ("abcd", "dxb", "acdxb"),
+    ];
+    for (at, (first, second, expected)) in rows.into_iter().enumerate() {
+        let path = format!("{}/order-{at}", case.maps());
+        case.apply(&path, "one", "", &of(format!("order-{at}"), first)).await.expect(201);
+        let merged = case.apply(&path, "two", "", &of(format!("order-{at}"), second)).await.expect(200);
+        let expected = of(String::new(), expected);
+        assert_eq!(merged["metadata"]["finalizers"], expected["metadata"]["finalizers"], "{first} and then {second}");
+    }
+}
+
 async fn an_apply_needs_a_manager(case: Case) {
     let status = case.patch(&path(&case).await, "apply", &sized(1)).await.refused(422, "Invalid");
     assert_eq!((fields(&status), reasons(&status)), (vec!["fieldManager"], vec!["FieldValueRequired"]));
 }
 
-async fn an_apply_brings_no_account_of_its_own(case: Case) {
+async fn an_apply_with_managed_fields_is_refused(case: Case) {
     let mut wanted = sized(1);
     wanted["metadata"]["managedFields"] = json!([{"manager": "x", "operation": "Apply"}]);
     case.apply(&path(&case).await, "one", "", &wanted).await.refused(400, "BadRequest");
@@ -208,6 +234,32 @@ async fn containers_of_several_managers_merge(case: Case) {
     let containers = both.pointer("/spec/template/spec/containers").and_then(Value::as_array);
     assert_eq!(containers.map(Vec::len), Some(2));
     assert_eq!(both["metadata"]["generation"], 2);
+}
+
+async fn containers_in_another_order_are_a_change(case: Case) {
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", case.namespace());
+    let of = |names: [&str; 2]| deployment("d", &names.map(|name| json!({"name": name, "image": "one"})).into());
+    case.apply(&path, "one", "", &of(["a", "b"])).await.expect(201);
+    let turned = case.apply(&path, "one", "", &of(["b", "a"])).await.expect(200);
+    assert_eq!(turned.pointer("/spec/template/spec/containers/0/name"), Some(&json!("b")));
+    assert_eq!(turned["metadata"]["generation"], 2);
+}
+
+async fn two_containers_with_one_name_cannot_be_applied(case: Case) {
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", case.namespace());
+    let twice = deployment("d", &json!([{"name": "a", "image": "one"}, {"name": "a", "image": "two"}]));
+    let answer = case.apply(&path, "one", "", &twice).await.expect(500);
+    let expected = ".spec.template.spec.containers: duplicate entries for key [name=\"a\"]";
+    assert!(message(&answer).ends_with(expected), "{answer}");
+}
+
+async fn a_pull_secret_is_owned_as_a_whole(case: Case) {
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/d", case.namespace());
+    let mut wanted = deployment("d", &json!([{"name": "a", "image": "one"}]));
+    wanted["spec"]["template"]["spec"]["imagePullSecrets"] = json!([{"name": "p"}]);
+    let made = case.apply(&path, "one", "", &wanted).await.expect(201);
+    let owned = owned_by(&made, "one").pointer("/f:spec/f:template/f:spec/f:imagePullSecrets");
+    assert_eq!(owned, Some(&json!({"k:{\"name\":\"p\"}": {}})));
 }
 
 fn applied_map(data: &Value) -> Value {
@@ -245,7 +297,7 @@ async fn data_is_removed_with_its_last_entry(case: Case) {
     assert_eq!(case.get(&path).await.expect(200), left);
 }
 
-async fn to_apply_null_takes_nothing_from_others(case: Case) {
+async fn an_applied_null_removes_nothing_that_others_own(case: Case) {
     let path = format!("{}/a", case.maps());
     case.apply(&path, "one", "", &applied_map(&json!({"a": "1"}))).await.expect(201);
     let after = case.apply(&path, "two", "", &applied_map(&Value::Null)).await.expect(200);

@@ -31,6 +31,7 @@ tests![
     an_operation_of_the_wrong_type_is_refused_by_its_validation,
     a_whole_number_with_a_fraction_is_stored_as_an_integer,
     a_status_is_validated_apart_from_the_rest,
+    an_object_that_is_too_large_is_not_stored,
 ];
 
 const MERGE: &str = "merge";
@@ -43,6 +44,17 @@ async fn path(case: &Case) -> String {
 fn owned<'a>(object: &'a Value, manager: &str) -> &'a Value {
     let entries = object["metadata"]["managedFields"].as_array().expect("entries");
     entries.iter().find(|entry| entry["manager"] == manager).map_or(&Value::Null, |entry| &entry["fieldsV1"])
+}
+
+async fn an_object_that_is_too_large_is_not_stored(case: Case) {
+    let path = path(&case).await;
+    let small = case.post(&case.widgets().await, &widget("w", &json!({"size": 1}))).await.expect(201);
+    let mut large = small.clone();
+    large["metadata"]["annotations"]["large"] = "x".repeat(200).into();
+    large["spec"]["color"] = "x".repeat(1_700_000).into();
+    let answer = case.put(&path, &large).await.expect(500);
+    assert_eq!(message(&answer), "etcdserver: request is too large");
+    assert_eq!(case.get(&path).await.expect(200), small);
 }
 
 async fn a_resource_version_that_is_no_number_is_an_internal_error(case: Case) {

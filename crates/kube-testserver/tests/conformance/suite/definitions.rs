@@ -16,8 +16,8 @@ tests![
     every_served_version_shows_the_same_object,
     without_a_status_subresource_the_status_is_a_field,
     a_cluster_scoped_resource_has_no_namespace,
-    a_deleted_definition_takes_its_objects_along,
-    two_definitions_of_one_kind_live_apart,
+    the_objects_of_a_deleted_definition_are_deleted,
+    two_definitions_of_one_kind_in_two_groups_are_independent,
     an_undeclared_field_is_refused_under_strict_validation,
     an_undeclared_field_is_warned_of_otherwise,
     a_definition_that_waits_for_its_objects_takes_no_new_ones,
@@ -28,6 +28,7 @@ tests![
     a_default_must_be_valid_itself,
     a_version_that_was_stored_may_not_go,
     nothing_is_applied_under_a_definition_that_is_being_deleted,
+    a_definition_waits_for_names_that_another_one_has,
 ];
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -44,6 +45,29 @@ fn object(group: &str, version: &str) -> Value {
 
 fn path(case: &Case, group: &str, version: &str) -> String {
     format!("/apis/{group}/{version}/namespaces/{}/widgets", case.namespace())
+}
+
+async fn a_definition_waits_for_names_that_another_one_has(case: Case) {
+    let group = group(&case);
+    case.define(&widgets(&group)).await.expect("it is accepted");
+    let mut second = widgets(&group);
+    second["metadata"]["name"] = format!("gadgets.{group}").into();
+    second["spec"]["names"] =
+        json!({"plural": "gadgets", "singular": "gadget", "kind": "Widget", "listKind": "WidgetList"});
+    let path = format!("{DEFINITIONS}/gadgets.{group}");
+    case.post(DEFINITIONS, &second).await.expect(201);
+    let of = |object: &Value, kind: &str| {
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.into_iter().find(|condition| condition["type"] == kind).unwrap_or_default()
+    };
+    let waiting = case.eventually(&path, |answer| of(&answer.body, "NamesAccepted")["status"] == "False").await.body;
+    let condition = of(&waiting, "NamesAccepted");
+    assert_eq!(condition["reason"], "ListKindConflict");
+    assert_eq!(condition["message"], "\"WidgetList\" is already in use");
+    assert_eq!(waiting["status"]["acceptedNames"], json!({"plural": "gadgets", "singular": "gadget", "kind": ""}));
+    case.delete(&format!("{DEFINITIONS}/widgets.{group}")).await.expect(200);
+    case.eventually(&path, |answer| is_condition_true(&answer.body, "Established")).await;
+    case.eventually(&format!("/apis/{group}/v1/gadgets"), |answer| answer.code == 200).await;
 }
 
 async fn a_definition_is_established_and_served(case: Case) {
@@ -113,7 +137,7 @@ async fn a_cluster_scoped_resource_has_no_namespace(case: Case) {
     assert_eq!(case.get(&path(&case, &group, "v1")).await.code, 404);
 }
 
-async fn a_deleted_definition_takes_its_objects_along(case: Case) {
+async fn the_objects_of_a_deleted_definition_are_deleted(case: Case) {
     let group = group(&case);
     let definition = widgets(&group);
     let name = format!("{DEFINITIONS}/widgets.{group}");
@@ -127,7 +151,7 @@ async fn a_deleted_definition_takes_its_objects_along(case: Case) {
     assert!(names(&case.get(&objects).await.expect(200)).is_empty());
 }
 
-async fn two_definitions_of_one_kind_live_apart(case: Case) {
+async fn two_definitions_of_one_kind_in_two_groups_are_independent(case: Case) {
     let groups = [format!("one.{}", group(&case)), format!("two.{}", group(&case))];
     for group in &groups {
         case.define(&widgets(group)).await.expect("it is accepted");

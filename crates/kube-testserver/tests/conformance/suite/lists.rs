@@ -18,7 +18,7 @@ tests![
     pages_show_one_moment,
     a_page_of_a_selection_does_not_count_the_rest,
     a_page_cannot_be_made_up,
-    a_page_goes_on_at_the_same_place_in_another_namespace,
+    a_continue_token_is_valid_in_another_namespace,
     a_list_of_any_version_has_one_page,
     a_page_takes_no_version,
     an_exact_version_shows_that_moment,
@@ -161,7 +161,7 @@ async fn metadata_can_be_read_alone(case: Case) {
     assert!(object.get("data").is_none());
 }
 
-async fn a_page_goes_on_at_the_same_place_in_another_namespace(case: Case) {
+async fn a_continue_token_is_valid_in_another_namespace(case: Case) {
     with_maps(&case, &["a", "b", "c"]).await;
     let wanted = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "conformance-"}});
     let made = case.post("/api/v1/namespaces", &wanted).await.expect(201);

@@ -10,7 +10,7 @@ use crate::{
 };
 
 tests![
-    a_json_patch_does_what_no_rfc_says,
+    a_json_patch_is_more_lenient_than_its_rfc,
     a_malformed_patch_of_nothing_is_not_found,
     a_patch_that_keeps_keys_names_all_of_them,
     an_update_of_a_broken_patch_names_the_patch,
@@ -28,7 +28,7 @@ tests![
     a_name_in_the_path_of_a_collection_is_missed,
 ];
 
-async fn a_json_patch_does_what_no_rfc_says(case: Case) {
+async fn a_json_patch_is_more_lenient_than_its_rfc(case: Case) {
     let path = format!("{}/a", case.maps());
     let mut object = config_map("a", "1");
     object["metadata"]["finalizers"] = json!(["example.com/a", "example.com/b"]);

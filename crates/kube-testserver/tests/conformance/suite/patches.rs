@@ -19,7 +19,7 @@ tests![
     a_json_patch_that_does_not_fit_is_refused,
     a_json_patch_must_be_a_list_of_operations,
     a_strategic_patch_merges_lists_by_their_key,
-    a_strategic_patch_brings_its_own_order,
+    a_strategic_patch_sets_the_order_of_items,
     finalizers_merge_in_the_order_of_the_patch,
     a_strategic_patch_can_remove_an_item,
     a_strategic_patch_does_not_ask_for_what_it_does_unasked,
@@ -144,7 +144,7 @@ async fn a_strategic_patch_merges_lists_by_their_key(case: Case) {
     assert_eq!(images(&after), [("a", "one"), ("b", "three")]);
 }
 
-async fn a_strategic_patch_brings_its_own_order(case: Case) {
+async fn a_strategic_patch_sets_the_order_of_items(case: Case) {
     let path = with_containers(&case).await;
     let new = of_containers(&json!([{"name": "z", "image": "three"}]));
     let after = case.patch(&path, "strategic-merge", &new).await.expect(200);

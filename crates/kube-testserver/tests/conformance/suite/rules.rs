@@ -20,6 +20,7 @@ tests![
     a_set_of_objects_has_no_owners,
     what_is_below_kept_fields_may_be_applied,
     one_manager_applies_through_two_versions,
+    what_only_another_version_declares_is_not_stored,
     an_object_of_another_kind_is_invalid,
     a_scale_that_is_no_number_is_refused_by_its_path,
     a_default_of_null_is_no_default,
@@ -187,6 +188,39 @@ async fn one_manager_applies_through_two_versions(case: Case) {
     assert_eq!(after["spec"], json!({"a": 2}));
     assert_eq!(managers(&after), ["m Apply -"]);
     assert_eq!(after["metadata"]["managedFields"][0]["apiVersion"], wanted["apiVersion"]);
+}
+
+async fn what_only_another_version_declares_is_not_stored(case: Case) {
+    let group = group(&case);
+    let mut definition = widgets(&group);
+    let mut versions = Vec::new();
+    for (name, own) in [("v1", "a"), ("v2", "b")] {
+        let mut version = definition["spec"]["versions"][0].clone();
+        version["name"] = name.into();
+        version["storage"] = (name == "v1").into();
+        version["selectableFields"] = json!([]);
+        version["additionalPrinterColumns"] = json!([]);
+        version["schema"]["openAPIV3Schema"] = json!({"type": "object", "properties": {"spec": {
+            "type": "object",
+            "properties": {own: {"type": "string"}, "both": {"type": "string", "default": format!("of {name}")}},
+        }}});
+        versions.push(version);
+    }
+    definition["spec"]["versions"] = versions.into();
+    case.define(&definition).await.expect("it is accepted");
+    let path = |version: &str| format!("/apis/{group}/{version}/namespaces/{}/widgets", case.namespace());
+    let of = |version: &str, name: &str| {
+        json!({
+            "apiVersion": format!("{group}/{version}"), "kind": "Widget", "metadata": {"name": name},
+            "spec": {"a": "1", "b": "2"},
+        })
+    };
+    let made = case.post(&path("v2"), &of("v2", "two")).await.expect(201);
+    assert_eq!(made["spec"], json!({"both": "of v2"}));
+    assert_eq!(case.get(&format!("{}/two", path("v2"))).await.expect(200)["spec"], made["spec"]);
+    let made = case.post(&path("v1"), &of("v1", "one")).await.expect(201);
+    assert_eq!(made["spec"], json!({"a": "1", "both": "of v1"}));
+    assert_eq!(case.get(&format!("{}/one", path("v2"))).await.expect(200)["spec"], json!({"both": "of v1"}));
 }
 
 async fn an_object_of_another_kind_is_invalid(case: Case) {

@@ -18,7 +18,7 @@ tests![
     a_status_that_is_read_is_the_whole_object,
     a_status_of_something_missing_is_missing,
     a_kind_without_a_status_has_no_such_path,
-    a_status_of_a_deployment_brings_metadata_but_no_labels,
+    a_status_write_of_a_deployment_changes_metadata_but_no_labels,
     ephemeral_containers_are_added_to_a_pod_and_nothing_else,
     a_namespace_is_finalized_by_an_update_only,
 ];
@@ -93,7 +93,7 @@ async fn a_kind_without_a_status_has_no_such_path(case: Case) {
     assert_eq!(message(&status), "the server could not find the requested resource");
 }
 
-async fn a_status_of_a_deployment_brings_metadata_but_no_labels(case: Case) {
+async fn a_status_write_of_a_deployment_changes_metadata_but_no_labels(case: Case) {
     let deployments = format!("/apis/apps/v1/namespaces/{}/deployments", case.namespace());
     case.post(&deployments, &deployment("d", &json!([{"name": "c", "image": "i"}]))).await.expect(201);
     let patch = json!({

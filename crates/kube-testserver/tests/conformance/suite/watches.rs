@@ -14,19 +14,19 @@ tests![
     a_watch_from_a_version_sends_the_later_changes,
     a_watch_from_a_list_misses_nothing,
     a_watch_sends_creation_change_and_deletion,
-    a_watch_of_one_namespace_hears_of_no_other,
+    a_watch_of_one_namespace_gets_no_events_of_others,
     an_object_enters_and_leaves_a_selection_by_label,
     one_object_can_be_watched_by_its_name,
     a_watch_ends_when_its_time_is_up,
     bookmarks_come_before_the_end,
-    no_bookmark_comes_unasked,
+    bookmarks_are_sent_only_on_request,
     initial_events_end_with_a_bookmark,
     initial_events_of_nothing_are_a_bookmark,
     a_watch_of_the_present_marks_the_end_of_what_there_was,
     initial_events_must_be_asked_for_in_full,
     metadata_can_be_watched_alone,
     the_versions_of_events_only_grow,
-    many_watches_hear_the_same,
+    many_watches_get_the_same_events,
 ];
 
 async fn a_watch_without_a_version_starts_with_what_there_is(case: Case) {
@@ -70,7 +70,7 @@ async fn a_watch_sends_creation_change_and_deletion(case: Case) {
     assert_eq!(watch.next_short().await, "DELETED a");
 }
 
-async fn a_watch_of_one_namespace_hears_of_no_other(case: Case) {
+async fn a_watch_of_one_namespace_gets_no_events_of_others(case: Case) {
     let list = case.get(&case.maps()).await.expect(200);
     let mut watch = case.watch(&case.maps(), &format!("&resourceVersion={}", rv(&list))).await;
     let elsewhere = config_map(&format!("map-{}", case.unique()), "1");
@@ -131,7 +131,7 @@ async fn bookmarks_come_before_the_end(case: Case) {
     assert!(object["metadata"]["annotations"].is_null(), "it marks no end of initial events");
 }
 
-async fn no_bookmark_comes_unasked(case: Case) {
+async fn bookmarks_are_sent_only_on_request(case: Case) {
     let made = case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
     let mut watch = case.watch(&case.maps(), &format!("&timeoutSeconds=4&resourceVersion={}", rv(&made))).await;
     assert!(watch.next().await.is_none());
@@ -213,7 +213,7 @@ async fn the_versions_of_events_only_grow(case: Case) {
     }
 }
 
-async fn many_watches_hear_the_same(case: Case) {
+async fn many_watches_get_the_same_events(case: Case) {
     let list = case.get(&case.maps()).await.expect(200);
     let mut watches = Vec::new();
     for _ in 0..10 {

@@ -3,7 +3,7 @@
 //! A field that it no longer says is removed unless another manager owns it; a field that another manager owns with another value is
 //! a conflict, unless forced.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         merge::{
-            field_set::{Fields, items, step_of},
+            field_set::{Difference, Fields, items, step_of},
             managed_fields::{self, before_first_apply, entry, is_entry_of, keep_ownable, ownable_difference},
             target::Target,
         },
@@ -46,13 +46,45 @@ fn check(wanted: &Value, target: &Target) -> Result<(), Status> {
     if !wanted["metadata"]["managedFields"].is_null() {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    let schema = view.kind.versions[view.version].structural.as_deref();
-    let found = schema.map(|schema| schema::apply_errors(wanted, schema)).unwrap_or_default();
+    let found = match view.kind.versions[view.version].structural.as_deref() {
+        Some(schema) => schema::apply_errors(wanted, schema),
+        None => repeats(wanted, schema_of(target), ""),
+    };
     if found.is_empty() {
         return Ok(());
     }
     let message = format!("failed to create typed patch object ({}): {}", described(target, wanted), listed(&found));
     Err(Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message))
+}
+
+/// What a merging list has twice, by path.
+fn repeats(value: &Value, schema: &Schema, path: &str) -> Vec<String> {
+    match value {
+        Value::Object(map) => {
+            let below = map.iter().map(|(name, value)| repeats(value, schema.field(name), &format!("{path}.{name}")));
+            below.flatten().collect()
+        }
+        Value::Array(list) => {
+            let (mut seen, mut found) = (HashSet::new(), Vec::new());
+            for (step, item) in items(list, &schema.shape) {
+                let place = place_of(item, &schema.shape);
+                found.extend(repeats(item, schema.item(), &format!("{path}{place}")));
+                if matches!(schema.shape, Shape::Keyed(_) | Shape::Set) && !seen.insert(step) {
+                    found.push(format!("{path}: duplicate entries for key {place}"));
+                }
+            }
+            found
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// How errors name an item of a list that merges: `[containerPort=80,protocol="TCP"]`.
+fn place_of(item: &Value, shape: &Shape) -> String {
+    let Shape::Keyed(keys) = shape else { return format!("[={item}]") };
+    let known = keys.iter().filter_map(|(key, default)| Some((key, item.get(key).or(default.as_ref())?)));
+    let parts: Vec<String> = known.map(|(key, value)| format!("{key}={value}")).collect();
+    format!("[{}]", parts.join(","))
 }
 
 /// Refuses to find the owners of an object whose values do not have the types that the schema declares.
@@ -138,8 +170,19 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         merged = prune(&merged, before, managed, schema);
     }
     let difference = ownable_difference(current, &merged, target);
-    let mut causes = Vec::new();
-    let mut entries = Vec::new();
+    let (mut entries, causes) = give_way(others, &difference);
+    if !causes.is_empty() && !force {
+        return Err(Status::apply_conflict(&causes));
+    }
+    let untouched = merged == *current;
+    entries.extend(own_entry(target, own, fields, untouched));
+    managed_fields::write_entries(&mut merged, entries);
+    Ok(merged)
+}
+
+/// The entries of other managers, without the fields that an apply takes over or removes, and the conflicts.
+fn give_way(others: Vec<(Value, Fields)>, difference: &Difference) -> (Vec<Value>, Vec<Cause>) {
+    let (mut entries, mut causes) = (Vec::new(), Vec::new());
     for (mut entry, mut owns) in others {
         let contested = owns.intersection(&difference.changed);
         let who = describe(&entry);
@@ -159,27 +202,26 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         }
         entries.push(entry);
     }
-    if !causes.is_empty() && !force {
-        return Err(Status::apply_conflict(&causes));
-    }
-    let untouched = merged == *current;
-    match own {
-        Some((existing, before)) if untouched && before == fields => entries.push(existing),
-        _ if fields.is_empty() => {}
-        existing => {
+    (entries, causes)
+}
+
+/// The entry of the manager that applies. None where it owns nothing.
+fn own_entry(target: &Target, before: Option<(Value, Fields)>, fields: Fields, untouched: bool) -> Option<Value> {
+    match before {
+        Some((existing, owned)) if untouched && owned == fields => Some(existing),
+        _ if fields.is_empty() => None,
+        before => {
             let mut new = entry(target, "Apply", fields);
             if untouched && let Some(entry) = new.as_object_mut() {
                 // The time is that of the last change of the object.
-                match existing.and_then(|(existing, _)| existing.get("time").cloned()) {
+                match before.and_then(|(existing, _)| existing.get("time").cloned()) {
                     Some(time) => entry.insert("time".to_owned(), time),
                     None => entry.remove("time"),
                 };
             }
-            entries.push(new);
+            Some(new)
         }
     }
-    managed_fields::write_entries(&mut merged, entries);
-    Ok(merged)
 }
 
 /// How messages name a manager.
@@ -213,22 +255,63 @@ fn merge(value: &mut Value, wanted: &Value, schema: &Schema) {
             }
         }
         (Value::Array(list), Value::Array(wanted), shape @ (Shape::Keyed(_) | Shape::Set)) => {
-            let mut places: HashMap<String, usize> = HashMap::new();
-            for (at, item) in list.iter().enumerate() {
-                if let Some(step) = step_of(item, shape) {
-                    places.entry(step).or_insert(at);
-                }
-            }
-            for (step, wanted) in items(wanted, shape) {
-                if let Some(item) = places.get(&step).and_then(|&at| list.get_mut(at)) {
-                    merge(item, wanted, schema.item());
-                } else {
-                    places.insert(step, list.len());
-                    list.push(wanted.clone());
-                }
-            }
+            merge_list(list, &items(wanted, shape), shape, schema.item());
         }
         (value, wanted, _) => *value = wanted.clone(),
+    }
+}
+
+/// Lays the wanted items over a list that merges. They come in their own order. An item that only the list has stays before
+/// what follows it there.
+fn merge_list(list: &mut Vec<Value>, wanted: &[(String, &Value)], shape: &Shape, schema: &Schema) {
+    let steps: HashSet<&str> = wanted.iter().map(|(step, _)| step.as_str()).collect();
+    // The items in both, by their steps. One that is there twice is replaced.
+    let mut shared: HashMap<String, Option<Value>> = HashMap::new();
+    let mut old = Vec::with_capacity(list.len());
+    for item in list.drain(..) {
+        match step_of(&item, shape).filter(|step| steps.contains(step.as_str())) {
+            Some(step) => {
+                shared.entry(step.clone()).and_modify(|twice| *twice = None).or_insert(Some(item));
+                old.push(Old::Wanted(step));
+            }
+            None => old.push(Old::Only(item)),
+        }
+    }
+    let mut old = old.into_iter().peekable();
+    let order: Vec<&String> = wanted.iter().map(|(step, _)| step).filter(|step| shared.contains_key(*step)).collect();
+    let mut order = order.into_iter().peekable();
+    let mut merged = Vec::with_capacity(wanted.len());
+    for (step, wanted) in wanted {
+        let next = order.peek().copied();
+        // A shared item that is not the next one comes where it is wanted.
+        while let Some(passed) = old.next_if(|old| !matches!(old, Old::Wanted(step) if Some(step) == next)) {
+            merged.extend(passed.only());
+        }
+        if next == Some(step) {
+            order.next();
+            old.next();
+        }
+        let mut item = shared.get_mut(step).and_then(Option::take).unwrap_or_default();
+        merge(&mut item, wanted, schema);
+        merged.push(item);
+    }
+    merged.extend(old.filter_map(Old::only));
+    *list = merged;
+}
+
+/// An item that a list has before a merge.
+enum Old {
+    /// By its step.
+    Wanted(String),
+    Only(Value),
+}
+
+impl Old {
+    fn only(self) -> Option<Value> {
+        match self {
+            Self::Wanted(_) => None,
+            Self::Only(item) => Some(item),
+        }
     }
 }
 

@@ -36,7 +36,6 @@ pub(super) fn merge(value: &mut Value, patch: &Value, schema: &Schema) -> Result
     let map = crate::api::object::meta::map_of(value);
     for (name, wanted) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
         let below = schema.field(name);
-        let order = patch.get(&format!("{ORDER}{name}")).and_then(Value::as_array);
         match wanted {
             Value::Null => {
                 map.remove(name);
@@ -51,14 +50,12 @@ pub(super) fn merge(value: &mut Value, patch: &Value, schema: &Schema) -> Result
             Value::Object(wanted) if !map.contains_key(name) && wanted.contains_key("$patch") => {}
             Value::Object(_) => merge(map.entry(name.clone()).or_insert(Value::Null), wanted, below)?,
             Value::Array(items) => {
-                let mut list = match map.remove(name) {
-                    Some(Value::Array(list)) => list,
-                    _ => Vec::new(),
-                };
-                let before = list.clone();
+                let old = map.remove(name);
+                let before = old.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+                let mut list = before.to_vec();
                 merge_list(&mut list, items, below)?;
-                if let Some(order) = order {
-                    reorder(&mut list, &before, order, &below.shape);
+                if let Some(order) = patch.get(&format!("{ORDER}{name}")).and_then(Value::as_array) {
+                    reorder(&mut list, before, order, &below.shape);
                 }
                 map.insert(name.clone(), list.into());
             }
@@ -67,6 +64,11 @@ pub(super) fn merge(value: &mut Value, patch: &Value, schema: &Schema) -> Result
             }
         }
     }
+    follow_directives(map, patch, schema)
+}
+
+/// Does what a patch says beside its fields: which values of a list go, in which order its items are, which fields stay.
+fn follow_directives(map: &mut Map<String, Value>, patch: &Map<String, Value>, schema: &Schema) -> Result<(), Status> {
     for (directive, argument) in patch.iter().filter(|(name, _)| name.starts_with('$')) {
         let arguments = argument.as_array().map(Vec::as_slice).unwrap_or_default();
         if let Some(name) = directive.strip_prefix(DELETE) {

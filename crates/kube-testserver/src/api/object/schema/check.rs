@@ -27,6 +27,20 @@ pub(super) fn check(value: &Value, old: Option<&Value>, schema: &Node, path: &st
     check_branches(value, &schema.checks, path, causes);
 }
 
+/// As [`check`], for a part of an object that is checked by itself: the texts name what is below `base` only.
+pub(super) fn check_part(value: &Value, old: Option<&Value>, schema: &Node, base: &str, causes: &mut Vec<Cause>) {
+    let mut found = Vec::new();
+    check(value, old, schema, "", &mut found);
+    causes.extend(found.into_iter().map(|cause| {
+        let field = match cause.field.as_str() {
+            "" => base.to_owned(),
+            item if item.starts_with('[') => format!("{base}{item}"),
+            field => format!("{base}.{field}"),
+        };
+        Cause { field, ..cause }
+    }));
+}
+
 fn invalid(path: &str, value: &str, rule: &str) -> Cause {
     Cause::invalid_raw(path, value, &format!("{path} in body {rule}"))
 }

@@ -14,7 +14,7 @@ pub(crate) fn default_problems(schema: &Node, path: &str, causes: &mut Vec<Cause
         let before = causes.len();
         embedded::problems(default, schema, &path, causes);
         if causes.len() == before {
-            check::check(default, None, schema, &path, causes);
+            check::check_part(default, None, schema, &path, causes);
         }
         if causes.len() == before {
             cel_rules::broken(default, None, schema, &path, causes);

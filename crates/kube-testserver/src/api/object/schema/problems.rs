@@ -62,7 +62,7 @@ fn check_values(
         check::check(object, old, schema, "", causes);
     } else if let (Some(value), Some(below)) = (object.get("status"), schema.field("status")) {
         // A status that was not there was null.
-        check::check(value, old.map(|old| &old["status"]), below, "status", causes);
+        check::check_part(value, old.map(|old| &old["status"]), below, "status", causes);
     }
     if let Some(paths) = &version.scale {
         scale_values::problems(object, paths, status, causes);

@@ -50,6 +50,11 @@ fn has_type(schema: &Node) -> bool {
     matches!(schema.checks.format.as_deref(), None | Some("" | "byte"))
 }
 
+/// Whether a map may have any fields: nothing is said of them.
+fn is_free(schema: &Node) -> bool {
+    schema.properties.is_empty() && matches!(schema.additional, Additional::Undeclared)
+}
+
 struct Errors {
     found: Vec<String>,
     /// Whether an item that is there twice is an error.
@@ -63,6 +68,7 @@ fn walk(value: &Value, schema: &Node, place: Place, path: Path<'_>, errors: &mut
     let place = Place { preserves: place.preserves || schema.preserves, ..place };
     let mut refuse = |rule: String| errors.found.push(format!("{path}: {rule}"));
     let go = || format!("&value.valueUnstructured{{Value:{}}}", go_syntax(value));
+    let plain = || format!("&{{{}}}", go_plain(value));
     match schema.types.as_slice() {
         [Type::Integer | Type::Number] if !value.is_number() => {
             return refuse(format!("expected numeric (int or float), got {}", go_type(value)));
@@ -71,11 +77,11 @@ fn walk(value: &Value, schema: &Node, place: Place, path: Path<'_>, errors: &mut
             return refuse(format!("expected string, got {}", go()));
         }
         [Type::String] if value.is_object() || value.is_array() => {
-            return refuse(format!("expected any scalar, got {}", go()));
+            return refuse(format!("expected any scalar, got {}", plain()));
         }
-        [Type::Boolean] if !value.is_boolean() => return refuse(format!("expected boolean, got {}", go())),
-        [Type::Object] if !value.is_object() => return refuse(format!("expected map, got {}", go())),
-        [Type::Array] if !value.is_array() => return refuse(format!("expected list, got {}", go())),
+        [Type::Boolean] if !value.is_boolean() => return refuse(format!("expected boolean, got {}", plain())),
+        [Type::Object] if !value.is_object() => return refuse(format!("expected map, got {}", plain())),
+        [Type::Array] if !value.is_array() => return refuse(format!("expected list, got {}", plain())),
         _ => {}
     }
     match value {
@@ -89,6 +95,7 @@ fn walk(value: &Value, schema: &Node, place: Place, path: Path<'_>, errors: &mut
                 } else if let Some(below) = schema.field(name) {
                     walk(value, below, place.below(below), path, errors);
                 } else if !(place.preserves
+                    || !place.resource && is_free(schema)
                     || matches!(schema.additional, Additional::Any)
                     || place.resource && matches!(name.as_str(), "apiVersion" | "kind"))
                 {
@@ -177,6 +184,20 @@ fn go_syntax(value: &Value) -> String {
     }
 }
 
+/// A value as Go prints it, `%v`.
+fn go_plain(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("[{}]", list.iter().map(go_plain).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let fields: Vec<String> = map.iter().map(|(name, value)| format!("{name}:{}", go_plain(value))).collect();
+            format!("map[{}]", fields.join(" "))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,11 +212,18 @@ mod tests {
                 "items": {"type": "object", "properties": {"name": {"type": "string"}}},
             },
             "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+            "unsaid": {"type": "object"},
         }}}}));
         for (spec, expected) in [
             (
                 json!({"size": 1, "text": null, "free": {"a": {"b": 1}}, "tags": ["a"], "ports": [{"name": "a"}]}),
                 vec![],
+            ),
+            (json!({"unsaid": {"a": {"b": 1}}}), vec![]),
+            (json!({"unsaid": true}), vec![".spec.unsaid: expected map, got &{true}"]),
+            (
+                json!({"tags": {"b": ["c", null], "a": 1}}),
+                vec![".spec.tags: expected list, got &{map[a:1 b:[c <nil>]]}"],
             ),
             (json!({"size": "x"}), vec![".spec.size: expected numeric (int or float), got string"]),
             (json!({"text": 1}), vec![".spec.text: expected string, got &value.valueUnstructured{Value:1}"]),

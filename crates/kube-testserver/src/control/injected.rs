@@ -1,69 +1,69 @@
-//! Orders of a test to the server: kept in the order given, each for a number of uses or until it is lifted. What an order
-//! means (a fault, a denial) is decided by its type.
+//! What a test injected into the server: faults and denials, kept in the order given, each for a number of uses or until it is
+//! lifted. What one does is decided elsewhere.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-/// One order.
+/// One that was injected.
 #[derive(Debug)]
-pub(crate) struct Order<T> {
+pub(crate) struct Injected<T> {
     pub(crate) what: T,
     /// How many more times it is used; `None` is until lifted.
     left: Option<u32>,
     handle: InjectionHandle,
 }
 
-impl<T> Order<T> {
+impl<T> Injected<T> {
     /// Whether it still has effect.
     fn in_force(&self) -> bool {
         self.left != Some(0) && !self.handle.0.lifted.load(Ordering::SeqCst)
     }
 }
 
-/// The orders in force, oldest first.
+/// Those in force, oldest first.
 #[derive(Debug)]
-pub(crate) struct Orders<T> {
-    orders: Mutex<Vec<Order<T>>>,
+pub(crate) struct InjectedList<T> {
+    injected: Mutex<Vec<Injected<T>>>,
 }
 
-impl<T> Default for Orders<T> {
+impl<T> Default for InjectedList<T> {
     fn default() -> Self {
-        Self { orders: Mutex::new(Vec::new()) }
+        Self { injected: Mutex::new(Vec::new()) }
     }
 }
 
-impl<T: Clone> Orders<T> {
-    /// Adds an order behind the others.
-    pub(crate) fn add(&self, order: T, times: Option<u32>) -> InjectionHandle {
+impl<T: Clone> InjectedList<T> {
+    /// Adds one behind the others.
+    pub(crate) fn add(&self, what: T, times: Option<u32>) -> InjectionHandle {
         let handle = InjectionHandle::default();
-        self.lock().push(Order { what: order, left: times, handle: handle.clone() });
+        self.lock().push(Injected { what, left: times, handle: handle.clone() });
         handle
     }
 
-    /// Uses the order at the index that `choose` picks, if it picks one.
-    pub(crate) fn take(&self, choose: impl FnOnce(&[Order<T>]) -> Option<usize>) -> Option<T> {
-        let mut orders = self.lock();
-        orders.retain(Order::in_force);
-        let index = choose(&orders)?;
-        let order = orders.get_mut(index)?;
-        order.handle.0.hits.fetch_add(1, Ordering::SeqCst);
-        if let Some(left) = &mut order.left {
+    /// Uses the one at the index that `choose` picks, if it picks one.
+    pub(crate) fn take(&self, choose: impl FnOnce(&[Injected<T>]) -> Option<usize>) -> Option<T> {
+        let mut injected = self.lock();
+        injected.retain(Injected::in_force);
+        let index = choose(&injected)?;
+        let chosen = injected.get_mut(index)?;
+        chosen.handle.0.hits.fetch_add(1, Ordering::SeqCst);
+        if let Some(left) = &mut chosen.left {
             *left = left.saturating_sub(1);
         }
-        Some(order.what.clone())
+        Some(chosen.what.clone())
     }
 
-    /// Whether `choose` picks an order. None is used by it.
-    pub(crate) fn any(&self, choose: impl FnOnce(&[Order<T>]) -> Option<usize>) -> bool {
-        let mut orders = self.lock();
-        orders.retain(Order::in_force);
-        choose(&orders).is_some()
+    /// Whether `choose` picks one. None is used by it.
+    pub(crate) fn any(&self, choose: impl FnOnce(&[Injected<T>]) -> Option<usize>) -> bool {
+        let mut injected = self.lock();
+        injected.retain(Injected::in_force);
+        choose(&injected).is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Order<T>>> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Injected<T>>> {
+        self.injected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,10 +71,10 @@ impl<T: Clone> Orders<T> {
 ///
 /// Dropping the handle does not end it. It ends with [`lift`](Self::lift), or when its count is used up.
 #[derive(Debug, Clone, Default)]
-pub struct InjectionHandle(Arc<Tally>);
+pub struct InjectionHandle(Arc<Uses>);
 
 #[derive(Debug, Default)]
-struct Tally {
+struct Uses {
     hits: AtomicU64,
     lifted: AtomicBool,
 }
@@ -96,13 +96,13 @@ impl InjectionHandle {
 mod tests {
     use super::*;
 
-    fn first<T>(orders: &[Order<T>]) -> Option<usize> {
+    fn first<T>(orders: &[Injected<T>]) -> Option<usize> {
         (!orders.is_empty()).then_some(0)
     }
 
     #[test]
     fn an_order_for_a_count_is_used_that_often() {
-        let orders = Orders::default();
+        let orders = InjectedList::default();
         let handle = orders.add("a", Some(2));
         assert_eq!([orders.take(first), orders.take(first), orders.take(first)], [Some("a"), Some("a"), None]);
         assert_eq!(handle.hits(), 2);
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn an_injection_without_a_count_lasts_until_lifted() {
-        let orders = Orders::default();
+        let orders = InjectedList::default();
         let (a, b) = (orders.add("a", None), orders.add("b", None));
         assert_eq!([orders.take(first), orders.take(first)], [Some("a"), Some("a")]);
         a.lift();
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn dropping_the_handle_leaves_the_order() {
-        let orders = Orders::default();
+        let orders = InjectedList::default();
         drop(orders.add("a", None));
         assert_eq!(orders.take(first), Some("a"));
     }
