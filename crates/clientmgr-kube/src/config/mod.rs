@@ -9,6 +9,7 @@ mod credential_files;
 mod credentials;
 mod environment;
 mod field;
+mod file_fields;
 mod files;
 mod fingerprint;
 mod identity;

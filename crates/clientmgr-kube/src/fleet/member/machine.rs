@@ -50,12 +50,21 @@ pub(crate) enum Health<E> {
 }
 
 /// What a server showed, compared with what is known of the cluster.
-enum Likeness<E> {
+enum Comparison<E> {
     /// It is the same cluster, or nothing is known that it could differ from.
     Same,
     Other,
-    /// It does not say, which is a failure for now.
-    Untold(E),
+    /// It does not say, or is not the one that is demanded: a failure for now.
+    Failed(E),
+}
+
+/// A server that hides which cluster it is, though that is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Hidden {
+    /// Since when it has been ready and has not shown it.
+    since: Duration,
+    /// Whether it was asked over a new connection the last time, and not over one of the pool.
+    on_new: bool,
 }
 
 /// The connection that a probe uses.
@@ -71,18 +80,20 @@ enum Via {
 
 /// Work under way whose answer is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct Pending {
     number: u64,
     /// Another one follows at once: what it reads may have changed since this one began.
     again: bool,
     /// What the pool reported meanwhile: what was asked before may be the answer of another server.
     broke: bool,
+    emptied: bool,
     widened: bool,
 }
 
 impl Pending {
     fn new(number: u64) -> Self {
-        Self { number, again: false, broke: false, widened: false }
+        Self { number, again: false, broke: false, emptied: false, widened: false }
     }
 }
 
@@ -115,8 +126,7 @@ pub(crate) struct Machine<I, E> {
     check_due: bool,
     /// Whether the connection on which the cluster showed its identity in full may be gone: another cluster may answer now.
     doubted: bool,
-    /// Since when servers that are ready have not said which cluster they are, though that is in doubt.
-    untold_since: Option<Duration>,
+    hidden: Option<Hidden>,
     /// How soon probes follow connections that break, and checks the pool that has several.
     breaks: Pace,
     checks: Pace,
@@ -160,7 +170,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             probe_via: Via::Pool,
             check_due: false,
             doubted: false,
-            untold_since: None,
+            hidden: None,
             breaks: Pace::default(),
             checks: Pace::default(),
             backoff: Backoff::default(),
@@ -198,7 +208,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(crate) fn unavailable(&self) -> Option<E> {
         match (&self.link, &self.health) {
             (Some(_), Health::Down { error, .. }) => Some(error.clone()),
-            (Some(link), _) if link.revision.is_none() => Some(E::unknown_incarnation(&link.identity)),
+            (Some(link), _) if link.revision.is_none() => Some(self.unnamed(link)),
             _ => self.error.clone(),
         }
     }
@@ -306,7 +316,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                     self.requests.for_probe(request, self.probes + 1);
                     self.probe_now(now, effects);
                 }
-                (Some(link), _) => effects.push(Effect::Answer { request, outcome: link.outcome() }),
+                (Some(link), _) => effects.push(Effect::Answer { request, outcome: self.outcome(link) }),
                 (None, _) => {
                     self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number));
                     // A caller that waits does not wait for the backoff.
@@ -326,12 +336,17 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 effects.push(Effect::Answer { request, outcome: Outcome::Failed(E::may_not_reset()) });
             }
             Request::Reset { candidate } if self.link.is_some() => {
-                let revision = self.mint(candidate);
+                let Some(revision) = self.mint(candidate) else {
+                    effects.push(Effect::Answer { request, outcome: Outcome::Failed(E::no_later_revision()) });
+                    return;
+                };
                 // A reset forgets what was known of the cluster.
                 self.doubted = false;
-                self.untold_since = None;
+                self.hidden = None;
                 self.rename(revision, effects);
                 effects.push(Effect::Answer { request, outcome: Outcome::Served(revision) });
+                // The connections went with the handle of before, and a cluster that was down may be served now.
+                self.probe_now(now, effects);
             }
             Request::Probe | Request::Reset { .. } => {
                 self.reset_due |= matches!(what, Request::Reset { .. });

@@ -305,7 +305,7 @@ fn a_reset_fences_the_handle_and_serves_the_same_connection_under_a_later_revisi
     let fence = Effect::Fence { revision: revision(1_000), reason: FenceReason::Reset };
     let serve = Effect::Serve { revision: revision(1_001), generation: 1 };
     let answer = Effect::Answer { request: 1, outcome: Outcome::Served(revision(1_001)) };
-    assert_eq!(effects, [fence, serve, answer]);
+    assert_eq!(effects, [fence, serve, answer, Effect::Probe { probe: 1, fresh: false }]);
 }
 
 #[test]
@@ -454,6 +454,25 @@ fn a_probe_that_was_asked_for_during_a_throttled_one_follows_it() {
     assert_eq!(script.tell(Event::ProbeFailed { probe: 1, error }), [Effect::Probe { probe: 2, fresh: false }]);
     let effects = script.tell(Event::Probed { probe: 2, identity: id(1) });
     assert_eq!(effects, [Effect::Answer { request: 1, outcome: Outcome::Served(revision(1_000)) }]);
+}
+
+#[test]
+fn a_connection_that_breaks_while_a_probe_fails_is_probed_unless_each_failure_counts() {
+    let spacing = Timing::default().probe_spacing;
+    let throttled = Class::Throttled { retry_after: None };
+    // (failures before, the failure) → whether a probe follows before its usual time
+    for (failures, error, follows) in [(0, throttled, true), (0, Class::Other, false), (3, Class::Other, true)] {
+        let mut script = Script::connected();
+        for probe in 1..=failures {
+            script.wake();
+            script.tell(Event::ProbeFailed { probe, error });
+        }
+        script.wake();
+        script.tell(Event::Reported(Report::Broken));
+        assert_eq!(script.tell(Event::ProbeFailed { probe: failures + 1, error }), []);
+        let (slept, _) = script.wake();
+        assert_eq!(slept == spacing, follows, "{error:?} after {failures}: {slept:?}");
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod active;
 mod backoff;
 #[cfg(test)]
 mod check_tests;
+#[cfg(test)]
+mod doubt_tests;
 pub(super) mod event;
 #[cfg(test)]
 mod exploration;

@@ -148,7 +148,7 @@ async fn each_controller_sees_a_reset_by_itself() {
     }
     let mut after = before.clone();
     let status = after.status.as_mut().unwrap();
-    status.connected_at = status.connected_at.map(ConnectedAt::successor_of);
+    status.connected_at = status.connected_at.and_then(ConnectedAt::successor_of);
     assert!(a.refresh(&object, &after).is_reset());
     assert!(b.refresh(&object, &after).is_reset(), "not consumed by the other one");
     task.abort();
