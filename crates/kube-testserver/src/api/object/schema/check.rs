@@ -310,7 +310,7 @@ mod tests {
             (
                 json!({"type": "array", "maxItems": 1, "items": {"type": "integer"}}),
                 json!([1, 2]),
-                "FieldValueTooMany f: Too many: 2: must have at most 1 items",
+                "FieldValueTooMany f: Too many: 2: must have at most 1 item",
             ),
             (
                 json!({"type": "array", "items": {"type": "integer"}}),
