@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::body::BoxError;
+use super::refusals::Refusals;
 use super::revoked::Revoked;
 use crate::error::Failure;
 use crate::work::Tasks;
@@ -49,6 +50,7 @@ struct Inner {
     open: AtomicUsize,
     was_open: AtomicBool,
     on_report: Mutex<Option<Callback>>,
+    refusals: Refusals,
     /// How many streams the server last granted a connection; the same for all pools of the server.
     granted: Arc<AtomicU32>,
 }
@@ -82,6 +84,7 @@ impl Connections {
             open: AtomicUsize::new(0),
             was_open: AtomicBool::new(false),
             on_report: Mutex::new(None),
+            refusals: Refusals::default(),
             granted,
         }))
     }
@@ -140,6 +143,11 @@ impl Connections {
         if others > 0 {
             self.report(Report::Widened);
         }
+    }
+
+    /// The TLS errors of the connections.
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
     }
 
     /// The server grants a connection so many streams at a time.

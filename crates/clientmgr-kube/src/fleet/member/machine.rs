@@ -120,6 +120,7 @@ pub(crate) struct Machine<I, E> {
     probe: Option<Pending>,
     probes: u64,
     probe_began: Option<Duration>,
+    /// When the next probe begins by itself; none while one is under way, or where there is no link.
     probe_at: Option<Duration>,
     probe_via: Via,
     /// Whether the pool has had several connections since the last [check](Via::Check) was answered.
@@ -224,11 +225,10 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return None;
         }
         let attempt = self.attempt_at.filter(|_| self.attempt.is_none());
-        let probe = self.probe_at.filter(|_| self.probe.is_none() && self.link.is_some());
         let may_renew = self.attempt.is_none() && (self.unproven || self.attempt_at.is_none());
         let renewal = self.expiry.filter(|_| may_renew).and_then(|expiry| expiry.wake_at(now));
         let asked = self.renewal_at.filter(|_| self.attempt.is_none());
-        [attempt, probe, renewal, asked].into_iter().flatten().min()
+        [attempt, self.probe_at, renewal, asked].into_iter().flatten().min()
     }
 
     /// What follows from `event`.
@@ -281,7 +281,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 self.open(effects);
             }
         }
-        if self.link.is_some() && self.probe.is_none() && self.probe_at.is_some_and(|at| at <= now.mono) {
+        if self.probe_at.is_some_and(|at| at <= now.mono) {
             self.begin_probe(now, effects);
         }
     }
@@ -318,7 +318,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 }
                 (Some(link), _) => effects.push(Effect::Answer { request, outcome: self.outcome(link) }),
                 (None, _) => {
-                    self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number));
+                    self.requests.for_attempt(request, self.attempts);
                     // A caller that waits does not wait for the backoff.
                     let soon = self.attempt_ended.map_or(now.mono, |ended| ended + CALLER_PAUSE);
                     self.attempt_at = self.attempt_at.map(|at| at.min(soon));
@@ -350,7 +350,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             }
             Request::Probe | Request::Reset { .. } => {
                 self.reset_due |= matches!(what, Request::Reset { .. });
-                self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number));
+                self.requests.for_attempt(request, self.attempts);
                 self.open_unless_pending(effects);
             }
             Request::NewerThan { generation } => self.credentials_refused(now, request, generation, effects),

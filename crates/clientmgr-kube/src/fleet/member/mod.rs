@@ -25,6 +25,8 @@ pub(super) mod observe;
 pub(super) mod published;
 #[cfg(test)]
 mod renewal_tests;
+#[cfg(test)]
+mod request_tests;
 mod requests;
 pub(super) mod restarts;
 pub(super) mod task;
