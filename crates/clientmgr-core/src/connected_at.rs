@@ -35,6 +35,10 @@ pub struct ConnectedAt(NonZeroI64);
 
 impl ConnectedAt {
     /// Returns the current time, later than every revision that this process took before, whatever the wall clock does.
+    ///
+    /// # Panics
+    ///
+    /// If there is no later one: the last one was the end of the calendar.
     pub fn now() -> Self {
         PROCESS.next(Timestamp::now())
     }
@@ -44,7 +48,7 @@ impl ConnectedAt {
     ///
     /// Another process may have created `known`, with another clock. A revision that is older than a known one would pass
     /// for a lagging read of a cache, and the objects that hold the known one would never be reset. Like
-    /// [`now`](Self::now), never returns a revision twice.
+    /// [`now`](Self::now), never returns a revision twice: `None` where the known one is the end of the calendar.
     ///
     /// # Examples
     ///
@@ -52,15 +56,22 @@ impl ConnectedAt {
     /// use clientmgr_core::ConnectedAt;
     ///
     /// let ahead = ConnectedAt::from_timestamp("2999-01-01T00:00:00Z".parse().unwrap()).unwrap();
-    /// assert_eq!(ConnectedAt::successor_of(ahead).to_string(), "2999-01-01T00:00:00.000001Z");
+    /// assert_eq!(ConnectedAt::successor_of(ahead).unwrap().to_string(), "2999-01-01T00:00:00.000001Z");
     /// ```
-    pub fn successor_of(known: Self) -> Self {
+    pub fn successor_of(known: Self) -> Option<Self> {
         PROCESS.successor_of(known, Timestamp::now())
     }
 
-    /// Returns the revision of a time, cut to microseconds. `None` for the Unix epoch.
+    /// Returns the first revision after this one. `None` at the end of the calendar.
+    pub fn next(self) -> Option<Self> {
+        // Zero is no revision.
+        [1, 2].into_iter().find_map(|step| Self::from_unix_micros(self.as_unix_micros().checked_add(step)?))
+    }
+
+    /// Returns the revision of a time, cut to microseconds. `None` for the Unix epoch, and for the last second of the calendar,
+    /// whose microseconds cannot be read back.
     pub fn from_timestamp(time: Timestamp) -> Option<Self> {
-        NonZeroI64::new(time.as_microsecond()).map(Self)
+        Self::from_unix_micros(time.as_microsecond())
     }
 
     /// Returns the time of this revision.
@@ -71,7 +82,8 @@ impl ConnectedAt {
     /// Returns the revision of a time in microseconds since the Unix epoch. `None` for zero, and for times beyond the years
     /// -9999 and 9999.
     pub fn from_unix_micros(micros: i64) -> Option<Self> {
-        Self::from_timestamp(Timestamp::from_microsecond(micros).ok()?)
+        Timestamp::from_microsecond(micros).ok()?;
+        NonZeroI64::new(micros).map(Self)
     }
 
     /// Returns the microseconds since the Unix epoch.
@@ -147,22 +159,23 @@ impl ConnectedAtSource {
     }
 
     /// Returns `wall` in microseconds or, where `wall` is not later than the last revision, the microsecond after that.
+    ///
+    /// # Panics
+    ///
+    /// If the last revision was the end of the calendar.
     pub fn next(&self, wall: Timestamp) -> ConnectedAt {
-        self.later_than(i64::MIN, wall)
+        self.later_than(None, wall).expect("a clock that is not at the end of the calendar")
     }
 
     /// Returns the [`next`](Self::next) revision, which is also later than `known`. See [`ConnectedAt::successor_of`].
-    pub fn successor_of(&self, known: ConnectedAt, wall: Timestamp) -> ConnectedAt {
-        self.later_than(known.as_unix_micros(), wall)
+    pub fn successor_of(&self, known: ConnectedAt, wall: Timestamp) -> Option<ConnectedAt> {
+        self.later_than(Some(known), wall)
     }
 
-    fn later_than(&self, known: i64, wall: Timestamp) -> ConnectedAt {
-        let next = |last: i64| successor(last.max(known), wall.as_microsecond());
-        let last = self
-            .last
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last).get()))
-            .unwrap_or_else(|last| last);
-        ConnectedAt(next(last))
+    fn later_than(&self, known: Option<ConnectedAt>, wall: Timestamp) -> Option<ConnectedAt> {
+        let next = |last: i64| successor(ConnectedAt::from_unix_micros(last).max(known), wall);
+        let update = |last| Some(next(last)?.as_unix_micros());
+        next(self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update).ok()?)
     }
 }
 
@@ -172,13 +185,22 @@ impl Default for ConnectedAtSource {
     }
 }
 
-/// Returns the first microsecond that is later than `last`, not earlier than `wall`, and not zero.
-fn successor(last: i64, wall: i64) -> NonZeroI64 {
-    NonZeroI64::new(wall.max(last.saturating_add(1))).unwrap_or(const { NonZeroI64::new(1).unwrap() })
+/// Returns the first revision that is later than `last` and not earlier than `wall`.
+fn successor(last: Option<ConnectedAt>, wall: Timestamp) -> Option<ConnectedAt> {
+    let wall = match wall.as_microsecond() {
+        0 => ConnectedAt::from_unix_micros(1),
+        micros => ConnectedAt::from_unix_micros(micros),
+    };
+    match last {
+        None => wall,
+        Some(last) => Some(last.next()?).max(wall),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::{ConnectedAt, ConnectedAtSource, successor};
     use crate::revision::Revision;
 
@@ -218,16 +240,33 @@ mod tests {
     fn the_successor_follows_the_clock_and_never_stands_still() {
         // (last, wall clock) → next
         let table = [
-            ((i64::MIN, 50), 50), // the first one
-            ((10, 50), 50),       // the clock went on
-            ((50, 50), 51),       // it stood still
-            ((50, 10), 51),       // it went back
-            ((-1, -5), 1),        // zero is no revision
-            ((i64::MIN, 0), 1),
+            ((None, 50), 50),     // the first one
+            ((Some(10), 50), 50), // the clock went on
+            ((Some(50), 50), 51), // it stood still
+            ((Some(50), 10), 51), // it went back
+            ((Some(-1), -5), 1),  // zero is no revision
+            ((None, 0), 1),
         ];
         for ((last, wall), next) in table {
-            assert_eq!(successor(last, wall).get(), next, "after {last} at {wall}");
+            let wall = Timestamp::from_microsecond(wall).unwrap();
+            assert_eq!(successor(last.map(micros), wall), Some(micros(next)), "after {last:?} at {wall}");
         }
+    }
+
+    #[test]
+    fn the_end_of_the_calendar_has_no_successor_and_does_not_use_up_the_revisions_of_a_source() {
+        let last = micros(Timestamp::MAX.as_second() * 1_000_000);
+        assert_eq!(ConnectedAt::from_timestamp(Timestamp::MAX), None, "it would not survive the wire");
+        assert_eq!(last.to_string().parse(), Ok(last));
+        let before = micros(last.as_unix_micros() - 1);
+        assert_eq!((before.next(), last.next()), (Some(last), None));
+        assert_eq!(micros(-1).next(), Some(micros(1)));
+        let source = ConnectedAtSource::new();
+        let wall = Timestamp::from_microsecond(50).unwrap();
+        assert_eq!(source.successor_of(last, wall), None);
+        assert_eq!(source.next(wall), micros(50));
+        assert_eq!(source.successor_of(before, wall), Some(last));
+        assert_eq!(source.successor_of(micros(1), wall), None, "it was created");
     }
 
     #[test]
@@ -251,8 +290,8 @@ mod tests {
         ];
         for ((known, wall), successor) in table {
             let created = source.successor_of(micros(known), micros(wall).to_timestamp());
-            assert_eq!(created, micros(successor), "after {known} at {wall}");
-            assert!(micros(known).is_older_than(&created));
+            assert_eq!(created, Some(micros(successor)), "after {known} at {wall}");
+            assert!(micros(known) < micros(successor));
         }
         assert_eq!(source.next(micros(1).to_timestamp()), micros(201));
     }
@@ -273,7 +312,7 @@ mod tests {
 
     #[test]
     fn now_is_about_now_and_later_than_the_last() {
-        let before = jiff::Timestamp::now().as_microsecond();
+        let before = Timestamp::now().as_microsecond();
         let (first, second) = (ConnectedAt::now(), ConnectedAt::now());
         assert!(first.is_older_than(&second));
         assert!(!second.is_older_than(&first));

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use futures::future::{Either, select};
@@ -14,18 +14,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::body::BoxError;
+use super::refusals::Refusals;
 use super::revoked::Revoked;
 use crate::error::Failure;
 use crate::work::Tasks;
 
 type Callback = Arc<dyn Fn(Report) + Send + Sync>;
 
-/// What happened to the connections of a pool. Only those on which the server has answered are counted.
+/// What happened to the connections of a pool. A connection counts once the server has answered on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Report {
-    /// A connection ended with an error or was ended by the peer, also one on which the server has not answered yet.
+    /// A connection ended with an error or was ended by the peer.
     Broken,
-    /// There are several connections, which may lead to different servers: another one answered, or one broke beside others.
+    /// New connections may lead to another server: a second one answered, one broke beside others, or one ended before the
+    /// server answered on it.
     Widened,
     /// The last connection is gone.
     Emptied,
@@ -44,9 +46,11 @@ struct Inner {
     tasks: Tasks,
     closed: CancellationToken,
     revoked: OnceLock<Revoked>,
-    /// How many streams there are on which the server has answered.
+    /// How many streams there are on which the server has answered, and whether there was one.
     open: AtomicUsize,
+    was_open: AtomicBool,
     on_report: Mutex<Option<Callback>>,
+    refusals: Refusals,
     /// How many streams the server last granted a connection; the same for all pools of the server.
     granted: Arc<AtomicU32>,
 }
@@ -78,7 +82,9 @@ impl Connections {
             tasks,
             revoked: OnceLock::new(),
             open: AtomicUsize::new(0),
+            was_open: AtomicBool::new(false),
             on_report: Mutex::new(None),
+            refusals: Refusals::default(),
             granted,
         }))
     }
@@ -112,24 +118,36 @@ impl Connections {
         }
     }
 
-    /// Sets what reports go to. Replaces what was set before.
+    /// Sets what reports go to. Replaces what was set before. A pool whose connections are gone by now is reported as empty.
     pub(crate) fn on_report(&self, callback: Callback) {
         *self.0.on_report.lock().unwrap_or_else(PoisonError::into_inner) = Some(callback);
+        if self.0.was_open.load(Ordering::SeqCst) && self.0.open.load(Ordering::SeqCst) == 0 {
+            self.report(Report::Emptied);
+        }
     }
 
     /// A connection ended with an error or was ended by the peer. `has_answered`: it is one of those that are counted.
     pub(super) fn broke(&self, has_answered: bool) {
-        self.report(Report::Broken);
-        if self.0.open.load(Ordering::Relaxed) > usize::from(has_answered) {
+        if has_answered {
+            self.report(Report::Broken);
+        }
+        if !has_answered || self.0.open.load(Ordering::Relaxed) > 1 {
             self.report(Report::Widened);
         }
     }
 
     /// A connection answered for the first time.
     pub(super) fn answered(&self) {
-        if self.0.open.fetch_add(1, Ordering::Relaxed) > 0 {
+        let others = self.0.open.fetch_add(1, Ordering::SeqCst);
+        self.0.was_open.store(true, Ordering::SeqCst);
+        if others > 0 {
             self.report(Report::Widened);
         }
+    }
+
+    /// The TLS errors of the connections.
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
     }
 
     /// The server grants a connection so many streams at a time.
@@ -144,7 +162,7 @@ impl Connections {
 
     /// A connection that has answered is gone.
     pub(super) fn ended(&self) {
-        if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.0.open.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.report(Report::Emptied);
         }
     }

@@ -10,6 +10,7 @@ mod granted;
 mod handle;
 mod parts;
 mod pool;
+mod refusals;
 mod repeat;
 mod revoked;
 mod settings;

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use kube::Config;
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::super::Transport;
-use super::{PATIENCE, Server, reported, reports, text, upgrade, watch};
+use super::{PATIENCE, Server, get, reported, reports, text, upgrade, watch};
 use crate::client::{Report, Settings};
+use crate::config::{Credentials, Loaded};
 
 /// What is reported of a transport, in order.
 fn all_reports(transport: &Transport) -> tokio::sync::mpsc::UnboundedReceiver<Report> {
@@ -40,6 +43,35 @@ async fn a_pool_whose_idle_connection_is_closed_is_reported_as_empty() {
     let mut reports = all_reports(&transport);
     text(&transport).await;
     assert_eq!(timeout(PATIENCE, reports.recv()).await.unwrap(), Some(Report::Emptied));
+}
+
+#[tokio::test]
+async fn a_pool_that_lost_its_connection_before_anything_looked_is_reported_as_empty() {
+    let server = Server::plain().await;
+    let transport = server.with(&Settings { idle_timeout: Duration::from_millis(1), ..Settings::default() });
+    let mut unused = all_reports(&transport);
+    assert!(unused.try_recv().is_err(), "it had none");
+    text(&transport).await;
+    assert_eq!(timeout(PATIENCE, unused.recv()).await.unwrap(), Some(Report::Emptied));
+    assert_eq!(all_reports(&transport).try_recv(), Ok(Report::Emptied));
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_ends_before_it_answers_is_no_break_but_new_ones_may_lead_elsewhere() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
+    let loaded = Loaded::of(config, Credentials::None);
+    let transport = Transport::build(&loaded, None, &Settings::default(), None).unwrap();
+    let mut reports = all_reports(&transport);
+    let ends = async { drop(listener.accept().await.unwrap()) };
+    let (answer, ()) = tokio::join!(transport.send(get("/who")), ends);
+    answer.unwrap_err();
+    drop(transport);
+    let mut all = Vec::new();
+    while let Some(report) = timeout(PATIENCE, reports.recv()).await.unwrap() {
+        all.push(report);
+    }
+    assert_eq!(all, [Report::Widened]);
 }
 
 #[tokio::test]

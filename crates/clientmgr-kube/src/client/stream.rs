@@ -28,6 +28,9 @@ pub(crate) struct Stream {
     /// Whether a byte of the server's arrived.
     answered: bool,
     granted: Granted,
+    is_http2: bool,
+    /// Why a write failed, until the last bytes of the server were read.
+    failed_write: Option<io::Error>,
 }
 
 /// Whether an end of the connection is still to be reported.
@@ -42,8 +45,9 @@ pub(crate) enum Watch {
 impl Stream {
     pub(crate) fn new(io: BoxIo, connections: Connections, watch: Watch) -> Self {
         let ended = Box::pin(connections.closed().cancelled_owned());
-        let granted = if io.connected().is_negotiated_h2() { Granted::default() } else { Granted::unlimited() };
-        Self { io, connections, ended, watch, answered: false, granted }
+        let is_http2 = io.connected().is_negotiated_h2();
+        let granted = if is_http2 { Granted::default() } else { Granted::unlimited() };
+        Self { io, connections, ended, watch, answered: false, granted, is_http2, failed_write: None }
     }
 
     fn broke(&mut self) {
@@ -54,15 +58,56 @@ impl Stream {
     }
 
     fn check<T>(&mut self, done: io::Result<T>) -> Poll<io::Result<T>> {
-        if done.is_err() {
+        if let Err(error) = &done {
+            self.connections.refusals().note(error);
             self.broke();
         }
         Poll::Ready(done)
     }
 
+    /// The result of a write or flush. Where the connection is gone, the server may have said why. Over HTTP/2 nothing reads that
+    /// after a write failed, so it is read here.
+    fn check_written<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut BoxIo>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let error = match self.failed_write.take() {
+            Some(error) => error,
+            None => match ready!(write(Pin::new(&mut self.io), cx)) {
+                Err(error) if self.is_http2 && is_gone(&error) => error,
+                written => return self.check(written),
+            },
+        };
+        let mut bytes = [0; 1_024];
+        loop {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
+                Poll::Pending => {
+                    self.failed_write = Some(error);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => break,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(last)) => {
+                    self.connections.refusals().note(&last);
+                    break;
+                }
+            }
+        }
+        self.check(Err(error))
+    }
+
     fn is_open(&self) -> io::Result<()> {
         if self.connections.is_closed() { Err(io::Error::other(self.connections.reason())) } else { Ok(()) }
     }
+}
+
+/// Whether the peer closed the connection. What it sent before can be read still, or the end of it.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 impl AsyncRead for Stream {
@@ -91,13 +136,11 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.is_open()?;
-        let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes));
-        self.check(written)
+        self.check_written(cx, |io, cx| io.poll_write(cx, bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
-        self.check(flushed)
+        self.check_written(cx, AsyncWrite::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -116,8 +159,7 @@ impl AsyncWrite for Stream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.is_open()?;
-        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices));
-        self.check(written)
+        self.check_written(cx, |io, cx| io.poll_write_vectored(cx, slices))
     }
 }
 

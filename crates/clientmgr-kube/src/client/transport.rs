@@ -136,6 +136,7 @@ impl Transport {
     pub(crate) fn send(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<ResponseBody>, BoxError>> {
         let stack = self.0.stack.clone();
         let connections = self.0.connections.clone();
+        let refusals = connections.refusals().count();
         let sending = async move {
             let mut request = request;
             for _ in 0..repeat::REPEATS {
@@ -147,7 +148,10 @@ impl Transport {
             }
             stack.oneshot(request).await
         };
-        Box::pin(async move { connections.until_closed(sending).await? })
+        Box::pin(async move {
+            let answer = connections.until_closed(sending).await?;
+            answer.map_err(|error| connections.refusals().explain(refusals, error))
+        })
     }
 
     /// The same credentials on a new pool: its first request makes a new connection.

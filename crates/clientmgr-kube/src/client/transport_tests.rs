@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kube::Config;
 use kube::client::Body;
+use rustls::server::WebPkiClientVerifier;
 use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -32,12 +33,18 @@ use crate::client::body::{BoxError, ResponseBody};
 use crate::client::connections::Closed;
 use crate::client::{Report, Settings};
 use crate::config::{Credentials, Loaded, load};
-use crate::error::{Handshake, TransportError, Unreachable};
+use crate::error::{Handshake, TransportError, Unreachable, chain};
 
 #[path = "report_tests.rs"]
 mod report_tests;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a server demands in the handshake.
+enum WantedOfClients {
+    Nothing,
+    Certificate,
+}
 
 /// A server that speaks what ALPN settled.
 struct Server {
@@ -55,14 +62,27 @@ impl Server {
     }
 
     async fn tls(alpn: &[&str]) -> Self {
+        Self::tls_that_wants(alpn, WantedOfClients::Nothing).await
+    }
+
+    async fn tls_that_wants(alpn: &[&str], wanted: WantedOfClients) -> Self {
         let (certificate, key) = testing::certificate("2020-01-01", "2120-01-01");
         let der = |pem: &str| x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1.contents;
         let (certificate, key) = (der(&certificate), der(&key));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
+            .unwrap();
+        let builder = match wanted {
+            WantedOfClients::Nothing => builder.with_no_client_auth(),
+            WantedOfClients::Certificate => {
+                let mut authorities = rustls::RootCertStore::empty();
+                authorities.add(certificate.clone().into()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(authorities.into(), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let mut config = builder
             .with_single_cert(vec![certificate.clone().into()], rustls::pki_types::PrivatePkcs8KeyDer::from(key).into())
             .unwrap();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
@@ -420,6 +440,21 @@ async fn errors_keep_their_causes() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     refused.config.cluster_url = format!("https://{closed}").parse().unwrap();
     assert_eq!(unreached(refused).await, Unreachable::Refused);
+}
+
+/// With TLS 1.3 the refusal comes after the handshake of this side.
+#[tokio::test]
+async fn a_server_that_refuses_the_client_certificate_is_understood_over_http_1_and_2() {
+    for alpn in [["http/1.1"], ["h2"]] {
+        let server = Server::tls_that_wants(&alpn, WantedOfClients::Certificate).await;
+        // It may reach the request in several ways, by chance.
+        for _ in 0..50 {
+            let error = server.transport().send(get("/who")).await.unwrap_err();
+            let texts: Vec<_> = chain(&*error).map(ToString::to_string).collect();
+            let expected = Unreachable::Tls(Handshake::ClientCertificate);
+            assert_eq!(TransportError::new(error).unreached, expected, "{alpn:?}: {texts:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -29,19 +29,6 @@ pub(crate) fn read(material: CredentialFile, path: &Path) -> Result<Vec<u8>, Con
     Ok(bytes)
 }
 
-/// Reads the embedded value, or else the file. Blocks.
-pub(crate) fn value_or_file(
-    material: CredentialFile,
-    value: Option<&str>,
-    path: Option<&String>,
-) -> Result<Option<Vec<u8>>, ConfigError> {
-    match (value, path) {
-        (Some(value), _) => decode(material, value).map(Some),
-        (None, Some(path)) => read(material, Path::new(path)).map(Some),
-        (None, None) => Ok(None),
-    }
-}
-
 /// Returns the certificates of a bundle, as DER.
 pub(crate) fn certificates(bundle: &[u8]) -> Result<Vec<Vec<u8>>, ConfigError> {
     let material = CredentialFile::CertificateAuthority;

@@ -11,6 +11,7 @@ use super::cluster_config::ClusterConfig;
 use super::credentials::{self, Method};
 use super::environment::Environment;
 use super::field::Places;
+use super::file_fields::FileFields;
 use super::selection::Selection;
 use super::source::Source;
 use super::validate::Checked;
@@ -67,16 +68,14 @@ pub(crate) fn load(config: &ClusterConfig) -> Result<Loaded, Failure> {
 
 /// Returns whether `config` names a file, whatever the checks make of it. If not, loading it only computes.
 pub(crate) fn names_files(config: &ClusterConfig) -> bool {
-    let of_user =
-        |user: &AuthInfo| user.client_certificate.is_some() || user.client_key.is_some() || user.token_file.is_some();
     match config.source() {
         Source::Selection(selection) => {
-            let of_cluster = |cluster: &Cluster| cluster.certificate_authority.is_some();
-            selection.namespace_file.is_some()
-                || selection.cluster.as_ref().is_some_and(of_cluster)
-                || selection.user.as_ref().is_some_and(of_user)
+            let fields = FileFields::of(selection.cluster.as_ref(), selection.user.as_ref());
+            selection.namespace_file.is_some() || fields.name_any()
         }
-        Source::Config(config) => config.root_cert_file.is_some() || of_user(&config.auth_info),
+        Source::Config(config) => {
+            config.root_cert_file.is_some() || FileFields::of(None, Some(&config.auth_info)).name_any()
+        }
     }
 }
 
@@ -87,23 +86,11 @@ pub(crate) fn files(config: &ClusterConfig) -> Vec<PathBuf> {
 }
 
 fn files_of(source: &Source, Checked { cluster, user, .. }: &Checked<'_>) -> Vec<PathBuf> {
-    let unless = |data: bool, file: &Option<String>| file.as_ref().filter(|_| !data).map(PathBuf::from);
-    let token = match credentials::method(user) {
-        Ok(Method::TokenFile { path, .. }) => Some(PathBuf::from(path)),
-        _ => None,
-    };
     let namespace = match source {
         Source::Selection(selection) => selection.namespace_file.clone(),
         Source::Config(_) => None,
     };
-    let files = [
-        unless(cluster.certificate_authority_data.is_some(), &cluster.certificate_authority),
-        unless(user.client_certificate_data.is_some(), &user.client_certificate),
-        unless(user.client_key_data.is_some(), &user.client_key),
-        token,
-        namespace,
-    ];
-    files.into_iter().flatten().collect()
+    FileFields::of(Some(cluster), Some(user)).in_use().chain(namespace).collect()
 }
 
 pub(super) fn load_in(config: &ClusterConfig, environment: &Environment) -> Result<Loaded, Failure> {
@@ -114,12 +101,9 @@ pub(super) fn load_in(config: &ClusterConfig, environment: &Environment) -> Resu
 
 fn read(config: &ClusterConfig, checked: &Checked<'_>, environment: &Environment) -> Result<Loaded, ConfigError> {
     let Checked { cluster, user, places } = checked;
-    let bundle = credential_files::value_or_file(
-        CredentialFile::CertificateAuthority,
-        cluster.certificate_authority_data.as_deref(),
-        cluster.certificate_authority.as_ref(),
-    )?;
-    let client_cert = client_cert(user)?;
+    let fields = FileFields::of(Some(cluster), Some(user));
+    let bundle = fields.certificate_authority.read()?;
+    let client_cert = client_cert(&fields)?;
     let credentials = match credentials::method(user)? {
         Method::None => Credentials::None,
         Method::Kube => Credentials::Kube,
@@ -182,11 +166,8 @@ fn of_selection(
     Ok(config)
 }
 
-fn client_cert(user: &AuthInfo) -> Result<Option<Identity>, ConfigError> {
-    let (data, file) = (user.client_certificate_data.as_deref(), user.client_certificate.as_ref());
-    let certificate = credential_files::value_or_file(CredentialFile::ClientCertificate, data, file)?;
-    let (data, file) = (user.client_key_data.as_ref().map(SecretString::expose_secret), user.client_key.as_ref());
-    let key = credential_files::value_or_file(CredentialFile::ClientKey, data, file)?;
+fn client_cert(fields: &FileFields<'_>) -> Result<Option<Identity>, ConfigError> {
+    let (certificate, key) = (fields.client_certificate.read()?, fields.client_key.read()?);
     let Some((certificate, key)) = certificate.zip(key) else { return Ok(None) };
     let (certificate, key) = (credential_files::client_certificate(certificate)?, credential_files::client_key(key)?);
     Ok(Some(Identity::new(&certificate, key.expose_secret())))

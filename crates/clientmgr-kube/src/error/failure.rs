@@ -85,13 +85,19 @@ pub(crate) enum Failure {
         "the server does not say whether it is still {known}: it refuses GET /api/v1/namespaces/kube-system. Wait until it \
          is ready, permit that request, or reset the cluster"
     )]
-    Untold { known: String },
+    IdentityHidden { known: String },
 
     #[error("the status does not name this incarnation of the cluster yet: {found} answers")]
     UnknownIncarnation { found: String },
 
     #[error("this process only adopts revisions: reset the cluster in the process that writes its status")]
     MayNotReset,
+
+    #[error(
+        "no revision is later than the known one, the end of the calendar: correct the revision that the status or the \
+         configuration names, and start the program again"
+    )]
+    NoLaterRevision,
 }
 
 impl Failure {
@@ -105,7 +111,7 @@ impl Failure {
             Self::NoRuntime | Self::NoCryptoProvider | Self::NoTlsStack | Self::NoThread => Kind::Environment,
             Self::Config(error) => error.kind(),
             Self::Field(error) => error.error().kind(),
-            Self::Refused => Kind::InvalidConfig,
+            Self::Refused | Self::NoLaterRevision => Kind::InvalidConfig,
             Self::Plugin(PluginError::TimedOut { .. }) | Self::BlockingHangs { .. } | Self::DeadlinePassed { .. } => {
                 Kind::Timeout
             }
@@ -117,7 +123,7 @@ impl Failure {
                 _ => Kind::Unreachable,
             },
             Self::Unauthorized => Kind::Unauthorized,
-            Self::Status { .. } | Self::Untold { .. } => Kind::Unhealthy,
+            Self::Status { .. } | Self::IdentityHidden { .. } => Kind::Unhealthy,
             Self::NotKubernetes { .. } => Kind::NotKubernetes,
             Self::OtherCluster { .. } => Kind::OtherCluster,
             Self::UnknownIncarnation { .. } | Self::MayNotReset => Kind::UnknownIncarnation,
@@ -143,7 +149,7 @@ impl Failure {
         match self {
             Self::Config(error) => error.needs_other_config(),
             Self::Field(error) => error.error().needs_other_config(),
-            Self::NoCryptoProvider | Self::NoTlsStack | Self::Refused => true,
+            Self::NoCryptoProvider | Self::NoTlsStack | Self::Refused | Self::NoLaterRevision => true,
             Self::Plugin(error) => error.needs_other_config(),
             Self::AuthProvider(error) => error.needs_other_config(),
             _ => false,

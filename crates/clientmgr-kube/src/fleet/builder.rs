@@ -21,6 +21,9 @@ use crate::client::Settings;
 use crate::work::Admission;
 use crate::{config, metrics};
 
+/// Times that are later by this, or by a few of it, can be computed.
+const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The settings of a [`Fleet`].
 ///
 /// # Examples
@@ -86,9 +89,9 @@ impl FleetBuilder {
     }
 
     /// Sets the longest time between two probes of a connection, which are up to a tenth closer, to spread them. 15 s by
-    /// default.
+    /// default, a day at most.
     pub fn probe_interval(mut self, interval: Duration) -> Self {
-        self.timing.probe_interval = interval;
+        self.timing.probe_interval = interval.min(LONGEST_PROBE_INTERVAL);
         self
     }
 
@@ -220,6 +223,8 @@ impl fmt::Debug for FleetBuilder {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clientmgr_core::{ClientProvider as _, ProviderError};
     use clientmgr_fake::apiserver::TestServer;
 
@@ -239,6 +244,16 @@ mod tests {
         assert!(tasks.count() >= 3, "the cluster's, the clock's and the connection's, not {}", tasks.count());
         fleet.shutdown().await;
         assert_eq!(tasks.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_probe_interval_without_end_is_a_day() {
+        let server = TestServer::builder().name("east").plain_http().start().await.unwrap();
+        let fleet = Fleet::builder().probe_interval(Duration::MAX).build();
+        fleet.upsert("east", ClusterConfig::from_kubeconfig(&server.kubeconfig(), "east"));
+        fleet.wait_connected("east").await.unwrap();
+        fleet.probe("east").await.unwrap();
+        assert!(fleet.snapshot("east").unwrap().is_connected());
     }
 
     #[tokio::test]

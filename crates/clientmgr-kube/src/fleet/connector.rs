@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::clock::since_1970;
 use super::timing::Expiry;
-use crate::auth::{self, Stamp};
+use crate::auth::{self, Issued, Stamp};
 use crate::client::{Settings, Transport};
 use crate::config::{self, ClusterConfig, ClusterIdentity, Credentials, Loaded};
 use crate::error::Failure;
@@ -98,64 +98,28 @@ pub(crate) struct KubeConnector {
     pub(crate) request_deadline: Duration,
 }
 
+/// Where the blocking work of one attempt runs.
+struct Blocking {
+    worker: BlockingWorker,
+    record: Arc<Record>,
+    steps: Deadline,
+}
+
 #[async_trait]
 impl Connector for KubeConnector {
     async fn open(&self, opening: Opening) -> Result<Established, Failure> {
         let Opening { config, worker, record, files, previous } = opening;
-        let steps = Deadline::within(self.deadline);
+        let blocking = Blocking { worker, record, steps: Deadline::within(self.deadline) };
         let details_first = config.wants_details_first();
-        // What reads none cannot hang. A worker may, on a file that an earlier configuration named.
-        let reads_files = config::names_files(&config);
-        let load = Arc::clone(&self.load);
-        let loading = move || {
-            let named = if reads_files { config::files(&config) } else { Vec::new() };
-            let stamp = Stamp::of(&named);
-            // Set here only.
-            let _ = files.set(ReadFiles { files: named, stamp });
-            load(&config)
-        };
-        debug!(phase = "load", "attempting");
-        let loading = async {
-            if reads_files {
-                self.admission.run(&record, worker.run(steps, loading).boxed()).await
-            } else {
-                catch(loading)
-            }
-        };
-        let loaded = metrics::timed("load", loading).await??;
-        let issued = match &loaded.credentials {
-            Credentials::Exec(exec) => {
-                debug!(phase = "plugin", "attempting");
-                let running = self.admission.run(&record, auth::run(exec, steps, &worker).boxed());
-                Some(metrics::timed("plugin", running).await?)
-            }
-            _ => None,
-        };
-        let renewal_pause = match &loaded.credentials {
-            Credentials::Exec(_) => Some(PLUGIN_PAUSE),
-            _ if !loaded.files.is_empty() => Some(FILE_PAUSE),
-            _ => None,
-        };
+        let loaded = metrics::timed("load", self.load(&blocking, config, files)).await?;
+        let issued = self.issue(&blocking, &loaded).await?;
+        let renewal_pause = renewal_pause(&loaded);
         // New credentials may be another user's, which the snapshot is to say at once. The first connection is served as
         // soon as it is proven, and the first probe asks for the details, unless the configuration wants them first.
         let replaces = previous.is_some();
         let extent = if replaces || details_first { Extent::Details } else { Extent::Proof };
         let address = ClusterIdentity::by_address(&loaded.config.cluster_url, loaded.config.root_cert.as_deref());
-        let settings = self.settings.clone();
-        let blocks = Transport::build_blocks(&loaded);
-        let building = move || {
-            Transport::build(&loaded, issued.as_ref(), &settings, previous.as_ref())
-                .map_err(|failure| loaded.locate(failure))
-        };
-        let building = async {
-            if blocks {
-                self.admission.run(&record, worker.run(steps, building).boxed()).await
-            } else {
-                catch(building)
-            }
-        };
-        debug!(phase = "build", "attempting");
-        let transport = metrics::timed("build", building).await??;
+        let transport = metrics::timed("build", self.build(&blocking, loaded, issued, previous)).await?;
         debug!(phase = "prove", "attempting");
         // On a connection of its own: a server may end the one on which it refuses credentials, with all that is open on it.
         let proven = if replaces { transport.fresh() } else { transport.clone() };
@@ -168,5 +132,76 @@ impl Connector for KubeConnector {
 
     fn request_deadline(&self) -> Duration {
         self.request_deadline
+    }
+}
+
+impl KubeConnector {
+    /// Loads `config`, and notes in `noted` the files that it reads.
+    async fn load(
+        &self,
+        blocking: &Blocking,
+        config: ClusterConfig,
+        noted: Arc<OnceLock<ReadFiles>>,
+    ) -> Result<Loaded, Failure> {
+        debug!(phase = "load", "attempting");
+        // What reads none cannot hang. A worker may, on a file that an earlier configuration named.
+        let reads_files = config::names_files(&config);
+        let load = Arc::clone(&self.load);
+        let work = move || {
+            let files = if reads_files { config::files(&config) } else { Vec::new() };
+            let stamp = Stamp::of(&files);
+            // Set here only.
+            let _ = noted.set(ReadFiles { files, stamp });
+            load(&config)
+        };
+        self.run(blocking, reads_files, work).await?
+    }
+
+    /// Runs the credential plugin, if there is one.
+    async fn issue(&self, blocking: &Blocking, loaded: &Loaded) -> Result<Option<Issued>, Failure> {
+        let Credentials::Exec(exec) = &loaded.credentials else { return Ok(None) };
+        debug!(phase = "plugin", "attempting");
+        let running = auth::run(exec, blocking.steps, &blocking.worker).boxed();
+        metrics::timed("plugin", self.admission.run(&blocking.record, running)).await.map(Some)
+    }
+
+    async fn build(
+        &self,
+        blocking: &Blocking,
+        loaded: Loaded,
+        issued: Option<Issued>,
+        previous: Option<Transport>,
+    ) -> Result<Transport, Failure> {
+        debug!(phase = "build", "attempting");
+        let settings = self.settings.clone();
+        let may_block = Transport::build_blocks(&loaded);
+        let work = move || {
+            Transport::build(&loaded, issued.as_ref(), &settings, previous.as_ref())
+                .map_err(|failure| loaded.locate(failure))
+        };
+        self.run(blocking, may_block, work).await?
+    }
+
+    /// Runs `work`: where it may block, on the member's worker.
+    async fn run<T: Send + 'static>(
+        &self,
+        blocking: &Blocking,
+        may_block: bool,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        if !may_block {
+            return catch(work);
+        }
+        let Blocking { worker, record, steps } = blocking;
+        self.admission.run(record, worker.run(*steps, work).boxed()).await
+    }
+}
+
+/// How long to leave between two loads of the credentials; none where a load brings no others.
+fn renewal_pause(loaded: &Loaded) -> Option<Duration> {
+    match &loaded.credentials {
+        Credentials::Exec(_) => Some(PLUGIN_PAUSE),
+        _ if !loaded.files.is_empty() => Some(FILE_PAUSE),
+        _ => None,
     }
 }

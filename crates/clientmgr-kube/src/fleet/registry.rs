@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clientmgr_core::NamespacedName;
 use foldhash::fast::RandomState;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -63,17 +64,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Member {
-    /// A cluster whose task runs on the fleet's runtime; without a runtime it is unavailable.
+    /// A cluster whose task runs on `runtime`; without one it is unavailable.
     fn start(
         key: NamespacedName,
         config: ClusterConfig,
         context: &Arc<Context>,
+        runtime: Option<Handle>,
         predecessor: Option<Arc<Self>>,
     ) -> Self {
         // Without a bound: the task waits for nothing but its next message while it handles one, and an equal configuration is
         // not sent.
         let (mailbox, messages) = mpsc::unbounded_channel();
-        let runtime = context.runtime();
         let before = predecessor.as_ref().filter(|member| member.published.has_panicked());
         let restarts = Restarts::after(before.map(|member| member.restarts), context.clock.mono());
         let delay = restarts.delay();
@@ -112,11 +113,10 @@ impl Member {
         &self.published
     }
 
-    /// Sends another configuration; an equal one changes nothing. False where no task is there to take it, and another one
-    /// could be.
-    fn configure(&self, config: &ClusterConfig, context: &Context) -> bool {
+    /// Sends another configuration; an equal one changes nothing. False where no task is there to take it.
+    fn configure(&self, config: &ClusterConfig) -> bool {
         if self.mailbox.is_closed() {
-            return context.runtime().is_none();
+            return false;
         }
         let mut last = lock(&self.config);
         let Some(sent) = last.as_mut() else { return false };
@@ -184,21 +184,24 @@ impl Registry {
 
     /// Adds a cluster, or sends another configuration to one that is there. Returns whether it was added.
     pub(super) fn upsert(&self, key: NamespacedName, config: &ClusterConfig, context: &Arc<Context>) -> bool {
-        if self.read(&key, |member| member.is_some_and(|member| member.configure(config, context))) {
+        if self.read(&key, |member| member.is_some_and(|member| member.configure(config))) {
             return false;
         }
+        // Not under the lock: to learn whether a runtime serves takes a task and a timer.
+        let runtime = context.runtime();
         let event = key.clone();
         let added = self.clusters.write(|clusters| {
             if clusters.is_shut_down {
                 return false;
             }
-            // It may have been added meanwhile.
+            // It may have been added meanwhile. One without a task stays so without a runtime.
             let current = clusters.members.get(&key);
-            if !current.is_some_and(|member| member.configure(config, context)) {
-                let predecessor = current.cloned().or_else(|| clusters.leaving.remove(&key));
-                let member = Member::start(key.clone(), config.clone(), context, predecessor);
-                clusters.members.insert(key, Arc::new(member));
+            if current.is_some_and(|member| member.configure(config) || runtime.is_none()) {
+                return false;
             }
+            let predecessor = current.cloned().or_else(|| clusters.leaving.remove(&key));
+            let member = Member::start(key.clone(), config.clone(), context, runtime, predecessor);
+            clusters.members.insert(key, Arc::new(member));
             true
         });
         if added {

@@ -37,7 +37,7 @@ impl Default for Timing {
 impl Timing {
     /// How long a server that is ready may go on without saying which cluster it is, though that is in doubt. Longer than
     /// most failures of an authorizer, which refuse everything.
-    pub(crate) fn untold_grace(&self) -> Duration {
+    pub(crate) fn hidden_grace(&self) -> Duration {
         self.probe_interval * 4
     }
 
@@ -74,12 +74,17 @@ pub(crate) struct Pace {
 impl Pace {
     /// When the probe may begin that is called for now, where the last one began at `began`.
     pub(crate) fn call(&mut self, now: Now, began: Option<Duration>, timing: &Timing) -> Duration {
-        if self.called_at.is_none_or(|at| now.mono >= at + timing.probe_interval) {
+        // The probe of the last call may have begun so much later, and its answer brings the next call.
+        let later = self.spacing(timing);
+        if self.called_at.is_none_or(|at| now.mono >= at + later + timing.probe_interval) {
             self.probes = 0;
         }
         self.called_at = Some(now.mono);
-        let spacing = timing.probe_spacing.saturating_mul(1 << self.probes.min(10)).min(timing.probe_interval);
-        began.map_or(now.mono, |began| now.mono.max(began + spacing))
+        began.map_or(now.mono, |began| now.mono.max(began + self.spacing(timing)))
+    }
+
+    fn spacing(&self, timing: &Timing) -> Duration {
+        timing.probe_spacing.saturating_mul(1 << self.probes.min(10)).min(timing.probe_interval)
     }
 
     /// The call brought a probe.
@@ -135,7 +140,7 @@ impl Expiry {
 mod tests {
     use std::time::Duration;
 
-    use super::{Expiry, Now, Timing};
+    use super::{Expiry, Now, Pace, Timing};
 
     const fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
@@ -188,6 +193,39 @@ mod tests {
             assert_eq!(delay(0), secs(longest) / 2);
             assert!(delay(999) <= secs(longest) && delay(999) > secs(longest) * 9 / 10, "{failures}: {:?}", delay(999));
         }
+    }
+
+    #[test]
+    fn probes_that_their_own_answers_call_for_come_ever_later_up_to_the_interval_however_slow_the_server() {
+        let timing = Timing::default();
+        for answer in [Duration::ZERO, Duration::from_millis(1_500), secs(10), secs(20)] {
+            let (mut pace, mut now, mut began) = (Pace::default(), at(0), None);
+            let mut gaps = Vec::new();
+            for _ in 0..40 {
+                let begins = pace.call(now, began, &timing);
+                pace.brought_one();
+                gaps.extend(began.map(|began| begins.saturating_sub(began)));
+                began = Some(begins);
+                now.mono = begins + answer;
+            }
+            assert!(gaps.is_sorted(), "{answer:?}: {gaps:?}");
+            assert!(gaps[10..].iter().all(|gap| *gap >= timing.probe_interval), "{answer:?}: {gaps:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_after_a_quiet_time_brings_a_probe_at_once() {
+        let (timing, mut pace, now) = (Timing::default(), Pace::default(), at(0));
+        let began = Some(now.mono);
+        for _ in 0..20 {
+            pace.call(now, began, &timing);
+            pace.brought_one();
+        }
+        let call = |after| pace.clone().call(Now { mono: now.mono + after, ..now }, Some(now.mono + after), &timing);
+        let quiet = timing.probe_interval * 2;
+        assert_eq!(call(quiet), now.mono + quiet + timing.probe_spacing);
+        let less = quiet.checked_sub(Duration::from_nanos(1)).unwrap();
+        assert_eq!(call(less), now.mono + less + timing.probe_interval);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub enum Transition {
     /// The connection was exchanged under the handle: renewed or other credentials, or another configuration.
     Rotated,
     /// Other credentials or another configuration failed. The old ones stay in use.
-    NotTakenUp {
+    UpdateFailed {
         /// Why they failed.
         error: ConnectError,
     },
@@ -76,7 +76,7 @@ impl Transition {
             (ConnectionState::Connected, ConnectionState::Connected) if before.generation != after.generation => {
                 Some(Self::Rotated)
             }
-            (ConnectionState::Connected, ConnectionState::Connected) => news.map(|error| Self::NotTakenUp { error }),
+            (ConnectionState::Connected, ConnectionState::Connected) => news.map(|error| Self::UpdateFailed { error }),
             (_, ConnectionState::Connected) => Some(Self::Recovered),
             (ConnectionState::Unavailable, ConnectionState::Unavailable) => {
                 news.map(|error| Self::Unavailable { error })
@@ -119,7 +119,7 @@ impl Transition {
         match self {
             Self::Connected { revision } => info!(%revision, "connected"),
             Self::Rotated => info!("rotated"),
-            Self::NotTakenUp { error } => warn!(kind = %error.kind(), %error, "not taken up"),
+            Self::UpdateFailed { error } => warn!(kind = %error.kind(), %error, "update failed"),
             Self::Unavailable { error } => warn!(kind = %error.kind(), %error, "unavailable"),
             Self::Recovered => info!("recovered"),
             Self::Replaced { revision: Some(revision) } => warn!(%revision, "replaced"),
@@ -142,7 +142,7 @@ impl fmt::Display for Transition {
         match self {
             Self::Connected { revision } => write!(f, "connected, revision {revision}"),
             Self::Rotated => f.write_str("rotated"),
-            Self::NotTakenUp { error } => write!(f, "not taken up ({}): {error}", error.kind()),
+            Self::UpdateFailed { error } => write!(f, "update failed ({}): {error}", error.kind()),
             Self::Unavailable { error } => write!(f, "unavailable ({}): {error}", error.kind()),
             Self::Recovered => f.write_str("recovered"),
             Self::Replaced { revision: Some(revision) } => write!(f, "replaced, revision {revision}"),
@@ -213,9 +213,9 @@ mod tests {
             (served(), ClusterSnapshot { user: Some("me".into()), ..served() }, ""),
             (served(), connected(1, a, 2), "rotated"),
             (with(Failure::Unauthorized, served()), connected(1, a, 2), "rotated"),
-            (served(), with(Failure::Unauthorized, served()), "not taken up (Unauthorized)"),
+            (served(), with(Failure::Unauthorized, served()), "update failed (Unauthorized)"),
             (with(Failure::Unauthorized, served()), with(Failure::Unauthorized, served()), ""),
-            (with(Failure::Unauthorized, served()), with(busy(500), served()), "not taken up (Unhealthy)"),
+            (with(Failure::Unauthorized, served()), with(busy(500), served()), "update failed (Unhealthy)"),
             (served(), down(busy(500), served()), "unavailable (Unhealthy)"),
             (with(busy(500), served()), down(busy(500), served()), "unavailable (Unhealthy)"),
             (down(busy(500), served()), served(), "recovered"),

@@ -45,7 +45,7 @@ pub(super) enum Verdict {
     /// The answer to [`Question::Identity`].
     Identity(ClusterIdentity),
     /// The server answers, but this user may not know. Another question must prove that it is an API server.
-    Untold,
+    Hidden,
     /// The question is answered, and that is all there is to know.
     Fine,
     Failed(Problem),
@@ -105,7 +105,7 @@ pub(super) fn delay(value: &HeaderValue) -> Option<Duration> {
 pub(super) fn judge(question: Question, answer: &Answer) -> Verdict {
     match (question, answer.status) {
         (_, 401) => Verdict::Failed(Problem::Unauthorized),
-        (Question::Identity, 403 | 404) if answer.is_of_kubernetes() => Verdict::Untold,
+        (Question::Identity, 403 | 404) if answer.is_of_kubernetes() => Verdict::Hidden,
         // To a login page, say. An API server does not send these questions elsewhere. And only the API itself keeps its
         // identity from a user: a proxy that answers so says nothing of the cluster behind it.
         (_, 300..=399) | (Question::Identity, 403 | 404) => Verdict::Failed(Problem::NotKubernetes),
@@ -115,7 +115,7 @@ pub(super) fn judge(question: Question, answer: &Answer) -> Verdict {
         },
         // 404: the API is older than the question. 405: it knows the path for something else. 403: not for this user.
         // Old servers and some proxies have no /readyz, and a server that starts refuses it too.
-        (Question::Review | Question::Ready, 403..=405) => Verdict::Untold,
+        (Question::Review | Question::Ready, 403..=405) => Verdict::Hidden,
         (Question::Version, 200..=299) => match answer.text("/gitVersion") {
             Some(version) => Verdict::Version(Some(version.to_owned())),
             None => Verdict::Failed(Problem::NotKubernetes),
@@ -179,9 +179,9 @@ mod tests {
             (Question::Review, 302, None, stranger()),
             (Question::Identity, 307, login(), stranger()),
             (Question::Review, 401, status(), refused()),
-            (Question::Review, 403, status(), Verdict::Untold),
-            (Question::Review, 404, None, Verdict::Untold),
-            (Question::Review, 405, None, Verdict::Untold),
+            (Question::Review, 403, status(), Verdict::Hidden),
+            (Question::Review, 404, None, Verdict::Hidden),
+            (Question::Review, 405, None, Verdict::Hidden),
             (Question::Review, 429, status(), failed()),
             (Question::Review, 503, None, failed()),
             (Question::Version, 200, version(), Verdict::Version(Some("v1.36.0".into()))),
@@ -193,8 +193,8 @@ mod tests {
             (Question::Version, 404, status(), failed()),
             (Question::Version, 500, status(), failed()),
             (Question::Ready, 200, None, Verdict::Fine),
-            (Question::Ready, 404, None, Verdict::Untold),
-            (Question::Ready, 403, status(), Verdict::Untold),
+            (Question::Ready, 404, None, Verdict::Hidden),
+            (Question::Ready, 403, status(), Verdict::Hidden),
             (Question::Ready, 401, status(), refused()),
             (Question::Ready, 500, None, failed()),
             (Question::Ready, 503, None, failed()),
@@ -209,8 +209,8 @@ mod tests {
                 stranger(),
             ),
             (Question::Identity, 200, None, stranger()),
-            (Question::Identity, 403, status(), Verdict::Untold),
-            (Question::Identity, 404, status(), Verdict::Untold),
+            (Question::Identity, 403, status(), Verdict::Hidden),
+            (Question::Identity, 404, status(), Verdict::Hidden),
             (Question::Identity, 403, login(), stranger()),
             (Question::Identity, 404, None, stranger()),
             (Question::Identity, 401, status(), refused()),

@@ -265,7 +265,7 @@ async fn a_full_run_traces_and_explains_each_transition_and_shows_no_credential(
     let recorded = recorder.recorded();
     let steps = [
         "connected",
-        "not taken up",
+        "update failed",
         "rotated",
         "unavailable",
         "recovered",

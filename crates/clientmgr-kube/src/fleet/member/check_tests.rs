@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::event::{Class, Effect, Event, FenceReason, Opened};
 use super::machine::Health;
 use super::machine_tests::{Script, opened, revision};
-use super::model_identity::{UNTOLD, id};
+use super::model_identity::{HIDDEN, id};
 use crate::client::Report;
 use crate::fleet::timing::Timing;
 
@@ -90,7 +90,7 @@ fn a_check_stays_due_until_it_is_answered() {
 #[test]
 fn a_check_that_shows_less_than_the_pool_is_a_doubt_until_one_shows_as_much() {
     let mut script = checking();
-    script.tell(Event::Probed { probe: 1, identity: UNTOLD });
+    script.tell(Event::Probed { probe: 1, identity: HIDDEN });
     assert_eq!(script.machine.health(), &Health::Failing { failures: 1, error: Class::Other });
     script.wake();
     assert_eq!(script.tell(Event::Probed { probe: 2, identity: id(1) }), probe(2, true), "the pool shows it still");
@@ -98,24 +98,71 @@ fn a_check_that_shows_less_than_the_pool_is_a_doubt_until_one_shows_as_much() {
     assert_eq!(script.machine.health(), &Health::Healthy);
     // From now on the right to read it may be taken away again.
     script.wake();
-    script.tell(Event::Probed { probe: 3, identity: UNTOLD });
+    script.tell(Event::Probed { probe: 3, identity: HIDDEN });
     assert_eq!(script.machine.health(), &Health::Healthy);
 }
 
 #[test]
 fn new_connections_that_show_less_than_the_pool_for_a_while_lead_to_another_cluster() {
     let mut script = checking();
-    script.tell(Event::Probed { probe: 1, identity: UNTOLD });
+    script.tell(Event::Probed { probe: 1, identity: HIDDEN });
     let began = script.now.mono;
     let mut number = 1;
     while script.machine.link().is_some() {
         number += 1;
         script.wake();
         assert_eq!(script.tell(Event::Probed { probe: number, identity: id(1) }), probe(number, true));
-        script.tell(Event::Probed { probe: number, identity: UNTOLD });
+        script.tell(Event::Probed { probe: number, identity: HIDDEN });
     }
-    let (waited, grace) = (script.now.mono.saturating_sub(began), Timing::default().untold_grace());
+    let (waited, grace) = (script.now.mono.saturating_sub(began), Timing::default().hidden_grace());
     assert!(waited >= grace && waited < grace + Timing::default().probe_interval, "{waited:?}");
+}
+
+#[test]
+fn answers_that_hide_the_identity_count_only_while_none_of_the_same_kind_shows_it() {
+    // What is asked hides the identity once. Then the pool shows it for longer than the grace, and the check fails or, where it
+    // `answers`, shows it too. Then what was asked hides it again.
+    for (by_check, answers) in [(true, true), (true, false), (false, false)] {
+        let mut script = checking();
+        let mut number = 1;
+        let hide = |script: &mut Script, number: &mut u64| {
+            if by_check {
+                script.tell(Event::Probed { probe: *number, identity: HIDDEN });
+            } else {
+                script.tell(Event::ProbeFailed { probe: *number, error: Class::Transport });
+                script.tell(Event::Reported(Report::Broken));
+                *number += 1;
+                script.wake();
+                script.tell(Event::Probed { probe: *number, identity: HIDDEN });
+            }
+            *number += 1;
+        };
+        hide(&mut script, &mut number);
+        let end = script.now.mono + Timing::default().hidden_grace() * 2;
+        while script.now.mono < end {
+            script.wake();
+            if answers {
+                // It may not end the doubt.
+                script.tell(Event::Reported(Report::Broken));
+            }
+            assert_eq!(script.tell(Event::Probed { probe: number, identity: id(1) }), probe(number, true));
+            if answers {
+                script.tell(Event::Reported(Report::Broken));
+                script.tell(Event::Reported(Report::Widened));
+                script.tell(Event::Probed { probe: number, identity: id(1) });
+            } else {
+                script.tell(Event::ProbeFailed { probe: number, error: Class::Transport });
+            }
+            number += 1;
+        }
+        script.wake();
+        if by_check {
+            assert_eq!(script.tell(Event::Probed { probe: number, identity: id(1) }), probe(number, true));
+        }
+        script.tell(Event::Probed { probe: number, identity: HIDDEN });
+        assert!(script.machine.link().is_some(), "by check {by_check}, answers {answers}");
+        assert_ne!(script.machine.health(), &Health::Healthy, "it is a failure");
+    }
 }
 
 #[test]
@@ -138,7 +185,7 @@ fn a_connection_that_breaks_during_an_attempt_is_probed_after_it() {
         assert!(effects.contains(&Effect::AbortProbe { probe: 1 }), "{effects:?}");
         assert_eq!(script.wake(), (Timing::default().probe_spacing * 2, probe(2, false)));
         // What the attempt read may be the answer of the server before.
-        script.tell(Event::Probed { probe: 2, identity: UNTOLD });
+        script.tell(Event::Probed { probe: 2, identity: HIDDEN });
         assert_ne!(script.machine.health(), &Health::Healthy);
     }
 }

@@ -38,10 +38,13 @@ pub(crate) trait Fault<I>: Clone {
     fn unknown_incarnation(found: &I) -> Self;
 
     /// The failure where a server no longer says that it is the cluster of `known`.
-    fn untold(known: &I) -> Self;
+    fn identity_hidden(known: &I) -> Self;
 
     /// The failure of a reset where the configuration only adopts.
     fn may_not_reset() -> Self;
+
+    /// The failure where no revision is later than the one that is known.
+    fn no_later_revision() -> Self;
 }
 
 /// Failures by what to do about them.

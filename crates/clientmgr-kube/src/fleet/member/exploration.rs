@@ -8,7 +8,7 @@ use clientmgr_core::ConnectedAt;
 
 use super::event::{Class, Effect, Event, Expected, FenceReason, Known, Opened, Request, SameCluster};
 use super::machine::{Link, Machine};
-use super::model_identity::{Id, UNREADY, UNTOLD, id, named};
+use super::model_identity::{HIDDEN, Id, UNREADY, id, named};
 use crate::client::Report;
 use crate::config::Naming;
 use crate::fleet::clock::Now;
@@ -19,7 +19,7 @@ use crate::fleet::timing::{Expiry, Timing};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Shown {
     Uid,
-    Untold,
+    Hidden,
     Unready,
 }
 
@@ -173,7 +173,7 @@ impl World {
                 assert!(may_serve, "a process that only adopts named revision {micros}");
             }
             Effect::Fence { revision, reason } => {
-                let grace = Timing::default().untold_grace();
+                let grace = Timing::default().hidden_grace();
                 let may_be_other = self.has_other || self.mono >= BEGIN + grace;
                 assert!(reason != FenceReason::Replaced || may_be_other, "fenced for a cluster that is the same");
                 if let (FenceReason::Replaced, Some(linked)) = (reason, linked) {
@@ -237,7 +237,7 @@ impl World {
         if self.budget.changes > 0 {
             actions.extend([Action::Configure, Action::Replace, Action::Files]);
             actions.extend([Report::Broken, Report::Widened].map(Action::Report));
-            actions.push(Action::Show(Shown::Untold));
+            actions.push(Action::Show(Shown::Hidden));
             if self.budget.changes > 2 {
                 // Only in long random orders, which keeps the exploration of all orders short: others do the same and more.
                 actions.extend([Action::Jump, Action::Report(Report::Emptied)]);
@@ -381,7 +381,7 @@ impl World {
     fn shown(&self) -> Id {
         match self.shown {
             Shown::Uid => id(self.answering),
-            Shown::Untold => UNTOLD,
+            Shown::Hidden => HIDDEN,
             Shown::Unready => UNREADY,
         }
     }

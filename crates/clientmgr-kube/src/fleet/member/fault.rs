@@ -46,12 +46,16 @@ impl Fault<Evidence> for ConnectError {
         Self::without_cluster(Failure::UnknownIncarnation { found: text(found) })
     }
 
-    fn untold(known: &Evidence) -> Self {
-        Self::without_cluster(Failure::Untold { known: text(known) })
+    fn identity_hidden(known: &Evidence) -> Self {
+        Self::without_cluster(Failure::IdentityHidden { known: text(known) })
     }
 
     fn may_not_reset() -> Self {
         Self::without_cluster(Failure::MayNotReset)
+    }
+
+    fn no_later_revision() -> Self {
+        Self::without_cluster(Failure::NoLaterRevision)
     }
 }
 

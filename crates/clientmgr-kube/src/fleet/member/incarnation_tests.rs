@@ -1,10 +1,9 @@
 //! The rules of the machine about incarnations: adoption, naming, and what outlives a member.
 
 use super::event::{Class, Effect, Event, Expected, FenceReason, Known, Opened, Outcome, Request};
-use super::machine::{Health, Machine};
+use super::machine::Machine;
 use super::machine_tests::{Script, opened, revision};
-use super::model_identity::{Id, UNREADY, UNTOLD, id, named};
-use crate::client::Report;
+use super::model_identity::{HIDDEN, Id, id, named};
 use crate::config::Naming;
 use crate::fleet::timing::Timing;
 
@@ -129,14 +128,14 @@ fn a_member_that_follows_one_that_was_led_elsewhere_and_came_back_serves_the_nam
 #[test]
 fn a_cluster_that_hides_which_it_is_is_not_taken_for_the_one_that_was_left() {
     // The writer of the status knows the cluster by its address only.
-    let known = Some(Known { identity: UNTOLD, revision: revision(700) });
+    let known = Some(Known { identity: HIDDEN, revision: revision(700) });
     let mut script = Script::new();
     script.tell(Event::Adopted(Expected { known, ..adopt_only(None) }));
     script.tell(Event::Opened { attempt: 1, opened: opened(1) });
     assert_eq!(script.served(), Some(700));
     script.tell(Event::ClockJumped);
     script.tell(Event::Probed { probe: 1, identity: id(2) });
-    script.tell(Event::Opened { attempt: 2, opened: Opened { identity: UNTOLD, ..opened(1) } });
+    script.tell(Event::Opened { attempt: 2, opened: Opened { identity: HIDDEN, ..opened(1) } });
     assert_eq!(script.served(), None);
 }
 
@@ -174,7 +173,8 @@ fn a_process_that_only_adopts_follows_a_reset_and_makes_none() {
     assert_eq!(effects, [Effect::Answer { request: 1, outcome: UNKNOWN }]);
     let effects = script.tell(Event::Adopted(adopt_only(Some((1, 800)))));
     let fence = Effect::Fence { revision: revision(700), reason: FenceReason::Reset };
-    assert_eq!(effects, [fence, Effect::Serve { revision: revision(800), generation: 1 }]);
+    let serve = Effect::Serve { revision: revision(800), generation: 1 };
+    assert_eq!(effects, [fence, serve, Effect::Probe { probe: 1, fresh: false }], "its connections were closed");
 }
 
 #[test]
@@ -215,6 +215,19 @@ fn refused_requests_are_answered_also_where_an_unknown_incarnation_answers() {
     script.tell(Event::Asked { request: 1, what: Request::NewerThan { generation: 1 } });
     let effects = script.tell(Event::Opened { attempt: 2, opened: opened(2) });
     assert!(effects.contains(&Effect::Answer { request: 1, outcome: UNKNOWN }), "{effects:?}");
+}
+
+#[test]
+fn a_rotation_that_shows_more_of_the_identity_is_served_under_the_later_revision_that_the_status_names_for_it() {
+    let mut script = Script::new();
+    script.tell(Event::Opened { attempt: 1, opened: Opened { identity: HIDDEN, ..opened(1) } });
+    let known = Some(Known { identity: named(1), revision: revision(5_000) });
+    script.tell(Event::Adopted(Expected { known, ..Expected::default() }));
+    assert_eq!(script.served(), Some(1_000), "nothing shows that it is this one");
+    script.tell(Event::FilesChanged);
+    let effects = script.tell(Event::Opened { attempt: 2, opened: opened(1) });
+    assert_eq!(effects[0], Effect::Fence { revision: revision(1_000), reason: FenceReason::Reset });
+    assert!(effects.contains(&Effect::Serve { revision: revision(5_000), generation: 2 }), "{effects:?}");
 }
 
 #[test]
@@ -259,134 +272,11 @@ fn an_adopted_incarnation_keeps_its_revision_and_another_one_gets_a_later() {
     }
 }
 
-/// What the snapshot shows, and what is served.
-fn shown(script: &Script) -> (Option<Id>, Option<i64>) {
-    (script.machine.link().map(|link| link.shown), script.served())
-}
-
-#[test]
-fn a_cluster_that_no_longer_says_which_it_is_stays_the_same_and_the_snapshot_says_so() {
-    let mut script = Script::connected();
-    script.tell(Event::ClockJumped);
-    assert_eq!(script.tell(Event::Probed { probe: 1, identity: UNTOLD }), []);
-    assert_eq!(shown(&script), (Some(UNTOLD), Some(1_000)));
-    // So does one whose new credentials may not read it.
-    script.tell(Event::FilesChanged);
-    script.tell(Event::Opened { attempt: 2, opened: Opened { identity: UNTOLD, ..opened(1) } });
-    assert_eq!(shown(&script), (Some(UNTOLD), Some(1_000)));
-    // It is remembered all the same.
-    script.tell(Event::ClockJumped);
-    let effects = script.tell(Event::Probed { probe: 2, identity: id(2) });
-    assert_eq!(effects[0], Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced });
-}
-
-/// A cluster of which a connection broke.
-fn broken() -> Script {
-    let mut script = Script::connected();
-    script.tell(Event::Reported(Report::Broken));
-    script
-}
-
-const FENCE: FenceReason = FenceReason::Replaced;
-
-#[test]
-fn a_server_that_starts_and_does_not_say_yet_which_cluster_it_is_fences_nothing() {
-    let mut script = broken();
-    let mut probe = 1;
-    // Longer than any start, and with a moment in which it seems to be ready.
-    for shown in [UNREADY; 20].into_iter().chain([UNTOLD]).chain([UNREADY; 20]) {
-        let effects = script.tell(Event::Probed { probe, identity: shown });
-        assert_eq!(effects, [], "probe {probe}");
-        assert_eq!(script.machine.link().and_then(|link| link.revision), Some(revision(1_000)));
-        let (_, effects) = script.wake();
-        probe += 1;
-        assert_eq!(effects, [Effect::Probe { probe, fresh: false }]);
-    }
-    assert_eq!((script.served(), script.machine.unavailable()), (None, Some(Class::Other)));
-    script.tell(Event::Probed { probe, identity: id(1) });
-    assert_eq!(script.served(), Some(1_000), "under the revision of before");
-}
-
-#[test]
-fn a_ready_server_that_does_not_say_for_a_while_which_cluster_it_is_counts_as_another_one() {
-    let mut script = broken();
-    let began = script.now.mono;
-    let mut probe = 1;
-    let effects = loop {
-        let effects = script.tell(Event::Probed { probe, identity: UNTOLD });
-        if !effects.is_empty() {
-            break effects;
-        }
-        script.wake();
-        probe += 1;
-    };
-    let waited = script.now.mono.saturating_sub(began);
-    let grace = Timing::default().untold_grace();
-    assert!(waited >= grace && waited < grace + Timing::default().probe_interval, "{waited:?}");
-    let fence = Effect::Fence { revision: revision(1_000), reason: FENCE };
-    assert_eq!(effects, [fence, Effect::Open { attempt: 2 }]);
-    script.tell(Event::Opened { attempt: 2, opened: Opened { identity: UNTOLD, ..opened(1) } });
-    assert_eq!(shown(&script), (Some(UNTOLD), Some(1_001)));
-    // From now on the address is all there is, and breaks change nothing.
-    script.tell(Event::Reported(Report::Broken));
-    script.tell(Event::Probed { probe: probe + 1, identity: UNTOLD });
-    assert_eq!(script.served(), Some(1_001));
-}
-
-#[test]
-fn an_attempt_that_shows_less_than_is_known_fails_while_that_is_in_doubt() {
-    for identity in [UNREADY, UNTOLD] {
-        let mut script = broken();
-        script.tell(Event::FilesChanged);
-        let opened = Opened { identity, ..opened(1) };
-        let effects = script.tell(Event::Opened { attempt: 2, opened: opened.clone() });
-        assert_eq!(effects[0], Effect::Discard { attempt: 2 });
-        assert_eq!((script.served(), script.machine.attempt_error()), (Some(1_000), Some(&Class::Other)));
-        script.advance(Timing::default().untold_grace());
-        script.tell(Event::Asked { request: 1, what: Request::Reconnect });
-        let effects = script.tell(Event::Opened { attempt: 3, opened });
-        let is_another = effects.contains(&Effect::Fence { revision: revision(1_000), reason: FENCE });
-        assert_eq!(is_another, identity == UNTOLD, "only a server that is ready");
-    }
-}
-
-#[test]
-fn a_cluster_that_says_again_which_it_is_ends_the_doubt_unless_its_connection_broke_once_more() {
-    for (breaks, is_healthy) in [(0, true), (1, false)] {
-        let mut script = broken();
-        for _ in 0..breaks {
-            script.tell(Event::Reported(Report::Broken));
-        }
-        script.tell(Event::Probed { probe: 1, identity: id(1) });
-        script.wake();
-        script.tell(Event::Probed { probe: 2, identity: UNTOLD });
-        assert_eq!(script.machine.health() == &Health::Healthy, is_healthy, "after {breaks} breaks more");
-    }
-}
-
-#[test]
-fn a_doubt_outlives_the_answer_of_a_connection_beside_the_one_that_broke() {
-    let mut script = broken();
-    script.tell(Event::Reported(Report::Widened));
-    assert_eq!(script.tell(Event::Probed { probe: 1, identity: id(1) }), [Effect::Probe { probe: 1, fresh: true }]);
-    script.tell(Event::Probed { probe: 1, identity: UNTOLD });
-    assert_ne!(script.machine.health(), &Health::Healthy, "the other server answers on new connections");
-}
-
-#[test]
-fn a_pool_without_connections_is_a_doubt_that_calls_for_no_probe() {
-    let mut script = Script::connected();
-    assert_eq!(script.tell(Event::Reported(Report::Emptied)), []);
-    script.wake();
-    script.tell(Event::Probed { probe: 1, identity: UNTOLD });
-    assert_ne!(script.machine.health(), &Health::Healthy);
-}
-
 #[test]
 fn an_incarnation_that_the_status_names_by_its_uid_is_served_once_the_server_shows_that() {
     let mut script = Script::new();
     script.tell(Event::Adopted(adopt_only(None)));
-    script.tell(Event::Opened { attempt: 1, opened: Opened { identity: UNTOLD, ..opened(1) } });
+    script.tell(Event::Opened { attempt: 1, opened: Opened { identity: HIDDEN, ..opened(1) } });
     script.tell(Event::Adopted(adopt_only(Some((1, 700)))));
     assert_eq!(script.served(), None, "nothing shows that it is this one");
     script.wake();
@@ -395,49 +285,21 @@ fn an_incarnation_that_the_status_names_by_its_uid_is_served_once_the_server_sho
 }
 
 #[test]
-fn a_pooled_connection_that_fails_is_a_doubt_like_one_that_breaks() {
-    let mut script = Script::connected();
-    script.wake();
-    script.tell(Event::ProbeFailed { probe: 1, error: Class::Transport });
-    script.tell(Event::Probed { probe: 1, identity: UNTOLD });
-    assert_ne!(script.machine.health(), &Health::Healthy);
-    assert_eq!(script.machine.link().and_then(|link| link.revision), Some(revision(1_000)));
-}
-
-#[test]
-fn a_restart_with_a_known_incarnation_waits_for_a_server_that_starts() {
-    let known = || Some(Known { identity: named(1), revision: revision(700) });
-    for identity in [UNREADY, UNTOLD] {
-        let mut script = Script::new();
-        script.tell(Event::Adopted(Expected { known: known(), ..Expected::default() }));
-        let shown = |identity| Opened { identity, ..opened(1) };
-        assert_eq!(
-            script.tell(Event::Opened { attempt: 1, opened: shown(identity) }),
-            [Effect::Discard { attempt: 1 }]
-        );
-        assert_eq!(script.machine.unavailable(), Some(Class::Other));
-        let mut says_so = Script { machine: script.machine.clone(), ..script };
-        says_so.wake();
-        says_so.tell(Event::Opened { attempt: 2, opened: shown(id(1)) });
-        assert_eq!(says_so.served(), Some(700));
-
-        script.advance(Timing::default().untold_grace());
-        script.tell(Event::Woke);
-        script.tell(Event::Opened { attempt: 2, opened: shown(identity) });
-        assert_eq!(script.served().is_some(), identity == UNTOLD, "a ready one is served after all");
-    }
-}
-
-#[test]
-fn a_reset_gives_up_what_was_known() {
-    let mut script = broken();
-    script.tell(Event::Asked { request: 1, what: Request::Reset { candidate: revision(2_000) } });
-    script.tell(Event::Probed { probe: 1, identity: UNREADY });
-    assert_eq!((script.served(), script.machine.health()), (Some(2_000), &Health::Healthy));
+fn a_reset_beyond_the_end_of_the_calendar_is_an_error_and_never_the_same_revision_again() {
+    let last = revision(jiff::Timestamp::MAX.as_second() * 1_000_000);
+    let known = Some(Known { identity: named(1), revision: last });
     let mut script = Script::new();
-    let known = Some(Known { identity: named(1), revision: revision(700) });
     script.tell(Event::Adopted(Expected { known, ..Expected::default() }));
-    script.tell(Event::Asked { request: 1, what: Request::Reset { candidate: revision(2_000) } });
-    script.tell(Event::Opened { attempt: 1, opened: Opened { identity: UNREADY, ..opened(1) } });
-    assert!(script.served() > Some(700));
+    script.tell(Event::Opened { attempt: 1, opened: opened(1) });
+    assert_eq!(script.served(), Some(last.as_unix_micros()));
+    let reset = Event::Asked { request: 1, what: Request::Reset { candidate: revision(1_000) } };
+    assert_eq!(script.tell(reset), [Effect::Answer { request: 1, outcome: Outcome::Failed(Class::Config) }]);
+    assert_eq!(script.served(), Some(last.as_unix_micros()));
+    // Another cluster gets none either.
+    script.tell(Event::ClockJumped);
+    script.tell(Event::Probed { probe: 1, identity: id(2) });
+    script.tell(Event::Opened { attempt: 2, opened: opened(2) });
+    assert_eq!((script.served(), script.machine.unavailable()), (None, Some(Class::Config)));
+    let connected = Event::Asked { request: 2, what: Request::Connected };
+    assert_eq!(script.tell(connected), [Effect::Answer { request: 2, outcome: Outcome::Failed(Class::Config) }]);
 }

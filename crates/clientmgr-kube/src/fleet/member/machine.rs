@@ -50,12 +50,21 @@ pub(crate) enum Health<E> {
 }
 
 /// What a server showed, compared with what is known of the cluster.
-enum Likeness<E> {
+enum Comparison<E> {
     /// It is the same cluster, or nothing is known that it could differ from.
     Same,
     Other,
-    /// It does not say, which is a failure for now.
-    Untold(E),
+    /// It does not say, or is not the one that is demanded: a failure for now.
+    Failed(E),
+}
+
+/// A server that hides which cluster it is, though that is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Hidden {
+    /// Since when it has been ready and has not shown it.
+    since: Duration,
+    /// Whether it was asked over a new connection the last time, and not over one of the pool.
+    on_new: bool,
 }
 
 /// The connection that a probe uses.
@@ -71,18 +80,20 @@ enum Via {
 
 /// Work under way whose answer is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct Pending {
     number: u64,
     /// Another one follows at once: what it reads may have changed since this one began.
     again: bool,
     /// What the pool reported meanwhile: what was asked before may be the answer of another server.
     broke: bool,
+    emptied: bool,
     widened: bool,
 }
 
 impl Pending {
     fn new(number: u64) -> Self {
-        Self { number, again: false, broke: false, widened: false }
+        Self { number, again: false, broke: false, emptied: false, widened: false }
     }
 }
 
@@ -109,14 +120,14 @@ pub(crate) struct Machine<I, E> {
     probe: Option<Pending>,
     probes: u64,
     probe_began: Option<Duration>,
+    /// When the next probe begins by itself; none while one is under way, or where there is no link.
     probe_at: Option<Duration>,
     probe_via: Via,
     /// Whether the pool has had several connections since the last [check](Via::Check) was answered.
     check_due: bool,
     /// Whether the connection on which the cluster showed its identity in full may be gone: another cluster may answer now.
     doubted: bool,
-    /// Since when servers that are ready have not said which cluster they are, though that is in doubt.
-    untold_since: Option<Duration>,
+    hidden: Option<Hidden>,
     /// How soon probes follow connections that break, and checks the pool that has several.
     breaks: Pace,
     checks: Pace,
@@ -160,7 +171,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             probe_via: Via::Pool,
             check_due: false,
             doubted: false,
-            untold_since: None,
+            hidden: None,
             breaks: Pace::default(),
             checks: Pace::default(),
             backoff: Backoff::default(),
@@ -198,7 +209,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(crate) fn unavailable(&self) -> Option<E> {
         match (&self.link, &self.health) {
             (Some(_), Health::Down { error, .. }) => Some(error.clone()),
-            (Some(link), _) if link.revision.is_none() => Some(E::unknown_incarnation(&link.identity)),
+            (Some(link), _) if link.revision.is_none() => Some(self.unnamed(link)),
             _ => self.error.clone(),
         }
     }
@@ -214,11 +225,10 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return None;
         }
         let attempt = self.attempt_at.filter(|_| self.attempt.is_none());
-        let probe = self.probe_at.filter(|_| self.probe.is_none() && self.link.is_some());
         let may_renew = self.attempt.is_none() && (self.unproven || self.attempt_at.is_none());
         let renewal = self.expiry.filter(|_| may_renew).and_then(|expiry| expiry.wake_at(now));
         let asked = self.renewal_at.filter(|_| self.attempt.is_none());
-        [attempt, probe, renewal, asked].into_iter().flatten().min()
+        [attempt, self.probe_at, renewal, asked].into_iter().flatten().min()
     }
 
     /// What follows from `event`.
@@ -271,7 +281,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 self.open(effects);
             }
         }
-        if self.link.is_some() && self.probe.is_none() && self.probe_at.is_some_and(|at| at <= now.mono) {
+        if self.probe_at.is_some_and(|at| at <= now.mono) {
             self.begin_probe(now, effects);
         }
     }
@@ -306,9 +316,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                     self.requests.for_probe(request, self.probes + 1);
                     self.probe_now(now, effects);
                 }
-                (Some(link), _) => effects.push(Effect::Answer { request, outcome: link.outcome() }),
+                (Some(link), _) => effects.push(Effect::Answer { request, outcome: self.outcome(link) }),
                 (None, _) => {
-                    self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number));
+                    self.requests.for_attempt(request, self.attempts);
                     // A caller that waits does not wait for the backoff.
                     let soon = self.attempt_ended.map_or(now.mono, |ended| ended + CALLER_PAUSE);
                     self.attempt_at = self.attempt_at.map(|at| at.min(soon));
@@ -326,16 +336,21 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 effects.push(Effect::Answer { request, outcome: Outcome::Failed(E::may_not_reset()) });
             }
             Request::Reset { candidate } if self.link.is_some() => {
-                let revision = self.mint(candidate);
+                let Some(revision) = self.mint(candidate) else {
+                    effects.push(Effect::Answer { request, outcome: Outcome::Failed(E::no_later_revision()) });
+                    return;
+                };
                 // A reset forgets what was known of the cluster.
                 self.doubted = false;
-                self.untold_since = None;
+                self.hidden = None;
                 self.rename(revision, effects);
                 effects.push(Effect::Answer { request, outcome: Outcome::Served(revision) });
+                // The connections went with the handle of before, and a cluster that was down may be served now.
+                self.probe_now(now, effects);
             }
             Request::Probe | Request::Reset { .. } => {
                 self.reset_due |= matches!(what, Request::Reset { .. });
-                self.requests.for_attempt(request, self.attempt.map_or(self.attempts + 1, |it| it.number));
+                self.requests.for_attempt(request, self.attempts);
                 self.open_unless_pending(effects);
             }
             Request::NewerThan { generation } => self.credentials_refused(now, request, generation, effects),

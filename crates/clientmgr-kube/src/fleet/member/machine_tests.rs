@@ -251,6 +251,7 @@ fn credentials_are_renewed_before_they_end_and_a_failed_renewal_is_repeated() {
     script.tell(Event::Opened { attempt: 1, opened: Opened { expiry, ..opened(1) } });
     let (slept, effects) = script.wake();
     assert_eq!((slept, effects), (Duration::from_secs(8), vec![Effect::Open { attempt: 2 }]));
+    assert!(script.machine.wake_at(script.now) > Some(script.now.mono), "it is under way");
     script.tell(Event::OpenFailed { attempt: 2, error: Class::Unauthorized });
     script.tell(Event::Probed { probe: 1, identity: id(1) });
     let (slept, effects) = script.wake();
@@ -305,7 +306,7 @@ fn a_reset_fences_the_handle_and_serves_the_same_connection_under_a_later_revisi
     let fence = Effect::Fence { revision: revision(1_000), reason: FenceReason::Reset };
     let serve = Effect::Serve { revision: revision(1_001), generation: 1 };
     let answer = Effect::Answer { request: 1, outcome: Outcome::Served(revision(1_001)) };
-    assert_eq!(effects, [fence, serve, answer]);
+    assert_eq!(effects, [fence, serve, answer, Effect::Probe { probe: 1, fresh: false }]);
 }
 
 #[test]
@@ -352,9 +353,11 @@ fn a_removed_cluster_fences_its_handle_and_answers_all() {
 }
 
 #[test]
-fn a_jump_of_the_clock_probes_at_once() {
+fn a_jump_of_the_clock_probes_within_a_second() {
     let mut script = Script::connected();
-    assert_eq!(script.tell(Event::ClockJumped), [Effect::Probe { probe: 1, fresh: false }]);
+    script.now.jitter = 700;
+    assert_eq!(script.tell(Event::ClockJumped), []);
+    assert_eq!(script.wake(), (Duration::from_millis(700), vec![Effect::Probe { probe: 1, fresh: false }]));
 }
 
 #[test]
@@ -454,6 +457,25 @@ fn a_probe_that_was_asked_for_during_a_throttled_one_follows_it() {
     assert_eq!(script.tell(Event::ProbeFailed { probe: 1, error }), [Effect::Probe { probe: 2, fresh: false }]);
     let effects = script.tell(Event::Probed { probe: 2, identity: id(1) });
     assert_eq!(effects, [Effect::Answer { request: 1, outcome: Outcome::Served(revision(1_000)) }]);
+}
+
+#[test]
+fn a_connection_that_breaks_while_a_probe_fails_is_probed_unless_each_failure_counts() {
+    let spacing = Timing::default().probe_spacing;
+    let throttled = Class::Throttled { retry_after: None };
+    // (failures before, the failure) → whether a probe follows before its usual time
+    for (failures, error, follows) in [(0, throttled, true), (0, Class::Other, false), (3, Class::Other, true)] {
+        let mut script = Script::connected();
+        for probe in 1..=failures {
+            script.wake();
+            script.tell(Event::ProbeFailed { probe, error });
+        }
+        script.wake();
+        script.tell(Event::Reported(Report::Broken));
+        assert_eq!(script.tell(Event::ProbeFailed { probe: failures + 1, error }), []);
+        let (slept, _) = script.wake();
+        assert_eq!(slept == spacing, follows, "{error:?} after {failures}: {slept:?}");
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod active;
 mod backoff;
 #[cfg(test)]
 mod check_tests;
+#[cfg(test)]
+mod doubt_tests;
 pub(super) mod event;
 #[cfg(test)]
 mod exploration;
@@ -23,6 +25,8 @@ pub(super) mod observe;
 pub(super) mod published;
 #[cfg(test)]
 mod renewal_tests;
+#[cfg(test)]
+mod request_tests;
 mod requests;
 pub(super) mod restarts;
 pub(super) mod task;

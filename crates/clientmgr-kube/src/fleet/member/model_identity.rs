@@ -19,10 +19,10 @@ pub(super) const fn id(uid: u8) -> Id {
 }
 
 /// What a server shows that does not say its UID.
-pub(super) const UNTOLD: Id = Id { uid: None, has_address: true, is_ready: true };
+pub(super) const HIDDEN: Id = Id { uid: None, has_address: true, is_ready: true };
 
 /// The same of a server that is not ready.
-pub(super) const UNREADY: Id = Id { is_ready: false, ..UNTOLD };
+pub(super) const UNREADY: Id = Id { is_ready: false, ..HIDDEN };
 
 /// What a status or a configuration says that names the cluster by its UID.
 pub(super) const fn named(uid: u8) -> Id {
@@ -57,7 +57,7 @@ impl SameCluster for Id {
 impl Id {
     /// What a status says that names the cluster of this identity.
     pub(super) fn in_status(self) -> Self {
-        self.uid.map_or(UNTOLD, named)
+        self.uid.map_or(HIDDEN, named)
     }
 }
 
@@ -78,12 +78,16 @@ impl Fault<Id> for Class {
         Class::Other
     }
 
-    fn untold(_: &Id) -> Self {
+    fn identity_hidden(_: &Id) -> Self {
         Class::Other
     }
 
     fn may_not_reset() -> Self {
         Class::Other
+    }
+
+    fn no_later_revision() -> Self {
+        Class::Config
     }
 }
 
@@ -95,8 +99,8 @@ fn the_identities_of_the_model_compare_as_those_of_clusters() {
     let pairs = [
         (id(1), shown(Some(uid(1)))),
         (id(2), shown(Some(uid(2)))),
-        (UNTOLD, shown(None).with_readiness(true)),
-        (UNTOLD, Evidence::of(&address)),
+        (HIDDEN, shown(None).with_readiness(true)),
+        (HIDDEN, Evidence::of(&address)),
         (UNREADY, shown(None)),
         (named(1), Evidence::of(&uid(1))),
         (named(2), Evidence::of(&uid(2))),

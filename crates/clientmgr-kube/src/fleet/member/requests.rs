@@ -25,6 +25,7 @@ enum Awaited {
 }
 
 impl Requests {
+    /// Waits for the outcome of the attempt `first`, or of a later one.
     pub(super) fn for_attempt(&mut self, request: u64, first: u64) {
         self.waiting.push(Waiting { request, awaited: Awaited::Attempt(first) });
     }

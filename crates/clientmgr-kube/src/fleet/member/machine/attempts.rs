@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Health, Likeness, Link, Machine, Pending};
+use super::{Comparison, Health, Link, Machine, Pending};
 use crate::fleet::clock::Now;
 use crate::fleet::member::event::{Class, Effect, Fault, FenceReason, Opened, Outcome, SameCluster};
 
@@ -23,7 +23,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     ) {
         match (&self.link, self.renewal_pause) {
             (Some(link), _) if link.generation > generation => {
-                effects.push(Effect::Answer { request, outcome: link.outcome() });
+                effects.push(Effect::Answer { request, outcome: self.outcome(link) });
             }
             (Some(_), Some(pause)) => {
                 let earliest = self.earliest_renewal(pause, now);
@@ -66,17 +66,17 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         let renews = std::mem::take(&mut self.attempt_renews);
         // The pin is of the configuration of now.
         let pin = self.expected.pin.clone().filter(|_| !renews);
-        let likeness = match pin.filter(|pin| !pin.same(&opened.identity)) {
-            Some(pin) if opened.identity.shows_less_than(&pin) => Likeness::Untold(E::untold(&pin)),
-            Some(pin) => Likeness::Untold(E::other_cluster(&pin, &opened.identity)),
-            None => self.compare(now, &opened.identity),
+        let comparison = match pin.filter(|pin| !pin.same(&opened.identity)) {
+            Some(pin) if opened.identity.shows_less_than(&pin) => Comparison::Failed(E::identity_hidden(&pin)),
+            Some(pin) => Comparison::Failed(E::other_cluster(&pin, &opened.identity)),
+            None => self.compare(now, &opened.identity, true),
         };
-        if let Likeness::Untold(error) = likeness {
+        if let Comparison::Failed(error) = comparison {
             effects.push(Effect::Discard { attempt });
             self.attempt_failed(now, pending, renews, error, effects);
             return;
         }
-        let is_of_link = matches!(likeness, Likeness::Same);
+        let is_of_link = matches!(comparison, Comparison::Same);
         self.attempt_ended = Some(now.mono);
         if !renews {
             self.renewal_at = None;
@@ -106,7 +106,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.health = Health::Healthy;
         self.end_probe(effects);
         self.probe_at = Some(self.timing.first_probe(now));
-        if let Some(outcome) = self.link.as_ref().map(Link::outcome) {
+        if let Some(outcome) = self.link.as_ref().map(|link| self.outcome(link)) {
             if !renews {
                 self.requests.answer_attempt(attempt, &outcome, effects);
             }
@@ -123,27 +123,30 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// The attempt brought what is in use already.
     fn confirmed(&mut self, pending: Pending, identity: I, effects: &mut Vec<Effect<E>>) {
         effects.push(Effect::Confirm { attempt: pending.number });
-        self.show(identity, !pending.broke, effects);
+        // It was proven on a connection of its own, which is closed again: the pool shows the identity with its next probe.
+        self.show(identity, true, false, effects);
         self.fruitless = self.fruitless.saturating_add(u32::from(self.requests.want_newer_by(pending.number)));
     }
 
     /// The transport that the attempt built is the link, of the cluster of before or of another one.
     fn install(&mut self, pending: Pending, opened: Opened<I>, is_of_link: bool, effects: &mut Vec<Effect<E>>) {
-        let attempt = pending.number;
+        let generation = pending.number;
         let Opened { identity: shown, candidate, .. } = opened;
+        if is_of_link {
+            self.show(shown.clone(), true, false, effects);
+        } else if let Some(replaced) = self.link.take() {
+            self.fence_link(replaced, FenceReason::Replaced, effects);
+        }
         let (identity, revision) = match self.link.take() {
-            Some(link) if is_of_link => (link.identity.merged(shown.clone()), link.revision),
-            Some(replaced) => {
-                self.fence_link(replaced, FenceReason::Replaced, effects);
-                (shown.clone(), None)
-            }
+            Some(link) => (link.identity, link.revision),
             None => (shown.clone(), None),
         };
-        self.doubted = pending.broke;
-        self.untold_since = None;
+        // The pool has shown nothing yet. Credentials that may not read the identity will not show it there either.
+        self.doubted = !shown.shows_less_than(&identity);
+        self.hidden = None;
         let revision = revision.or_else(|| self.name(&identity, candidate));
-        let link = Link { generation: attempt, identity, shown, revision, candidate };
-        effects.push(Effect::Install { attempt });
+        let link = Link { generation, identity, shown, revision, candidate };
+        effects.push(Effect::Install { attempt: generation });
         link.serve(effects);
         self.link = Some(link);
     }

@@ -8,14 +8,6 @@ use crate::fleet::clock::Now;
 use crate::fleet::member::event::{Effect, Expected, Fault, FenceReason, Known, Outcome, SameCluster};
 
 impl<I> Link<I> {
-    /// What a request for a connection is answered.
-    pub(super) fn outcome<E: Fault<I>>(&self) -> Outcome<E> {
-        match self.revision {
-            Some(revision) => Outcome::Served(revision),
-            None => Outcome::Failed(E::unknown_incarnation(&self.identity)),
-        }
-    }
-
     pub(super) fn serve<E>(&self, effects: &mut Vec<Effect<E>>) {
         if let Some(revision) = self.revision {
             effects.push(Effect::Serve { revision, generation: self.generation });
@@ -24,6 +16,19 @@ impl<I> Link<I> {
 }
 
 impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
+    /// What a request for a connection is answered by `link`.
+    pub(super) fn outcome(&self, link: &Link<I>) -> Outcome<E> {
+        link.revision.map_or_else(|| Outcome::Failed(self.unnamed(link)), Outcome::Served)
+    }
+
+    /// Why `link` has no revision.
+    pub(super) fn unnamed(&self, link: &Link<I>) -> E {
+        match self.expected.naming {
+            Naming::AdoptOnly => E::unknown_incarnation(&link.identity),
+            Naming::Mint => E::no_later_revision(),
+        }
+    }
+
     pub(super) fn adopted(&mut self, now: Now, expected: Expected<I>, effects: &mut Vec<Effect<E>>) {
         self.expected = expected;
         self.past.latest = self.past.latest.max(self.expected.known.as_ref().map(|known| known.revision));
@@ -43,7 +48,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return;
         }
         self.follow_status(effects);
-        if link.revision.is_some() && self.link.as_ref().is_some_and(|link| link.revision.is_none()) {
+        // The connections went with the handle of before.
+        if link.revision.is_some() && self.link.as_ref().is_some_and(|it| it.revision != link.revision) {
             self.probe_now(now, effects);
         }
     }
@@ -106,11 +112,13 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.fence(revision, reason, effects);
     }
 
+    /// Fences the handle of `revision`. The connections are closed with it, so a probe under way would fail.
     fn fence(&mut self, revision: ConnectedAt, reason: FenceReason, effects: &mut Vec<Effect<E>>) {
         if reason != FenceReason::Removed {
             self.past.fenced = self.past.fenced.max(Some(revision));
         }
         effects.push(Effect::Fence { revision, reason });
+        self.end_probe(effects);
     }
 
     /// The revision of an incarnation that has none here: an adopted one keeps its own, another one gets a later one, or
@@ -118,7 +126,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(super) fn name(&mut self, identity: &I, candidate: ConnectedAt) -> Option<ConnectedAt> {
         let reset = std::mem::take(&mut self.reset_due);
         match (self.adopted_revision(identity), self.expected.naming) {
-            (_, Naming::Mint) if reset => Some(self.mint(candidate)),
+            (_, Naming::Mint) if reset => self.mint(candidate),
             // An earlier one is a lagging read.
             (Some(revision), _) if self.past.latest <= Some(revision) && self.past.fenced < Some(revision) => {
                 Some(revision)
@@ -136,7 +144,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
                 Some(revision)
             }
             (_, Naming::AdoptOnly) => None,
-            (_, Naming::Mint) => Some(self.mint(candidate)),
+            (_, Naming::Mint) => self.mint(candidate),
         }
     }
 
@@ -145,28 +153,19 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.expected.known.as_ref().filter(|known| known.identity.same(identity)).map(|known| known.revision)
     }
 
-    /// A revision later than every one that is known, whatever the clocks of the processes say.
-    pub(super) fn mint(&mut self, candidate: ConnectedAt) -> ConnectedAt {
+    /// A revision later than every one that is known, whatever the clocks of the processes say. None at the end of the
+    /// calendar, which a status may name.
+    pub(super) fn mint(&mut self, candidate: ConnectedAt) -> Option<ConnectedAt> {
         let revision = match self.past.latest {
-            Some(latest) if latest >= candidate => after(latest),
+            Some(latest) if latest >= candidate => latest.next()?,
             _ => candidate,
         };
         self.past.latest = Some(revision);
-        revision
+        Some(revision)
     }
 }
 
 /// Whether the server that shows `found` is the cluster of `known`, and hides nothing of what is known.
 fn is_shown<I: SameCluster>(known: &I, found: &I) -> bool {
     known.same(found) && !found.shows_less_than(known)
-}
-
-/// The revision that follows `latest`.
-fn after(latest: ConnectedAt) -> ConnectedAt {
-    let micros = latest.as_unix_micros();
-    // Zero is no revision. The last one of the calendar has no successor, and no cluster was connected then.
-    [micros.saturating_add(1), micros.saturating_add(2)]
-        .into_iter()
-        .find_map(ConnectedAt::from_unix_micros)
-        .unwrap_or(latest)
 }

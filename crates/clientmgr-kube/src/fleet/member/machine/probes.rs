@@ -1,6 +1,6 @@
 //! Probes: when they begin, and what follows from their answers for the health of the link.
 
-use super::{Health, Likeness, Machine, Pending, Via};
+use super::{Comparison, Health, Hidden, Machine, Pending, Via};
 use crate::client::Report;
 use crate::fleet::clock::Now;
 use crate::fleet::member::event::{Class, Effect, Fault, FenceReason, Outcome, SameCluster};
@@ -12,14 +12,20 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         // The pool has just shown more, so new connections lead elsewhere.
         self.doubted |= is_check && self.link.as_ref().is_some_and(|link| identity.shows_less_than(&link.shown));
         let check_follows = self.probe_via == Via::Pool && self.check_due;
-        match self.compare(now, &identity) {
-            Likeness::Same => self.show(identity, !pending.broke && !check_follows, effects),
-            Likeness::Other => {
+        // A fresh connection takes the place of a pool that lost its connections.
+        let is_empty = pending.emptied && self.probe_via != Via::Fresh;
+        let on_new = self.probe_via != Via::Pool;
+        match self.compare(now, &identity, on_new) {
+            Comparison::Same => {
+                let ends_doubt = !pending.broke && !is_empty && !check_follows;
+                self.show(identity, on_new, ends_doubt, effects);
+            }
+            Comparison::Other => {
                 self.drop_link(FenceReason::Replaced, effects);
                 self.open_now(effects);
                 return;
             }
-            Likeness::Untold(error) => {
+            Comparison::Failed(error) => {
                 self.probe = Some(pending);
                 self.probe_failed(now, probe, error, effects);
                 return;
@@ -41,7 +47,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             self.install_fresh(effects);
         }
         let Some(link) = &self.link else { return };
-        let outcome = link.outcome();
+        let outcome = self.outcome(link);
         self.health = Health::Healthy;
         self.probe_at = Some(self.timing.next_probe(now));
         self.requests.answer_probes(pending.number, &outcome, effects);
@@ -70,58 +76,67 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         if self.probe_via == Via::Fresh && error.is_answer() {
             self.install_fresh(effects);
         }
-        match class {
-            // The server lives and said nothing against the connection. A probe is no load: what it asks for beyond the interval
-            // would hide an outage.
-            Class::Throttled { .. } => {
-                self.probe_at = Some(self.timing.next_probe(now));
-                self.requests.answer_probes(probe, &Outcome::Failed(error), effects);
-                if pending.again {
-                    self.begin_probe(now, effects);
-                }
-                return;
-            }
+        match (class, self.probe_via) {
             // Perhaps only the pooled connection is dead.
-            Class::Transport if self.probe_via == Via::Pool => {
-                self.start_probe(now, pending, Via::Fresh, effects);
-                return;
-            }
+            (Class::Transport, Via::Pool) => self.start_probe(now, pending, Via::Fresh, effects),
             // The pooled connections answered, and new ones lead nowhere: the check stays due.
-            Class::Transport if self.probe_via == Via::Check => {
+            (Class::Transport, Via::Check) => {
+                self.hidden.take_if(|hidden| hidden.on_new);
                 self.passed(now, pending, effects);
-                return;
             }
-            // The earlier configuration has no backoff of its own: the pause is one.
-            Class::Unauthorized if self.unproven => {
-                if let Some(pause) = self.renewal_pause {
-                    self.renew_after(pause, now);
-                }
+            (Class::Throttled { .. }, _) => self.throttled(now, pending, error, effects),
+            (Class::Unauthorized, _) => {
+                self.renew_refused(now);
+                self.count_failure(now, pending, error, effects);
             }
-            // A renewal that failed is tried again by its backoff, and not for every probe.
-            Class::Unauthorized if self.attempt.is_some() || self.attempt_at.is_none() => {
-                if let Some(pause) = self.renewal_pause {
-                    self.requests.probes_wait_for_attempt(self.attempts + u64::from(self.attempt.is_none()));
-                    if self.attempt.is_none() {
-                        self.renew_after(pause, now);
-                    }
-                }
-            }
-            _ => {}
+            _ => self.count_failure(now, pending, error, effects),
         }
+    }
+
+    /// The server lives and said nothing against the connection. A probe is no load: what the server asks for beyond the
+    /// interval would hide an outage.
+    fn throttled(&mut self, now: Now, pending: Pending, error: E, effects: &mut Vec<Effect<E>>) {
+        self.probe_at = Some(self.timing.next_probe(now));
+        self.requests.answer_probes(pending.number, &Outcome::Failed(error), effects);
+        self.probe_after_failure(now, pending, true, effects);
+    }
+
+    /// The server refused the credentials of a probe. There may be others.
+    fn renew_refused(&mut self, now: Now) {
+        let Some(pause) = self.renewal_pause else { return };
+        if self.unproven {
+            // The earlier configuration has no backoff of its own: the pause is one.
+            self.renew_after(pause, now);
+        } else if self.attempt.is_some() || self.attempt_at.is_none() {
+            // The one under way, or else the next one.
+            self.requests.probes_wait_for_attempt(self.attempts);
+            if self.attempt.is_none() {
+                self.renew_after(pause, now);
+            }
+        }
+        // Else a renewal failed. It is tried again by its backoff, and not for every probe.
+    }
+
+    fn count_failure(&mut self, now: Now, pending: Pending, error: E, effects: &mut Vec<Effect<E>>) {
         let failures = match &self.health {
             Health::Healthy => 1,
             Health::Failing { failures, .. } => failures + 1,
             Health::Down { failures, .. } => failures.saturating_add(1),
         };
-        self.requests.answer_probes(probe, &Outcome::Failed(error.clone()), effects);
+        self.requests.answer_probes(pending.number, &Outcome::Failed(error.clone()), effects);
         self.probe_at = Some(self.timing.next_probe_after(failures, now));
-        self.health = if failures >= self.timing.failure_threshold {
-            Health::Down { failures, error }
-        } else {
-            Health::Failing { failures, error }
-        };
+        let is_down = failures >= self.timing.failure_threshold;
+        self.health = if is_down { Health::Down { failures, error } } else { Health::Failing { failures, error } };
+        // Below the threshold the next probe is soon, and each one counts.
+        self.probe_after_failure(now, pending, is_down, effects);
+    }
+
+    /// Begins the probe that was asked for meanwhile, or where `probes_breaks`, one for a connection that broke.
+    fn probe_after_failure(&mut self, now: Now, pending: Pending, probes_breaks: bool, effects: &mut Vec<Effect<E>>) {
         if pending.again {
             self.begin_probe(now, effects);
+        } else if pending.broke && probes_breaks {
+            self.probe_after(now, Report::Broken, effects);
         }
     }
 
@@ -130,7 +145,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     ///
     /// After a connection broke, a server that no longer says which cluster it is may be another one behind the address,
     /// or the same while it starts. So it is neither, until it says so, or has been ready without saying it for a while.
-    pub(super) fn compare(&mut self, now: Now, found: &I) -> Likeness<E> {
+    /// `on_new`: the server was asked over a new connection.
+    pub(super) fn compare(&mut self, now: Now, found: &I, on_new: bool) -> Comparison<E> {
         let (known, is_same) = match (&self.link, &self.expected.known) {
             (Some(link), _) => {
                 let is_same = link.identity.same(found);
@@ -140,23 +156,25 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             (None, known) => (known.as_ref().map(|known| &known.identity).filter(|_| !self.reset_due), true),
         };
         let Some(known) = known.filter(|known| found.shows_less_than(known)) else {
-            return if is_same { Likeness::Same } else { Likeness::Other };
+            return if is_same { Comparison::Same } else { Comparison::Other };
         };
-        let error = E::untold(known);
+        let error = E::identity_hidden(known);
         if !found.is_ready() {
-            self.untold_since = None;
-            return Likeness::Untold(error);
+            self.hidden = None;
+            return Comparison::Failed(error);
         }
-        let since = *self.untold_since.get_or_insert(now.mono);
-        if now.mono >= since + self.timing.untold_grace() { Likeness::Other } else { Likeness::Untold(error) }
+        let since = self.hidden.map_or(now.mono, |hidden| hidden.since);
+        self.hidden = Some(Hidden { since, on_new });
+        if now.mono >= since + self.timing.hidden_grace() { Comparison::Other } else { Comparison::Failed(error) }
     }
 
-    /// The link's cluster showed `identity`. Where that is all, it `ends_doubt`.
-    pub(super) fn show(&mut self, identity: I, ends_doubt: bool, effects: &mut Vec<Effect<E>>) {
+    /// The link's cluster showed `identity`, over a new connection or one of the pool. Where that is all, it `ends_doubt`.
+    pub(super) fn show(&mut self, identity: I, on_new: bool, ends_doubt: bool, effects: &mut Vec<Effect<E>>) {
         let Some(link) = &mut self.link else { return };
-        if ends_doubt && !identity.shows_less_than(&link.identity) {
-            self.doubted = false;
-            self.untold_since = None;
+        if !identity.shows_less_than(&link.identity) {
+            self.doubted &= !ends_doubt;
+            // The pool shows nothing of where new connections lead.
+            self.hidden = self.hidden.filter(|hidden| self.doubted && hidden.on_new && !on_new);
         }
         let shows_more = link.identity.shows_less_than(&identity);
         link.shown = identity.clone();
@@ -183,6 +201,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             }
             Report::Emptied => {
                 self.doubted = true;
+                under_way.for_each(|pending| pending.emptied = true);
+                // Nothing failed: the next probe opens another connection.
                 return;
             }
         }
@@ -238,7 +258,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
         self.probe_began = Some(now.mono);
         self.probe_at = None;
         self.probe_via = via;
-        self.probe = Some(Pending { again: pending.again, ..Pending::new(pending.number) });
+        // A check begins after what broke, and leaves an empty pool empty.
+        self.probe = Some(Pending { again: pending.again, emptied: pending.emptied, ..Pending::new(pending.number) });
         effects.push(Effect::Probe { probe: pending.number, fresh: via != Via::Pool });
     }
 

@@ -27,19 +27,18 @@ pub(super) fn check(value: &Value, old: Option<&Value>, schema: &Node, path: &st
     check_branches(value, &schema.checks, path, causes);
 }
 
-/// As [`check`], for a part of an object that is checked by itself: the texts name what is below `base` only.
-pub(super) fn check_part(value: &Value, old: Option<&Value>, schema: &Node, base: &str, causes: &mut Vec<Cause>) {
+/// Checks a part of an object, whose fields error messages name from this part on.
+pub(super) fn check_part(value: &Value, old: Option<&Value>, schema: &Node, path: &str, causes: &mut Vec<Cause>) {
     let mut found = Vec::new();
     check(value, old, schema, "", &mut found);
-    causes.extend(found.into_iter().map(|cause| {
-        let field = match cause.field.as_str() {
-            // An error that names no field.
-            "<nil>" => return cause,
-            "" => base.to_owned(),
-            item if item.starts_with('[') => format!("{base}{item}"),
-            field => format!("{base}.{field}"),
-        };
-        Cause { field, ..cause }
+    causes.extend(found.into_iter().map(|mut cause| {
+        match cause.field.as_str() {
+            "<nil>" => {}
+            "" => path.clone_into(&mut cause.field),
+            below if below.starts_with('[') => cause.field = format!("{path}{below}"),
+            below => cause.field = format!("{path}.{below}"),
+        }
+        cause
     }));
 }
 
