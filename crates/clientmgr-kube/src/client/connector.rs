@@ -42,6 +42,10 @@ pub(crate) fn open(config: &Config, tls: &Tls) -> Result<Open, Failure> {
         #[cfg(feature = "socks5")]
         Some("socks5") => {
             let socks = hyper_util::client::legacy::connect::proxy::SocksV5::new(proxy.clone(), tcp);
+            let socks = match login::of(proxy) {
+                Some((user, password)) => socks.with_auth(user, password),
+                None => socks,
+            };
             Ok(erase(config, tls.connector(socks)?))
         }
         #[cfg(feature = "http-proxy")]
@@ -59,13 +63,28 @@ pub(crate) fn open(config: &Config, tls: &Tls) -> Result<Open, Failure> {
     }
 }
 
+#[cfg(any(feature = "socks5", feature = "http-proxy"))]
+mod login {
+    use http::Uri;
+    use percent_encoding::percent_decode_str;
+
+    /// The user and the password in the URL of a proxy.
+    pub(super) fn of(proxy: &Uri) -> Option<(String, String)> {
+        let (login, _) = proxy.authority()?.as_str().rsplit_once('@')?;
+        let (user, password) = login.split_once(':').unwrap_or((login, ""));
+        let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        Some((decode(user), decode(password)))
+    }
+}
+
 #[cfg(feature = "http-proxy")]
 mod tunnel {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     use http::{HeaderValue, Uri};
     use hyper_util::client::legacy::connect::proxy::Tunnel;
-    use percent_encoding::percent_decode_str;
+
+    use super::login;
 
     /// A tunnel through `proxy`, with the user and password of its URL.
     pub(super) fn through<C>(proxy: &Uri, connector: C) -> Tunnel<C> {
@@ -77,9 +96,9 @@ mod tunnel {
     }
 
     fn credentials(proxy: &Uri) -> Option<HeaderValue> {
-        let (user, _) = proxy.authority()?.as_str().rsplit_once('@')?;
-        let user: Vec<u8> = percent_decode_str(user).collect();
-        let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(user))).ok()?;
+        let (user, password) = login::of(proxy)?;
+        let login = STANDARD.encode(format!("{user}:{password}"));
+        let mut value = HeaderValue::from_str(&format!("Basic {login}")).ok()?;
         value.set_sensitive(true);
         Some(value)
     }

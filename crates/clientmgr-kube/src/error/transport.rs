@@ -29,6 +29,10 @@ pub(crate) enum Unreachable {
     Dns,
     /// The TLS handshake failed.
     Tls(Handshake),
+    /// The proxy refused the connection, or failed.
+    Proxy,
+    /// The proxy wants a user and a password, or others.
+    ProxyLogin,
     /// No answer came in time.
     TimedOut,
     /// The connection was cut.
@@ -81,6 +85,8 @@ impl std::fmt::Display for Unreachable {
             Self::NoRoute => "no route to the host",
             Self::Dns => "the host's name could not be resolved",
             Self::Tls(handshake) => handshake.text(),
+            Self::Proxy => "the proxy refused or failed the connection: look at proxy-url",
+            Self::ProxyLogin => "the proxy refused the user and password, or wants some: correct those in proxy-url",
             Self::TimedOut => "no answer in time",
             Self::Cut => "the connection was cut",
             Self::NoHttp => "what answers does not speak HTTP",
@@ -131,8 +137,15 @@ fn recognise(error: &(dyn Error + 'static)) -> Option<Unreachable> {
     if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
         return Some(Unreachable::Cut);
     }
-    // hyper-util keeps the type of this one to itself; its text is all there is to go by. A test holds it in place.
-    (error.to_string() == "dns error").then_some(Unreachable::Dns)
+    // hyper-util keeps the types of these to itself; their texts are all there is to go by. Tests hold them in place.
+    match error.to_string().as_str() {
+        "dns error" => Some(Unreachable::Dns),
+        "tunnel error: proxy authorization required"
+        | "SOCKS error: server does not support user/pass authentication"
+        | "SOCKS error: credentials not accepted" => Some(Unreachable::ProxyLogin),
+        text if text.starts_with("tunnel error: ") || text.starts_with("SOCKS error: ") => Some(Unreachable::Proxy),
+        _ => None,
+    }
 }
 
 #[cfg(feature = "rustls-tls")]

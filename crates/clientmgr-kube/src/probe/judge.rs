@@ -12,6 +12,9 @@ use crate::error::Failure;
 /// for a year.
 const RETRY_LIMIT: Duration = Duration::from_secs(300);
 
+/// The longest name of a version or a user, in bytes.
+const NAME_LIMIT: usize = 1_024;
+
 /// What a server is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
@@ -102,6 +105,11 @@ pub(super) fn delay(value: &HeaderValue) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(RETRY_LIMIT))
 }
 
+/// Whether `text` is what a name may be. It goes into snapshots, logs and a status, and the server may send anything.
+fn is_name(text: &str) -> bool {
+    text.len() <= NAME_LIMIT && !text.contains(char::is_control)
+}
+
 pub(super) fn judge(question: Question, answer: &Answer) -> Verdict {
     match (question, answer.status) {
         (_, 401) => Verdict::Failed(Problem::Unauthorized),
@@ -110,14 +118,15 @@ pub(super) fn judge(question: Question, answer: &Answer) -> Verdict {
         // identity from a user: a proxy that answers so says nothing of the cluster behind it.
         (_, 300..=399) | (Question::Identity, 403 | 404) => Verdict::Failed(Problem::NotKubernetes),
         (Question::Review, 200..=299) => match answer.text("/status/userInfo/username") {
-            Some(user) => Verdict::User(user.to_owned()),
+            Some(user) if is_name(user) => Verdict::User(user.to_owned()),
+            Some(_) => Verdict::Hidden,
             None => Verdict::Failed(Problem::NotKubernetes),
         },
         // 404: the API is older than the question. 405: it knows the path for something else. 403: not for this user.
         // Old servers and some proxies have no /readyz, and a server that starts refuses it too.
         (Question::Review | Question::Ready, 403..=405) => Verdict::Hidden,
         (Question::Version, 200..=299) => match answer.text("/gitVersion") {
-            Some(version) => Verdict::Version(Some(version.to_owned())),
+            Some(version) => Verdict::Version(Some(version.to_owned()).filter(|version| is_name(version))),
             None => Verdict::Failed(Problem::NotKubernetes),
         },
         // This user may not ask for it, but it is the API that says so.
@@ -186,6 +195,9 @@ mod tests {
             (Question::Review, 503, None, failed()),
             (Question::Version, 200, version(), Verdict::Version(Some("v1.36.0".into()))),
             (Question::Version, 200, login(), stranger()),
+            (Question::Version, 200, Some(json!({ "gitVersion": "v1\u{1b}[31m" })), Verdict::Version(None)),
+            (Question::Version, 200, Some(json!({ "gitVersion": "v".repeat(1_025) })), Verdict::Version(None)),
+            (Question::Review, 200, Some(json!({ "status": { "userInfo": { "username": "a\0" } } })), Verdict::Hidden),
             (Question::Version, 200, None, stranger()),
             (Question::Version, 401, None, refused()),
             (Question::Version, 403, status(), Verdict::Version(None)),

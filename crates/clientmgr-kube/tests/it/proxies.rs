@@ -9,7 +9,7 @@ use clientmgr_kube::kube::config::Kubeconfig;
 use clientmgr_kube::{ClusterConfig, ClusterSnapshot, ConnectErrorKind};
 use futures::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -47,9 +47,12 @@ impl Protocol for Http {
 impl Protocol for Socks5 {
     async fn greet(client: &mut TcpStream) -> (String, String) {
         assert_eq!(client.read_u8().await.unwrap(), 5);
-        let methods = client.read_u8().await.unwrap();
-        client.read_exact(&mut vec![0; methods.into()]).await.unwrap();
-        client.write_all(&[5, 0]).await.unwrap();
+        let mut methods = vec![0; client.read_u8().await.unwrap().into()];
+        client.read_exact(&mut methods).await.unwrap();
+        let login = if methods.contains(&2) { login(client).await } else { String::new() };
+        if login.is_empty() {
+            client.write_all(&[5, 0]).await.unwrap();
+        }
         let mut request = [0; 4];
         client.read_exact(&mut request).await.unwrap();
         assert_eq!(request[..3], [5, 1, 0]);
@@ -68,8 +71,38 @@ impl Protocol for Socks5 {
         };
         let target = format!("{host}:{}", client.read_u16().await.unwrap());
         client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
-        (target.clone(), target)
+        (target.clone(), login + &target)
     }
+}
+
+/// Asks a client of a SOCKS proxy for its user and password (RFC 1929).
+async fn login(client: &mut TcpStream) -> String {
+    client.write_all(&[5, 2]).await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), 1);
+    let mut text = String::new();
+    for end in [':', '@'] {
+        let mut part = vec![0; client.read_u8().await.unwrap().into()];
+        client.read_exact(&mut part).await.unwrap();
+        text += &String::from_utf8(part).unwrap();
+        text.push(end);
+    }
+    client.write_all(&[1, 0]).await.unwrap();
+    text
+}
+
+/// A proxy that answers each request for a tunnel with `answer`.
+async fn refusing(answer: &'static str) -> (SocketAddr, AbortOnDropHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") && client.read_buf(&mut head).await.is_ok_and(|read| read > 0) {}
+            // The client may be gone.
+            let _ = client.write_all(answer.as_bytes()).await;
+        }
+    });
+    (address, AbortOnDropHandle::new(task))
 }
 
 impl Proxy {
@@ -137,6 +170,30 @@ async fn a_cluster_is_reached_through_a_socks_proxy() {
     let (server, proxy) = (server("east").await, Proxy::start::<Socks5>());
     use_through(&server, format!("socks5://{}", proxy.address)).await;
     assert_eq!(proxy.asked(), [server.address().to_string()]);
+}
+
+#[tokio::test]
+async fn a_socks_proxy_gets_the_user_and_password_of_its_url() {
+    let (server, proxy) = (server("east").await, Proxy::start::<Socks5>());
+    use_through(&server, format!("socks5://user:pa%40ss@{}", proxy.address)).await;
+    assert_eq!(proxy.asked(), [format!("user:pa@ss@{}", server.address())]);
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_named_in_the_error() {
+    let server = server("east").await;
+    let answers = [
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "the proxy refused the user and password"),
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "the proxy refused or failed the connection"),
+    ];
+    for (answer, expected) in answers {
+        let (address, _proxy) = refusing(answer).await;
+        let (fleet, east) = fleet_with(&behind(&server, format!("http://{address}")));
+        let error = within(fleet.wait_connected(&east)).await.unwrap_err();
+        assert_eq!(error.kind(), ConnectErrorKind::Unreachable);
+        assert!(error.to_string().contains(expected), "{error}");
+        fleet.shutdown().await;
+    }
 }
 
 #[tokio::test]

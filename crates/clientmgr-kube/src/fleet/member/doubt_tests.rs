@@ -205,6 +205,17 @@ fn a_pooled_connection_that_fails_is_a_doubt_like_one_that_breaks() {
 }
 
 #[test]
+fn a_server_that_hides_the_identity_that_is_demanded_is_another_error_than_another_cluster() {
+    for (identity, error) in [(HIDDEN, Class::Other), (id(2), Class::Config)] {
+        let mut script = Script::new();
+        script.tell(Event::Adopted(Expected { pin: Some(named(1)), ..Expected::default() }));
+        let effects = script.tell(Event::Opened { attempt: 1, opened: Opened { identity, ..opened(1) } });
+        assert_eq!(effects, [Effect::Discard { attempt: 1 }]);
+        assert_eq!(script.machine.attempt_error(), Some(&error));
+    }
+}
+
+#[test]
 fn a_new_connection_that_hides_what_the_pool_shows_is_a_doubt() {
     let mut script = probed();
     script.advance(Timing::default().probe_spacing);

@@ -203,3 +203,25 @@ fn a_request_that_was_refused_before_there_is_a_connection_waits_for_the_attempt
     let effects = script.tell(Event::Opened { attempt: 1, opened: opened(1) });
     assert!(effects.contains(&Effect::Answer { request: 1, outcome: Outcome::Served(revision(1_000)) }), "{effects:?}");
 }
+
+#[test]
+fn only_a_renewal_that_a_401_asked_for_and_that_ends_in_one_counts_as_fruitless() {
+    let refused = |request| Event::Asked { request, what: Request::NewerThan { generation: 1 } };
+    let table = [
+        (true, Class::Unauthorized, true),
+        (true, Class::Transport, false),
+        (false, Class::Unauthorized, false),
+        (false, Class::Transport, false),
+    ];
+    for (asked, error, is_fruitless) in table {
+        let mut script = Script::connected();
+        script.advance(PAUSE);
+        let effects = script.tell(if asked { refused(1) } else { Event::FilesChanged });
+        assert_eq!(effects, [Effect::Open { attempt: 2 }]);
+        script.tell(Event::OpenFailed { attempt: 2, error });
+        let answered = script.tell(refused(2));
+        let unchanged = Effect::Answer { request: 2, outcome: Outcome::Unchanged };
+        let expected = if is_fruitless { vec![unchanged] } else { vec![] };
+        assert_eq!(answered, expected, "asked {asked}, {error:?}");
+    }
+}
