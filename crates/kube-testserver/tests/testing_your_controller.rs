@@ -140,6 +140,7 @@ async fn a_map_is_greeted_on_either_server() -> Result<(), Box<dyn Error>> {
 // The page.
 
 const PAGE: &str = include_str!("../../../docs/testing-your-controller.md");
+const README: &str = include_str!("../README.md");
 const SOURCES: [&str; 3] = [
     include_str!("testing_your_controller.rs"),
     include_str!("rotation_under_a_running_controller.rs"),
@@ -183,20 +184,18 @@ fn the_page_asks_for_the_present_versions() {
 }
 
 #[tokio::test]
-async fn the_page_names_every_kind_that_is_served() -> Result<(), Box<dyn Error>> {
+async fn the_readme_names_every_resource_that_is_served() -> Result<(), Box<dyn Error>> {
     let server = TestServer::builder().start().await?;
     let discovery = Discovery::new(server.client().await?).run().await?;
-    let kinds: BTreeSet<String> =
-        discovery.groups().flat_map(ApiGroup::recommended_resources).map(|(resource, _)| resource.kind).collect();
-    assert!(kinds.len() > 15, "{kinds:?}");
+    let served: BTreeSet<String> =
+        discovery.groups().flat_map(ApiGroup::recommended_resources).map(|(resource, _)| resource.plural).collect();
+    assert!(served.len() > 15, "{served:?}");
 
-    let (_, list) = PAGE.split_once("Served are ").expect("the page lists what is served");
-    let (list, _) = list.split_once("A [conformance").expect("the next sentence");
-    let words = list.replace("their Bindings", "RoleBindings, ClusterRoleBindings");
-    let words = words.split(|char: char| !char.is_alphanumeric()).filter_map(|word| word.strip_suffix('s'));
-    let named: BTreeSet<String> =
-        words.filter(|word| word.starts_with(char::is_uppercase)).map(str::to_owned).collect();
-    assert_eq!(named, kinds);
+    let (_, list) = README.split_once("## What it serves").expect("the page lists what is served");
+    let (list, _) = list.split_once("The other built-in ones").expect("the next sentence");
+    // Every other part is between backquotes.
+    let named: BTreeSet<String> = list.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(named, served);
     server.shutdown().await;
     Ok(())
 }

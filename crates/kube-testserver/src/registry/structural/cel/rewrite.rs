@@ -133,11 +133,14 @@ impl<'s> Scope<'s> {
         };
         let qualified = self.qualified_name(call);
         if qualified.as_deref().is_none_or(|name| !functions::is_function(name)) {
+            if UNSUPPORTED.contains(&call.func_name.as_str()) {
+                return Err(unknown(&call.func_name));
+            }
+            call.target.as_deref_mut().map_or(Ok(()), |target| self.rewrite(target))?;
             // An operator is no name.
             if call.func_name.starts_with(char::is_alphabetic) && !functions::is_function(&call.func_name) {
                 return Err(unknown(&call.func_name));
             }
-            call.target.as_deref_mut().map_or(Ok(()), |target| self.rewrite(target))?;
         }
         call.args.iter_mut().try_for_each(|argument| self.rewrite(argument))?;
         Ok(match (call.func_name.as_str(), unordered) {
