@@ -142,7 +142,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             None => (shown.clone(), None),
         };
         // The pool has shown nothing yet. Credentials that may not read the identity will not show it there either.
-        self.doubted = !shown.shows_less_than(&identity);
+        self.doubted = std::mem::replace(&mut self.had_transport, true) && !shown.shows_less_than(&identity);
         self.hidden = None;
         let revision = revision.or_else(|| self.name(&identity, candidate));
         let link = Link { generation, identity, shown, revision, candidate };
