@@ -23,7 +23,7 @@ mod work;
 pub use self::client::{Revoked, RevokedReason};
 pub use self::config::{
     ClusterConfig, ClusterIdentity, Impersonation, Incarnation, InvalidIdentity, Naming, Policy, contexts,
-    read_kubeconfig, read_kubeconfig_from,
+    parse_kubeconfig, read_kubeconfig, read_kubeconfig_from,
 };
 pub use self::error::{ConnectError, ConnectErrorKind};
 #[cfg(feature = "simulated")]

@@ -68,7 +68,7 @@ impl Fed {
             }
             tokio::select! {
                 _ = changes.next() => {}
-                () = self.sources.changed() => {}
+                true = self.sources.changed() => {}
             }
         }
     }

@@ -6,6 +6,7 @@
 //!   with `kubectl apply -f deploy/crds`. It only lists namespaces on your clusters, until Ctrl-C.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![expect(clippy::needless_pass_by_value, reason = "kube hands the object over")]
 
 use std::error::Error;
 use std::path::Path;
@@ -62,11 +63,13 @@ async fn reconcile(cluster: Arc<Cluster>, clients: Arc<ClientManager>) -> Result
     Ok(Action::requeue(Duration::from_secs(300)))
 }
 
-fn retry(_: Arc<Cluster>, failure: &Failure, _: Arc<ClientManager>) -> Action {
-    match failure {
-        Failure::Client(error) => error.action(Duration::from_secs(5)),
-        Failure::Kube(_) | Failure::TimedOut(_) => Action::requeue(Duration::from_secs(5)),
+fn retry(cluster: Arc<Cluster>, failure: &Failure, _: Arc<ClientManager>) -> Action {
+    if let Failure::Client(error) = failure {
+        return error.action(Duration::from_secs(5)); // mostly a status that is behind the connection
     }
+    let cause = failure.source().map(ToString::to_string).unwrap_or_default();
+    println!("   controller: {}: {failure}: {cause}", cluster.name_any());
+    Action::requeue(Duration::from_secs(5))
 }
 
 /// How the reconciles ended.
@@ -121,7 +124,9 @@ async fn real(path: &Path) -> Result<(), Box<dyn Error>> {
     fleet.upsert("hub", ClusterConfig::from_kubeconfig(&kubeconfig, &context));
     let hub = fleet.client("hub").await?;
     let first = Api::<Cluster>::all(hub.clone()).list(&ListParams::default().limit(1)).await;
-    first.map_err(|error| format!("the hub lists no Clusters ({error}): kubectl apply -f deploy/crds"))?;
+    first.map_err(|error| {
+        format!("the hub lists no Clusters ({error}): kubectl apply -f deploy/crds; deploy/rbac has the rights")
+    })?;
     println!("apply a Cluster and its Secret, as docs/cluster-resource.md shows; Ctrl-C ends this program");
     run(hub, watch::Sender::default(), async {
         // Without signals it runs until it is killed.

@@ -1,4 +1,4 @@
-//! [`Forget`]: state by object and by cluster, which forgets those that were deleted.
+//! [`Forget`]: state by object and by cluster, which forgets those that were deleted, and hears when a cluster is served again.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +25,11 @@ pub trait Forget: Send + Sync {
     /// does nothing.
     fn object_exists(&self, object: &ObjectKey) {
         let _ = object;
+    }
+
+    /// The connection of `cluster` changed: it may be served again. Returns quickly. By default it does nothing.
+    fn cluster_changed(&self, cluster: &NamespacedName) {
+        let _ = cluster;
     }
 }
 
@@ -113,6 +118,10 @@ impl Registered {
 
     pub(crate) fn forget_cluster(&self, cluster: &NamespacedName) {
         self.each(|state| state.forget_cluster(cluster));
+    }
+
+    pub(crate) fn cluster_changed(&self, cluster: &NamespacedName) {
+        self.each(|state| state.cluster_changed(cluster));
     }
 
     fn forget_object(&self, object: &ObjectKey) {

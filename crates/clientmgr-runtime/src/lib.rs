@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod controller;
 pub mod forget;
 pub mod lease;
+mod listing;
 pub mod requeue;
 pub mod source;
 pub mod watch;

@@ -10,7 +10,7 @@ use kube::config::{AuthInfo, Cluster, Kubeconfig};
 use super::fingerprint::{self, Fingerprint};
 use super::identity::{ClusterIdentity, Incarnation, Naming};
 use super::impersonation::Impersonation;
-use super::kubeconfig;
+use super::kubeconfig::parse_kubeconfig;
 use super::policy::Policy;
 use super::selection::Selection;
 use super::service_account;
@@ -95,13 +95,22 @@ impl ClusterConfig {
     /// # Ok::<_, clientmgr_kube::ConnectError>(())
     /// ```
     pub fn from_secret(kubeconfig: &[u8], context: Option<&str>) -> Result<Self, ConnectError> {
-        let kubeconfig = kubeconfig::from_secret(kubeconfig).map_err(ConnectError::without_cluster)?;
+        Self::from_secret_kubeconfig(&parse_kubeconfig(kubeconfig)?, context)
+    }
+
+    /// Returns the configuration of a kubeconfig that [`parse_kubeconfig`] read from a Secret, as
+    /// [`from_secret`](Self::from_secret) does.
+    ///
+    /// # Errors
+    ///
+    /// It has no `current-context` where no context was given.
+    pub fn from_secret_kubeconfig(kubeconfig: &Kubeconfig, context: Option<&str>) -> Result<Self, ConnectError> {
         let current = kubeconfig.current_context.as_deref().filter(|context| !context.is_empty());
         let Some(context) = context.or(current) else {
             let error = validate::of_whole(ConfigError::NoCurrentContext);
             return Err(ConnectError::without_cluster(error));
         };
-        Ok(Self::from_kubeconfig(&kubeconfig, context).with_policy(Policy::for_secrets()))
+        Ok(Self::from_kubeconfig(kubeconfig, context).with_policy(Policy::for_secrets()))
     }
 
     /// Returns the configuration of a ready `kube::Config`, with the policy [`trusted`](Policy::trusted).

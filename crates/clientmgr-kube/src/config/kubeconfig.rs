@@ -61,8 +61,19 @@ fn read_from(path: &Path) -> Result<Kubeconfig, ConfigError> {
 /// The largest kubeconfig that is read from a Secret. A Secret holds no more anyway.
 const SECRET_LIMIT: u64 = 1024 * 1024;
 
-/// Parses the kubeconfig in a Secret.
-pub(super) fn from_secret(text: &[u8]) -> Result<Kubeconfig, ConfigError> {
+/// Parses a kubeconfig that others may write, in a Secret for example. Files that it names stay relative.
+///
+/// For one context, [`ClusterConfig::from_secret`](crate::ClusterConfig::from_secret) does all. For several contexts, parse once
+/// and give the outcome to [`ClusterConfig::from_secret_kubeconfig`](crate::ClusterConfig::from_secret_kubeconfig).
+///
+/// # Errors
+///
+/// The text is no kubeconfig, or is larger than 1 MiB. The error does not quote it.
+pub fn parse_kubeconfig(text: &[u8]) -> Result<Kubeconfig, ConnectError> {
+    from_secret(text).map_err(ConnectError::without_cluster)
+}
+
+fn from_secret(text: &[u8]) -> Result<Kubeconfig, ConfigError> {
     if text.len() as u64 > SECRET_LIMIT {
         return Err(ConfigError::LargeKubeconfig { limit: SECRET_LIMIT });
     }

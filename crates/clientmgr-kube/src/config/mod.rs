@@ -29,6 +29,6 @@ mod validate;
 pub use self::cluster_config::{ClusterConfig, contexts};
 pub use self::identity::{ClusterIdentity, Incarnation, InvalidIdentity, Naming};
 pub use self::impersonation::Impersonation;
-pub use self::kubeconfig::{read_kubeconfig, read_kubeconfig_from};
+pub use self::kubeconfig::{parse_kubeconfig, read_kubeconfig, read_kubeconfig_from};
 pub(crate) use self::load::{Credentials, Loaded, files, load, names_files};
 pub use self::policy::Policy;

@@ -23,6 +23,7 @@ use kube::runtime::Controller;
 use serde::de::DeserializeOwned;
 
 use super::announcements::Announcements;
+use super::applying::Applying;
 use super::connection::{Allowed, Contexts};
 use super::provider::ClusterProvider;
 use super::role::StatusWriter;
@@ -31,11 +32,13 @@ use super::secrets::{SecretWatch, Secrets};
 use super::writes::Writes;
 use crate::cluster::Cluster;
 use crate::forget::{Register, Registered};
+use crate::listing::Listing;
 #[cfg(feature = "unstable-runtime")]
 use crate::requeue::Dependants;
 use crate::requeue::{Changes, connection_changes};
 use crate::source::{KubeconfigFiles, Merged, reread};
 use crate::watch::{RemoteWatches, Triggers, WatchKind};
+use crate::watching::Reports;
 
 /// How long changes are collected before a status is written.
 const STATUS_DELAY: Duration = Duration::from_millis(50);
@@ -209,7 +212,7 @@ impl ClusterController {
     }
 
     /// Has `state` forget each Cluster that is deleted, and the deleted objects of each [controller](Self::controller),
-    /// while the program holds `state`.
+    /// while the program holds `state`. It also hears when a Cluster is connected again.
     ///
     /// What [`client_manager`](Self::client_manager) and
     /// [`remote_watches`](Self::remote_watches) return is registered.
@@ -226,14 +229,14 @@ impl ClusterController {
     /// do not only spawn them. And a kube `Controller` with `graceful_shutdown_on` waits for its running reconciles: one
     /// without a timeout around its requests keeps `run` from ending.
     ///
-    /// A change of status that is not written at the end is written by the next process that writes.
-    ///
-    /// Run the [election](crate::lease::LeaderElection) longer than the controller, so that the lease is released after
-    /// the last write.
+    /// A process that may write the status writes what is due at the end, and waits for what is under way: for 5 s at most.
+    /// What the hub does not take by then, the next process that writes finds out anew. Run the
+    /// [election](crate::lease::LeaderElection) longer than the controller, so that the lease is released after the last
+    /// write.
     ///
     /// # Panics
     ///
-    /// If `until` panics: the fleet is shut down, then the panic continues.
+    /// If `until` panics: the fleet is shut down, without a last write, and then the panic continues.
     ///
     /// # Cancel safety
     ///
@@ -245,7 +248,7 @@ impl ClusterController {
             settings;
         let own_fleet = fleet.is_none().then(|| provider.fleet().clone());
         let contexts = files.map_or_else(|| stream::pending().boxed(), |files| reread(Merged(files)).boxed());
-        let running = Loop {
+        let mut running = Loop {
             provider,
             registered,
             announcements,
@@ -255,10 +258,13 @@ impl ClusterController {
             writes: Writes::new(client.clone(), instance),
             entries: HashMap::new(),
             users: HashMap::new(),
+            applying: Applying::default(),
             resets: FuturesUnordered::new(),
             due: BTreeSet::new(),
             delay: STATUS_DELAY,
-            listed: None,
+            reports: Reports::default(),
+            write_reports: Reports::default(),
+            listing: Listing::default(),
             clock,
             contexts,
         };
@@ -267,6 +273,8 @@ impl ClusterController {
                 never = running.run(&client, namespace.as_deref(), writer) => match never {},
                 () = until => {}
             }
+            // Before the program releases its lease.
+            running.finish().await;
         };
         // A panic leaves nothing behind that could be seen: both are dropped.
         let ended = AssertUnwindSafe(both).catch_unwind().await;

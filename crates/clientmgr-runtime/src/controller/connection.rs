@@ -1,13 +1,12 @@
 //! From the spec of a `Cluster` and its Secret to a configuration, or to the problem with it. Reads nothing itself.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clientmgr_kube::{ClusterConfig, ConnectError, ConnectedAt, NamespacedName, Policy};
-use k8s_openapi::ByteString;
 use kube::config::Kubeconfig;
 
 use super::problem::ConfigProblem;
+use super::secret_data::SecretData;
 use crate::cluster::{ClusterSpec, ConnectionKind, KubeconfigConnection};
 use crate::source::SourceError;
 
@@ -37,7 +36,7 @@ pub(super) enum Contexts {
 pub(super) enum SecretState {
     #[default]
     Unread,
-    Read(Arc<BTreeMap<String, ByteString>>),
+    Read(Arc<SecretData>),
     /// It was read, and its data was dropped after use.
     Used,
     NotFound,
@@ -126,10 +125,11 @@ fn from_secret(
         SecretState::Forbidden => return Err(ConfigProblem::SecretForbidden { secret }),
         SecretState::Unavailable => return Err(ConfigProblem::SecretUnavailable { secret }),
     };
-    let Some(ByteString(text)) = data.get(key) else {
+    let Some(kubeconfig) = data.kubeconfig(key) else {
         return Err(ConfigProblem::SecretKeyNotFound { secret, key: key.clone() });
     };
-    let config = ClusterConfig::from_secret(text, connection.context.as_deref());
+    let context = connection.context.as_deref();
+    let config = kubeconfig.and_then(|kubeconfig| ClusterConfig::from_secret_kubeconfig(kubeconfig, context));
     let config = config.map(|config| config.with_policy(allowed.secrets)).and_then(|config| validated(config, spec));
     config.map_err(|error| ConfigProblem::Kubeconfig { secret, key: key.clone(), error })
 }

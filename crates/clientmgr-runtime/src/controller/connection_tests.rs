@@ -9,6 +9,7 @@ use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 
 use super::connection::{Allowed, Contexts, Desired, SecretState, desired, secret_of};
+use super::secret_data::SecretData;
 use crate::cluster::ClusterSpec;
 
 const TEXT: &str = "
@@ -24,7 +25,7 @@ fn spec(json: Value) -> ClusterSpec {
 
 fn secret(text: &str) -> SecretState {
     let data = BTreeMap::from([("kubeconfig".to_owned(), ByteString(text.as_bytes().to_vec()))]);
-    SecretState::Read(Arc::new(data))
+    SecretState::Read(Arc::new(SecretData::new(data)))
 }
 
 fn allowed() -> Allowed {

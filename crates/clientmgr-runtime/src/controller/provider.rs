@@ -8,6 +8,7 @@ use clientmgr_kube::{ClientProvider, ConnectedAt, Connection, DynProvider, Fleet
 use kube::Client;
 
 use super::connection::Desired;
+use super::hub_error::HubError;
 use super::problem::ConfigProblem;
 
 /// The clients of the clusters that `Cluster` objects declare. Cheap to clone; all clones are one provider.
@@ -24,9 +25,17 @@ pub struct ClusterProvider {
 /// What the controller knows of the Clusters.
 #[derive(Default)]
 struct Known {
-    /// Whether the Clusters were listed.
-    is_listed: bool,
+    listing: Listing,
     declared: HashMap<NamespacedName, Declared>,
+}
+
+/// Whether the Clusters were listed.
+#[derive(Default)]
+enum Listing {
+    #[default]
+    Pending,
+    Failed(HubError),
+    Done,
 }
 
 /// A declared cluster, and why the fleet does not have it.
@@ -40,12 +49,15 @@ enum Declared {
 }
 
 /// Why there is no client of a cluster yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotConnected {
-    /// The controller has not listed the Clusters: it was just started, or the hub does not answer.
+    /// The controller has not listed the Clusters: it was just started.
     #[error("the Clusters are not listed yet")]
     Unlisted,
+    /// The controller cannot list the Clusters.
+    #[error("the Clusters are not listed yet: {0}")]
+    Hub(HubError),
     /// The cluster is declared, and about to be connected.
     #[error("the cluster is being connected")]
     Connecting,
@@ -105,7 +117,15 @@ impl ClusterProvider {
 
     /// All Clusters are known.
     pub(super) fn listed(&self) {
-        self.known().is_listed = true;
+        self.known().listing = Listing::Done;
+    }
+
+    /// The Clusters cannot be listed. What was listed before is known all the same.
+    pub(super) fn list_failed(&self, error: HubError) {
+        let mut known = self.known();
+        if !matches!(known.listing, Listing::Done) {
+            known.listing = Listing::Failed(error);
+        }
     }
 
     fn known(&self) -> RwLockWriteGuard<'_, Known> {
@@ -115,8 +135,11 @@ impl ClusterProvider {
     fn why_without(&self, cluster: &NamespacedName) -> ProviderError {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         match known.declared.get(cluster) {
-            None if known.is_listed => ProviderError::NotFound,
-            None => ProviderError::unavailable(NotConnected::Unlisted),
+            None => match &known.listing {
+                Listing::Done => ProviderError::NotFound,
+                Listing::Failed(error) => ProviderError::unavailable(NotConnected::Hub(error.clone())),
+                Listing::Pending => ProviderError::unavailable(NotConnected::Unlisted),
+            },
             Some(Declared::Fenced(revision)) => {
                 ProviderError::unavailable(NotConnected::Fenced { revision: *revision })
             }

@@ -1,6 +1,6 @@
 //! [`Secrets`]: the Secrets that Clusters refer to. A watch of metadata says which of them changed; only those are read.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -18,16 +18,15 @@ use tokio::time::Instant;
 
 use super::backoff::backoff;
 use super::connection::SecretState;
-use crate::watching::{is_refusal, jittered, watching, within};
+use super::secret_data::SecretData;
+use crate::watching::{Failure, Reports, is_cut, is_refusal, jittered, watching, within};
 
 /// So many Secrets are read at a time.
 const READS: usize = 16;
 
-/// When a Secret that may not be read is tried again: rights that are given raise no event.
-const FORBIDDEN_RETRY: Duration = Duration::from_secs(300);
-
-/// When it is tried again at first: an API server that just starts refuses everything until its roles are loaded.
-const FIRST_RETRY: Duration = Duration::from_secs(2);
+/// When a Secret that may not be read is tried again, at first and at most: rights that are given raise no event. An API
+/// server that just starts refuses everything until its roles are loaded.
+const FORBIDDEN_RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(300));
 
 /// Which Secrets one watch covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +57,8 @@ struct Watch {
     listed: HashSet<NamespacedName>,
     /// How often in a row it was refused.
     refusals: u32,
+    /// Which of its failures were reported.
+    reports: Reports,
 }
 
 /// Whether a Secret is being read.
@@ -76,8 +77,8 @@ struct Referred {
     state: SecretState,
     /// The hash of the data that was read last: the data itself would be thousands of kubeconfigs in memory.
     content: u64,
-    /// A Cluster waits for the data, though it may be the same as before.
-    is_wanted: bool,
+    /// The Clusters that wait for the data, though it may be the same as before.
+    wanted: BTreeSet<NamespacedName>,
     /// The resource version that was read.
     version: Option<String>,
     reading: Reading,
@@ -92,6 +93,14 @@ struct Referred {
 type WatchEvent = Result<watcher::Event<PartialObjectMeta<Secret>>, watcher::Error>;
 type Read = (NamespacedName, Result<Option<Secret>, kube::Error>);
 
+/// What is known of a Secret has changed.
+#[derive(Debug)]
+pub(super) struct SecretChange {
+    pub(super) secret: NamespacedName,
+    /// The Clusters that it concerns, where it does not concern all that refer to it.
+    pub(super) only: Option<BTreeSet<NamespacedName>>,
+}
+
 /// The Secrets that are referred to.
 pub(super) struct Secrets {
     client: Client,
@@ -104,7 +113,7 @@ pub(super) struct Secrets {
     /// When the first of the Secrets that could not be read is tried again, at the earliest.
     retry_at: Option<Instant>,
     /// Changed, and not yet returned.
-    changed: VecDeque<NamespacedName>,
+    changed: VecDeque<SecretChange>,
     hasher: RandomState,
 }
 
@@ -124,8 +133,11 @@ impl Secrets {
         }
     }
 
-    /// Drops the data of a Secret, which all Clusters have used.
+    /// Drops the data of a Secret, which all Clusters have used: unless it has changed since.
     pub(super) fn used(&mut self, secret: &NamespacedName) {
+        if self.changed.iter().any(|change| change.secret == *secret) {
+            return;
+        }
         if let Some(referred) = self.referred.get_mut(secret)
             && matches!(referred.state, SecretState::Read(_))
         {
@@ -138,12 +150,12 @@ impl Secrets {
         self.referred.get(secret).is_some_and(|referred| matches!(referred.state, SecretState::Used))
     }
 
-    /// A Cluster needs the data of a Secret. Reads it again where it was dropped.
-    pub(super) fn want(&mut self, secret: &NamespacedName) {
+    /// `cluster` needs the data of a Secret. Reads it again where it was dropped.
+    pub(super) fn want(&mut self, secret: &NamespacedName, cluster: &NamespacedName) {
         if let Some(referred) = self.referred.get_mut(secret)
             && matches!(referred.state, SecretState::Used)
         {
-            referred.is_wanted = true;
+            referred.wanted.insert(cluster.clone());
             self.read(secret);
         }
     }
@@ -177,7 +189,8 @@ impl Secrets {
         let stream = Abortable::new(watching(&self.client, api, config), registration);
         let of_scope = scope.clone();
         self.events.push(stream.map(move |event| (of_scope.clone(), event)).boxed());
-        self.watches.insert(scope, Watch { handle, secrets: 1, is_synced: false, listed: HashSet::new(), refusals: 0 });
+        let (listed, reports) = (HashSet::new(), Reports::default());
+        self.watches.insert(scope, Watch { handle, secrets: 1, is_synced: false, listed, refusals: 0, reports });
     }
 
     /// A Cluster no longer refers to `secret`.
@@ -203,12 +216,12 @@ impl Secrets {
         Scope { namespace: secret.namespace().to_owned(), name }
     }
 
-    /// Waits until what is known of a Secret has changed, and returns its name. It never ends otherwise.
+    /// Waits until what is known of a Secret has changed. It never ends otherwise.
     ///
     /// # Cancel safety
     ///
     /// A dropped future loses nothing.
-    pub(super) async fn changed(&mut self) -> NamespacedName {
+    pub(super) async fn changed(&mut self) -> SecretChange {
         loop {
             if let Some(changed) = self.changed.pop_front() {
                 return changed;
@@ -242,6 +255,7 @@ impl Secrets {
             }
             Ok(watcher::Event::InitDone) => {
                 (watch.is_synced, watch.refusals) = (true, 0);
+                watch.reports.clear();
                 let listed = std::mem::take(&mut watch.listed);
                 // A Secret that is referred to since the list began may exist all the same: the read says so.
                 for secret in self.covered(scope) {
@@ -262,7 +276,12 @@ impl Secrets {
                 self.read(&secret);
             }
             Err(error) => {
-                tracing::warn!(namespace = scope.namespace, %error, "the watch of Secrets failed");
+                let failure = Failure::of_watch(&error);
+                if !is_cut(&error) && watch.reports.is_first(&failure) {
+                    tracing::warn!(namespace = scope.namespace, error = %failure, "the watch of Secrets failed: it is tried again");
+                } else {
+                    tracing::debug!(namespace = scope.namespace, error = %failure, "the watch of Secrets failed again, or was cut");
+                }
                 watch.refusals = if is_refusal(&error) { watch.refusals + 1 } else { 0 };
                 let (is_first, is_forbidden) = (watch.refusals == 1, watch.refusals > 1);
                 for secret in self.covered(scope) {
@@ -348,12 +367,14 @@ impl Secrets {
                 let version = found.resource_version();
                 let data = found.data.unwrap_or_default();
                 let content = self.hasher.hash_one(data.iter().map(|(key, value)| (key, &value.0)).collect::<Vec<_>>());
-                let is_wanted = std::mem::take(&mut referred.is_wanted);
+                let wanted = std::mem::take(&mut referred.wanted);
                 let is_same = std::mem::replace(&mut referred.content, content) == content;
-                if is_same && !is_wanted && matches!(referred.state, SecretState::Used) {
+                let has_all = is_same && matches!(referred.state, SecretState::Used);
+                if has_all && wanted.is_empty() {
                     referred.version = version;
                 } else {
-                    self.set(secret, SecretState::Read(Arc::new(data)), version);
+                    let only = has_all.then_some(wanted);
+                    self.set_for(only, secret, SecretState::Read(Arc::new(SecretData::new(data))), version);
                 }
                 None
             }
@@ -363,7 +384,8 @@ impl Secrets {
                 Some(false)
             }
             Ok(None) => {
-                (referred.failures, referred.refusals, referred.is_wanted) = (0, 0, false);
+                (referred.failures, referred.refusals) = (0, 0);
+                referred.wanted.clear();
                 self.set(secret, SecretState::NotFound, None);
                 None
             }
@@ -384,32 +406,44 @@ impl Secrets {
         let Some(referred) = self.referred.get_mut(secret) else { return };
         referred.failures += 1;
         referred.refusals = if is_refused { referred.refusals + 1 } else { 0 };
+        let (first, longest) = FORBIDDEN_RETRY;
         let delay = jittered(match referred.refusals {
             0 => backoff(referred.failures),
-            1 => FIRST_RETRY,
-            _ => FORBIDDEN_RETRY,
+            refusals => first.saturating_mul(2_u32.saturating_pow(refusals - 1)).min(longest),
         });
         let is_forbidden = referred.refusals > 1;
         let at = Instant::now() + delay;
         referred.retry_at = Some(at);
         self.retry_at = Some(self.retry_at.map_or(at, |first| first.min(at)));
-        referred.is_wanted &= !is_forbidden;
+        if is_forbidden {
+            referred.wanted.clear();
+        }
         match (&referred.state, is_forbidden) {
             (_, true) => self.set(secret, SecretState::Forbidden, None),
             // The first refusal: the retry says whether it stays so.
             (_, false) if is_refused => {}
             (SecretState::Read(_), false) => {}
-            (SecretState::Used, false) if !referred.is_wanted => {}
+            (SecretState::Used, false) if referred.wanted.is_empty() => {}
             (_, false) => self.set(secret, SecretState::Unavailable, None),
         }
     }
 
     fn set(&mut self, secret: &NamespacedName, state: SecretState, version: Option<String>) {
+        self.set_for(None, secret, state, version);
+    }
+
+    fn set_for(
+        &mut self,
+        only: Option<BTreeSet<NamespacedName>>,
+        secret: &NamespacedName,
+        state: SecretState,
+        version: Option<String>,
+    ) {
         let Some(referred) = self.referred.get_mut(secret) else { return };
         referred.version = version;
         if referred.state != state {
             referred.state = state;
-            self.changed.push_back(secret.clone());
+            self.changed.push_back(SecretChange { secret: secret.clone(), only });
         }
     }
 }

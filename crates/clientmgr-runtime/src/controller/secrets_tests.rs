@@ -85,7 +85,7 @@ fn key(name: &str) -> NamespacedName {
 /// Waits for the next change, and returns it in short.
 async fn change(secrets: &mut Secrets) -> (String, &'static str) {
     let changed = tokio::time::timeout(Duration::from_secs(3_600), secrets.changed()).await.expect("a change");
-    let state = match secrets.state(&changed) {
+    let state = match secrets.state(&changed.secret) {
         SecretState::Unread => "unread",
         SecretState::Read(_) => "read",
         SecretState::Used => "used",
@@ -93,7 +93,7 @@ async fn change(secrets: &mut Secrets) -> (String, &'static str) {
         SecretState::Forbidden => "forbidden",
         SecretState::Unavailable => "unavailable",
     };
-    (changed.name().to_owned(), state)
+    (changed.secret.name().to_owned(), state)
 }
 
 /// Asserts that each read came so long after the one before, or up to half of that earlier.
@@ -104,14 +104,14 @@ fn assert_pauses(hub: &Hub, began: Instant, longest: &[f64]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_may_not_be_read_shows_at_the_second_refusal_and_is_tried_every_five_minutes() {
-    let (hub, began) = (Hub::new(&[403, 403, 403], ""), Instant::now());
+async fn a_secret_that_may_not_be_read_shows_at_the_second_refusal_and_is_tried_less_and_less_often() {
+    let (hub, began) = (Hub::new(&[403; 10], ""), Instant::now());
     let mut secrets = Secrets::new(hub.client.clone(), SecretWatch::PerNamespace);
     secrets.refer(&key("east"));
     assert_eq!(change(&mut secrets).await, ("east".to_owned(), "forbidden"));
     assert_pauses(&hub, began, &[0.0, 2.0]);
     assert_eq!(change(&mut secrets).await, ("east".to_owned(), "read"));
-    assert_pauses(&hub, began, &[0.0, 2.0, 300.0, 300.0]);
+    assert_pauses(&hub, began, &[0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,10 +133,22 @@ async fn data_that_a_cluster_waits_for_comes_after_failures_though_it_is_the_sam
     assert_eq!(change(&mut secrets).await, ("east".to_owned(), "read"));
     secrets.used(&key("east"));
     assert!(secrets.is_used(&key("east")));
-    secrets.want(&key("east"));
+    secrets.want(&key("east"), &key("cluster"));
     assert_eq!(change(&mut secrets).await, ("east".to_owned(), "unavailable"));
     assert_eq!(change(&mut secrets).await, ("east".to_owned(), "read"));
     assert_eq!(hub.reads.lock().unwrap().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_that_is_read_again_for_one_cluster_concerns_no_other() {
+    let hub = Hub::new(&[], "");
+    let mut secrets = Secrets::new(hub.client.clone(), SecretWatch::PerNamespace);
+    secrets.refer(&key("east"));
+    assert_eq!(secrets.changed().await.only, None, "the first read is for all");
+    secrets.used(&key("east"));
+    secrets.want(&key("east"), &key("one"));
+    secrets.want(&key("east"), &key("two"));
+    assert_eq!(secrets.changed().await.only, Some([key("one"), key("two")].into()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,6 +120,11 @@ impl Writes {
             }
         }
     }
+
+    /// Waits until all Events are published.
+    pub(super) async fn published(&mut self) {
+        while self.events.next().await.is_some() {}
+    }
 }
 
 /// Cuts what an Event cannot hold.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
 use kube::api::PostParams;
-use kube::{Api, Client};
 use tokio::sync::watch;
 
 use super::leadership::{Leadership, Term};
@@ -16,10 +16,11 @@ use super::timings::LeaseTimings;
 
 /// A candidate for a `Lease`: of several replicas, at most one is the leader at a time.
 ///
-/// [`run`](Self::run) takes part in the election until it is stopped, and then releases the lease. Give a [`Leadership`] to the code that must know whether
-/// this replica is the leader.
+/// [`run`](Self::run) takes part in the election until it is stopped, and then releases the lease. Give a [`Leadership`] to
+/// the code that must know whether this replica is the leader.
 ///
-/// The Lease is created where it is missing. The candidate needs the rights `get`, `create` and `update` on it.
+/// The Lease is created where it is missing; its namespace must exist. The candidate needs the rights `get`, `create` and
+/// `update` on it.
 ///
 /// # The bound
 ///
@@ -32,11 +33,12 @@ use super::timings::LeaseTimings;
 /// # Examples
 ///
 /// ```no_run
-/// use clientmgr_runtime::kube::Client;
-/// use clientmgr_runtime::lease::{LeaderElection, LeaseTimings};
+/// use clientmgr_runtime::kube::{Api, Client};
+/// use clientmgr_runtime::lease::LeaderElection;
 ///
 /// # async fn run(client: Client) {
-/// let election = LeaderElection::new(client, "fleet-system", "fleet-controller", "pod-7d9f", LeaseTimings::default());
+/// let leases = Api::namespaced(client, "fleet-system");
+/// let election = LeaderElection::new(leases, "fleet-controller").identity("pod-7d9f");
 /// let leadership = election.leadership();
 /// tokio::spawn(election.run(std::future::pending()));
 /// println!("leader: {}", leadership.is_leader());
@@ -45,6 +47,15 @@ use super::timings::LeaseTimings;
 #[derive(Debug)]
 #[must_use = "call `run`"]
 pub struct LeaderElection {
+    leases: Api<Lease>,
+    name: String,
+    identity: String,
+    timings: LeaseTimings,
+    term: watch::Sender<Option<Term>>,
+}
+
+/// A candidate that takes part.
+struct Candidate {
     transport: Transport,
     machine: Machine,
     timings: LeaseTimings,
@@ -58,7 +69,10 @@ pub struct LeaderElection {
 #[derive(Debug, thiserror::Error)]
 enum ElectionError {
     /// The API server did not answer, or refused the request.
-    #[error("the lease cannot be read or written: check the API server, and the rights to get, create and update it")]
+    #[error(
+        "the lease cannot be read or written: check the API server, the lease's namespace, and the rights to get, create and \
+         update it"
+    )]
     Request(#[source] kube::Error),
     /// The API server took too long.
     #[error("the API server did not answer within {deadline:?}")]
@@ -84,23 +98,28 @@ enum Written {
 }
 
 impl LeaderElection {
-    /// Returns a candidate for the Lease `name` in `namespace`.
-    ///
-    /// `identity` names this replica in the Lease, as its Pod's name does. A random suffix makes it differ from a
-    /// predecessor of the same name.
-    pub fn new(client: Client, namespace: &str, name: &str, identity: &str, timings: LeaseTimings) -> Self {
-        let suffix = RandomState::new().hash_one((identity, std::process::id()));
-        let deadline = timings.renew_deadline / 2;
-        let transport =
-            Transport { leases: Api::namespaced(client, namespace), name: name.to_owned(), deadline, last: None };
+    /// Returns a candidate for the Lease `name` of `leases`, which is an `Api` of one namespace.
+    pub fn new(leases: Api<Lease>, name: impl Into<String>) -> Self {
         Self {
-            transport,
-            machine: Machine::new(format!("{identity}_{suffix:016x}"), timings),
-            timings,
-            start: Instant::now(),
+            leases,
+            name: name.into(),
+            identity: "candidate".to_owned(),
+            timings: LeaseTimings::default(),
             term: watch::Sender::new(None),
-            has_written: false,
         }
+    }
+
+    /// Sets what names this replica in the Lease: its Pod's name, say. It need not be unique: a random suffix is added, so
+    /// that a replica also differs from a predecessor of the same name.
+    pub fn identity(mut self, identity: impl Into<String>) -> Self {
+        self.identity = identity.into();
+        self
+    }
+
+    /// Sets how long the lease lasts. All candidates should have the same timings.
+    pub fn timings(mut self, timings: LeaseTimings) -> Self {
+        self.timings = timings;
+        self
     }
 
     /// Returns a handle that says whether this replica is the leader.
@@ -117,7 +136,26 @@ impl LeaderElection {
     /// # Cancel safety
     ///
     /// Dropping the future ends leadership at once. The lease is not released: the others take it when it has expired.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        Candidate::new(self).run(shutdown).await;
+    }
+}
+
+impl Candidate {
+    fn new(election: LeaderElection) -> Self {
+        let LeaderElection { leases, name, identity, timings, term } = election;
+        let suffix = RandomState::new().hash_one((&identity, std::process::id()));
+        Self {
+            transport: Transport { leases, name, deadline: timings.renew_deadline / 2, last: None },
+            machine: Machine::new(format!("{identity}_{suffix:016x}"), timings),
+            timings,
+            start: Instant::now(),
+            term,
+            has_written: false,
+        }
+    }
+
+    async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             let step = self.machine.next(self.now());
@@ -217,7 +255,7 @@ impl LeaderElection {
     }
 }
 
-impl Drop for LeaderElection {
+impl Drop for Candidate {
     /// Ends leadership at once: the others see a sender that is gone, and no term that goes on.
     fn drop(&mut self) {
         publish(&self.term, None);
@@ -256,8 +294,10 @@ impl Transport {
                 self.last = Some(stored);
                 Ok(Written::Stored(written))
             }
-            // Another one wrote it (409), or it was deleted (404).
-            Err(ElectionError::Request(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
+            // Another one wrote it (409), or it was deleted (404). Where it cannot be created, its namespace is missing (404).
+            Err(ElectionError::Request(kube::Error::Api(status)))
+                if status.code == 409 || (status.code == 404 && version.is_some()) =>
+            {
                 Ok(Written::Conflict)
             }
             Err(error) => Err(error),
@@ -281,7 +321,7 @@ mod tests {
 
     use tokio::sync::watch;
 
-    use super::{LeaderElection, Leadership, LeaseTimings, Record, Step, Term, Versioned, publish};
+    use super::{Api, Candidate, LeaderElection, Leadership, LeaseTimings, Record, Step, Term, Versioned, publish};
 
     #[tokio::test]
     async fn a_term_that_ends_between_two_steps_wakes() {
@@ -289,8 +329,9 @@ mod tests {
         let client = kube::Client::try_from(config).unwrap();
         let milliseconds = Duration::from_millis;
         let timings = LeaseTimings::new(milliseconds(40), milliseconds(20), milliseconds(10)).unwrap();
-        let mut election = LeaderElection::new(client, "default", "lease", "me", timings);
+        let election = LeaderElection::new(Api::namespaced(client, "default"), "lease").timings(timings);
         let mut leadership = election.leadership();
+        let mut election = Candidate::new(election);
         let record = Record { holder: "me".into(), duration: milliseconds(40), transitions: 0, acquired: true };
         let (sent, sent_wall) = (Instant::now(), SystemTime::now());
         let now = election.now();

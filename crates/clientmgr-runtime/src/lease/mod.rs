@@ -15,4 +15,4 @@ mod simulation;
 
 pub use self::election::LeaderElection;
 pub use self::leadership::Leadership;
-pub use self::timings::LeaseTimings;
+pub use self::timings::{InvalidLeaseTimings, LeaseTimings};

@@ -2,11 +2,15 @@
 
 use std::fmt;
 #[cfg(feature = "unstable-runtime")]
+use std::future::ready;
+#[cfg(feature = "unstable-runtime")]
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+#[cfg(feature = "unstable-runtime")]
+use clientmgr_kube::Revoked;
 use clientmgr_kube::{NamespacedName, ResourceName as _};
 use futures::stream::{BoxStream, Fuse};
 use futures::{Stream, StreamExt as _, stream};
@@ -16,7 +20,7 @@ use kube::runtime::watcher::Event;
 #[cfg(feature = "unstable-runtime")]
 use kube::{
     Api,
-    runtime::{Controller, WatchStreamExt as _, reflector::store::Writer, watcher},
+    runtime::{Controller, WatchStreamExt as _, reflector::store::Writer, watcher::Config},
 };
 #[cfg(feature = "unstable-runtime")]
 use serde::de::DeserializeOwned;
@@ -26,7 +30,7 @@ use super::index::Index;
 use super::pending::Pending;
 use crate::forget::{Register, Registered, Reported};
 #[cfg(feature = "unstable-runtime")]
-use crate::watching::resuming;
+use crate::watching::{Reports, watching_api};
 
 /// So many items of a source are taken in one poll, so that a source that is always ready starves no other task.
 const BATCH: usize = 64;
@@ -116,7 +120,9 @@ where
         Self { shared: Arc::new(Shared { index, clusters, dyntype, registered, is_following }) }
     }
 
-    /// Has `state` forget each object that is deleted, while the program holds `state`.
+    /// Has `state` forget each object that is deleted, while the program holds `state`. Where `state` is
+    /// [remote watches](crate::watch::RemoteWatches), those that wait after an error resume as soon as
+    /// [`requeue`](Self::requeue) reads that their cluster changed.
     pub fn register(&self, state: &impl Register) {
         self.shared.registered.add(state.downgrade());
     }
@@ -155,8 +161,12 @@ where
     /// reconciles them when a cluster that they depend on changes.
     ///
     /// The watch is a new request each minute, unless `config` has another timeout, so that a connection that went silent hides
-    /// no change for longer. A list has no deadline: where a proxy may swallow a request, give the client of `api` a
-    /// `read_timeout` of more than a minute.
+    /// no change for longer. A list that is not answered within a minute begins anew. The request of a watch has no deadline:
+    /// where a proxy may swallow it, give the client of `api` a `read_timeout` of more than a minute.
+    ///
+    /// An error of the watch goes to the log, once for each kind, and the watch is tried again within 10 s. The changes of
+    /// clusters reconcile objects meanwhile. Only a [`Revoked`] is an error of the controller: another cluster answers as the
+    /// hub.
     ///
     /// It keeps the index current, and what is [registered](Self::register) forgets deleted objects.
     ///
@@ -168,7 +178,7 @@ where
     /// The index, or a clone of it, is used by another controller. Make one for each.
     #[cfg(feature = "unstable-runtime")]
     #[track_caller]
-    pub fn controller<S>(&self, api: Api<K>, config: watcher::Config, changes: S) -> Controller<K>
+    pub fn controller<S>(&self, api: Api<K>, config: Config, changes: S) -> Controller<K>
     where
         K: Clone + DeserializeOwned + fmt::Debug + Send + Sync,
         K::DynamicType: Eq + Hash,
@@ -176,7 +186,18 @@ where
     {
         let writer = Writer::<K>::new(self.shared.dyntype.clone());
         let store = writer.as_reader();
-        let objects = self.observe(watcher(api, resuming(config))).reflect(writer).applied_objects();
+        let kind = K::kind(&self.shared.dyntype).into_owned();
+        let mut reports = Reports::default();
+        // kube pauses all triggers of a controller after an error of one: so the watch is tried again here.
+        let events = watching_api(api, config, Arc::default()).filter_map(move |event| {
+            let error = match event {
+                Err(error) if Revoked::find(&error).is_none() => error,
+                event => return ready(Some(event)),
+            };
+            reports.log(&error, &kind);
+            ready(None)
+        });
+        let objects = self.observe(events).reflect(writer).applied_objects();
         Controller::for_stream_with(objects, store, self.shared.dyntype.clone()).reconcile_on(self.requeue(changes))
     }
 
@@ -310,7 +331,7 @@ where
 {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<ObjectRef<K>>> {
         let Self { dependants, changes, pending } = self;
-        let ended = take(changes, context, |changes| dependants.mark(&changes, pending));
+        let ended = take(changes, context, |changes| dependants.changed(&changes, pending));
         let index = dependants.index();
         while let Some(object) = pending.pop() {
             if index.contains(&object) {
@@ -322,6 +343,22 @@ where
 }
 
 impl<K: Resource> Dependants<K> {
+    /// Says to what is registered which clusters changed, and marks their dependants as pending.
+    fn changed(&self, changes: &Changes, pending: &mut Pending) {
+        let all: Vec<_>;
+        let clusters = match changes {
+            Changes::Of(clusters) => clusters,
+            Changes::All => {
+                all = self.index().clusters().cloned().collect();
+                &all
+            }
+        };
+        for cluster in clusters {
+            self.shared.registered.cluster_changed(cluster);
+        }
+        self.mark(changes, pending);
+    }
+
     /// Marks the dependants of what changed as pending.
     fn mark(&self, changes: &Changes, pending: &mut Pending) {
         let index = self.index();

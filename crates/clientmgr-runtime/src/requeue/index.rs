@@ -57,6 +57,11 @@ impl Index {
         self.current.clusters.keys()
     }
 
+    /// Returns the clusters that an object depends on.
+    pub(super) fn clusters(&self) -> impl Iterator<Item = &NamespacedName> {
+        self.current.objects.keys()
+    }
+
     /// Returns whether `object` depends on a cluster.
     pub(super) fn contains(&self, object: &NamespacedName) -> bool {
         self.current.clusters.contains_key(object)

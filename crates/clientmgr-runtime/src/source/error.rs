@@ -9,7 +9,7 @@ use std::time::Duration;
 use clientmgr_kube::kube::{self, runtime::watcher};
 use clientmgr_kube::{ClusterConfig, ConnectError, ConnectErrorKind, NamespacedName};
 
-use crate::watching::TimedOut;
+use crate::watching::Failure;
 
 /// What is wrong with one cluster's declaration, or with a source as a whole.
 ///
@@ -87,7 +87,25 @@ pub enum SourceError {
         versions: &'static [&'static str],
     },
 
-    /// A request to the hub failed.
+    /// The hub does not permit a request.
+    #[error("the hub forbids the {request}: {reason} (403): give the hub's client the rights that this source needs")]
+    Forbidden {
+        /// `list`, `watch` or `discovery`.
+        request: &'static str,
+        /// What the hub says.
+        reason: String,
+    },
+
+    /// The hub refuses the credentials of the hub's client.
+    #[error("the hub refuses the credentials at the {request}: {reason} (401): renew them")]
+    Unauthorized {
+        /// `list`, `watch` or `discovery`.
+        request: &'static str,
+        /// What the hub says.
+        reason: String,
+    },
+
+    /// A request to the hub failed in another way.
     #[error("the {request} on the hub failed: {reason}")]
     Hub {
         /// `list`, `watch` or `discovery`.
@@ -179,7 +197,8 @@ impl SourceError {
             Self::Config { kind, .. } => *kind,
             Self::Kubeconfig(error) => error.kind(),
             Self::NoSecret { .. } => ConnectErrorKind::NoCredentials,
-            Self::Hub { .. } => ConnectErrorKind::Unreachable,
+            Self::Unauthorized { .. } => ConnectErrorKind::Unauthorized,
+            Self::Hub { .. } | Self::Forbidden { .. } => ConnectErrorKind::Unreachable,
             Self::TimedOut { .. } | Self::FilesHang { .. } => ConnectErrorKind::Timeout,
             Self::Panicked => ConnectErrorKind::Internal,
             _ => ConnectErrorKind::InvalidConfig,
@@ -199,9 +218,15 @@ impl SourceError {
 
     /// Returns the error of a `request` to the hub that failed.
     pub(super) fn of_request(request: &'static str, error: &kube::Error) -> Self {
-        match TimedOut::of(error) {
-            Some(TimedOut { deadline }) => Self::TimedOut { deadline: *deadline },
-            None => Self::Hub { request, reason: reason(error) },
+        Self::of_failure(request, Failure::of(error))
+    }
+
+    fn of_failure(request: &'static str, failure: Failure) -> Self {
+        match failure {
+            Failure::Forbidden(reason) => Self::Forbidden { request, reason },
+            Failure::Unauthorized(reason) => Self::Unauthorized { request, reason },
+            Failure::TimedOut(deadline) => Self::TimedOut { deadline },
+            Failure::NotServed | Failure::Other(_) => Self::Hub { request, reason: failure.to_string() },
         }
     }
 
@@ -218,25 +243,11 @@ fn without_field<'a>(text: &'a str, field: Option<&str>) -> &'a str {
 
 impl From<watcher::Error> for SourceError {
     fn from(error: watcher::Error) -> Self {
-        let failed = |reason| Self::Hub { request: "watch", reason };
-        match &error {
-            watcher::Error::InitialListFailed(error) => Self::of_request("list", error),
-            watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-                Self::of_request("watch", error)
-            }
-            watcher::Error::WatchError(status) => failed(format!("{} ({})", status.message, status.code)),
-            watcher::Error::NoResourceVersion => failed("the answer has no resourceVersion".to_owned()),
-        }
-    }
-}
-
-/// Returns why a request failed. kube's own texts may quote what a credential plugin printed.
-fn reason(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
-        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => "the answer cannot be read".to_owned(),
-        kube::Error::Auth(_) => "no credentials for the hub".to_owned(),
-        _ => "the connection to the hub failed or was cut".to_owned(),
+        let request = match &error {
+            watcher::Error::InitialListFailed(_) => "list",
+            _ => "watch",
+        };
+        Self::of_failure(request, Failure::of_watch(&error))
     }
 }
 

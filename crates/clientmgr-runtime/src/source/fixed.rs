@@ -18,7 +18,7 @@ use super::event::SourceEvent;
 /// let east = ClusterConfig::from_kubeconfig(&Kubeconfig::default(), "east");
 /// let fleet = Fleet::new();
 /// let mut sources = Sources::new(fleet.clone()).source("list", static_clusters([("east", east)])).spawn();
-/// sources.wait_synced().await;
+/// sources.wait_synced().await.unwrap();
 /// assert_eq!(fleet.clusters(), ["east".into()]);
 /// # }
 /// ```

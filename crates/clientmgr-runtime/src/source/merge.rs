@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use clientmgr_kube::NamespacedName;
 
-use super::listing::Listing;
+use crate::listing::Listing;
 
 /// What a source says, by what it means for the clusters.
 #[derive(Clone, Debug)]

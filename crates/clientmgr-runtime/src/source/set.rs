@@ -1,6 +1,7 @@
 //! [`Sources`]: runs sources into one fleet.
 
 use std::fmt;
+use std::mem::{Discriminant, discriminant};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::error::SourceError;
 use super::event::SourceEvent;
 use super::merge::{Change, Input, Merge};
-use super::status::{Conflict, SourceStatus, SourcesStatus};
+use super::status::{Conflict, NotSynced, SourceStatus, SourcesStatus};
 
 type Declared = Result<ClusterConfig, SourceError>;
 
@@ -38,7 +39,7 @@ type Declared = Result<ClusterConfig, SourceError>;
 ///     .source("files", KubeconfigFiles::from_env()?.contexts("prod-*")?.watch())
 ///     .source("secrets", KubeconfigSecrets::multicluster_runtime(hub).namespaces(["clusters"]).watch())
 ///     .spawn();
-/// sources.wait_synced().await;
+/// sources.wait_synced().await?;
 /// for cluster in fleet.snapshots() {
 ///     println!("{}: {:?}", cluster.cluster, cluster.state);
 /// }
@@ -58,7 +59,14 @@ impl Sources {
     }
 
     /// Adds a source. `name` is what the status calls it.
+    ///
+    /// # Panics
+    ///
+    /// If another source has this name: the status could not tell them apart.
+    #[track_caller]
     pub fn source(mut self, name: &str, source: impl Stream<Item = SourceEvent> + Send + 'static) -> Self {
+        let is_taken = self.sources.iter().any(|(taken, _)| **taken == *name);
+        assert!(!is_taken, "another source is named {name:?}: give each its own name");
         self.sources.push((name.into(), source.boxed()));
         self
     }
@@ -103,8 +111,6 @@ async fn run(
         }
         changed.send_replace(());
     }
-    // The last handle ends the task; until then the status can be read and waited for.
-    changed.closed().await;
 }
 
 /// Each lock guards what is whole between two steps.
@@ -122,11 +128,14 @@ struct Health {
     synced: bool,
     ended: bool,
     error: Option<SourceError>,
+    /// The kinds of errors that were reported since the last list.
+    warned: Vec<Discriminant<SourceError>>,
 }
 
 impl State {
     fn new(names: impl Iterator<Item = Arc<str>>) -> Self {
-        let sources: Vec<_> = names.map(|name| Health { name, synced: false, ended: false, error: None }).collect();
+        let sources: Vec<_> =
+            names.map(|name| Health { name, synced: false, ended: false, error: None, warned: Vec::new() }).collect();
         Self { merge: Merge::new(sources.len()), sources }
     }
 
@@ -139,8 +148,12 @@ impl State {
                 return Vec::new();
             }
             Some(SourceEvent::Failed(error)) => {
-                if source.error.is_none() {
+                let kind = discriminant(&error);
+                if source.warned.contains(&kind) {
+                    tracing::debug!(source = &*source.name, %error, "a source of clusters is still broken");
+                } else {
                     tracing::warn!(source = &*source.name, %error, "a source of clusters broke; its clusters stay");
+                    source.warned.push(kind);
                 }
                 source.error = Some(error);
                 return Vec::new();
@@ -159,6 +172,7 @@ impl State {
             Some(SourceEvent::Synced) => {
                 source.synced = true;
                 source.error = None;
+                source.warned.clear();
                 Input::Synced
             }
         };
@@ -210,21 +224,30 @@ impl RunningSources {
         lock(&self.state).status()
     }
 
-    /// Waits until a source said something since the last call.
-    pub async fn changed(&mut self) {
-        if self.changes.changed().await.is_err() {
-            // The task is gone, with its runtime: nothing will change.
-            std::future::pending::<()>().await;
-        }
+    /// Waits until a source said something since the last call. Returns false when nothing will change any more: every source
+    /// has ended, or the runtime that they ran on is shut down.
+    pub async fn changed(&mut self) -> bool {
+        self.changes.changed().await.is_ok()
     }
 
     /// Waits until every source has completed a list. Put it under a timeout: a hub that cannot be reached never answers.
-    pub async fn wait_synced(&mut self) {
-        self.changes.mark_changed();
+    ///
+    /// # Errors
+    ///
+    /// [`NotSynced`]: a source ended before that, or all of them were stopped.
+    pub async fn wait_synced(&mut self) -> Result<(), NotSynced> {
+        // What comes after this look is a change.
+        self.changes.mark_unchanged();
         loop {
-            self.changed().await;
-            if self.status().is_synced() {
-                return;
+            let status = self.status();
+            if let Some(ended) = status.ended_unsynced() {
+                return Err(ended);
+            }
+            if status.is_synced() {
+                return Ok(());
+            }
+            if !self.changed().await {
+                return Err(NotSynced::Stopped);
             }
         }
     }

@@ -34,6 +34,23 @@ pub struct SourceStatus {
     pub broken: Vec<(NamespacedName, SourceError)>,
 }
 
+/// Why the sources will not all have completed a list.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotSynced {
+    /// The stream of a source ended before. Its clusters stay as they are.
+    #[error("the source {name:?} ended before it had listed its clusters")]
+    Ended {
+        /// The name under which it was registered.
+        name: Arc<str>,
+        /// The last error of the source, if it had one.
+        source: Option<SourceError>,
+    },
+    /// The task of the sources ended before, with its runtime.
+    #[error("the sources were stopped before they had listed their clusters")]
+    Stopped,
+}
+
 /// A cluster that several sources name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,6 +67,12 @@ impl SourcesStatus {
     /// Returns whether every source has completed a list.
     pub fn is_synced(&self) -> bool {
         self.sources.iter().all(|source| source.synced)
+    }
+
+    /// Returns why not every source will have completed a list: the first one that ended before.
+    pub(super) fn ended_unsynced(&self) -> Option<NotSynced> {
+        let ended = self.sources.iter().find(|source| source.ended && !source.synced)?;
+        Some(NotSynced::Ended { name: Arc::clone(&ended.name), source: ended.error.clone() })
     }
 
     /// Returns the status of the source that was registered as `name`.

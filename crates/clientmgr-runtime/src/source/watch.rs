@@ -15,8 +15,8 @@ use tokio::time::{sleep, timeout};
 
 use super::error::SourceError;
 use super::event::SourceEvent;
-use super::listing::Listing;
-use crate::watching::{LIST_DEADLINE, WatchBackoff, is_expired, loses_events, resuming};
+use crate::listing::Listing;
+use crate::watching::{LIST_DEADLINE, WatchBackoff, is_cut, is_expired, resuming};
 
 /// What was seen of the objects of one kind.
 #[derive(Debug)]
@@ -104,16 +104,15 @@ where
                 },
                 Phase::Watching(events) => match events.next().await {
                     // A connection that was cut: the watch resumes where it was. If it cannot, the next error says so.
-                    Some(Err(error @ watcher::Error::WatchFailed(_))) if !loses_events(&error) => {
+                    Some(Err(error)) if is_cut(&error) => {
                         tracing::debug!(error = %SourceError::from(error), "a watch of a source was cut");
-                        sleep(self.delay()).await;
+                        sleep(self.backoff.pause()).await;
                         continue;
                     }
                     // The hub no longer has the changes: a list says what they were.
                     Some(Err(error)) if is_expired(&error) => {
                         tracing::debug!(error = %SourceError::from(error), "a source lists again");
-                        let delay = self.delay();
-                        self.phase = Phase::Broken { delay };
+                        self.phase = Phase::Broken { delay: self.backoff.pause() };
                         continue;
                     }
                     event => event.map(|event| event.map_err(SourceError::from)),
@@ -122,7 +121,7 @@ where
             match event {
                 Some(Ok(event)) => self.take(event),
                 Some(Err(error)) => self.fail(error),
-                None => self.phase = Phase::Broken { delay: self.delay() },
+                None => self.phase = Phase::Broken { delay: self.backoff.pause() },
             }
         }
     }
@@ -152,12 +151,8 @@ where
     }
 
     fn fail(&mut self, error: SourceError) {
-        self.phase = Phase::Broken { delay: self.delay() };
+        self.phase = Phase::Broken { delay: self.backoff.pause() };
         self.ready.push_back(Observed::Failed(error));
-    }
-
-    fn delay(&mut self) -> Duration {
-        self.backoff.next().unwrap_or(LIST_DEADLINE)
     }
 }
 

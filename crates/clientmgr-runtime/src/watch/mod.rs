@@ -15,7 +15,7 @@ mod users;
 mod watches;
 
 pub use self::error::{NotReady, WatchError};
-pub use self::kind::WatchKind;
+pub use self::kind::{Kinds, WatchKind};
 pub use self::remote::RemoteWatch;
 pub use self::triggers::Triggers;
 pub use self::watches::RemoteWatches;

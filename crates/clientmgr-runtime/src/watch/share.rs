@@ -1,7 +1,7 @@
 //! [`Share`]: the part of one object in a watch, as a state that is bound to the object's client; [`Running`]: the watches
 //! that are open, by cluster and revision.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use clientmgr_kube::{BoundState, BoundTask, ConnectedAt, NamespacedName};
@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::kind::WatchKind;
 use super::progress::Progress;
@@ -17,7 +17,7 @@ use super::remote::RemoteWatch;
 use super::task::{Mapper, Report, run};
 use super::triggers::Hub;
 use super::users::Users;
-use crate::watching::watching;
+use crate::watching::watching_until;
 
 /// How a watch is opened on a client.
 pub(super) struct Kind<K: WatchKind> {
@@ -36,13 +36,15 @@ pub(super) struct Running<K: WatchKind> {
     watches: Mutex<Watches<K>>,
 }
 
-type Watches<K> = HashMap<(NamespacedName, ConnectedAt), Weak<Open<K>>>;
+type Watches<K> = HashMap<NamespacedName, BTreeMap<ConnectedAt, Weak<Open<K>>>>;
 
 /// A watch with its task.
 struct Open<K: WatchKind> {
     task: BoundTask,
     watch: RemoteWatch<K>,
     users: Arc<Mutex<Users>>,
+    /// Ends the pause after an error.
+    resume: Arc<Notify>,
 }
 
 /// The part of one object in a watch. The last one to be torn down ends the watch.
@@ -64,25 +66,25 @@ impl<K: WatchKind> Running<K> {
     pub(super) fn join(
         self: &Arc<Self>,
         object: NamespacedName,
-        cluster: NamespacedName,
+        cluster: &NamespacedName,
         revision: ConnectedAt,
         client: Client,
     ) -> Share<K> {
-        let key = (cluster, revision);
-        let found = |watches: &Watches<K>| watches.get(&key).and_then(Weak::upgrade);
+        let found = |watches: &Watches<K>| watches.get(cluster)?.get(&revision)?.upgrade();
         let is_open = |open: &Arc<Open<K>>| !open.watch.has_ended();
         // What is found is dropped without the lock: the last reference to a watch ends it.
         let found_first = found(&self.lock());
         let open = found_first.filter(is_open).unwrap_or_else(|| {
             // Foreign code runs without the lock. Another object may open the watch meanwhile.
-            let events = watching(&client, &self.kind.api, self.kind.config.clone());
+            let resume = Arc::default();
+            let events = watching_until(&client, &self.kind.api, self.kind.config.clone(), Arc::clone(&resume));
             let mut watches = self.lock();
             let found_now = found(&watches);
             let open = match &found_now {
                 Some(open) if is_open(open) => Arc::clone(open),
                 _ => {
-                    let open = Arc::new(self.open(key.0.clone(), revision, client, events));
-                    watches.insert(key.clone(), Arc::downgrade(&open));
+                    let open = Arc::new(self.open(cluster.clone(), revision, client, (events, resume)));
+                    watches.entry(cluster.clone()).or_default().insert(revision, Arc::downgrade(&open));
                     open
                 }
             };
@@ -95,27 +97,45 @@ impl<K: WatchKind> Running<K> {
         Share { running: Arc::clone(self), object, watch, open: Mutex::new(Some(open)), ending: OnceLock::new() }
     }
 
-    fn open(&self, cluster: NamespacedName, revision: ConnectedAt, client: Client, events: Events<K>) -> Open<K> {
+    fn open(
+        &self,
+        cluster: NamespacedName,
+        revision: ConnectedAt,
+        client: Client,
+        (events, resume): (Events<K>, Arc<Notify>),
+    ) -> Open<K> {
         let Kind { dyntype, mapper, hub, .. } = &self.kind;
         let (writer, (progress, seen)) = (Writer::new(dyntype.clone()), watch::channel(Progress::default()));
         let (store, users) = (writer.as_reader(), Arc::new(Mutex::new(Users::default())));
         let report = Report { progress, users: Arc::clone(&users), hub: hub.clone() };
         let task = run((events, dyntype.clone()), cluster.clone(), writer, report, Arc::clone(mapper));
         let watch = RemoteWatch { cluster, revision, client, store, progress: seen };
-        Open { task: BoundTask::spawn(task), watch, users }
+        Open { task: BoundTask::spawn(task), watch, users, resume }
+    }
+
+    /// The cluster may be served again: its watches that wait after an error wait no longer.
+    pub(super) fn resume(&self, cluster: &NamespacedName) {
+        let open: Vec<_> = self.lock().get(cluster).into_iter().flatten().filter_map(|(_, it)| it.upgrade()).collect();
+        // Without the lock: the last reference to a watch ends it.
+        for open in open {
+            open.resume.notify_one();
+        }
     }
 
     /// Returns how many watches have a share.
     pub(super) fn count(&self) -> usize {
-        self.lock().values().filter(|open| open.strong_count() > 0).count()
+        let watches = self.lock();
+        watches.values().flat_map(BTreeMap::values).filter(|open| open.strong_count() > 0).count()
     }
 
     /// Removes a watch that is no longer open.
     fn remove(&self, watch: &RemoteWatch<K>) {
-        let key = (watch.cluster.clone(), watch.revision);
         let mut watches = self.lock();
-        if watches.get(&key).is_some_and(|open| open.strong_count() == 0) {
-            watches.remove(&key);
+        if let Some(of_cluster) = watches.get_mut(&watch.cluster) {
+            of_cluster.retain(|_, open| open.strong_count() > 0);
+            if of_cluster.is_empty() {
+                watches.remove(&watch.cluster);
+            }
         }
     }
 

@@ -1,7 +1,6 @@
 //! [`Triggers`]: the objects to reconcile because of remote watches. Bounded and coalesced.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -25,9 +24,9 @@ use crate::requeue::Pending;
 /// # Cancel safety
 ///
 /// A poll takes an item or nothing.
-pub struct Triggers<O> {
+pub struct Triggers<O: Resource> {
     hub: Hub,
-    of: PhantomData<fn() -> O>,
+    dyntype: O::DynamicType,
 }
 
 /// Where the watches put what they trigger.
@@ -79,8 +78,8 @@ impl Hub {
     }
 
     /// Returns the stream. There is one.
-    pub(super) fn triggers<O>(&self) -> Triggers<O> {
-        Triggers { hub: self.clone(), of: PhantomData }
+    pub(super) fn triggers<O: Resource>(&self, dyntype: O::DynamicType) -> Triggers<O> {
+        Triggers { hub: self.clone(), dyntype }
     }
 
     /// Wakes the reader without the lock: a waker may run foreign code.
@@ -98,14 +97,14 @@ impl Hub {
     }
 }
 
-impl<O: Resource<DynamicType: Default>> Stream for Triggers<O> {
+impl<O: Resource<DynamicType: Clone>> Stream for Triggers<O> {
     type Item = ObjectRef<O>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ObjectRef<O>>> {
         let mut state = self.hub.lock();
         while let Some(object) = state.pending.pop() {
             if state.users.contains(&object) {
-                return Poll::Ready(Some(object_ref(&object)));
+                return Poll::Ready(Some(object_ref(&object, self.dyntype.clone())));
             }
         }
         if state.has_ended {
@@ -116,7 +115,7 @@ impl<O: Resource<DynamicType: Default>> Stream for Triggers<O> {
     }
 }
 
-impl<O> Drop for Triggers<O> {
+impl<O: Resource> Drop for Triggers<O> {
     fn drop(&mut self) {
         let mut state = self.hub.lock();
         state.is_unread = true;
@@ -124,14 +123,14 @@ impl<O> Drop for Triggers<O> {
     }
 }
 
-impl<O> fmt::Debug for Triggers<O> {
+impl<O: Resource> fmt::Debug for Triggers<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Triggers").field("pending", &self.hub.lock().pending.len()).finish_non_exhaustive()
     }
 }
 
-fn object_ref<O: Resource<DynamicType: Default>>(object: &NamespacedName) -> ObjectRef<O> {
-    let found = ObjectRef::new(object.name());
+fn object_ref<O: Resource>(object: &NamespacedName, dyntype: O::DynamicType) -> ObjectRef<O> {
+    let found = ObjectRef::new_with(object.name(), dyntype);
     if object.namespace().is_empty() { found } else { found.within(object.namespace()) }
 }
 
@@ -151,7 +150,7 @@ mod tests {
         for object in objects() {
             hub.join(&object);
         }
-        (hub.clone(), hub.triggers())
+        (hub.clone(), hub.triggers(()))
     }
 
     #[test]

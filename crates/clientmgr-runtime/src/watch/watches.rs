@@ -15,7 +15,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 
 use super::error::WatchError;
-use super::kind::WatchKind;
+use super::kind::{Kinds, WatchKind};
 use super::remote::RemoteWatch;
 use super::share::{Kind, Running, Share};
 use super::triggers::{Hub, Triggers};
@@ -25,8 +25,9 @@ use crate::forget::{Forget, Register};
 ///
 /// All objects that use one incarnation of a cluster share one watch. It is opened for the first of them, and ends when the
 /// last is [forgotten](Self::forget) or uses another. It goes on over a rotation of credentials and resumes after an
-/// outage, without a relist as long as the server still has the changes. When another cluster answers under the name, it
-/// ends, and the next [`get`](Self::get) begins a new one with an empty store: a store never has objects of two clusters.
+/// outage, without a relist as long as the server still has the changes: at once if these watches are
+/// [registered](crate::forget::Register), else up to 10 s after the cluster is connected again. When another cluster answers
+/// under the name, it ends, and the next [`get`](Self::get) begins a new one with an empty store: a store never has objects of two clusters.
 ///
 /// # Staleness
 ///
@@ -76,7 +77,7 @@ struct Inner<K: WatchKind, P: ClientProvider> {
 
 impl<O, K, P> RemoteWatches<O, K, P>
 where
-    O: Resource<DynamicType: Default> + 'static,
+    O: Resource + 'static,
     K: WatchKind,
     P: ClientProvider<Client = Client, Key = NamespacedName, Revision = ConnectedAt> + 'static,
 {
@@ -95,19 +96,23 @@ where
     ) -> (Self, Triggers<O>)
     where
         I: IntoIterator<Item = ObjectRef<O>>,
+        O::DynamicType: Default,
         K::DynamicType: Default,
     {
-        Self::new_with(K::DynamicType::default(), provider, api, config, mapper)
+        Self::new_with(Kinds::default(), provider, api, config, mapper)
     }
 
-    /// Returns watches of a kind that is known only at run time, as [`new`](Self::new) does.
+    /// Returns watches as [`new`](Self::new) does, where the kind of the objects, or the kind on the clusters, is known only at
+    /// run time.
     ///
     /// # Examples
+    ///
+    /// A controller of Secrets, which watches any kind:
     ///
     /// ```
     /// use clientmgr_kube::k8s_openapi::api::core::v1::Secret;
     /// use clientmgr_kube::{Fleet, kube};
-    /// use clientmgr_runtime::watch::{RemoteWatches, Triggers};
+    /// use clientmgr_runtime::watch::{Kinds, RemoteWatches, Triggers};
     /// use kube::Api;
     /// use kube::api::{ApiResource, DynamicObject};
     /// use kube::runtime::{reflector::ObjectRef, watcher};
@@ -115,15 +120,15 @@ where
     /// type Objects = RemoteWatches<Secret, DynamicObject>;
     ///
     /// fn watch(fleet: Fleet, resource: ApiResource) -> (Objects, Triggers<Secret>) {
-    ///     let kind = resource.clone();
-    ///     let api = move |client| Api::all_with(client, &kind);
-    ///     Objects::new_with(resource, fleet.into(), api, watcher::Config::default(), |object, _cluster| {
+    ///     let kinds = Kinds { objects: (), watched: resource.clone() };
+    ///     let api = move |client| Api::all_with(client, &resource);
+    ///     Objects::new_with(kinds, fleet.into(), api, watcher::Config::default(), |object, _cluster| {
     ///         object.metadata.name.as_deref().map(ObjectRef::new)
     ///     })
     /// }
     /// ```
     pub fn new_with<I>(
-        dyntype: K::DynamicType,
+        kinds: Kinds<O, K>,
         provider: P,
         api: impl Fn(Client) -> Api<K> + Send + Sync + 'static,
         config: watcher::Config,
@@ -138,9 +143,10 @@ where
             mapper(object, cluster).into_iter().map(name).collect::<Vec<_>>()
         };
         let hub = Hub::default();
-        let kind = Kind { dyntype, api: Box::new(api), config, mapper: Arc::new(mapper), hub: hub.clone() };
+        let kind =
+            Kind { dyntype: kinds.watched, api: Box::new(api), config, mapper: Arc::new(mapper), hub: hub.clone() };
         let states = Arc::new(BoundStates::new(provider));
-        let triggers = hub.triggers();
+        let triggers = hub.triggers(kinds.objects);
         let inner = Inner { states, running: Arc::new(Running::new(kind)), hub };
         (Self { inner: Arc::new(inner), of: PhantomData }, triggers)
     }
@@ -198,7 +204,7 @@ where
     async fn share(&self, object: &O, cluster: &ObservedCluster) -> Result<Arc<Share<K>>, ClientError> {
         let build = async |client| {
             let revision = cluster.revision.expect("the rules give a client only for the revision that was observed");
-            let joined = self.inner.running.join(object.namespaced_name(), cluster.key.clone(), revision, client);
+            let joined = self.inner.running.join(object.namespaced_name(), &cluster.key, revision, client);
             Ok::<_, Infallible>(joined)
         };
         self.inner.states.get_or_build(object, cluster, build).await.map_err(|error| match error {
@@ -258,6 +264,10 @@ where
 
     fn object_exists(&self, object: &ObjectKey) {
         self.states.object_exists(object);
+    }
+
+    fn cluster_changed(&self, cluster: &NamespacedName) {
+        self.running.resume(cluster);
     }
 }
 

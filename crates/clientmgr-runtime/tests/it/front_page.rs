@@ -32,9 +32,9 @@ struct Context {
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("there is no client: {0}")]
+    #[error(transparent)]
     Client(#[from] ClientError),
-    #[error("a request failed: {0}")]
+    #[error("a request failed")]
     Request(#[from] kube::Error),
 }
 
@@ -60,8 +60,14 @@ async fn reconcile(map: Arc<ConfigMap>, context: Arc<Context>) -> Result<Action,
     Ok(Action::await_change())
 }
 
+fn causes(error: &Error) -> String {
+    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 fn retry(map: Arc<ConfigMap>, error: &Error, _: Arc<Context>) -> Action {
-    eprintln!("{}: {error}", map.name_any());
+    let cluster = cluster_of(&map).map(|cluster| cluster.name).unwrap_or_default();
+    eprintln!("{} on {cluster}: {}", map.name_any(), causes(error));
     match error {
         Error::Client(error) => error.action(Duration::from_secs(5)),
         Error::Request(_) => Action::requeue(Duration::from_secs(5)),
@@ -96,6 +102,13 @@ async fn copied(maps: &Api<ConfigMap>, text: &str) {
         found.as_deref() == Some(text)
     };
     within(kube::runtime::wait::await_condition(maps.clone(), "map", is_copied)).await.unwrap();
+}
+
+#[test]
+fn an_error_shows_all_of_its_causes() {
+    let refused = kube::Error::Service("connection refused".into());
+    let shown = causes(&Error::Request(refused));
+    assert!(shown.starts_with("a request failed: ") && shown.ends_with(": connection refused"), "{shown}");
 }
 
 #[tokio::test]

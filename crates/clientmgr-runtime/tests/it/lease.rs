@@ -1,12 +1,13 @@
 //! Leader election on an API server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clientmgr_fake::apiserver::{Fault, Requests, TestServer};
-use clientmgr_kube::kube::api::DeleteParams;
+use clientmgr_kube::kube::api::{DeleteParams, ObjectMeta, PostParams};
 use clientmgr_kube::kube::{Api, Client};
 use clientmgr_runtime::lease::{LeaderElection, Leadership, LeaseTimings};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Namespace;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -29,7 +30,8 @@ impl Candidate {
     }
 
     fn start_with(client: &Client, name: &str, timings: LeaseTimings) -> Self {
-        let election = LeaderElection::new(client.clone(), "default", "writer", name, timings);
+        let leases = Api::namespaced(client.clone(), "default");
+        let election = LeaderElection::new(leases, "writer").identity(name).timings(timings);
         let (stop, stopped) = oneshot::channel::<()>();
         let leadership = election.leadership();
         let task = tokio::spawn(election.run(async {
@@ -184,4 +186,31 @@ async fn a_leader_without_a_server_stops_to_lead_by_itself() {
     only.until(false).await;
     server.start().await.unwrap();
     only.until(true).await;
+}
+
+#[tokio::test]
+async fn a_lease_whose_namespace_is_missing_is_tried_again_after_a_pause() {
+    let server = TestServer::start_default().await.unwrap();
+    let client = server.client().await.unwrap();
+    let (began, retry) = (Instant::now(), Duration::from_millis(50));
+    let timings = LeaseTimings::new(20 * retry, 15 * retry, retry).unwrap();
+    let leases = Api::<Lease>::namespaced(client.clone(), "later");
+    let election = LeaderElection::new(leases, "writer").timings(timings);
+    let mut leadership = election.leadership();
+    let task = tokio::spawn(election.run(std::future::pending()));
+    let tries = || server.requests_matching(Requests::create("leases").status(404)).len();
+    let five = async {
+        while tries() < 5 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, five).await.expect("it goes on");
+    assert!(began.elapsed() >= 4 * retry, "a pause after each: {:?}", began.elapsed());
+    let later = Namespace {
+        metadata: ObjectMeta { name: Some("later".into()), ..ObjectMeta::default() },
+        ..Namespace::default()
+    };
+    Api::all(client).create(&PostParams::default(), &later).await.unwrap();
+    assert!(tokio::time::timeout(PATIENCE, leadership.changed()).await.expect("in time") && leadership.is_leader());
+    task.abort();
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::wire::{
     object_body,
     route::{RequestInfo, Verb},
-    status::{Status, json_response},
+    status::{Cause, Status, json_response},
 };
 
 const VERBS: [Verb; 8] =
@@ -40,8 +40,21 @@ fn described(spec: &Value) -> Result<RequestInfo, Status> {
     let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let (resource, path) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
     let attributes = if path.is_object() { path } else { resource };
-    if path.is_object() == resource.is_object() {
-        return Err(Status::bad_request("exactly one of resourceAttributes and nonResourceAttributes must be given"));
+    let cause = match (resource.is_object(), path.is_object()) {
+        (true, true) => Some(Cause::invalid_raw(
+            "spec.nonResourceAttributes",
+            &path.to_string(),
+            "cannot be specified in combination with resourceAttributes",
+        )),
+        (false, false) => Some(Cause::invalid_raw(
+            "spec.resourceAttributes",
+            "null",
+            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+        )),
+        _ => None,
+    };
+    if let Some(cause) = cause {
+        return Err(Status::invalid("authorization.k8s.io", "", "", &[cause]));
     }
     let asked = text(&attributes["verb"]).unwrap_or_default();
     let Some(verb) = VERBS.into_iter().find(|verb| verb.as_str() == asked) else {

@@ -137,7 +137,9 @@ const SET_BY_THE_SERVER: [&str; 5] = ["resourceVersion", "uid", "creationTimesta
 /// their metadata is left out.
 fn objects_of(text: &str) -> Result<Vec<DynamicObject>, Failure> {
     let mut objects = Vec::new();
-    for document in serde_saphyr::from_multiple::<Value>(text)? {
+    // As kubectl reads YAML: `0644` is octal.
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    for document in serde_saphyr::from_multiple_with_options::<Value>(text, options)? {
         match document {
             Value::Object(mut list) if list.get("items").is_some_and(Value::is_array) => {
                 let kind = list.get("kind").and_then(Value::as_str).and_then(|kind| kind.strip_suffix("List"));

@@ -71,7 +71,6 @@ pub(crate) fn of_core(kind: &str) -> Vec<Column> {
             column("Type", "string", 0, |object, _| or(&object["type"], "")),
             column("Data", "string", 0, |object, _| count(&object["data"])),
         ],
-        "ServiceAccount" => vec![column("Secrets", "string", 0, |object, _| count(&object["secrets"]))],
         "Namespace" => vec![column("Status", "string", 0, |object, _| object["status"]["phase"].clone())],
         "Node" => vec![
             column("Status", "string", 0, |object, _| node_status(object)),

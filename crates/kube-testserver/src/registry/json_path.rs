@@ -50,6 +50,16 @@ pub(crate) fn is_known_path(path: &str) -> bool {
     path.starts_with('.') && !steps(path).iter().any(|step| matches!(step, Step::Unknown))
 }
 
+/// The schema of the field at `path`, which names fields only, below the value that has this schema.
+pub(crate) fn schema_at<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
+    let below = |schema: &'a Value, step: Step| match (step, schema.get("properties")) {
+        (Step::Field(name), Some(properties)) => properties.get(name),
+        (Step::Field(_), None) => schema.get("additionalProperties").filter(|below| below.is_object()),
+        _ => None,
+    };
+    path.starts_with(['.', '[']).then(|| steps(path).into_iter().try_fold(schema, below)).flatten()
+}
+
 fn steps(path: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut rest = path.trim().trim_start_matches('{').trim_end_matches('}').trim_start_matches('$');
@@ -138,5 +148,19 @@ mod tests {
             assert_eq!(found, expected, "{path}");
         }
         assert!(!is_known_path(".a[?(@.x>1)]"));
+    }
+
+    #[test]
+    fn a_path_of_fields_leads_to_a_schema() {
+        let schema = json!({"properties": {"spec": {"properties": {"a.b": {"type": "string"}}}, "labels": {"additionalProperties": {"type": "integer"}}}});
+        for (path, expected) in [
+            (".spec['a.b']", Some("string")),
+            (".labels.any", Some("integer")),
+            (".spec.c", None),
+            (".spec[0]", None),
+            ("spec", None),
+        ] {
+            assert_eq!(schema_at(&schema, path).and_then(|found| found["type"].as_str()), expected, "{path}");
+        }
     }
 }

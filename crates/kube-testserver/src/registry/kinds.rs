@@ -309,6 +309,7 @@ pub(crate) fn core() -> Vec<Arc<Kind>> {
 impl Row {
     fn kind(&self) -> Kind {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let openapi = builtin::of_core(self.kind);
         Kind {
             group: self.group.to_owned(),
             plural: self.plural.to_owned(),
@@ -327,8 +328,8 @@ impl Row {
                 columns: crate::registry::core_columns::of_core(self.kind),
                 selectable: owned(self.selectable),
                 schema: Schema::of_core(self.kind),
-                structural: builtin::of_core(self.kind),
-                openapi: None,
+                structural: openapi.as_ref().map(|schema| Arc::new(Node::parse(schema))),
+                openapi,
             }],
             collection: if self.kind == "Event" { "events".to_owned() } else { resource_id(self.group, self.plural) },
             custom: false,

@@ -42,7 +42,8 @@ impl Cause {
 
     /// The field has more bytes than it may have.
     pub(crate) fn too_long(field: impl Into<String>, most: usize) -> Self {
-        let message = format!("Too long: may not be more than {most} bytes");
+        let bytes = if most == 1 { "byte" } else { "bytes" };
+        let message = format!("Too long: may not be more than {most} {bytes}");
         Self { reason: "FieldValueTooLong", message, field: field.into() }
     }
 

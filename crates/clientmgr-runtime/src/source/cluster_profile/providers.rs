@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::source::error::SourceError;
 use crate::source::file::{Files, Found, Known};
+use crate::source::go_json::null_is_default;
 
 /// The credential plugins that may be run for `ClusterProfile`s, in the order in which they are preferred. Cheap to clone.
 ///
@@ -35,9 +36,9 @@ pub struct AccessProviders(Arc<[Provider]>);
 pub(super) struct Provider {
     pub(super) name: String,
     pub(super) exec_config: ExecConfig,
-    #[serde(default, rename = "profileSourcedCLIArgsPolicy")]
+    #[serde(default, deserialize_with = "null_is_default", rename = "profileSourcedCLIArgsPolicy")]
     pub(super) arguments: ArgumentsPolicy,
-    #[serde(default, rename = "profileSourcedEnvVarsPolicy")]
+    #[serde(default, deserialize_with = "null_is_default", rename = "profileSourcedEnvVarsPolicy")]
     pub(super) variables: VariablesPolicy,
 }
 
@@ -45,6 +46,7 @@ pub(super) struct Provider {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 pub(super) enum ArgumentsPolicy {
     #[default]
+    #[serde(alias = "")]
     Ignore,
     Append,
 }
@@ -53,6 +55,7 @@ pub(super) enum ArgumentsPolicy {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 pub(super) enum VariablesPolicy {
     #[default]
+    #[serde(alias = "")]
     Ignore,
     /// The file wins.
     AppendIfNotExists,
@@ -62,6 +65,7 @@ pub(super) enum VariablesPolicy {
 
 #[derive(Deserialize)]
 struct File {
+    #[serde(default, deserialize_with = "null_is_default")]
     providers: Vec<serde_json::Value>,
 }
 
@@ -97,7 +101,8 @@ impl AccessProviders {
                     &["Ignore", "AppendIfNotExists", "Replace"],
                 ),
             ] {
-                let policy = value.get(name);
+                // In Go, null and an empty text are a policy that is not set.
+                let policy = value.get(name).filter(|policy| !policy.is_null() && *policy != "");
                 if policy.is_some_and(|policy| !policy.as_str().is_some_and(|policy| known.contains(&policy))) {
                     return Err(malformed(at(name), expected));
                 }
@@ -157,6 +162,12 @@ mod tests {
     fn what_is_wrong_with_the_file_is_named() {
         let table = [
             (r#"{"providers":[]}"#, None),
+            (r#"{"providers":null}"#, None),
+            (
+                r#"{"providers":[{"name":"a","execConfig":{"args":null},
+                    "profileSourcedCLIArgsPolicy":null,"profileSourcedEnvVarsPolicy":""}]}"#,
+                None,
+            ),
             ("[", Some("providers")),
             (r#"{"providers":[{"name":"a"}]}"#, Some("providers[0]")),
             (

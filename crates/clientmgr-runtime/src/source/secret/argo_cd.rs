@@ -14,6 +14,7 @@ use serde::de::IgnoredAny;
 use crate::source::assemble::config_of;
 use crate::source::error::SourceError;
 use crate::source::event::SourceEvent;
+use crate::source::go_json::null_is_default;
 use crate::source::target::Namespaces;
 use crate::source::watch::declared;
 
@@ -26,20 +27,28 @@ const OWN_CLUSTER: &str = "https://kubernetes.default.svc";
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Access {
+    #[serde(deserialize_with = "null_is_default")]
     username: String,
+    #[serde(deserialize_with = "null_is_default")]
     password: String,
+    #[serde(deserialize_with = "null_is_default")]
     bearer_token: String,
+    #[serde(deserialize_with = "null_is_default")]
     tls_client_config: TlsClientConfig,
     aws_auth_config: Option<IgnoredAny>,
     exec_provider_config: Option<ExecProviderConfig>,
+    #[serde(deserialize_with = "null_is_default")]
     disable_compression: bool,
+    #[serde(deserialize_with = "null_is_default")]
     proxy_url: String,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct TlsClientConfig {
+    #[serde(deserialize_with = "null_is_default")]
     insecure: bool,
+    #[serde(deserialize_with = "null_is_default")]
     server_name: String,
     ca_data: Option<String>,
     cert_data: Option<String>,
@@ -49,10 +58,15 @@ struct TlsClientConfig {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct ExecProviderConfig {
+    #[serde(deserialize_with = "null_is_default")]
     command: String,
+    #[serde(deserialize_with = "null_is_default")]
     args: Vec<String>,
+    #[serde(deserialize_with = "null_is_default")]
     env: BTreeMap<String, String>,
+    #[serde(deserialize_with = "null_is_default")]
     api_version: String,
+    #[serde(deserialize_with = "null_is_default")]
     install_hint: String,
 }
 
@@ -253,6 +267,17 @@ mod tests {
             (with("{}"), trusted, Some("data.config.bearerToken")),
             (with(r#"{"bearerToken": "sesame""#), trusted, Some("data.config")),
             (with(r#"{"bearerToken":"t"}"#), secrets, None),
+            // What templates write for fields that are not set. To Go it is the zero value.
+            (with(r#"{"bearerToken":"t","username":null,"tlsClientConfig":null,"proxyUrl":null}"#), secrets, None),
+            (with(r#"{"bearerToken":"t","tlsClientConfig":{"insecure":null,"caData":null}}"#), secrets, None),
+            (with(r#"{"bearerToken":null,"awsAuthConfig":null}"#), secrets, Some("data.config.bearerToken")),
+            (
+                with(
+                    r#"{"execProviderConfig":{"command":"c","args":null,"env":null,"apiVersion":"client.authentication.k8s.io/v1"}}"#,
+                ),
+                trusted,
+                None,
+            ),
             (secret(&[("config", "{}")]), secrets, Some("data.server")),
             (secret(&[("server", "https://east")]), secrets, Some("data.config")),
             (secret(&[("server", "https://kubernetes.default.svc"), ("config", "{}")]), secrets, Some("data.server")),

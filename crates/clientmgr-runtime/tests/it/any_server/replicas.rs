@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clientmgr_kube::ClientProvider as _;
-use clientmgr_kube::kube::Client;
+use clientmgr_kube::kube::{Api, Client};
 use clientmgr_runtime::controller::StatusWriter;
 use clientmgr_runtime::lease::{LeaderElection, Leadership, LeaseTimings};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -16,7 +16,8 @@ use crate::controller::fixture::{NAMESPACE, Running, holds, key};
 fn candidate(client: &Client, name: &str) -> (Leadership, JoinHandle<()>) {
     let seconds = Duration::from_secs;
     let timings = LeaseTimings::new(seconds(6), seconds(5), Duration::from_millis(200)).unwrap();
-    let election = LeaderElection::new(client.clone(), NAMESPACE, "clusters", name, timings);
+    let election =
+        LeaderElection::new(Api::namespaced(client.clone(), NAMESPACE), "clusters").identity(name).timings(timings);
     (election.leadership(), tokio::spawn(election.run(std::future::pending())))
 }
 

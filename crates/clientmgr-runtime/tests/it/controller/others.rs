@@ -1,10 +1,14 @@
 //! What others do to the hub: another owner of the status, rights that are taken away, a spec that leads nowhere.
 
+use std::sync::Arc;
+
 use clientmgr_fake::apiserver::{Fault, Requests};
 use clientmgr_kube::kube::Api;
 use clientmgr_kube::kube::api::{Patch, PatchParams};
 use clientmgr_kube::kube::runtime::{WatchStreamExt as _, watcher};
-use clientmgr_kube::{ClientProvider as _, ClusterObject as _, ProviderError};
+use clientmgr_kube::{
+    BoundError, BoundStates, BoundTask, ClientError, ClientProvider as _, ClusterObject as _, ProviderError,
+};
 use clientmgr_runtime::cluster::{Cluster, ConditionType};
 use clientmgr_runtime::controller::{ClusterController, ClusterProvider, ConfigProblem, StatusWriter};
 use clientmgr_runtime::watch::RemoteWatches;
@@ -205,4 +209,33 @@ async fn remote_watches_of_a_deleted_cluster_end() {
     hub.delete("east").await;
     holds("the watch ends", || (maps.watches(), maps.objects()) == (0, 0)).await;
     task.abort();
+}
+
+#[tokio::test]
+async fn a_cluster_that_becomes_a_docker_engine_and_back_runs_what_is_bound_to_it_anew() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let controller = ClusterController::builder(hub.client.clone(), StatusWriter::Always).build();
+    let tasks = Arc::new(BoundStates::<BoundTask, _>::new(controller.provider()));
+    controller.register(&tasks);
+    let running = tokio::spawn(controller.run(std::future::pending()));
+    hub.declare("east", &east).await;
+    let object = Secret::default();
+    let before = hub.until_ready("east").await;
+    let build = || BoundTask::build(async |_| std::future::pending().await);
+    within(tasks.get_or_build(&object, &before, build())).await.unwrap();
+
+    let docker = json!({ "kubeconfig": null, "docker": { "host": "unix:///run/docker.sock" } });
+    hub.change("east", json!({ "connection": docker })).await;
+    holds("its state is forgotten", || tasks.objects() == 0).await;
+    let error = within(tasks.get_or_build(&object, &before, build())).await.unwrap_err();
+    assert!(matches!(error, BoundError::Client(ClientError::Incompatible { .. })), "{error:?}");
+    hub.until("east", |it| condition(it, ConditionType::Ready).1 == "Incompatible").await;
+
+    hub.change("east", json!({ "connection": { "docker": null, "kubeconfig": { "secretRef": { "name": "east" } } } }))
+        .await;
+    let after = hub.until_ready("east").await;
+    assert_eq!(after.connected_at(), before.connected_at());
+    let task = within(tasks.get_or_build(&object, &after, build())).await.unwrap();
+    assert!(!task.is_finished());
+    running.abort();
 }

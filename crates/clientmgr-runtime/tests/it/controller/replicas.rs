@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::{Replacement, Requests};
-use clientmgr_kube::kube::Client;
 use clientmgr_kube::kube::api::{Patch, PatchParams};
 use clientmgr_kube::kube::client::Body;
+use clientmgr_kube::kube::{Api, Client};
 use clientmgr_kube::{ClientProvider as _, ClusterObject as _, ConnectErrorKind, ConnectedAt, ProviderError};
-use clientmgr_runtime::controller::{NotConnected, StatusWriter};
+use clientmgr_runtime::controller::{ClusterController, NotConnected, StatusWriter};
 use clientmgr_runtime::lease::{LeaderElection, Leadership, LeaseTimings};
 use http::{Method, Request};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -20,7 +20,8 @@ use super::fixture::{Hub, NAMESPACE, Running, holds, key, remote, within};
 fn candidate(hub: &Hub, name: &str) -> (Leadership, JoinHandle<()>) {
     let milliseconds = Duration::from_millis;
     let timings = LeaseTimings::new(milliseconds(3_000), milliseconds(2_200), milliseconds(100)).unwrap();
-    let election = LeaderElection::new(hub.client.clone(), NAMESPACE, "clusters", name, timings);
+    let election =
+        LeaderElection::new(Api::namespaced(hub.client.clone(), NAMESPACE), "clusters").identity(name).timings(timings);
     (election.leadership(), tokio::spawn(election.run(std::future::pending())))
 }
 
@@ -121,7 +122,7 @@ async fn a_process_that_has_fenced_the_named_revision_says_so_and_what_to_do() {
     assert_eq!(served(&reader).await, named);
     writer.kill().await;
     let why = async || match reader.provider.connection(&key("east")).await {
-        Err(ProviderError::Unavailable { source, .. }) => source.downcast_ref::<NotConnected>().copied(),
+        Err(ProviderError::Unavailable { source, .. }) => source.downcast_ref::<NotConnected>().cloned(),
         other => panic!("{:?}", other.map(|it| it.revision)),
     };
     let refuses = |identity: &str| {
@@ -143,7 +144,7 @@ async fn a_process_that_has_fenced_the_named_revision_says_so_and_what_to_do() {
     set(serde_json::json!({ "identity": identity })).await;
     let fenced = NotConnected::Fenced { revision: named };
     within(async {
-        while why().await != Some(fenced) {
+        while why().await.as_ref() != Some(&fenced) {
             tokio::task::yield_now().await;
         }
     })
@@ -274,4 +275,20 @@ async fn a_leader_that_is_replaced_before_it_wrote_follows_the_next_one() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_revision_that_was_just_named_is_in_the_status_when_the_controller_has_ended_and_before_the_lease_is_released()
+ {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let (mut leadership, election) = candidate(&hub, "a");
+    assert!(within(leadership.changed()).await && leadership.is_leader());
+    let controller = ClusterController::builder(hub.client.clone(), StatusWriter::Elected(leadership.clone())).build();
+    let fleet = controller.provider().fleet().clone();
+    hub.declare("east", &east).await;
+    let is_connected = || fleet.snapshot(key("east")).is_some_and(|cluster| cluster.is_connected());
+    within(controller.run(holds("connected", is_connected))).await;
+    let status = hub.clusters().get("east").await.unwrap().status.unwrap();
+    assert!(status.connected_at.is_some() && leadership.is_leader());
+    election.abort();
 }

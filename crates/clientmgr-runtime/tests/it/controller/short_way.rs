@@ -1,14 +1,18 @@
 //! A controller by `ClusterController::controller`: what is wired without the program's doing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clientmgr_kube::kube::api::{Api, DeleteParams, PostParams};
 use clientmgr_kube::kube::runtime::controller::Action;
 use clientmgr_kube::kube::runtime::reflector::{ObjectRef, Store};
 use clientmgr_kube::kube::runtime::watcher;
-use clientmgr_kube::{ClientError, ClientManager, ConnectErrorKind, ConnectedAt, ErrorAction as _};
+use clientmgr_kube::{
+    ClientError, ClientManager, ConnectErrorKind, ConnectedAt, ErrorAction as _, NamespacedName, ObjectKey,
+};
 use clientmgr_runtime::cluster::Cluster;
 use clientmgr_runtime::controller::{ClusterController, StatusWriter};
+use clientmgr_runtime::forget::Forget;
 use clientmgr_runtime::watch::RemoteWatches;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -82,6 +86,41 @@ async fn deleted_objects_and_clusters_are_forgotten_and_the_fleet_ends_with_the_
     within(running).await.unwrap();
     let ended = within(fleet.wait_connected(&key("east"))).await.unwrap_err();
     assert_eq!(ended.kind(), ConnectErrorKind::ShutDown, "the fleet is shut down: {ended}");
+}
+
+/// State that counts how often a cluster was announced.
+#[derive(Default)]
+struct Announced(AtomicUsize);
+
+impl Forget for Announced {
+    fn forget_cluster(&self, _: &NamespacedName) {}
+
+    fn forget_object(&self, _: &ObjectKey) {}
+
+    fn cluster_changed(&self, cluster: &NamespacedName) {
+        assert_eq!(*cluster, key("east"));
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn what_is_registered_hears_that_a_cluster_is_served_again() {
+    let (hub, east) = (Hub::start().await, remote("east").await);
+    let controller = ClusterController::builder(hub.client.clone(), StatusWriter::Always).fleet(fleet()).build();
+    let fleet = controller.provider().fleet().clone();
+    let announced = Arc::new(Announced::default());
+    controller.register(&announced);
+    let running = tokio::spawn(controller.run(std::future::pending()));
+    hub.declare("east", &east).await;
+    hub.until_ready("east").await;
+    let is_connected = || fleet.snapshot(key("east")).is_some_and(|cluster| cluster.is_connected());
+    east.stop().await;
+    holds("the fleet sees the outage", || !is_connected()).await;
+    let before = announced.0.load(Ordering::Relaxed);
+    east.start().await.unwrap();
+    holds("it is announced", || announced.0.load(Ordering::Relaxed) > before).await;
+    assert!(is_connected());
+    running.abort();
 }
 
 #[tokio::test]

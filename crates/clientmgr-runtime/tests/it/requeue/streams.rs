@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clientmgr_kube::{ClusterChanges, NamespacedName};
 use clientmgr_runtime::requeue::{Changes, Dependants, requeue_all};
@@ -16,6 +17,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use serde_json::json;
+use tokio::time::Instant;
 
 /// An object that depends on these clusters.
 fn object(name: &str, clusters: &[&str]) -> ConfigMap {
@@ -188,7 +190,7 @@ async fn a_source_that_is_always_ready_starves_no_other_task() {
         assert_eq!(requeue.next().now_or_never(), None);
     }
     let woken = async { requeue.next().await };
-    assert!(tokio::time::timeout(std::time::Duration::ZERO, woken).await.is_err(), "it was woken and gave way");
+    assert!(tokio::time::timeout(Duration::ZERO, woken).await.is_err(), "it was woken and gave way");
 }
 
 #[test]
@@ -234,5 +236,42 @@ async fn the_watch_of_a_ready_controller_ends_each_minute() {
     tokio::select! {
         () = running.for_each(async |_| {}) => panic!("it goes on"),
         query = queries.next() => assert!(query.unwrap().contains("timeoutSeconds=60")),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_watch_of_the_objects_fails_a_change_of_their_cluster_reconciles_them_at_once() {
+    let hub = tower::service_fn(move |request: Request<Body>| async move {
+        if request.uri().query().is_some_and(|query| query.contains("watch=")) {
+            return Err(kube::Error::Service("connection refused".into()));
+        }
+        let list = json!({
+            "apiVersion": "v1", "kind": "ConfigMapList", "metadata": { "resourceVersion": "1" },
+            "items": [object("a", &["east"])],
+        });
+        Ok(Response::new(Body::from(serde_json::to_vec(&list).unwrap())))
+    });
+    let maps = Api::<ConfigMap>::default_namespaced(Client::new(hub, "default"));
+    let (change, changes) = changes::<NamespacedName>();
+    let controller = index().controller(maps, watcher::Config::default(), changes);
+    let (reconciled, mut reconciles) = mpsc::unbounded();
+    let reconcile = async |_: Arc<ConfigMap>, reconciled: Arc<UnboundedSender<Instant>>| {
+        reconciled.unbounded_send(Instant::now()).unwrap();
+        Ok::<_, Infallible>(Action::await_change())
+    };
+    let running = controller.run(reconcile, |_, never, _| match *never {}, Arc::new(reconciled));
+    let story = async {
+        reconciles.next().await.unwrap();
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let changed = Instant::now();
+            change.unbounded_send("east".into()).unwrap();
+            let reconciled = reconciles.next().await.unwrap();
+            assert!(reconciled - changed < Duration::from_secs(1), "{:?}", reconciled - changed);
+        }
+    };
+    tokio::select! {
+        () = running.for_each(async |_| {}) => panic!("it goes on"),
+        () = story => {}
     }
 }

@@ -40,7 +40,7 @@ async fn a_cluster_connects_once_it_is_initialized_and_stays_until_it_is_gone() 
     hub.secret("east-kubeconfig", labels("east"), json!({"value": kubeconfig})).await;
     hub.secret("east-ca", labels("east"), json!({"tls.crt": "not read"})).await;
     let mut fed = fed(&hub);
-    fed.sources.wait_synced().await;
+    fed.sources.wait_synced().await.unwrap();
     assert!(fed.fleet.clusters().is_empty(), "the control plane is not initialized");
     put(&clusters, cluster("v1beta2", "east", &initialized())).await;
     let revision = fed.connected(&key("east")).await;

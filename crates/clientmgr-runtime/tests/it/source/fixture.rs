@@ -68,18 +68,7 @@ impl Hub {
 
     /// Installs a namespaced kind that takes anything, and returns its objects.
     pub(super) async fn install(&self, group: &str, version: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
-        let singular = kind.to_lowercase();
-        let definition: CustomResourceDefinition = serde_json::from_value(json!({
-            "metadata": {"name": format!("{plural}.{group}")},
-            "spec": {
-                "group": group, "scope": "Namespaced",
-                "names": {"kind": kind, "listKind": format!("{kind}List"), "plural": plural, "singular": singular},
-                "versions": [{"name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": {
-                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                }}}],
-            },
-        }))
-        .unwrap();
+        let definition = definition(group, version, kind, plural);
         Api::all(self.client.clone()).create(&PostParams::default(), &definition).await.unwrap();
         let resource = ApiResource {
             group: group.to_owned(),
@@ -98,6 +87,22 @@ impl Hub {
         tokio::time::timeout(Duration::from_secs(20), served).await.expect("the kind is not served");
         api
     }
+}
+
+/// The definition of a namespaced kind that takes anything.
+pub(super) fn definition(group: &str, version: &str, kind: &str, plural: &str) -> CustomResourceDefinition {
+    let singular = kind.to_lowercase();
+    serde_json::from_value(json!({
+        "metadata": {"name": format!("{plural}.{group}")},
+        "spec": {
+            "group": group, "scope": "Namespaced",
+            "names": {"kind": kind, "listKind": format!("{kind}List"), "plural": plural, "singular": singular},
+            "versions": [{"name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+            }}}],
+        },
+    }))
+    .unwrap()
 }
 
 /// Creates or changes an object of a kind that takes anything.
@@ -141,7 +146,7 @@ impl Fed {
         let holds = async {
             while !condition(fleet, &sources.status()) {
                 tokio::select! {
-                    () = sources.changed() => {}
+                    true = sources.changed() => {}
                     _ = events.next() => {}
                 }
             }

@@ -109,7 +109,8 @@ async fn a_list_that_fails_from_the_start_says_so_and_removes_nothing() {
     add(&secrets, "east", &kubeconfig).await;
     let mut fed = fed(client);
     fed.source("the list is forbidden", |source| {
-        source.error.as_ref().is_some_and(|error| error.to_string().contains("(403)")) && !source.synced
+        let error = source.error.as_ref().filter(|error| matches!(error, SourceError::Forbidden { .. }));
+        error.is_some_and(|error| error.to_string().contains("give the hub's client the rights")) && !source.synced
     })
     .await;
     forbidden.lift();

@@ -5,5 +5,6 @@ mod cluster_profile;
 mod files;
 mod fixture;
 mod hub;
+mod rights;
 mod secrets;
 mod several;

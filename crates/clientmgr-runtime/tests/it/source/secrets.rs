@@ -26,7 +26,7 @@ async fn a_secret_is_a_cluster_until_it_loses_its_label_or_is_deleted() {
     }
     hub.secret("other", json!({}), json!({"kubeconfig": kubeconfig})).await;
     let mut fed = fed(&hub);
-    fed.sources.wait_synced().await;
+    fed.sources.wait_synced().await.unwrap();
     assert_eq!(fed.fleet.clusters(), [key("east"), key("west")]);
     fed.connected(&key("east")).await;
     fed.connected(&key("west")).await;
@@ -106,7 +106,7 @@ async fn only_the_named_namespaces_are_read() {
     let source = KubeconfigSecrets::new(hub.client.clone(), "cluster=yes", KubeconfigFormat::flux());
     let source = source.namespaces(["team-a", "team-c"]);
     let mut fed = Fed::by(|sources| sources.source("secrets", source.watch()));
-    fed.sources.wait_synced().await;
+    fed.sources.wait_synced().await.unwrap();
     let expected = [NamespacedName::new("team-a", "one"), NamespacedName::new("team-c", "one")];
     assert_eq!(fed.fleet.clusters(), expected);
     for cluster in &expected {

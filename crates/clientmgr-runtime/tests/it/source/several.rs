@@ -1,16 +1,20 @@
 //! Several sources for one fleet.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clientmgr_fake::apiserver::TestServer;
 use clientmgr_kube::{ClusterConfig, Fleet, NamespacedName};
-use clientmgr_runtime::source::{SourceError, SourceEvent, Sources, local_cluster, static_clusters};
-use futures::StreamExt;
+use clientmgr_runtime::source::{NotSynced, SourceError, SourceEvent, Sources, local_cluster, static_clusters};
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::{StreamExt, stream};
 use tokio::time::timeout;
 
 use super::fixture::Fed;
+
+/// Long enough for a machine under load: for what is expected to happen.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn east() -> NamespacedName {
     NamespacedName::cluster_scoped("east")
@@ -60,7 +64,7 @@ async fn a_source_that_ends_fails_or_panics_leaves_its_clusters_and_the_others_a
     let (sender, events): Steered = unbounded();
     let ending = static_clusters([("ended", config.clone())]);
     let upsert = SourceEvent::upsert("panicked", Ok(config.clone()));
-    let panicking = futures::stream::iter([false, true]).map(move |panics| {
+    let panicking = stream::iter([false, true]).map(move |panics| {
         assert!(!panics, "on purpose");
         upsert.clone()
     });
@@ -83,6 +87,39 @@ async fn a_source_that_ends_fails_or_panics_leaves_its_clusters_and_the_others_a
 }
 
 #[tokio::test]
+async fn a_wait_for_lists_fails_when_a_source_ends_before_and_ends_with_the_last_source() {
+    let error = SourceError::Missing { field: "everything".into() };
+    let ending = stream::iter([SourceEvent::Restarted, SourceEvent::Failed(error)]);
+    let mut sources = Sources::new(Fleet::new()).source("ending", ending).source("silent", stream::pending()).spawn();
+    let failed = timeout(PATIENCE, sources.wait_synced()).await.expect("it does not hang").unwrap_err();
+    assert_eq!(failed.to_string(), "the source \"ending\" ended before it had listed its clusters");
+    assert_eq!(failed.source().unwrap().to_string(), "everything: it is missing");
+
+    let mut sources = Sources::new(Fleet::new()).source("list", stream::iter([SourceEvent::Synced])).spawn();
+    timeout(PATIENCE, sources.wait_synced()).await.expect("it does not hang").unwrap();
+    let to_the_end = async { while sources.changed().await {} };
+    timeout(PATIENCE, to_the_end).await.expect("nothing will change any more");
+    timeout(PATIENCE, sources.wait_synced()).await.expect("it does not hang").unwrap();
+}
+
+#[test]
+fn a_wait_for_sources_whose_runtime_is_gone_ends() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let theirs = runtime();
+    let mut sources = theirs.block_on(async { Sources::new(Fleet::new()).source("silent", stream::pending()).spawn() });
+    drop(theirs);
+    let wait = async { timeout(PATIENCE, sources.wait_synced()).await.expect("it does not hang") };
+    assert!(matches!(runtime().block_on(wait), Err(NotSynced::Stopped)));
+}
+
+#[test]
+#[should_panic(expected = "another source is named \"list\": give each its own name")]
+fn two_sources_of_one_name_panic() {
+    let list = || stream::iter([SourceEvent::Synced]);
+    drop(Sources::new(Fleet::new()).source("list", list()).source("list", list()));
+}
+
+#[tokio::test]
 async fn sources_end_when_their_handle_is_dropped_and_the_clusters_stay() {
     let (_server, config) = server("a").await;
     for dropped in [true, false] {
@@ -96,7 +133,7 @@ async fn sources_end_when_their_handle_is_dropped_and_the_clusters_stay() {
                 changes.next().await;
             }
         };
-        timeout(Duration::from_secs(20), connected).await.unwrap();
+        timeout(PATIENCE, connected).await.unwrap();
         if dropped {
             drop(running);
         } else {
@@ -107,7 +144,7 @@ async fn sources_end_when_their_handle_is_dropped_and_the_clusters_stay() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(Duration::from_secs(20), closed).await.expect("the source is still polled");
+        timeout(PATIENCE, closed).await.expect("the source is still polled");
         assert_eq!(fleet.clusters(), [east()]);
     }
 }

@@ -3,6 +3,7 @@
 mod controller;
 mod failures;
 mod lifetime;
+mod outage;
 mod page;
 mod rules;
 mod support;

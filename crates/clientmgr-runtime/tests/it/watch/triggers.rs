@@ -2,11 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use clientmgr_runtime::watch::{Kinds, RemoteWatches};
 use futures::{FutureExt as _, StreamExt as _};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher;
+use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use super::support::{OWNER, World, holds, names, object};
+use crate::requeue::support::within;
 
 /// A world in which these objects use the member, and have read all their triggers.
 async fn world(objects: &[&str]) -> World {
@@ -73,4 +79,30 @@ async fn all_objects_are_triggered_when_their_watch_is_lost() {
     let triggered = BTreeSet::from([world.triggered().await, world.triggered().await]);
     assert_eq!(triggered, BTreeSet::from(["a".to_owned(), "b".to_owned()]));
     assert_eq!(world.triggers.next().now_or_never(), None);
+}
+
+#[tokio::test]
+async fn objects_of_a_kind_that_is_known_only_at_run_time_are_triggered_under_it() {
+    let world = World::new().await;
+    let greetings = ApiResource::from_gvk(&GroupVersionKind::gvk("example.com", "v1", "Greeting"));
+    let maps = ApiResource::erase::<ConfigMap>(&());
+    let kinds = Kinds { objects: greetings.clone(), watched: maps.clone() };
+    let owner = {
+        let greetings = greetings.clone();
+        move |map: &DynamicObject, _: &_| Some(ObjectRef::new_with(map.labels().get(OWNER)?, greetings.clone()))
+    };
+    let (watches, mut triggers) = RemoteWatches::<DynamicObject, DynamicObject>::new_with(
+        kinds,
+        world.fleet.clone().into(),
+        move |client| Api::all_with(client, &maps),
+        watcher::Config::default().labels(OWNER),
+        owner,
+    );
+    let a = DynamicObject::new("a", &greetings);
+    let watch = within(watches.get(&a, &world.cluster())).await.unwrap();
+    let expected = ObjectRef::from_obj_with(&a, greetings);
+    assert_eq!(within(triggers.next()).await, Some(expected.clone()), "its first list is complete");
+    world.create("m", "a").await;
+    assert_eq!(within(triggers.next()).await, Some(expected));
+    assert_eq!(watch.store().unwrap().state()[0].name_any(), "m");
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     api::object::{meta, schema},
     registry::{
-        json_path::is_known_path,
+        json_path::{is_known_path, schema_at},
         structural::{node::Node, structure},
     },
     wire::{
@@ -113,6 +113,9 @@ fn shared_problems(versions: &[Value], causes: &mut Vec<Cause>) {
         if at == 0 || !shares("additionalPrinterColumns") {
             column_problems(&version["additionalPrinterColumns"], &path("additionalPrinterColumns"), causes);
         }
+        if at == 0 || !shares("selectableFields") {
+            selectable_problems(version, &path("selectableFields"), causes);
+        }
         if at == 0 || !shares("subresources") {
             scale_problems(&version["subresources"]["scale"], &path("subresources"), causes);
         }
@@ -139,6 +142,14 @@ fn version_problems(versions: &[Value], causes: &mut Vec<Cause>) {
         if !version["schema"]["openAPIV3Schema"].is_object() {
             let field = format!("spec.versions[{at}].schema.openAPIV3Schema");
             causes.push(Cause::required(field, "schemas are required"));
+        }
+        if version["deprecationWarning"].is_string() && version["deprecated"] != true {
+            let field = format!("spec.versions[{at}].deprecationWarning");
+            causes.push(Cause::invalid(
+                field,
+                &text(&version["deprecationWarning"]),
+                "can only be set for deprecated versions",
+            ));
         }
         for (column, declared) in version["additionalPrinterColumns"].as_array().into_iter().flatten().enumerate() {
             let path = text(&declared["jsonPath"]);
@@ -225,6 +236,26 @@ fn column_problems(columns: &Value, path: &str, causes: &mut Vec<Cause>) {
                 causes.push(Cause::invalid(field("JSONPath"), path, "must be a simple json path starting with ."));
             }
             _ => {}
+        }
+    }
+}
+
+/// What is wrong with the fields that a list can be restricted by.
+fn selectable_problems(version: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for (at, selectable) in version["selectableFields"].as_array().into_iter().flatten().enumerate() {
+        let (field, named) = (format!("{path}[{at}].jsonPath"), text(&selectable["jsonPath"]));
+        let found = schema_at(&version["schema"]["openAPIV3Schema"], &named).map(|schema| text(&schema["type"]));
+        match found.as_deref() {
+            _ if named.is_empty() => causes.push(Cause::required(field, "")),
+            None => {
+                causes.push(Cause::invalid(field, &named, "is an invalid path: does not refer to a valid field"));
+            }
+            Some("string" | "boolean" | "integer") => {}
+            Some(_) => {
+                let rule = "must point to a field of type string, boolean or integer. Enum string fields and strings with \
+                            formats are allowed.";
+                causes.push(Cause::invalid(field, &named, rule));
+            }
         }
     }
 }

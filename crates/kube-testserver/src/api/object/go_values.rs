@@ -51,3 +51,19 @@ pub(crate) fn shown(value: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+/// A value as Go prints it, `map[a:1 b:[x y]]`.
+pub(crate) fn printed(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("[{}]", list.iter().map(printed).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let mut fields: Vec<String> =
+                map.iter().map(|(name, value)| format!("{name}:{}", printed(value))).collect();
+            fields.sort();
+            format!("map[{}]", fields.join(" "))
+        }
+        scalar => scalar.to_string(),
+    }
+}

@@ -242,12 +242,18 @@ fn aggregated(store: &Store, core: bool) -> Value {
 }
 
 fn aggregated_resources(store: &Store, group: &str, version: &str) -> Vec<Value> {
-    let kind_of = |kind: &str| json!({"group": group, "version": version, "kind": kind});
+    // The group and version of a built-in kind are empty there.
+    let kind_of = |kind: &str| json!({"group": "", "version": "", "kind": kind});
     let scope = |namespaced: bool| if namespaced { "Namespaced" } else { "Cluster" };
     let mut resources: Vec<Value> = served(store, group, version)
         .map(|(kind, served)| {
+            let own = if kind.custom {
+                json!({"group": group, "version": version, "kind": kind.kind})
+            } else {
+                kind_of(&kind.kind)
+            };
             let mut resource = json!({
-                "resource": kind.plural, "responseKind": kind_of(&kind.kind), "scope": scope(kind.namespaced),
+                "resource": kind.plural, "responseKind": own, "scope": scope(kind.namespaced),
                 "singularResource": kind.singular, "verbs": verbs(kind),
             });
             if !kind.short_names.is_empty() {
@@ -261,7 +267,7 @@ fn aggregated_resources(store: &Store, group: &str, version: &str) -> Vec<Value>
                 .map(|(name, other)| {
                     let shown =
                         other.map(|[group, version, kind]| json!({"group": group, "version": version, "kind": kind}));
-                    let shown = shown.unwrap_or_else(|| kind_of(&kind.kind));
+                    let shown = shown.unwrap_or_else(|| own.clone());
                     json!({"subresource": name, "responseKind": shown, "verbs": sub_verbs(name)})
                 })
                 .collect();

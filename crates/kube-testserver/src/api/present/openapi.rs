@@ -1,7 +1,7 @@
 //! `OpenAPI` documents, as far as clients need them to send a patch.
 //!
-//! They name every operation and its `fieldValidation` parameter, and carry the schemas of custom
-//! resources; core types are open objects. The version 2 document is left out.
+//! They name every operation and its `fieldValidation` parameter, and carry the schemas of the kinds that have one here. The
+//! version 2 document is left out.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -9,9 +9,15 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     api::{present::discovery::served, store::objects::Store},
-    registry::kinds::{Kind, Version},
+    registry::{
+        kinds::{Kind, Version},
+        structural::builtin,
+    },
     wire::status::{Status, json_response},
 };
+
+/// The name of the schema of metadata, to which the others refer.
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 /// The answer to an `OpenAPI` path, if it is one.
 pub(crate) fn answer(store: &Store, path: &str) -> Option<Result<Response<Bytes>, Status>> {
@@ -57,10 +63,15 @@ fn document(store: &Store, group: &str, version: &str) -> Option<Value> {
         };
         paths.insert(collection.clone(), json!({"post": operation("post")}));
         paths.insert(format!("{collection}/{{name}}"), json!({"patch": operation("patch"), "put": operation("put")}));
-        schemas.insert(schema_name(kind, served), schema(kind, served, &identity));
+        if let Some(declared) = &served.openapi {
+            schemas.insert(schema_name(kind, served), schema(declared.clone(), &identity));
+        }
     }
     if paths.is_empty() {
         return None;
+    }
+    if !schemas.is_empty() {
+        schemas.insert(OBJECT_META.to_owned(), builtin::object_meta_schema());
     }
     Some(json!({
         "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.36.0-testserver"},
@@ -83,11 +94,8 @@ fn reversed(group: &str) -> String {
     group.rsplit('.').collect::<Vec<_>>().join(".")
 }
 
-fn schema(kind: &Kind, version: &Version, identity: &Value) -> Value {
-    let mut schema = match &version.openapi {
-        Some(declared) if kind.custom => with_type_and_metadata(declared.clone()),
-        _ => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
-    };
+fn schema(declared: Value, identity: &Value) -> Value {
+    let mut schema = with_type_and_metadata(declared);
     schema["x-kubernetes-group-version-kind"] = json!([identity]);
     schema
 }
@@ -95,20 +103,26 @@ fn schema(kind: &Kind, version: &Version, identity: &Value) -> Value {
 /// Adds the fields that every object has, which a definition need not declare.
 fn with_type_and_metadata(mut schema: Value) -> Value {
     let convention = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
-    for (field, kind, described) in [
+    for (field, typed, described) in [
         (
             "apiVersion",
-            "string",
+            json!({"type": "string"}),
             format!("The version of the schema of this object. More info: {convention}#resources"),
         ),
-        ("kind", "string", format!("The REST resource this object represents. More info: {convention}#types-kinds")),
-        ("metadata", "object", format!("Standard object's metadata. More info: {convention}#metadata")),
+        (
+            "kind",
+            json!({"type": "string"}),
+            format!("The REST resource this object represents. More info: {convention}#types-kinds"),
+        ),
+        (
+            "metadata",
+            json!({"allOf": [{"$ref": format!("#/components/schemas/{OBJECT_META}")}]}),
+            format!("Standard object's metadata. More info: {convention}#metadata"),
+        ),
     ] {
-        let declared = &mut schema["properties"][field];
-        declared["type"] = kind.into();
-        if declared["description"].is_null() {
-            declared["description"] = described.into();
-        }
+        let declared = schema["properties"][field]["description"].as_str().map(str::to_owned);
+        schema["properties"][field] = typed;
+        schema["properties"][field]["description"] = declared.unwrap_or(described).into();
     }
     schema
 }

@@ -106,7 +106,7 @@ fn a_changed_definition_serves_the_change() {
 fn an_undeclared_field_is_refused_under_strict_validation_and_warned_of_otherwise() {
     let mut definition = widgets();
     let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
-    schema["x-kubernetes-preserve-unknown-fields"] = false.into();
+    schema.as_object_mut().unwrap().remove("x-kubernetes-preserve-unknown-fields");
     let api = Api::new();
     api.install(&definition).unwrap();
     let wrong = widget("w", &json!({"sizee": 1}));
@@ -172,4 +172,29 @@ fn rules_are_enforced_or_their_definition_is_refused() {
         let message = answer.refused(501, "NotImplemented");
         assert!(message.contains("its feature cel"), "{message}");
     }
+}
+
+#[cfg(feature = "cel")]
+#[test]
+fn a_definition_whose_rules_use_what_is_missing_here_is_refused_at_once() {
+    let api = Api::new();
+    for (rule, missing) in [
+        ("self.parts.sortBy(x, x) == self.parts", "sortBy"),
+        ("self.parts.all(i, x, i < 5)", "all"),
+        ("self.?color.optMap(c, c == 'red').orValue(true)", "optMap"),
+        ("google.protobuf.Int64Value{value: 1} == self.size", "google.protobuf.Int64Value{}"),
+    ] {
+        let mut definition = widgets();
+        spec_rule(&mut definition, &json!([{"rule": rule}]));
+        let refused = post(&api, DEFINITIONS, &definition).refused(501, "NotImplemented");
+        assert!(refused.contains(&format!("{missing} in a CEL rule")), "{refused}");
+        spec_rule(&mut definition, &json!([{"rule": "true", "messageExpression": rule}]));
+        post(&api, DEFINITIONS, &definition).refused(501, "NotImplemented");
+    }
+}
+
+#[cfg(feature = "cel")]
+fn spec_rule(definition: &mut Value, rules: &Value) {
+    let spec = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    spec["x-kubernetes-validations"] = rules.clone();
 }

@@ -1,4 +1,6 @@
 //! What a real server has and this one does not: refused with 501 and not with 404.
+//!
+//! Limit ranges and resource quotas are not listed: `kubectl describe namespace` reads them, and goes on after a 404 only.
 
 /// Whether it is a resource of a real server.
 pub(super) fn is_left_out(group: &str, resource: &str) -> bool {
@@ -8,12 +10,10 @@ pub(super) fn is_left_out(group: &str, resource: &str) -> bool {
             "bindings"
                 | "componentstatuses"
                 | "endpoints"
-                | "limitranges"
                 | "persistentvolumeclaims"
                 | "persistentvolumes"
                 | "podtemplates"
                 | "replicationcontrollers"
-                | "resourcequotas"
         ),
         "apps" => matches!(resource, "controllerrevisions" | "daemonsets" | "replicasets" | "statefulsets"),
         "certificates.k8s.io" => resource != "certificatesigningrequests",

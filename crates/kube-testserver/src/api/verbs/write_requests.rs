@@ -19,7 +19,7 @@ use crate::{
         store::objects::{Draft, Key, Store},
         verbs::{field_validation, request::Request},
     },
-    registry::{kinds::Kind, structural::compiled_rules::has_unsupported_optional},
+    registry::{kinds::Kind, structural::compiled_rules::unsupported},
     wire::{
         negotiate::{self, Format},
         object_body, protobuf,
@@ -59,22 +59,6 @@ enum Source<'a> {
     Apply(&'a Target, &'a Value),
 }
 
-/// A value as Go prints it, `map[a:1 b:[x y]]`.
-fn go_syntax(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(list) => format!("[{}]", list.iter().map(go_syntax).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) => {
-            let mut fields: Vec<String> =
-                map.iter().map(|(name, value)| format!("{name}:{}", go_syntax(value))).collect();
-            fields.sort();
-            format!("map[{}]", fields.join(" "))
-        }
-        scalar => scalar.to_string(),
-    }
-}
-
 impl Source<'_> {
     fn refuse(&self, request: &Request<'_>, object: &Value, complaint: &str) -> Status {
         let kind = &request.view.kind.kind;
@@ -83,9 +67,10 @@ impl Source<'_> {
                 Status::bad_request(format!("{kind} in version \"v1\" cannot be handled as a {kind}: {complaint}"))
             }
             Self::Patch => field_validation::refused_patch(&object.to_string(), complaint),
-            Self::StrategicPatch(sent) => {
-                field_validation::refused_patch(&go_syntax(sent), &format!("error decoding from json: {complaint}"))
-            }
+            Self::StrategicPatch(sent) => field_validation::refused_patch(
+                &go_values::printed(sent),
+                &format!("error decoding from json: {complaint}"),
+            ),
             Self::Apply(target, wanted) => {
                 let described = patch::described(target, wanted);
                 let kind = described.split_once("; ").map_or("", |(_, kind)| kind);
@@ -143,8 +128,7 @@ impl Request<'_> {
             let what = "CEL rules, x-kubernetes-validations; build it with its feature cel";
             return Err(Status::not_implemented(what));
         }
-        if is_definition && has_unsupported_optional(&object["spec"]["versions"]) {
-            let what = "CEL rules with optionalOldSelf that use more of oldSelf than hasValue() and value()";
+        if is_definition && let Some(what) = unsupported(&object["spec"]["versions"]) {
             return Err(Status::not_implemented(what));
         }
         let said = object["apiVersion"].as_str().unwrap_or_default().to_owned();

@@ -5,8 +5,10 @@
 pub(crate) struct Broken {
     /// The path below the node that the rule names.
     pub(crate) path: String,
-    pub(crate) reason: Option<String>,
     pub(crate) message: String,
-    /// The rule compares with the old value, so it holds for a value that did not change too.
-    pub(crate) compares: bool,
+    pub(crate) reason: Option<String>,
+    /// The type of the value, if the rule cannot be evaluated on it.
+    pub(crate) failed_on: Option<String>,
+    /// The rule holds for a value that did not change too.
+    pub(crate) always: bool,
 }

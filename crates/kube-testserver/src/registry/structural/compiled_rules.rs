@@ -1,24 +1,79 @@
 //! The CEL rules of one node, compiled once.
 
-use std::fmt;
-
-use kube_cel::{CompiledSchema, ErrorKind, ValidationError, compile_schema};
 use serde_json::Value;
 
-use crate::registry::structural::broken::Broken;
+use crate::registry::structural::{
+    broken::Broken,
+    cel::{Evaluation, Expression, Shape, Unusable},
+};
 
 /// The rules (`x-kubernetes-validations`) on one value.
+#[derive(Debug)]
 pub(crate) struct Rules {
-    /// The node's rules, with the types of all that is below it and without the rules there.
-    compiled: CompiledSchema,
-    texts: Vec<String>,
-    /// What each says when it is broken, where that is a plain text.
-    messages: Vec<Option<String>>,
+    shape: Shape,
+    /// The type that the schema names.
+    kind: String,
+    all: Vec<Rule>,
 }
 
-impl fmt::Debug for Rules {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Rules").field(&self.texts).finish()
+/// A rule as it was declared, and its expressions.
+#[derive(Debug)]
+struct Rule {
+    text: String,
+    message: Option<String>,
+    reason: Option<String>,
+    field_path: String,
+    condition: Result<Expression, Unusable>,
+    message_expression: Option<Result<Expression, Unusable>>,
+}
+
+impl Rule {
+    fn parse(declared: &Value, shape: &Shape) -> Self {
+        let text = |field: &str| declared[field].as_str().map(|text| text.trim().to_owned());
+        let compile = |text: &str| Expression::compile(text, shape, declared["optionalOldSelf"] == true);
+        let rule = text("rule").unwrap_or_default();
+        Self {
+            condition: compile(&rule),
+            message_expression: text("messageExpression").map(|text| compile(&text)),
+            text: rule,
+            message: text("message").filter(|message| !message.is_empty()),
+            reason: text("reason"),
+            field_path: text("fieldPath").unwrap_or_default().trim_start_matches('.').to_owned(),
+        }
+    }
+
+    fn broken_by(&self, value: &Evaluation, kind: &str) -> Option<Broken> {
+        let condition = self.condition.as_ref().ok()?;
+        let name = self.message.as_deref().unwrap_or(&self.text);
+        match value.keeps(condition, name) {
+            Ok(true) => None,
+            Ok(false) => {
+                let expression = self.message_expression.as_ref().and_then(|expression| expression.as_ref().ok());
+                let message = expression.and_then(|expression| value.message(expression));
+                let message = message.or_else(|| self.message.clone());
+                Some(Broken {
+                    path: self.field_path.clone(),
+                    message: message.unwrap_or_else(|| format!("failed rule: {}", self.text)),
+                    reason: self.reason.clone(),
+                    failed_on: None,
+                    always: condition.compares,
+                })
+            }
+            Err(message) => Some(Broken {
+                path: String::new(),
+                message,
+                reason: None,
+                failed_on: Some(kind.to_owned()),
+                always: true,
+            }),
+        }
+    }
+
+    /// The expressions that cannot be evaluated, with the names of their fields.
+    fn unusable(&self) -> impl Iterator<Item = (&'static str, &Unusable)> {
+        let condition = self.condition.as_ref().err().map(|why| ("rule", why));
+        let message = self.message_expression.as_ref().and_then(|expression| expression.as_ref().err());
+        condition.into_iter().chain(message.map(|why| ("messageExpression", why)))
     }
 }
 
@@ -26,108 +81,48 @@ impl Rules {
     /// Reads and compiles the rules of a node, if it has some.
     pub(crate) fn parse(schema: &Value) -> Option<Self> {
         let declared = schema["x-kubernetes-validations"].as_array().filter(|rules| !rules.is_empty())?;
-        let mut compiled = compile_schema(&with_plain_old_values(schema));
-        let below = compiled.properties.values_mut().chain(compiled.items.as_deref_mut());
-        below.chain(compiled.additional_properties.as_deref_mut()).for_each(without_rules);
-        for branches in [&mut compiled.all_of, &mut compiled.one_of, &mut compiled.any_of] {
-            branches.clear();
-        }
-        let texts = declared.iter().filter_map(|rule| Some(rule["rule"].as_str()?.to_owned())).collect();
-        let messages = declared.iter().map(|rule| rule["message"].as_str().map(str::to_owned)).collect();
-        Some(Self { compiled, texts, messages })
+        let shape = Shape::parse(schema);
+        let all = declared.iter().map(|rule| Rule::parse(rule, &shape)).collect();
+        Some(Self { shape, kind: schema["type"].as_str().unwrap_or_default().to_owned(), all })
     }
 
-    /// What is wrong with the rules themselves: the place of each, and why it does not compile.
-    pub(crate) fn problems(&self) -> Vec<(usize, String)> {
-        let results = self.compiled.validations.iter().enumerate();
-        results.filter_map(|(at, result)| Some((at, result.as_ref().err()?.to_string()))).collect()
+    /// What is wrong with the rules themselves: the place of each, the field, and why it does not compile.
+    pub(crate) fn problems(&self) -> Vec<(usize, &'static str, String)> {
+        let unusable = self.all.iter().enumerate().flat_map(|(at, rule)| rule.unusable().map(move |why| (at, why)));
+        unusable
+            .filter_map(|(at, (field, why))| match why {
+                Unusable::Wrong(why) => Some((at, field, why.clone())),
+                Unusable::Unsupported(_) => None,
+            })
+            .collect()
     }
 
-    /// The text of the rule at this place.
-    pub(crate) fn text(&self, at: usize) -> &str {
-        self.texts.get(at).map_or("", String::as_str)
-    }
-
-    /// The rules that a value breaks in which some numbers cannot be read.
-    pub(crate) fn broken_of_unreadable(&self, value: &Value, old: Option<&Value>) -> Vec<Broken> {
-        self.evaluate(value, old, |error| {
-            let at = self.texts.iter().position(|text| *text == error.rule);
-            let message = at.and_then(|at| self.messages.get(at)?.as_deref()).unwrap_or(&error.rule);
-            format!("invalid data, expected int, got float64 evaluating rule: {message}")
-        })
+    /// The place and text of each rule that compiles, and whether it compares with an old value.
+    pub(crate) fn compared(&self) -> impl Iterator<Item = (usize, &str, bool)> {
+        let rules = self.all.iter().enumerate();
+        rules.filter_map(|(at, rule)| Some((at, rule.text.as_str(), rule.condition.as_ref().ok()?.compares)))
     }
 
     /// The rules that a value breaks. `old` is what it was, where there is such a value.
     pub(crate) fn broken(&self, value: &Value, old: Option<&Value>) -> Vec<Broken> {
-        self.evaluate(value, old, |error| error.message.trim().to_owned())
-    }
-
-    /// `describe` says why a rule cannot be evaluated.
-    fn evaluate(
-        &self,
-        value: &Value,
-        old: Option<&Value>,
-        describe: impl Fn(&ValidationError) -> String,
-    ) -> Vec<Broken> {
-        let Err(errors) = kube_cel::validate_compiled(&self.compiled, value, old) else { return Vec::new() };
-        errors
-            .into_vec()
-            .into_iter()
-            .map(|error| {
-                // The path and the reason of a rule are for a value that breaks it, not for a rule that cannot be
-                // evaluated.
-                let broken = error.kind == ErrorKind::ValidationFailure;
-                Broken {
-                    path: if broken { error.field_path.trim_start_matches('.').to_owned() } else { String::new() },
-                    reason: error.reason.clone().filter(|_| broken),
-                    message: if broken { error.message.trim().to_owned() } else { describe(&error) },
-                    compares: error.rule.contains("oldSelf"),
-                }
-            })
-            .collect()
+        let value = Evaluation::new(value, old, &self.shape);
+        self.all.iter().filter_map(|rule| rule.broken_by(&value, &self.kind)).collect()
     }
 }
 
-/// The schema with the rules of its own node rewritten for `kube-cel`, to which an optional old value is one that may be null.
-fn with_plain_old_values(schema: &Value) -> Value {
-    let mut schema = schema.clone();
-    let rules = schema["x-kubernetes-validations"].as_array_mut();
-    for rule in rules.into_iter().flatten().filter(|rule| rule["optionalOldSelf"] == true) {
-        for field in ["rule", "messageExpression"] {
-            if let Some(text) = rule[field].as_str().map(plain_old_value) {
-                rule[field] = text.into();
-            }
-        }
-    }
-    schema
-}
-
-fn plain_old_value(text: &str) -> String {
-    text.replace("oldSelf.hasValue()", "(oldSelf != null)").replace("oldSelf.value()", "oldSelf")
-}
-
-/// Whether the rules of a schema, at any depth, use an optional old value in a way that is not supported here.
-pub(crate) fn has_unsupported_optional(schema: &Value) -> bool {
+/// What the rules of a schema, at any depth, use of CEL that is missing here.
+pub(crate) fn unsupported(schema: &Value) -> Option<String> {
+    let here = || {
+        let rules = Rules::parse(schema)?;
+        let mut unusable = rules.all.iter().flat_map(|rule| rule.unusable().map(move |(_, why)| (rule, why)));
+        unusable.find_map(|(rule, why)| match why {
+            Unusable::Unsupported(name) => Some(format!("{name} in a CEL rule, {:?}", rule.text)),
+            Unusable::Wrong(_) => None,
+        })
+    };
     match schema {
-        Value::Object(map) => {
-            let rules = map.get("x-kubernetes-validations").and_then(Value::as_array);
-            let unsupported = |rule: &Value| {
-                let text = |field: &str| rule[field].as_str().unwrap_or_default();
-                rule["optionalOldSelf"] == true
-                    && ["rule", "messageExpression"].into_iter().any(|field| {
-                        let rest = text(field).replace("oldSelf.hasValue()", "").replace("oldSelf.value()", "");
-                        rest.contains("oldSelf")
-                    })
-            };
-            rules.is_some_and(|rules| rules.iter().any(unsupported)) || map.values().any(has_unsupported_optional)
-        }
-        Value::Array(list) => list.iter().any(has_unsupported_optional),
-        _ => false,
+        Value::Object(map) => here().or_else(|| map.values().find_map(unsupported)),
+        Value::Array(list) => list.iter().find_map(unsupported),
+        _ => None,
     }
-}
-
-fn without_rules(schema: &mut CompiledSchema) {
-    schema.validations.clear();
-    let below = schema.properties.values_mut().chain(schema.items.as_deref_mut());
-    below.chain(schema.additional_properties.as_deref_mut()).for_each(without_rules);
 }

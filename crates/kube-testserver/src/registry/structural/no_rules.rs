@@ -15,17 +15,12 @@ impl Rules {
     }
 
     /// What is wrong with the rules themselves.
-    pub(crate) fn problems(&self) -> Vec<(usize, String)> {
+    pub(crate) fn problems(&self) -> Vec<(usize, &'static str, String)> {
         match *self {}
     }
 
-    /// The text of a rule.
-    pub(crate) fn text(&self, _: usize) -> &str {
-        match *self {}
-    }
-
-    /// The rules that a value breaks in which some numbers cannot be read.
-    pub(crate) fn broken_of_unreadable(&self, _: &Value, _: Option<&Value>) -> Vec<Broken> {
+    /// The place and text of each rule, and whether it compares with an old value.
+    pub(crate) fn compared(&self) -> std::iter::Empty<(usize, &str, bool)> {
         match *self {}
     }
 
@@ -36,6 +31,6 @@ impl Rules {
 }
 
 /// None: a definition with rules is refused before.
-pub(crate) fn has_unsupported_optional(_: &Value) -> bool {
-    false
+pub(crate) fn unsupported(_: &Value) -> Option<String> {
+    None
 }

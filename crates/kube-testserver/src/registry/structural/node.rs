@@ -47,7 +47,9 @@ impl Type {
     pub(crate) fn admits(self, value: &Value) -> bool {
         match (self, value) {
             (Self::Integer, Value::Number(number)) => {
-                number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|number| number.fract() == 0.0)
+                // Beyond 53 bits, a number that is no `int64` has no exact value.
+                let is_whole = |number: f64| number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
+                number.is_i64() || number.as_f64().is_some_and(is_whole)
             }
             (Self::Array, Value::Array(_))
             | (Self::Boolean, Value::Bool(_))
@@ -63,8 +65,8 @@ impl Type {
         match value {
             Value::Null => "null",
             Value::Bool(_) => "boolean",
-            Value::Number(number) if number.is_f64() => "number",
-            Value::Number(_) => "integer",
+            Value::Number(number) if number.is_i64() => "integer",
+            Value::Number(_) => "number",
             Value::String(_) => "string",
             Value::Array(_) => "array",
             Value::Object(_) => "object",

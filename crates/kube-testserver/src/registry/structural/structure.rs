@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{
     registry::structural::{
-        compiled_rules::Rules,
-        junctors,
+        collections, junctors,
         keywords::{EMBEDDED, INT_OR_STRING, PRESERVES, property},
         node::Type,
+        rule_fields,
     },
     wire::status::Cause,
 };
@@ -27,6 +27,9 @@ pub(crate) fn problems(schema: &Value, path: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     check_structure(schema, Level::Root, path, &mut causes);
     junctors::check_complete(schema, path, &mut causes);
+    if causes.is_empty() {
+        rule_fields::check_comparisons(schema, None, path, &mut causes);
+    }
     causes.sort_by(|left, right| (&left.field, &left.message).cmp(&(&right.field, &right.message)));
     causes
 }
@@ -41,7 +44,9 @@ fn type_of(schema: &Value) -> &str {
 
 fn check_structure(schema: &Value, level: Level, path: &str, causes: &mut Vec<Cause>) {
     check_keywords(schema, path, causes);
-    if let Some(items) = schema.get("items") {
+    if schema["items"].is_array() {
+        causes.push(Cause::forbidden(format!("{path}.items"), "items must be a schema object and not an array"));
+    } else if let Some(items) = schema.get("items") {
         check_structure(items, Level::Item, &format!("{path}.items"), causes);
     } else if type_of(schema) == "array" {
         causes.push(Cause::required(format!("{path}.items"), "must be specified"));
@@ -74,7 +79,7 @@ fn check_structure(schema: &Value, level: Level, path: &str, causes: &mut Vec<Ca
     if level == Level::Root || is(schema, EMBEDDED) {
         check_type_and_metadata(schema, level, path, causes);
     }
-    check_rules(schema, path, causes);
+    rule_fields::check(schema, path, causes);
 }
 
 /// The type must be there, and be an object's where objects are.
@@ -143,10 +148,7 @@ fn check_keywords(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     if is(schema, "uniqueItems") {
         forbid("uniqueItems", "uniqueItems cannot be set to true since the runtime complexity becomes quadratic");
     }
-    if schema.get("additionalProperties") == Some(&json!(false)) {
-        forbid("additionalProperties", "additionalProperties cannot be set to false");
-    }
-    if schema.get("additionalProperties").is_some()
+    if schema.get("additionalProperties").is_some_and(|additional| additional != false)
         && schema["properties"].as_object().is_some_and(|all| !all.is_empty())
     {
         forbid("additionalProperties", "additionalProperties and properties are mutual exclusive");
@@ -156,65 +158,17 @@ fn check_keywords(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
         ("dependencies", "dependencies is not supported"),
         ("patternProperties", "patternProperties is not supported"),
         ("definitions", "definitions is not supported"),
+        ("additionalItems", "additionalItems is not supported"),
+        ("id", "id is not supported"),
     ] {
         if schema.get(key).is_some() {
             forbid(key, rule);
         }
     }
-    check_list_type(schema, path, causes);
-}
-
-fn check_list_type(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let list_type = schema["x-kubernetes-list-type"].as_str();
-    let field = format!("{path}.x-kubernetes-list-type");
-    let keys: Vec<&str> =
-        schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    match list_type {
-        Some("atomic" | "set" | "map") if type_of(schema) != "array" => {
-            causes.push(Cause::invalid(
-                format!("{path}.type"),
-                type_of(schema),
-                "must be array if x-kubernetes-list-type is specified",
-            ));
-        }
-        None | Some("atomic" | "set" | "map") => {}
-        Some(other) => causes.push(Cause::not_supported(&field, other, &["atomic", "map", "set"])),
+    if schema.get(PRESERVES) == Some(&json!(false)) {
+        causes.push(Cause::invalid_raw(format!("{path}.{PRESERVES}"), "false", "must be true or undefined"));
     }
-    let keys_field = format!("{path}.x-kubernetes-list-map-keys");
-    if list_type == Some("map") {
-        if keys.is_empty() {
-            causes.push(Cause::required(&keys_field, "must not be empty if x-kubernetes-list-type is map"));
-        }
-        for key in keys {
-            let item = &schema["items"];
-            if item["properties"].get(key).is_none() {
-                let rule = "entries must all be names of item properties";
-                causes.push(Cause::invalid(&keys_field, key, rule));
-                continue;
-            }
-            let required = item["required"].as_array().is_some_and(|names| names.iter().any(|name| name == key));
-            if !required && item["properties"][key].get("default").is_none() {
-                let field = format!("{path}.items.properties[{key}].default");
-                let rule = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required \
-                            property";
-                causes.push(Cause::required(field, rule));
-            }
-        }
-    } else if !keys.is_empty() {
-        let rule = "must be map if x-kubernetes-list-map-keys is non-empty";
-        causes.push(match list_type {
-            None => Cause::required(field, rule),
-            Some(other) => Cause::invalid(field, other, rule),
-        });
-    }
-}
-
-fn check_rules(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let Some(rules) = Rules::parse(schema) else { return };
-    for (at, why) in rules.problems() {
-        let field = format!("{path}.x-kubernetes-validations[{at}].rule");
-        causes.push(Cause::invalid_raw(field, &format!("{:?}", rules.text(at)), &format!("compilation failed: {why}")));
-    }
+    collections::check(schema, path, causes);
 }
 
 #[cfg(test)]
@@ -267,6 +221,21 @@ mod tests {
                 "s.properties[spec].additionalProperties: Forbidden: additionalProperties and properties are mutual \
                  exclusive",
             ),
+            (
+                json!({"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "object"}}),
+                "s.properties[spec].items.x-kubernetes-map-type: Invalid value: null: must be atomic as item of a list with \
+                 x-kubernetes-list-type=set",
+            ),
+            (
+                json!({"type": "object", "x-kubernetes-map-type": "foo"}),
+                "s.properties[spec].x-kubernetes-map-type: Unsupported value: \"foo\": supported values: \"atomic\", \
+                 \"granular\"",
+            ),
+            (
+                json!({"type": "object", "x-kubernetes-preserve-unknown-fields": false}),
+                "s.properties[spec].x-kubernetes-preserve-unknown-fields: Invalid value: false: must be true or undefined",
+            ),
+            (json!({"type": "string", "id": "x"}), "s.properties[spec].id: Forbidden: id is not supported"),
         ] {
             assert_eq!(said(&with_spec(&spec)), [expected], "{spec}");
         }

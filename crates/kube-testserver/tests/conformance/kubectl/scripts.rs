@@ -27,7 +27,9 @@ tests![
     can_i_shows_what_the_user_may_do,
     describe_shows_an_object,
     replace_and_wait_work,
+    describe_shows_a_namespace,
     explain_shows_the_fields_of_a_custom_resource,
+    explain_shows_the_fields_of_core_types_and_of_metadata,
 ];
 
 async fn version_shows_both_sides(case: Case) -> Outcome {
@@ -238,6 +240,12 @@ async fn describe_shows_an_object(case: Case) -> Outcome {
     Ok(())
 }
 
+async fn describe_shows_a_namespace(case: Case) -> Outcome {
+    let text = Terminal::new(&case)?.run(&["describe", "namespace", case.namespace()]).await.text();
+    assert!(text.contains(case.namespace()) && text.contains("Active"), "{text}");
+    Ok(())
+}
+
 async fn replace_and_wait_work(case: Case) -> Outcome {
     let terminal = Terminal::new(&case)?;
     case.post(&case.maps(), &config_map("a", "1")).await.expect(201);
@@ -262,5 +270,22 @@ async fn explain_shows_the_fields_of_a_custom_resource(case: Case) -> Outcome {
     let text = terminal.run(&["explain", "widgets.spec", &version]).await.text();
     assert!(text.contains("KIND:") && text.contains("Widget"), "{text}");
     assert!(text.lines().any(|line| line.split_whitespace().eq(["size", "<integer>"])), "{text}");
+    Ok(())
+}
+
+async fn explain_shows_the_fields_of_core_types_and_of_metadata(case: Case) -> Outcome {
+    case.widgets().await;
+    case.eventually(&format!("/openapi/v3/apis/{WIDGET_GROUP}/v1"), |answer| answer.code == 200).await;
+    let terminal = Terminal::new(&case)?;
+    for (path, kind, field, typed) in [
+        ("configmap", "ConfigMap", "data", "<map[string]string>"),
+        ("secret.metadata", "Secret", "labels", "<map[string]string>"),
+        ("lease.spec", "Lease", "holderIdentity", "<string>"),
+        ("widgets.conformance.example.com.metadata", "Widget", "finalizers", "<[]string>"),
+    ] {
+        let text = terminal.run(&["explain", path]).await.text();
+        assert!(text.contains("KIND:") && text.contains(kind), "{path}: {text}");
+        assert!(text.lines().any(|line| line.split_whitespace().eq([field, typed])), "{path}: {text}");
+    }
     Ok(())
 }

@@ -98,7 +98,7 @@ async fn discovery_can_be_had_in_one_request(case: Case) {
     assert_eq!(list["kind"], "APIGroupDiscoveryList");
     let resources = list["items"][0]["versions"][0]["resources"].as_array().expect("resources");
     let maps = resources.iter().find(|resource| resource["resource"] == "configmaps").expect("configmaps");
-    assert_eq!(maps["responseKind"]["kind"], "ConfigMap");
+    assert_eq!(maps["responseKind"], json!({"group": "", "version": "", "kind": "ConfigMap"}));
     assert_eq!(maps["scope"], "Namespaced");
     let apis = case.get_as("/apis", AGGREGATED).await.expect(200);
     let groups: Vec<_> =

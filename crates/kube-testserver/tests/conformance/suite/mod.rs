@@ -3,6 +3,7 @@
 mod access;
 mod applies;
 mod bad_requests;
+mod cel;
 mod corners;
 mod creates;
 mod definitions;
@@ -15,6 +16,7 @@ mod metadata;
 mod namespaces;
 mod options;
 mod patches;
+mod refused_definitions;
 mod rules;
 mod scales;
 mod schemas;
@@ -24,6 +26,7 @@ mod subresources;
 mod tables;
 mod tokens;
 mod updates;
+mod values;
 mod watches;
 
 use crate::test::Test;
@@ -34,6 +37,7 @@ pub(crate) fn tests() -> Vec<Test> {
         access::tests(),
         applies::tests(),
         bad_requests::tests(),
+        cel::tests(),
         corners::tests(),
         creates::tests(),
         definitions::tests(),
@@ -46,6 +50,7 @@ pub(crate) fn tests() -> Vec<Test> {
         namespaces::tests(),
         options::tests(),
         patches::tests(),
+        refused_definitions::tests(),
         rules::tests(),
         scales::tests(),
         schemas::tests(),
@@ -55,6 +60,7 @@ pub(crate) fn tests() -> Vec<Test> {
         tables::tests(),
         tokens::tests(),
         updates::tests(),
+        values::tests(),
         watches::tests(),
     ]
     .into_iter()

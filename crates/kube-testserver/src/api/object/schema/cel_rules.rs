@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
-use super::{correlate, mistyped};
+use super::correlate;
 use crate::api::object::go_values::shown;
-use crate::{registry::structural::node::Node, wire::status::Cause};
+use crate::{
+    registry::structural::{broken::Broken, node::Node},
+    wire::status::Cause,
+};
 
 /// The rules that an object, or a part of it, breaks. A value that did not change is checked by the
 /// rules that compare it with the old one only.
@@ -26,26 +29,25 @@ fn check(
     }
     let unchanged = within_unchanged || old == Some(value);
     if let Some(rules) = &schema.rules {
-        let marked = mistyped::marked(value, schema);
-        let found = match &marked {
-            Some(marked) => rules.broken_of_unreadable(marked, old),
-            None => rules.broken(value, old),
-        };
-        for broken in found.into_iter().filter(|broken| broken.compares || !unchanged) {
+        for broken in rules.broken(value, old).into_iter().filter(|broken| broken.always || !unchanged) {
             let field = match (path, broken.path.as_str()) {
                 ("", "") => "<nil>".to_owned(),
                 (path, "") => path.to_owned(),
                 ("", below) => below.to_owned(),
                 (path, below) => format!("{path}.{below}"),
             };
-            causes.push(cause(field, value, broken.reason.as_deref(), &broken.message));
+            causes.push(cause(field, value, &broken));
         }
     }
     match value {
         Value::Object(map) => {
             for (name, value) in map {
                 if let Some(below) = schema.field(name) {
-                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    let path = match path {
+                        _ if !schema.properties.contains_key(name) => format!("{path}[{name}]"),
+                        "" => name.clone(),
+                        path => format!("{path}.{name}"),
+                    };
                     check(value, correlate::entry(old, name), unchanged, below, &path, causes);
                 }
             }
@@ -60,9 +62,13 @@ fn check(
     }
 }
 
-fn cause(field: String, value: &Value, reason: Option<&str>, message: &str) -> Cause {
+fn cause(field: String, value: &Value, broken: &Broken) -> Cause {
     let scalar = !matches!(value, Value::Object(_) | Value::Array(_));
-    match reason {
+    let message = broken.message.as_str();
+    if let Some(kind) = &broken.failed_on {
+        return Cause::invalid(field, kind, message);
+    }
+    match broken.reason.as_deref() {
         Some("FieldValueForbidden") => Cause::forbidden(field, message),
         Some("FieldValueRequired") => Cause::required(field, message),
         Some("FieldValueDuplicate") => {

@@ -27,17 +27,18 @@ pub(super) fn check(value: &Value, old: Option<&Value>, schema: &Node, path: &st
     check_branches(value, &schema.checks, path, causes);
 }
 
-/// As [`check`], for a part of an object that is checked by itself: the texts name what is below `base` only.
-pub(super) fn check_part(value: &Value, old: Option<&Value>, schema: &Node, base: &str, causes: &mut Vec<Cause>) {
+/// Checks a part of an object, whose fields error messages name from this part on.
+pub(super) fn check_part(value: &Value, old: Option<&Value>, schema: &Node, path: &str, causes: &mut Vec<Cause>) {
     let mut found = Vec::new();
     check(value, old, schema, "", &mut found);
-    causes.extend(found.into_iter().map(|cause| {
-        let field = match cause.field.as_str() {
-            "" => base.to_owned(),
-            item if item.starts_with('[') => format!("{base}{item}"),
-            field => format!("{base}.{field}"),
-        };
-        Cause { field, ..cause }
+    causes.extend(found.into_iter().map(|mut cause| {
+        match cause.field.as_str() {
+            "<nil>" => {}
+            "" => path.clone_into(&mut cause.field),
+            below if below.starts_with('[') => cause.field = format!("{path}{below}"),
+            below => cause.field = format!("{path}.{below}"),
+        }
+        cause
     }));
 }
 
@@ -54,7 +55,14 @@ fn check_type(value: &Value, schema: &Node, path: &str, causes: &mut Vec<Cause>)
         return;
     }
     let types: Vec<&str> = schema.types.iter().map(|kind| kind.as_str()).collect();
-    causes.push(type_invalid(path, Type::name_of(value), &types.join(",")));
+    let (found, wanted) = (Type::name_of(value), types.join(","));
+    causes.push(match (schema.checks.format.as_deref(), found) {
+        (None, _) | (_, "string" | "array" | "null") => type_invalid(path, found, &wanted),
+        // In place of the type, the format is named, which a number has and another value has not.
+        (Some(format), "integer") => type_invalid(path, "int64", format),
+        (Some(format), "number") => type_invalid(path, "float64", format),
+        (Some(format), _) => type_invalid(path, "", format),
+    });
 }
 
 fn type_invalid(path: &str, found: &str, wanted: &str) -> Cause {
@@ -85,8 +93,7 @@ fn check_text(text: &str, checks: &Checks, path: &str, causes: &mut Vec<Cause>) 
     let length = u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
     let shown = format!("{text:?}");
     if let Some(most) = checks.max_length.filter(|most| length > *most) {
-        let message = format!("Too long: may not be more than {most} bytes");
-        causes.push(Cause { reason: "FieldValueTooLong", message, field: path.to_owned() });
+        causes.push(Cause::too_long(path, usize::try_from(most).unwrap_or(usize::MAX)));
     } else if let Some(least) = checks.min_length.filter(|least| length < *least) {
         causes.push(invalid(path, &shown, &format!("should be at least {least} chars long")));
     } else if let Some(pattern) = checks.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
@@ -98,7 +105,8 @@ fn check_text(text: &str, checks: &Checks, path: &str, causes: &mut Vec<Cause>) 
 }
 
 fn too_many(path: &str, found: usize, most: u64) -> Cause {
-    let message = format!("Too many: {found}: must have at most {most} items");
+    let items = if most == 1 { "item" } else { "items" };
+    let message = format!("Too many: {found}: must have at most {most} {items}");
     Cause { reason: "FieldValueTooMany", message, field: path.to_owned() }
 }
 
@@ -289,7 +297,7 @@ mod tests {
             (
                 json!({"type": "string", "maxLength": 1}),
                 json!("zz"),
-                "FieldValueTooLong f: Too long: may not be more than 1 bytes",
+                "FieldValueTooLong f: Too long: may not be more than 1 byte",
             ),
             (
                 json!({"type": "string", "pattern": "^a$"}),
@@ -305,7 +313,7 @@ mod tests {
             (
                 json!({"type": "array", "maxItems": 1, "items": {"type": "integer"}}),
                 json!([1, 2]),
-                "FieldValueTooMany f: Too many: 2: must have at most 1 items",
+                "FieldValueTooMany f: Too many: 2: must have at most 1 item",
             ),
             (
                 json!({"type": "array", "items": {"type": "integer"}}),

@@ -8,7 +8,6 @@ mod defaults;
 mod embedded;
 mod fill;
 mod formats;
-mod mistyped;
 mod numbers;
 mod path;
 mod problems;

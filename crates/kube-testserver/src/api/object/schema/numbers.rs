@@ -30,21 +30,32 @@ pub(super) fn check(number: &Number, types: &[Type], checks: &Checks, path: &str
     }
 }
 
-/// The format of an integer says how many bits it has.
+/// The integer that a number is.
+fn as_integer(number: &Number) -> Option<i128> {
+    number.as_i128().or_else(|| {
+        let value = number.as_f64().filter(|value| value.fract() == 0.0)?;
+        format!("{value:.0}").parse().ok()
+    })
+}
+
+/// The format of a number says how many bits it has.
 fn check_width(number: &Number, types: &[Type], checks: &Checks, path: &str, causes: &mut Vec<Cause>) {
-    if types != [Type::Integer] {
-        return;
-    }
     let format = checks.format.as_deref().unwrap_or_default();
-    let fits = match (format, number.as_i64()) {
-        ("int32", Some(value)) => i32::try_from(value).is_ok(),
-        ("uint32", Some(value)) => u32::try_from(value).is_ok(),
-        ("uint64", _) => number.is_u64(),
-        (_, found) => found.is_some() || number.as_f64().is_some_and(|value| value.fract() == 0.0),
+    let integer = as_integer(number);
+    let fits = match (types, format) {
+        ([Type::Integer], "int32") => integer.is_some_and(|value| i32::try_from(value).is_ok()),
+        ([Type::Integer], "uint32") => integer.is_some_and(|value| u32::try_from(value).is_ok()),
+        ([Type::Integer], "uint64") => integer.is_some_and(|value| u64::try_from(value).is_ok()),
+        ([Type::Integer], _) => integer.is_some_and(|value| i64::try_from(value).is_ok()),
+        ([Type::Number], "float" | "float32") => {
+            number.as_f64().is_some_and(|value| value.abs() <= f64::from(f32::MAX))
+        }
+        _ => true,
     };
     if !fits {
         let format = if format.is_empty() { " (default format)".to_owned() } else { format!(" with format {format}") };
-        let rule = format!("Checked value must be of type integer{format} in {path}");
+        let kind = types.first().map_or("", |kind| kind.as_str());
+        let rule = format!("Checked value must be of type {kind}{format} in {path}");
         causes.push(Cause::invalid("<nil>", "", &rule));
     }
 }

@@ -1,7 +1,10 @@
 //! The loop of the controller: what happened goes in, the decision is carried out. One task for all Clusters.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod writing;
+
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,27 +23,32 @@ use kube::{Api, Client};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::announcements::Announcements;
-use super::backoff::backoff;
+use super::applying::{Applying, Turn};
 use super::conditions::OutageText;
 use super::connection::{Allowed, Contexts, Desired, desired, secret_of};
 use super::decide::{Decision, FleetStep, Input, Role, decide};
 use super::entry::Entry;
+use super::hub_error::HubError;
 use super::observed::Observed;
 use super::problem::ConfigProblem;
 use super::provider::ClusterProvider;
 use super::role::StatusWriter;
-use super::secrets::Secrets;
-use super::writes::{Outcome, Writes, Written};
+use super::secrets::{SecretChange, Secrets};
+use super::writes::Writes;
 use crate::cluster::{Cluster, ConnectionKind};
 use crate::forget::Registered;
+use crate::listing::Listing;
 use crate::source::News;
-use crate::watching::{jittered, watching};
+use crate::watching::{Failure, Reports, is_cut, watching};
 
 /// So many statuses are written at a time.
 const WRITES: usize = 16;
 
 /// How long the text of an outage stays, though its attempts fail in other ways.
 const OUTAGE_TEXT: Duration = Duration::from_secs(300);
+
+/// How long the last statuses may take, at the end.
+pub(super) const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// How often revisions that were refused are looked at again: the clock may have been corrected.
 pub(super) const RECHECK: Duration = Duration::from_secs(60);
@@ -63,13 +71,19 @@ pub(super) struct Loop {
     pub(super) entries: HashMap<NamespacedName, Entry>,
     /// The Clusters that refer to a Secret.
     pub(super) users: HashMap<NamespacedName, BTreeSet<NamespacedName>>,
+    /// The Clusters to which changed Secrets are yet to be applied.
+    pub(super) applying: Applying,
     pub(super) resets: FuturesUnordered<BoxFuture<'static, Reset>>,
     /// When to write which status.
     pub(super) due: BTreeSet<(Instant, NamespacedName)>,
     /// How long changes are collected before a status is written.
     pub(super) delay: Duration,
-    /// What a relist has listed so far.
-    pub(super) listed: Option<HashSet<NamespacedName>>,
+    /// Which failures of the watch of Clusters were reported.
+    pub(super) reports: Reports,
+    /// Which failures of writing were reported.
+    pub(super) write_reports: Reports,
+    /// Which Clusters are gone after a list.
+    pub(super) listing: Listing<NamespacedName>,
     pub(super) clock: Clock,
     /// The controller's own kubeconfig, where its files are watched.
     pub(super) contexts: BoxStream<'static, News<Kubeconfig>>,
@@ -77,7 +91,7 @@ pub(super) struct Loop {
 
 impl Loop {
     pub(super) async fn run(
-        mut self,
+        &mut self,
         client: &Client,
         namespace: Option<&str>,
         mut store: StoreWriter<Cluster>,
@@ -115,14 +129,22 @@ impl Loop {
                             self.announcements.changed(&cluster);
                         }
                         if is_listed {
+                            if self.reports.clear() {
+                                tracing::info!("the Clusters are listed again");
+                            }
                             self.provider.listed();
                             self.announcements.all_changed();
                         }
                     }
-                    Err(error) => tracing::warn!(%error, "the watch of Clusters failed"),
+                    Err(error) => self.watch_failed(&error),
                 },
                 Some(news) = self.contexts.next() => self.contexts_changed(news),
-                secret = self.secrets.changed() => self.secret_changed(&secret),
+                change = self.secrets.changed() => self.secret_changed(change),
+                () = ready(()), if !self.applying.is_empty() => {
+                    self.apply_next();
+                    // Each may take milliseconds.
+                    tokio::task::yield_now().await;
+                }
                 Some(changes) = fleet.next() => self.fleet_changed(changes),
                 written = self.writes.written() => self.written(written),
                 Some((cluster, uid, result)) = self.resets.next() => self.was_reset(&cluster, uid.as_ref(), result),
@@ -135,21 +157,26 @@ impl Loop {
         }
     }
 
+    fn watch_failed(&mut self, error: &watcher::Error) {
+        let failure = Failure::of_watch(error);
+        let error_shown = HubError::from(&failure);
+        // One that was cut goes on.
+        if !is_cut(error) && self.reports.is_first(&failure) {
+            tracing::warn!(error = %error_shown, "the watch of Clusters failed: it is tried again");
+        } else {
+            tracing::debug!(error = %error_shown, "the watch of Clusters failed again, or was cut");
+        }
+        self.provider.list_failed(error_shown);
+    }
+
     fn watched(&mut self, event: watcher::Event<Cluster>) {
         match event {
-            watcher::Event::Init => self.listed = Some(HashSet::new()),
-            watcher::Event::InitApply(cluster) => {
-                if let Some(listed) = &mut self.listed {
-                    listed.insert(cluster.namespaced_name());
-                }
-                // A list is the truth, whatever its versions are.
-                self.upsert(cluster, true);
-            }
+            watcher::Event::Init => self.listing.restart(),
+            // A list is the truth, whatever its versions are.
+            watcher::Event::InitApply(cluster) => self.upsert(cluster, true),
             watcher::Event::InitDone => {
-                let listed = self.listed.take().unwrap_or_default();
-                let gone: Vec<_> = self.entries.keys().filter(|key| !listed.contains(key)).cloned().collect();
-                for key in &gone {
-                    self.remove(key);
+                for key in self.listing.complete() {
+                    self.remove(&key);
                 }
             }
             watcher::Event::Apply(cluster) => self.upsert(cluster, false),
@@ -167,6 +194,7 @@ impl Loop {
                 return;
             }
         }
+        self.listing.insert(&key);
         let cluster = Arc::new(cluster);
         let secret = secret_of(key.namespace(), &cluster.spec);
         let before = self.entries.get(&key).map(|entry| (entry.secret.clone(), Arc::clone(&entry.cluster)));
@@ -208,7 +236,7 @@ impl Loop {
     /// What the spec asks for may have changed: the data of the Secret is needed again, where it was dropped.
     fn configure(&mut self, key: &NamespacedName) {
         if let Some(secret) = self.entries.get(key).and_then(|entry| entry.secret.as_ref()) {
-            self.secrets.want(secret);
+            self.secrets.want(secret, key);
         }
         self.apply_desired(key);
     }
@@ -245,6 +273,7 @@ impl Loop {
     }
 
     fn remove(&mut self, key: &NamespacedName) {
+        self.listing.remove(key);
         let Some(entry) = self.entries.remove(key) else { return };
         if let Some(at) = entry.write_at {
             self.due.remove(&(at, key.clone()));
@@ -276,27 +305,39 @@ impl Loop {
         }
     }
 
-    fn secret_changed(&mut self, secret: &NamespacedName) {
-        if self.secrets.is_used(secret) {
+    fn secret_changed(&mut self, SecretChange { secret, only }: SecretChange) {
+        if self.secrets.is_used(&secret) {
             // It was in the queue twice.
             return;
         }
-        let users = self.users.get(secret).cloned().unwrap_or_default();
-        for key in &users {
-            self.apply_desired(key);
+        let clusters = only.or_else(|| self.users.get(&secret).cloned()).unwrap_or_default();
+        self.applying.add(secret, clusters);
+    }
+
+    fn apply_next(&mut self) {
+        match self.applying.next() {
+            Some(Turn::Apply(cluster)) => self.apply_desired(&cluster),
+            Some(Turn::Used(secret)) => self.secrets.used(&secret),
+            None => {}
         }
-        self.secrets.used(secret);
     }
 
     fn fleet_changed(&mut self, changes: ClusterChanges) {
-        match changes {
-            ClusterChanges::Changed(clusters) => {
-                for key in &clusters {
-                    self.reconcile(key);
-                }
-            }
+        let clusters = match changes {
+            ClusterChanges::Changed(clusters) => clusters,
             // And whatever a later version may say.
-            _ => self.reconcile_all(),
+            _ => self.entries.keys().cloned().collect(),
+        };
+        for key in &clusters {
+            self.reconcile(key);
+            self.note_served(key);
+        }
+    }
+
+    /// Says to what is registered that a cluster is served, perhaps again.
+    fn note_served(&self, key: &NamespacedName) {
+        if self.provider.fleet().snapshot(key).is_some_and(|snapshot| snapshot.is_connected()) {
+            self.registered.cluster_changed(key);
         }
     }
 
@@ -365,11 +406,17 @@ impl Loop {
                 }
             }
             FleetStep::Disconnect => {
-                if matches!(entry.desired, Desired::Docker(_)) && !entry.cluster.spec.paused {
+                let is_docker = matches!(entry.desired, Desired::Docker(_)) && !entry.cluster.spec.paused;
+                if is_docker {
                     entry.applied = None;
                 }
+                let was_there = fleet.remove(key);
+                if is_docker && was_there {
+                    // The revision stays, and what was built on it is dead.
+                    self.registered.forget_cluster(key);
+                }
                 // What is to be connected joins anew.
-                again = fleet.remove(key) && entry.applied.is_some();
+                again = was_there && entry.applied.is_some();
             }
         }
         let entry_is_free = !entry.is_writing && entry.write_at.is_none();
@@ -395,73 +442,5 @@ impl Loop {
             // It is tried again when the fleet says that something has changed.
             Err(error) => tracing::warn!(cluster = %key, %error, "the reset failed"),
         }
-    }
-
-    /// Writes the statuses whose time has come, as they are now.
-    fn write_due(&mut self) {
-        let now = Instant::now();
-        while self.writes.under_way() < WRITES
-            && self.due.first().is_some_and(|(at, _)| *at <= now)
-            && let Some((_, key)) = self.due.pop_first()
-        {
-            let Some(entry) = self.entries.get(&key) else { continue };
-            let status = self.decide(&key, entry).status;
-            let may_write = self.role.may_write();
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
-            entry.write_at = None;
-            if let Some(status) = status.filter(|_| may_write) {
-                entry.is_writing = true;
-                self.writes.apply(&entry.cluster, &status);
-            }
-        }
-    }
-
-    /// Decides again after a pause what to write, if it is still to be written then.
-    fn write_later(&mut self, key: &NamespacedName) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        entry.failures += 1;
-        let at = Instant::now() + jittered(backoff(entry.failures));
-        entry.write_at = Some(at);
-        self.due.insert((at, key.clone()));
-    }
-
-    fn written(&mut self, written: Written) {
-        let (key, now) = (written.cluster, (self.clock)());
-        // It may have been deleted and made again meanwhile.
-        let of_this = |entry: &&mut Entry| entry.cluster.metadata.uid == written.before.metadata.uid;
-        let Some(entry) = self.entries.get_mut(&key).filter(of_this) else { return };
-        entry.is_writing = false;
-        match written.outcome {
-            Outcome::Stored(stored) => {
-                entry.failures = 0;
-                let before = &written.before;
-                let is_unchanged = stored.metadata.resource_version == before.metadata.resource_version;
-                if written.status.error.is_some()
-                    && before.status.as_ref().is_none_or(|it| it.error != written.status.error)
-                {
-                    entry.outage_written = Some(Instant::now());
-                }
-                self.writes.publish(before.status.as_ref(), &stored);
-                if !entry.is_newer_than(&stored) {
-                    entry.take(Arc::new(*stored), now);
-                }
-                // Where another one owns a part of the status, the same write would follow without end.
-                entry.without_effect = is_unchanged.then_some(written.status);
-            }
-            // The watch brings what changed, if it has not yet. If nothing has, a replica of the API server that just starts
-            // does not know the resource yet.
-            Outcome::Outdated
-                if entry.cluster.metadata.resource_version == written.before.metadata.resource_version =>
-            {
-                self.write_later(&key);
-            }
-            // It has changed meanwhile.
-            Outcome::Outdated => {}
-            Outcome::Failed(error) => {
-                tracing::warn!(cluster = %key, %error, "writing the status failed");
-                self.write_later(&key);
-            }
-        }
-        self.reconcile(&key);
     }
 }

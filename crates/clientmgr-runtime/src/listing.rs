@@ -1,10 +1,10 @@
-//! [`Listing`]: what is gone after a list. Pure.
+//! [`Listing`]: what is gone after a list of a hub. Pure.
 
 use std::collections::BTreeSet;
 
 /// The keys that are known, and those that the list under way has shown so far.
 #[derive(Debug)]
-pub(super) struct Listing<K> {
+pub(crate) struct Listing<K> {
     known: BTreeSet<K>,
     listed: Option<BTreeSet<K>>,
 }
@@ -17,12 +17,12 @@ impl<K> Default for Listing<K> {
 
 impl<K: Ord + Clone> Listing<K> {
     /// A list begins. It replaces one that is under way.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.listed = Some(BTreeSet::new());
     }
 
     /// `key` is there.
-    pub(super) fn insert(&mut self, key: &K) {
+    pub(crate) fn insert(&mut self, key: &K) {
         self.known.insert(key.clone());
         if let Some(listed) = &mut self.listed {
             listed.insert(key.clone());
@@ -30,7 +30,7 @@ impl<K: Ord + Clone> Listing<K> {
     }
 
     /// `key` is gone. Returns whether it was known.
-    pub(super) fn remove(&mut self, key: &K) -> bool {
+    pub(crate) fn remove(&mut self, key: &K) -> bool {
         if let Some(listed) = &mut self.listed {
             listed.remove(key);
         }
@@ -38,14 +38,14 @@ impl<K: Ord + Clone> Listing<K> {
     }
 
     /// The list is complete. Returns what it lacked, which is forgotten.
-    pub(super) fn complete(&mut self) -> Vec<K> {
+    pub(crate) fn complete(&mut self) -> Vec<K> {
         let Some(listed) = self.listed.take() else { return Vec::new() };
         let gone = self.known.difference(&listed).cloned().collect();
         self.known = listed;
         gone
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.known.len()
     }
 }
