@@ -10,8 +10,9 @@ use crate::error::chain;
 
 #[cfg(feature = "rustls-tls")]
 type TlsError = rustls::Error;
+/// Without rustls none is found: connections fail with no error of this type.
 #[cfg(not(feature = "rustls-tls"))]
-type TlsError = std::convert::Infallible;
+type TlsError = std::sync::Arc<io::Error>;
 
 /// See the [module](self).
 #[derive(Default)]
