@@ -39,7 +39,7 @@ impl Refusals {
         if let Some(error) = tls_error(error) {
             let mut noted = self.lock();
             noted.count += 1;
-            noted.last = Some(error.clone());
+            noted.last = Some(error.to_owned());
         }
     }
 
@@ -53,7 +53,7 @@ impl Refusals {
         let noted = self.lock();
         match &noted.last {
             Some(source) if noted.count > before && tls_error(&*error).is_none() => {
-                Refused { failed: error, source: source.clone() }.into()
+                Refused { failed: error, source: source.to_owned() }.into()
             }
             _ => error,
         }
