@@ -212,7 +212,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(crate) fn unavailable(&self) -> Option<E> {
         match (&self.link, &self.health) {
             (Some(_), Health::Down { error, .. }) => Some(error.clone()),
-            (Some(link), _) if link.revision.is_none() => Some(self.unnamed(link)),
+            (Some(link), _) if link.revision.is_none() => Some(self.why_unnamed(link)),
             _ => self.error.clone(),
         }
     }

@@ -161,6 +161,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// The attempt failed. `renews`: that with the earlier configuration.
     fn attempt_failed(&mut self, now: Now, pending: Pending, renews: bool, error: E, effects: &mut Vec<Effect<E>>) {
         self.attempt_ended = Some(now.mono);
+        if error.class() == Class::Transport {
+            self.hidden.take_if(|hidden| hidden.on_new);
+        }
         let failed = Outcome::Failed(error.clone());
         if renews || !self.unproven {
             self.expiry = self.expiry.map(|expiry| expiry.postponed(now, self.timing.renewal_retry));
