@@ -284,7 +284,7 @@ async fn a_review_shows_what_would_be_forbidden() -> Outcome {
         assert_eq!(ask(attributes.clone()).await?["status"]["allowed"], allowed, "{attributes}");
     }
     assert_eq!(denial.hits(), 0, "to ask is not to be refused");
-    assert_eq!(code(ask(serde_json::json!({})).await.map(drop)), Some(400));
+    assert_eq!(code(ask(serde_json::json!({})).await.map(drop)), Some(422));
     assert_eq!(code(ask(of("impersonate", "users")).await.map(drop)), Some(501));
     denial.lift();
     assert_eq!(ask(of("list", "configmaps")).await?["status"]["allowed"], true);

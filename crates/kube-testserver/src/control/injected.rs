@@ -1,12 +1,12 @@
 //! What a test injected into the server: faults and denials, kept in the order given, each for a number of uses or until it is
-//! lifted. What one does is decided elsewhere.
+//! lifted. What an injection does is decided elsewhere.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-/// One that was injected.
+/// A fault or a denial that was injected.
 #[derive(Debug)]
 pub(crate) struct Injected<T> {
     pub(crate) what: T,
@@ -22,7 +22,7 @@ impl<T> Injected<T> {
     }
 }
 
-/// Those in force, oldest first.
+/// The injections in force, oldest first.
 #[derive(Debug)]
 pub(crate) struct InjectedList<T> {
     injected: Mutex<Vec<Injected<T>>>,
@@ -35,14 +35,14 @@ impl<T> Default for InjectedList<T> {
 }
 
 impl<T: Clone> InjectedList<T> {
-    /// Adds one behind the others.
+    /// Adds an injection behind the others.
     pub(crate) fn add(&self, what: T, times: Option<u32>) -> InjectionHandle {
         let handle = InjectionHandle::default();
         self.lock().push(Injected { what, left: times, handle: handle.clone() });
         handle
     }
 
-    /// Uses the one at the index that `choose` picks, if it picks one.
+    /// Uses the injection at the index that `choose` picks, if it picks one.
     pub(crate) fn take(&self, choose: impl FnOnce(&[Injected<T>]) -> Option<usize>) -> Option<T> {
         let mut injected = self.lock();
         injected.retain(Injected::in_force);
@@ -55,7 +55,7 @@ impl<T: Clone> InjectedList<T> {
         Some(chosen.what.clone())
     }
 
-    /// Whether `choose` picks one. None is used by it.
+    /// Whether `choose` picks an injection. None is used by it.
     pub(crate) fn any(&self, choose: impl FnOnce(&[Injected<T>]) -> Option<usize>) -> bool {
         let mut injected = self.lock();
         injected.retain(Injected::in_force);
@@ -96,33 +96,33 @@ impl InjectionHandle {
 mod tests {
     use super::*;
 
-    fn first<T>(orders: &[Injected<T>]) -> Option<usize> {
-        (!orders.is_empty()).then_some(0)
+    fn first<T>(injected: &[Injected<T>]) -> Option<usize> {
+        (!injected.is_empty()).then_some(0)
     }
 
     #[test]
-    fn an_order_for_a_count_is_used_that_often() {
-        let orders = InjectedList::default();
-        let handle = orders.add("a", Some(2));
-        assert_eq!([orders.take(first), orders.take(first), orders.take(first)], [Some("a"), Some("a"), None]);
+    fn what_is_injected_for_a_count_is_used_that_often() {
+        let injected = InjectedList::default();
+        let handle = injected.add("a", Some(2));
+        assert_eq!([injected.take(first), injected.take(first), injected.take(first)], [Some("a"), Some("a"), None]);
         assert_eq!(handle.hits(), 2);
     }
 
     #[test]
     fn an_injection_without_a_count_lasts_until_lifted() {
-        let orders = InjectedList::default();
-        let (a, b) = (orders.add("a", None), orders.add("b", None));
-        assert_eq!([orders.take(first), orders.take(first)], [Some("a"), Some("a")]);
+        let injected = InjectedList::default();
+        let (a, b) = (injected.add("a", None), injected.add("b", None));
+        assert_eq!([injected.take(first), injected.take(first)], [Some("a"), Some("a")]);
         a.lift();
         a.lift();
-        assert_eq!(orders.take(first), Some("b"));
+        assert_eq!(injected.take(first), Some("b"));
         assert_eq!((a.hits(), b.hits()), (2, 1));
     }
 
     #[test]
-    fn dropping_the_handle_leaves_the_order() {
-        let orders = InjectedList::default();
-        drop(orders.add("a", None));
-        assert_eq!(orders.take(first), Some("a"));
+    fn dropping_the_handle_ends_nothing() {
+        let injected = InjectedList::default();
+        drop(injected.add("a", None));
+        assert_eq!(injected.take(first), Some("a"));
     }
 }

@@ -59,7 +59,7 @@ fn version_of(version: &Value) -> Version {
         columns,
         selectable: selectable.map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_owned()).collect(),
         schema: Schema::of_custom(openapi),
-        structural: openapi.map(|schema| Arc::new(Node::parse(schema))),
+        structural: openapi.map(|schema| Arc::new(Node::of_resource(schema))),
         openapi: openapi.cloned(),
     }
 }

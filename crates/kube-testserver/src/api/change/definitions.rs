@@ -89,9 +89,10 @@ fn withdraw(store: &mut Store, spec: &Value) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     store.withdraw(&text(&spec["group"]), &text(&spec["names"]["plural"]));
     let Some(kind) = store.kind("apiextensions.k8s.io", "customresourcedefinitions").cloned() else { return };
-    let known: Vec<Arc<Stored>> =
-        store.collection(DEFINITIONS).into_iter().flat_map(Collection::all).cloned().collect();
-    for waiting in known {
+    let in_group = format!(".{}", text(&spec["group"]));
+    let known = store.collection(DEFINITIONS).into_iter().flat_map(Collection::all);
+    let of_group: Vec<Arc<Stored>> = known.filter(|known| known.key.name.ends_with(&in_group)).cloned().collect();
+    for waiting in of_group {
         let before = waiting.value();
         if before["spec"]["group"] != spec["group"] || is_established(&before) {
             continue;

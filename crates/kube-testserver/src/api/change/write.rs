@@ -50,7 +50,7 @@ pub(crate) fn create(store: &mut Store, target: &Target, draft: impl Into<Draft>
         return Err(Status::failure(StatusCode::INTERNAL_SERVER_ERROR, "", message));
     }
     if let Some(there) = store.find(&kind.collection, &target.key) {
-        return Err(taken(target, &object, there));
+        return Err(name_taken(target, &object, there));
     }
     meta::drop_empty(&mut object);
     if typed {
@@ -96,7 +96,7 @@ fn check_namespace(store: &Store, target: &Target) -> Result<(), Status> {
 }
 
 /// The refusal of a name that an object has.
-fn taken(target: &Target, object: &Value, there: &Stored) -> Status {
+fn name_taken(target: &Target, object: &Value, there: &Stored) -> Status {
     let kind = &target.view.kind;
     let taken = Status::already_exists(&kind.group, &kind.plural, &target.key.name);
     match () {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     api::object::{meta, schema},
     registry::{
-        json_path::{is_known_path, schema_at},
+        json_path::is_known_path,
         structural::{node::Node, structure},
     },
     wire::{
@@ -15,6 +15,9 @@ use crate::{
         syntax::{dns_1035_problems, is_subdomain},
     },
 };
+
+/// How many fields of a version a list can be restricted by.
+const MOST_SELECTABLE: usize = 8;
 
 /// Defaults of the spec.
 pub(crate) fn fill_in(object: &mut Value) {
@@ -101,7 +104,7 @@ fn shared_problems(versions: &[Value], causes: &mut Vec<Cause>) {
         let wrong = structure::problems(schema, &path);
         // A default is checked by a schema that is structural.
         if wrong.is_empty() {
-            schema::default_problems(&Node::parse(schema), &path, causes);
+            schema::default_problems(&Node::of_resource(schema), &path, causes);
         }
         causes.extend(wrong);
     }
@@ -242,22 +245,57 @@ fn column_problems(columns: &Value, path: &str, causes: &mut Vec<Cause>) {
 
 /// What is wrong with the fields that a list can be restricted by.
 fn selectable_problems(version: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let mut known = HashSet::new();
     for (at, selectable) in version["selectableFields"].as_array().into_iter().flatten().enumerate() {
         let (field, named) = (format!("{path}[{at}].jsonPath"), text(&selectable["jsonPath"]));
-        let found = schema_at(&version["schema"]["openAPIV3Schema"], &named).map(|schema| text(&schema["type"]));
-        match found.as_deref() {
-            _ if named.is_empty() => causes.push(Cause::required(field, "")),
-            None => {
-                causes.push(Cause::invalid(field, &named, "is an invalid path: does not refer to a valid field"));
+        if named.is_empty() {
+            causes.push(Cause::required(field, ""));
+            continue;
+        }
+        let found = match selected(&version["schema"]["openAPIV3Schema"], &named) {
+            Ok(schema) => schema["type"].as_str().unwrap_or_default(),
+            Err(why) => {
+                causes.push(Cause::invalid(field, &named, &format!("is an invalid path: {why}")));
+                continue;
             }
-            Some("string" | "boolean" | "integer") => {}
-            Some(_) => {
-                let rule = "must point to a field of type string, boolean or integer. Enum string fields and strings with \
-                            formats are allowed.";
-                causes.push(Cause::invalid(field, &named, rule));
-            }
+        };
+        if named.starts_with(".metadata.") {
+            causes.push(Cause::invalid(&field, &named, "must not point to fields in metadata"));
+        }
+        if !matches!(found, "string" | "boolean" | "integer") {
+            let rule = "must point to a field of type string, boolean or integer. Enum string fields and strings with \
+                        formats are allowed.";
+            causes.push(Cause::invalid(&field, &named, rule));
+        }
+        if !known.insert(named.clone()) {
+            let message = format!("Duplicate value: {named:?}");
+            causes.push(Cause { reason: "FieldValueDuplicate", message, field });
         }
     }
+    if known.len() > MOST_SELECTABLE {
+        let message = format!("Too many: {}: must have at most {MOST_SELECTABLE} items", known.len());
+        causes.push(Cause { reason: "FieldValueTooMany", message, field: path.to_owned() });
+    }
+}
+
+/// The schema of the field at a path such as `.spec.size`.
+fn selected<'a>(schema: &'a Value, path: &str) -> Result<&'a Value, &'static str> {
+    let mut found = schema;
+    let mut names = path.split('.');
+    if names.next() != Some("") || path == "." {
+        return Err(if path.contains('[') {
+            "array notation is not allowed"
+        } else {
+            "does not refer to a valid field"
+        });
+    }
+    for name in names {
+        if name.contains(['[', ']']) {
+            return Err("array notation is not allowed");
+        }
+        found = found["properties"].get(name).ok_or("does not refer to a valid field")?;
+    }
+    Ok(found)
 }
 
 /// What is wrong with the paths of the scale.

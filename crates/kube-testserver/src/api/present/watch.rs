@@ -88,7 +88,7 @@ impl Watch {
         }
         let with_initial = options.initial_events.unwrap_or(from_now);
         let mut initial = VecDeque::new();
-        // What there is now is never too old to be listed.
+        // A list of the present never fails.
         if with_initial && let Ok(objects) = collection.walk(selection.namespace.as_deref(), None, u64::MAX) {
             initial.extend(objects.filter(|stored| selection.matches(&view, stored)));
         }

@@ -78,10 +78,10 @@ impl Rule {
 }
 
 impl Rules {
-    /// Reads and compiles the rules of a node, if it has some.
-    pub(crate) fn parse(schema: &Value) -> Option<Self> {
+    /// Reads and compiles the rules of a node, if it has some. `is_root` says that it is that of a custom resource.
+    pub(crate) fn parse(schema: &Value, is_root: bool) -> Option<Self> {
         let declared = schema["x-kubernetes-validations"].as_array().filter(|rules| !rules.is_empty())?;
-        let shape = Shape::parse(schema);
+        let shape = Shape::parse(schema, is_root);
         let all = declared.iter().map(|rule| Rule::parse(rule, &shape)).collect();
         Some(Self { shape, kind: schema["type"].as_str().unwrap_or_default().to_owned(), all })
     }
@@ -110,10 +110,15 @@ impl Rules {
     }
 }
 
-/// What the rules of a schema, at any depth, use of CEL that is missing here.
-pub(crate) fn unsupported(schema: &Value) -> Option<String> {
+/// What the rules of some versions use of CEL that is missing here.
+pub(crate) fn unsupported(versions: &Value) -> Option<String> {
+    let schemas = versions.as_array().into_iter().flatten().map(|version| &version["schema"]["openAPIV3Schema"]);
+    schemas.into_iter().find_map(|schema| unsupported_in(schema, true))
+}
+
+fn unsupported_in(schema: &Value, is_root: bool) -> Option<String> {
     let here = || {
-        let rules = Rules::parse(schema)?;
+        let rules = Rules::parse(schema, is_root)?;
         let mut unusable = rules.all.iter().flat_map(|rule| rule.unusable().map(move |(_, why)| (rule, why)));
         unusable.find_map(|(rule, why)| match why {
             Unusable::Unsupported(name) => Some(format!("{name} in a CEL rule, {:?}", rule.text)),
@@ -121,8 +126,8 @@ pub(crate) fn unsupported(schema: &Value) -> Option<String> {
         })
     };
     match schema {
-        Value::Object(map) => here().or_else(|| map.values().find_map(unsupported)),
-        Value::Array(list) => list.iter().find_map(unsupported),
+        Value::Object(map) => here().or_else(|| map.values().find_map(|below| unsupported_in(below, false))),
+        Value::Array(list) => list.iter().find_map(|below| unsupported_in(below, false)),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ pub(crate) enum Rules {}
 
 impl Rules {
     /// None: there is nothing that could check them.
-    pub(crate) fn parse(_: &Value) -> Option<Self> {
+    pub(crate) fn parse(_: &Value, _: bool) -> Option<Self> {
         None
     }
 

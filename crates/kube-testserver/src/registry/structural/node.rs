@@ -92,6 +92,8 @@ pub(crate) enum Additional {
     /// They are not declared.
     #[default]
     Undeclared,
+    /// They may not be declared either.
+    Forbidden,
     /// Anything.
     Any,
     /// Values of this schema.
@@ -151,7 +153,7 @@ impl Node {
     pub(crate) fn field(&self, name: &str) -> Option<&Self> {
         self.properties.get(name).or(match &self.additional {
             Additional::Of(node) => Some(node),
-            Additional::Any | Additional::Undeclared => None,
+            Additional::Any | Additional::Forbidden | Additional::Undeclared => None,
         })
     }
 

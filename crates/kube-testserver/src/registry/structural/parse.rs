@@ -10,6 +10,15 @@ use crate::registry::structural::{
 impl Node {
     /// Reads a schema. A schema that is valid is read whole; of others, what is malformed is left out.
     pub(crate) fn parse(schema: &Value) -> Self {
+        Self::parse_at(schema, false)
+    }
+
+    /// Reads the schema of a custom resource.
+    pub(crate) fn of_resource(schema: &Value) -> Self {
+        Self::parse_at(schema, true)
+    }
+
+    fn parse_at(schema: &Value, is_root: bool) -> Self {
         let flag = |key: &str| schema[key] == true;
         let mut types: Vec<Type> = schema["type"].as_str().and_then(Type::parse).into_iter().collect();
         if flag("x-kubernetes-int-or-string") {
@@ -34,12 +43,13 @@ impl Node {
                 .collect(),
             additional: match schema.get("additionalProperties") {
                 Some(Value::Bool(true)) => Additional::Any,
+                Some(Value::Bool(false)) => Additional::Forbidden,
                 Some(of) if of.is_object() => Additional::Of(Box::new(Self::parse(of))),
                 _ => Additional::Undeclared,
             },
             items: schema.get("items").map(|items| Box::new(Self::parse(items))),
             checks: Checks::parse(schema),
-            rules: Rules::parse(schema),
+            rules: Rules::parse(schema, is_root),
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::{
 
 const REASONS: [&str; 4] = ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
 
-/// What is wrong with the rules on the value at `path`.
-pub(super) fn check(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
+/// What is wrong with the rules on the value at `path`. `is_root` says that it is a custom resource.
+pub(super) fn check(schema: &Value, is_root: bool, path: &str, causes: &mut Vec<Cause>) {
     let earlier = causes.len();
     for (at, rule) in schema["x-kubernetes-validations"].as_array().into_iter().flatten().enumerate() {
         let path = format!("{path}.x-kubernetes-validations[{at}]");
@@ -23,7 +23,7 @@ pub(super) fn check(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
             causes.push(Cause::invalid(format!("{path}.fieldPath"), named, "must be a valid path"));
         }
     }
-    let Some(rules) = Rules::parse(schema).filter(|_| causes.len() == earlier) else { return };
+    let Some(rules) = Rules::parse(schema, is_root).filter(|_| causes.len() == earlier) else { return };
     for (at, field, why) in rules.problems() {
         let value = shown(&schema["x-kubernetes-validations"][at]);
         let field = format!("{path}.x-kubernetes-validations[{at}].{field}");
@@ -32,9 +32,13 @@ pub(super) fn check(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
 }
 
 /// Refuses rules that compare with an old value where there is none: in a list whose items cannot be told apart.
-/// `whole` is the path of such a list.
-pub(super) fn check_comparisons(schema: &Value, whole: Option<&str>, path: &str, causes: &mut Vec<Cause>) {
-    for (at, text, compares) in Rules::parse(schema).iter().flat_map(Rules::compared) {
+pub(super) fn check_comparisons(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
+    check_comparisons_at(schema, true, None, path, causes);
+}
+
+/// `whole` is the path of a list whose items cannot be told apart.
+fn check_comparisons_at(schema: &Value, is_root: bool, whole: Option<&str>, path: &str, causes: &mut Vec<Cause>) {
+    for (at, text, compares) in Rules::parse(schema, is_root).iter().flat_map(Rules::compared) {
         let field = |name: &str| format!("{path}.x-kubernetes-validations[{at}].{name}");
         let optional = &schema["x-kubernetes-validations"][at]["optionalOldSelf"];
         if let Some(whole) = whole.filter(|_| compares) {
@@ -45,15 +49,16 @@ pub(super) fn check_comparisons(schema: &Value, whole: Option<&str>, path: &str,
             causes.push(Cause::invalid_raw(field("optionalOldSelf"), &optional.to_string(), rule));
         }
     }
+    let mut below = |schema, whole, path: String| check_comparisons_at(schema, false, whole, &path, causes);
     if let Some(items) = schema.get("items") {
         let is_whole = schema["x-kubernetes-list-type"] != "map";
-        check_comparisons(items, whole.or(is_whole.then_some(path)), &format!("{path}.items"), causes);
+        below(items, whole.or(is_whole.then_some(path)), format!("{path}.items"));
     }
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-        check_comparisons(field, whole, &property(path, name), causes);
+        below(field, whole, property(path, name));
     }
     if let Some(entries) = schema.get("additionalProperties").filter(|entries| entries.is_object()) {
-        check_comparisons(entries, whole, &format!("{path}.additionalProperties"), causes);
+        below(entries, whole, format!("{path}.additionalProperties"));
     }
 }
 

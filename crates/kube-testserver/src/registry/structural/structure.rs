@@ -28,7 +28,7 @@ pub(crate) fn problems(schema: &Value, path: &str) -> Vec<Cause> {
     check_structure(schema, Level::Root, path, &mut causes);
     junctors::check_complete(schema, path, &mut causes);
     if causes.is_empty() {
-        rule_fields::check_comparisons(schema, None, path, &mut causes);
+        rule_fields::check_comparisons(schema, path, &mut causes);
     }
     causes.sort_by(|left, right| (&left.field, &left.message).cmp(&(&right.field, &right.message)));
     causes
@@ -79,7 +79,7 @@ fn check_structure(schema: &Value, level: Level, path: &str, causes: &mut Vec<Ca
     if level == Level::Root || is(schema, EMBEDDED) {
         check_type_and_metadata(schema, level, path, causes);
     }
-    rule_fields::check(schema, path, causes);
+    rule_fields::check(schema, level == Level::Root, path, causes);
 }
 
 /// The type must be there, and be an object's where objects are.

@@ -12,7 +12,11 @@ tests![
     rules_name_fields_by_their_escaped_names,
     a_rule_that_cannot_be_evaluated_refuses_its_value,
     a_rule_that_names_what_is_unknown_is_refused_with_its_definition,
+    of_metadata_a_rule_sees_the_names,
+    a_rule_may_be_deep,
 ];
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 fn group(case: &Case) -> String {
     format!("{}.example.com", case.unique())
@@ -195,6 +199,7 @@ async fn a_rule_that_cannot_be_evaluated_refuses_its_value(case: Case) {
         ("self.list[0] == 1", json!({"list": []}), "index out of bounds: 0"),
         ("self.int / 0 == 1", json!({"int": 1}), "division by zero"),
         ("self.int + 9223372036854775807 > 0", json!({"int": 1}), "integer overflow"),
+        ("-self.int > 0", json!({"int": i64::MIN}), "integer overflow"),
         ("int(self.text) > 5", json!({"text": "x"}), "type conversion error from 'string' to 'int'"),
         ("self.int < 4", json!({"int": 1.0}), "invalid data, expected int, got float64"),
         ("self.text == \"x\"", json!({}), "no such key: text"),
@@ -239,4 +244,42 @@ async fn a_rule_that_names_what_is_unknown_is_refused_with_its_definition(case: 
             "{said}"
         );
     }
+}
+
+/// Defines widgets with rules on the whole object, and returns the answer.
+async fn with_root_rules(case: &Case, rules: &[&str]) -> crate::answer::Answer {
+    let mut definition = definition(&group(case), std::iter::empty());
+    let rules: Vec<Value> = rules.iter().map(|rule| json!({"rule": rule})).collect();
+    let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    schema["x-kubernetes-validations"] = rules.into();
+    schema["properties"]["spec"] = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    case.post(&format!("{DEFINITIONS}?dryRun=All"), &definition).await
+}
+
+async fn of_metadata_a_rule_sees_the_names(case: Case) {
+    with_root_rules(&case, &["self.metadata.name != \"x\" && self.kind == \"Widget\""]).await.expect(201);
+    for rule in ["has(self.metadata.labels)", "self.spec.x == 1", "self.spec.kind == \"x\""] {
+        let status = with_root_rules(&case, &[rule]).await.refused(422, "Invalid");
+        assert!(message(&status).contains("undefined field"), "{rule}: {status}");
+    }
+}
+
+async fn a_rule_may_be_deep(case: Case) {
+    let bracketed = format!("{}self.int == 1{}", "(".repeat(60), ")".repeat(60));
+    let sum = format!("self.int{} == 201", " + 1".repeat(200));
+    let chosen = format!("{}self.int == 1", "self.int == 2 ? false : ".repeat(30));
+    judge(
+        &case,
+        &[
+            (&bracketed, json!({"int": 1}), json!({"int": 2})),
+            (&sum, json!({"int": 1}), json!({"int": 2})),
+            (&chosen, json!({"int": 1}), json!({"int": 3})),
+            ("-self.int == 1", json!({"int": -1}), json!({"int": 2})),
+        ],
+    )
+    .await;
+    let deeper = format!("self.int{} == 401", " + 1".repeat(400));
+    let answer =
+        case.post(DEFINITIONS, &definition(&format!("other.{}", group(&case)), [deeper.as_str()].into_iter())).await;
+    assert!(message(&answer.refused(422, "Invalid")).contains("max recursion depth exceeded"));
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    answer::{fields, message},
+    answer::{fields, message, reasons},
     case::Case,
     fixtures::widgets,
     test::tests,
@@ -15,6 +15,7 @@ tests![
     a_rule_with_malformed_fields_is_refused,
     a_rule_that_compares_what_cannot_be_told_apart_is_refused,
     a_selectable_field_must_be_a_declared_scalar,
+    the_selectable_fields_of_a_version_are_few_and_different,
     only_a_deprecated_version_has_a_warning,
 ];
 
@@ -167,6 +168,7 @@ async fn a_selectable_field_must_be_a_declared_scalar(case: Case) {
     for (path, why) in [
         (".spec.c", "is an invalid path: does not refer to a valid field"),
         (".spec.b", "must point to a field of type string, boolean or integer"),
+        (".spec['a']", "is an invalid path: array notation is not allowed"),
     ] {
         let mut definition = definition(&case, &spec);
         definition["spec"]["versions"][0]["selectableFields"] = json!([{"jsonPath": path}]);
@@ -176,6 +178,20 @@ async fn a_selectable_field_must_be_a_declared_scalar(case: Case) {
             "{status}"
         );
     }
+}
+
+async fn the_selectable_fields_of_a_version_are_few_and_different(case: Case) {
+    let names: Vec<String> = (0..9).map(|at| format!("f{at}")).collect();
+    let properties: Value = names.iter().map(|name| (name.clone(), json!({"type": "string"}))).collect();
+    let mut definition = definition(&case, &json!({"type": "object", "properties": properties}));
+    let selectable = &mut definition["spec"]["versions"][0]["selectableFields"];
+    *selectable = names.iter().map(|name| json!({"jsonPath": format!(".spec.{name}")})).collect();
+    let status = case.post(PATH, &definition).await.refused(422, "Invalid");
+    assert_eq!((fields(&status), reasons(&status)), (vec!["spec.selectableFields"], vec!["FieldValueTooMany"]));
+    definition["spec"]["versions"][0]["selectableFields"] = json!([{"jsonPath": ".spec.f1"}, {"jsonPath": ".spec.f1"}]);
+    let status = case.post(PATH, &definition).await.refused(422, "Invalid");
+    assert_eq!(fields(&status), ["spec.selectableFields[1].jsonPath"]);
+    assert_eq!(reasons(&status), ["FieldValueDuplicate"]);
 }
 
 async fn only_a_deprecated_version_has_a_warning(case: Case) {

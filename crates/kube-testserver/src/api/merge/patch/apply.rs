@@ -170,7 +170,7 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
         merged = prune(&merged, before, managed, schema);
     }
     let difference = ownable_difference(current, &merged, target);
-    let (mut entries, causes) = give_way(others, &difference);
+    let (mut entries, causes) = resolve_conflicts(others, &difference);
     if !causes.is_empty() && !force {
         return Err(Status::apply_conflict(&causes));
     }
@@ -181,7 +181,7 @@ pub(super) fn apply(target: &Target, current: &Value, wanted: &Value, force: boo
 }
 
 /// The entries of other managers, without the fields that an apply takes over or removes, and the conflicts.
-fn give_way(others: Vec<(Value, Fields)>, difference: &Difference) -> (Vec<Value>, Vec<Cause>) {
+fn resolve_conflicts(others: Vec<(Value, Fields)>, difference: &Difference) -> (Vec<Value>, Vec<Cause>) {
     let (mut entries, mut causes) = (Vec::new(), Vec::new());
     for (mut entry, mut owns) in others {
         let contested = owns.intersection(&difference.changed);
@@ -272,9 +272,9 @@ fn merge_list(list: &mut Vec<Value>, wanted: &[(String, &Value)], shape: &Shape,
         match step_of(&item, shape).filter(|step| steps.contains(step.as_str())) {
             Some(step) => {
                 shared.entry(step.clone()).and_modify(|twice| *twice = None).or_insert(Some(item));
-                old.push(Old::Wanted(step));
+                old.push(Existing::Shared(step));
             }
-            None => old.push(Old::Only(item)),
+            None => old.push(Existing::Unshared(item)),
         }
     }
     let mut old = old.into_iter().peekable();
@@ -284,8 +284,8 @@ fn merge_list(list: &mut Vec<Value>, wanted: &[(String, &Value)], shape: &Shape,
     for (step, wanted) in wanted {
         let next = order.peek().copied();
         // A shared item that is not the next one comes where it is wanted.
-        while let Some(passed) = old.next_if(|old| !matches!(old, Old::Wanted(step) if Some(step) == next)) {
-            merged.extend(passed.only());
+        while let Some(passed) = old.next_if(|old| !matches!(old, Existing::Shared(step) if Some(step) == next)) {
+            merged.extend(passed.unshared());
         }
         if next == Some(step) {
             order.next();
@@ -295,22 +295,22 @@ fn merge_list(list: &mut Vec<Value>, wanted: &[(String, &Value)], shape: &Shape,
         merge(&mut item, wanted, schema);
         merged.push(item);
     }
-    merged.extend(old.filter_map(Old::only));
+    merged.extend(old.filter_map(Existing::unshared));
     *list = merged;
 }
 
 /// An item that a list has before a merge.
-enum Old {
-    /// By its step.
-    Wanted(String),
-    Only(Value),
+enum Existing {
+    /// It is wanted too. By its step.
+    Shared(String),
+    Unshared(Value),
 }
 
-impl Old {
-    fn only(self) -> Option<Value> {
+impl Existing {
+    fn unshared(self) -> Option<Value> {
         match self {
-            Self::Wanted(_) => None,
-            Self::Only(item) => Some(item),
+            Self::Shared(_) => None,
+            Self::Unshared(item) => Some(item),
         }
     }
 }

@@ -200,12 +200,14 @@ mod tests {
                 "items": {"type": "object", "properties": {"name": {"type": "string"}}},
             },
             "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+            "none": {"type": "object", "additionalProperties": false},
         }}}}));
         for (spec, expected) in [
             (
                 json!({"size": 1, "text": null, "free": {"a": {"b": 1}}, "tags": ["a"], "ports": [{"name": "a"}]}),
                 vec![],
             ),
+            (json!({"none": {"a": 1}}), vec![".spec.none.a: field not declared in schema"]),
             (json!({"size": "x"}), vec![".spec.size: expected numeric (int or float), got string"]),
             (json!({"text": 1}), vec![".spec.text: expected string, got &value.valueUnstructured{Value:1}"]),
             (json!({"other": {"deep": 1}}), vec![".spec.other: field not declared in schema"]),

@@ -5,27 +5,13 @@ use std::sync::Arc;
 use kube_cel::cel::{self, Context, Value as Cel, objects::OptionalValue, parser::Parser};
 use serde_json::Value;
 
-use super::{
-    errors,
-    functions::COMMON,
-    rewrite::{Scope, Unknown},
-    shape::Shape,
-    values,
-};
-
-/// Why an expression cannot be evaluated.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unusable {
-    /// A real server refuses it too.
-    Wrong(String),
-    /// A real server evaluates it; this is missing here.
-    Unsupported(String),
-}
+use super::{depth, errors, functions::COMMON, rewrite::Scope, shape::Shape, unusable::Unusable, values};
 
 /// A rule, or the expression of its message.
 #[derive(Debug)]
 pub(crate) struct Expression {
     compiled: cel::IdedExpr,
+    depth: usize,
     /// It names `oldSelf`.
     pub(crate) compares: bool,
     has_optional_old: bool,
@@ -34,15 +20,23 @@ pub(crate) struct Expression {
 impl Expression {
     /// Compiles an expression on values of this shape. `has_optional_old` says that `oldSelf` is an optional value.
     pub(crate) fn compile(text: &str, shape: &Shape, has_optional_old: bool) -> Result<Self, Unusable> {
+        if text.len() > depth::LONGEST {
+            return Err(Unusable::Unsupported(format!("an expression of more than {} bytes", depth::LONGEST)));
+        }
+        let compiled = depth::on_large_stack(|| Self::compile_here(text, shape, has_optional_old));
+        compiled.unwrap_or_else(|| Err(Unusable::Unsupported("an expression that its library cannot read".to_owned())))
+    }
+
+    fn compile_here(text: &str, shape: &Shape, has_optional_old: bool) -> Result<Self, Unusable> {
         let parsed = Parser::default().enable_optional_syntax(true).parse(text);
         let mut compiled = parsed.map_err(|error| Unusable::Wrong(error.to_string()))?;
+        let depth = depth::of(&compiled);
+        if depth > depth::DEEPEST {
+            return Err(Unusable::Wrong("ERROR: <input>:-1:0: max recursion depth exceeded".to_owned()));
+        }
         let compares = compiled.references().has_variable("oldSelf");
-        Scope::of_rule(shape, has_optional_old).rewrite(&mut compiled).map_err(|unknown| match unknown {
-            Unknown::Undeclared(name) => Unusable::Wrong(format!("undeclared reference to '{name}' (in container '')")),
-            Unknown::Undefined(name) => Unusable::Wrong(format!("undefined field '{name}'")),
-            Unknown::Unsupported(name) => Unusable::Unsupported(name),
-        })?;
-        Ok(Self { compiled, compares, has_optional_old })
+        Scope::of_rule(shape, has_optional_old).rewrite(&mut compiled)?;
+        Ok(Self { compiled, depth, compares, has_optional_old })
     }
 }
 
@@ -58,7 +52,7 @@ impl Evaluation {
     pub(crate) fn new(value: &Value, old: Option<&Value>, shape: &Shape) -> Self {
         let mut unreadable = None;
         let value = values::convert(value, shape, &mut unreadable);
-        // What an old value cannot say is no reason to refuse the new one.
+        // A part of the old value that cannot be read is no error.
         let old = old.filter(|old| !old.is_null()).map(|old| values::convert(old, shape, &mut None));
         Self { value, old, unreadable }
     }
@@ -96,6 +90,10 @@ impl Evaluation {
         } else if let Some(old) = &self.old {
             scope.add_variable_from_value("oldSelf", old.clone());
         }
-        scope.resolve(&expression.compiled)
+        if expression.depth <= depth::SHALLOW {
+            return scope.resolve(&expression.compiled);
+        }
+        let resolved = depth::on_large_stack(|| scope.resolve(&expression.compiled));
+        resolved.unwrap_or(Err(cel::ExecutionError::NoSuchOverload))
     }
 }

@@ -18,6 +18,7 @@ use super::lists;
 pub(super) const OPTIONAL_FIELD: &str = "@optional_field";
 pub(super) const OPTIONAL: &str = "@optional";
 pub(super) const PRINTABLE: &str = "@printable";
+pub(super) const NEGATED: &str = "@negated";
 
 /// What rules have in common: functions, and types as variables.
 pub(super) static COMMON: LazyLock<Context<'static>> = LazyLock::new(|| {
@@ -28,6 +29,7 @@ pub(super) static COMMON: LazyLock<Context<'static>> = LazyLock::new(|| {
     context.add_function(OPTIONAL_FIELD, optional_field);
     context.add_function(OPTIONAL, |value: Value| -> ResolveResult { Ok(optional(value)) });
     context.add_function(PRINTABLE, |value: Value| -> ResolveResult { Ok(printable(value)) });
+    context.add_function(NEGATED, negated);
     context.add_function(lists::EQUAL, lists::equal);
     context.add_function(lists::SUM, lists::sum);
     for name in TYPES {
@@ -123,6 +125,18 @@ fn optional_field(value: Value, name: Arc<String>) -> ResolveResult {
 fn optional(value: Value) -> Value {
     let optional = if value == Value::Null { OptionalValue::none() } else { OptionalValue::of(value) };
     Value::Opaque(Arc::new(optional))
+}
+
+/// A number with the other sign. The least integer has none.
+fn negated(value: Value) -> ResolveResult {
+    match value {
+        Value::Int(number) => {
+            let negated = number.checked_neg().map(Value::Int);
+            negated.ok_or(ExecutionError::Overflow("minus", Value::Int(0), value))
+        }
+        Value::Float(number) => Ok(Value::Float(-number)),
+        _ => Err(ExecutionError::NoSuchOverload),
+    }
 }
 
 /// Times and durations as the texts that a real server makes of them; all else as it is.

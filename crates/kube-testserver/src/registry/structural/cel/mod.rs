@@ -2,6 +2,7 @@
 //!
 //! Functions come from `cel` and `kube-cel`. What they do otherwise than a real API server, or not at all, is done here.
 
+mod depth;
 mod errors;
 mod expression;
 mod functions;
@@ -9,9 +10,11 @@ mod lists;
 mod names;
 mod rewrite;
 mod shape;
+mod unusable;
 mod values;
 
 pub(super) use self::{
-    expression::{Evaluation, Expression, Unusable},
+    expression::{Evaluation, Expression},
     shape::Shape,
+    unusable::Unusable,
 };

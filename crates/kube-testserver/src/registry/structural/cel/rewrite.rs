@@ -14,32 +14,19 @@ use kube_cel::cel::{
 };
 
 use super::{
-    functions::{self, OPTIONAL, OPTIONAL_FIELD, PRINTABLE},
+    functions::{self, NEGATED, OPTIONAL, OPTIONAL_FIELD, PRINTABLE},
     lists,
     names::escaped,
     shape::{Form, Shape},
+    unusable::Unusable,
 };
 
-/// Why an expression cannot be evaluated.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unknown {
-    /// A real server does not know this name either.
-    Undeclared(String),
-    /// The schema does not declare this field.
-    Undefined(String),
-    /// A real server knows this.
-    Unsupported(String),
-}
-
 /// Functions, macros and packages that a real server knows, and that are missing here.
-const UNSUPPORTED: [&str; 16] = [
+const UNSUPPORTED: [&str; 13] = [
     "all",
     "exists",
     "exists_one",
     "existsOne",
-    "first",
-    "kubernetes",
-    "last",
     "net",
     "optFlatMap",
     "optMap",
@@ -51,9 +38,8 @@ const UNSUPPORTED: [&str; 16] = [
     "unwrapOpt",
 ];
 
-fn unknown(name: &str) -> Unknown {
-    let name = name.to_owned();
-    if UNSUPPORTED.contains(&name.as_str()) { Unknown::Unsupported(name) } else { Unknown::Undeclared(name) }
+fn unknown(name: &str) -> Unusable {
+    if UNSUPPORTED.contains(&name) { Unusable::Unsupported(name.to_owned()) } else { Unusable::undeclared(name) }
 }
 
 #[derive(Clone, Copy)]
@@ -77,7 +63,7 @@ impl<'s> Scope<'s> {
     }
 
     /// Checks an expression and changes it to one that is evaluated as on a real server.
-    pub(super) fn rewrite(&mut self, node: &mut Expression) -> Result<(), Unknown> {
+    pub(super) fn rewrite(&mut self, node: &mut Expression) -> Result<(), Unusable> {
         match &mut node.expr {
             Expr::Unspecified | Expr::Literal(_) => {}
             Expr::Ident(name) => {
@@ -86,7 +72,7 @@ impl<'s> Scope<'s> {
                 }
             }
             Expr::Struct(message) => {
-                return Err(Unknown::Unsupported(format!("{}{{}}", message.type_name)));
+                return Err(Unusable::Unsupported(format!("{}{{}}", message.type_name)));
             }
             Expr::List(list) => list.elements.iter_mut().try_for_each(|item| self.rewrite(item))?,
             Expr::Map(map) => {
@@ -102,8 +88,8 @@ impl<'s> Scope<'s> {
             }
             Expr::Select(select) => {
                 let is_optional = self.is_optional(&select.operand);
-                if self.is_undefined(select) {
-                    return Err(Unknown::Undefined(select.field.clone()));
+                if self.is_undefined(&select.operand, &select.field) {
+                    return Err(Unusable::undefined(&select.field));
                 }
                 self.rewrite(&mut select.operand)?;
                 if is_optional {
@@ -135,18 +121,23 @@ impl<'s> Scope<'s> {
     }
 
     /// Checks a call. Returns what takes its place, if something does.
-    fn rewrite_call(&mut self, call: &mut CallExpr) -> Result<Option<Expr>, Unknown> {
+    fn rewrite_call(&mut self, call: &mut CallExpr) -> Result<Option<Expr>, Unusable> {
+        if let Some((operand, field)) = optional_field_of(call)
+            && self.is_undefined(operand, field)
+        {
+            return Err(Unusable::undefined(field));
+        }
         let unordered = match (call.func_name.as_str(), call.args.first()) {
             (operators::EQUALS | operators::NOT_EQUALS | operators::ADD, Some(left)) => self.keys_of(left),
             _ => None,
         };
         let qualified = self.qualified_name(call);
         if qualified.as_deref().is_none_or(|name| !functions::is_function(name)) {
-            call.target.as_deref_mut().map_or(Ok(()), |target| self.rewrite(target))?;
             // An operator is no name.
             if call.func_name.starts_with(char::is_alphabetic) && !functions::is_function(&call.func_name) {
                 return Err(unknown(&call.func_name));
             }
+            call.target.as_deref_mut().map_or(Ok(()), |target| self.rewrite(target))?;
         }
         call.args.iter_mut().try_for_each(|argument| self.rewrite(argument))?;
         Ok(match (call.func_name.as_str(), unordered) {
@@ -156,6 +147,11 @@ impl<'s> Scope<'s> {
                 let equal = with_keys(call, lists::EQUAL, keys);
                 Some(call_of(operators::LOGICAL_NOT, vec![equal]))
             }
+            (operators::NEGATE, _) => Some(Expr::Call(CallExpr {
+                func_name: NEGATED.to_owned(),
+                target: None,
+                args: mem::take(&mut call.args),
+            })),
             (operators::OPT_SELECT, _) => Some(Expr::Call(CallExpr {
                 func_name: OPTIONAL_FIELD.to_owned(),
                 target: None,
@@ -201,7 +197,11 @@ impl<'s> Scope<'s> {
             Expr::Ident(name) => self.find(name)?.shape,
             Expr::Select(select) if !select.test => below(&select.operand, Some(&select.field)),
             Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice(), &call.target) {
-                (operators::INDEX, [operand, _], _) => below(operand, None),
+                (operators::OPT_SELECT, ..) => {
+                    let (operand, field) = optional_field_of(call)?;
+                    below(operand, Some(field))
+                }
+                (operators::INDEX | operators::OPT_INDEX, [operand, _], _) => below(operand, None),
                 (operators::ADD, [left, _], _) => self.shape_of(left),
                 ("value" | "orValue", _, Some(target)) => self.shape_of(target),
                 _ => None,
@@ -211,14 +211,9 @@ impl<'s> Scope<'s> {
     }
 
     /// Whether an object has no such field.
-    fn is_undefined(&self, select: &SelectExpr) -> bool {
-        // What every object has need not be declared.
-        let is_inherent = |name: &str| ["apiVersion", "kind", "metadata"].contains(&name);
-        let of_metadata = matches!(&select.operand.expr, Expr::Select(operand) if operand.field == "metadata");
-        match self.shape_of(&select.operand).map(|shape| &shape.form) {
-            Some(Form::Object(fields)) if !is_inherent(&select.field) && !of_metadata => {
-                fields.keys().all(|name| escaped(name) != select.field)
-            }
+    fn is_undefined(&self, operand: &Expression, field: &str) -> bool {
+        match self.shape_of(operand).map(|shape| &shape.form) {
+            Some(Form::Object(fields)) => fields.keys().all(|name| escaped(name) != field),
             _ => false,
         }
     }
@@ -235,6 +230,18 @@ impl<'s> Scope<'s> {
             },
             _ => false,
         }
+    }
+}
+
+/// The operand and the field of `operand.?field`.
+fn optional_field_of(call: &CallExpr) -> Option<(&Expression, &str)> {
+    match call.args.as_slice() {
+        [operand, Expression { expr: Expr::Literal(LiteralValue::String(field)), .. }]
+            if call.func_name == operators::OPT_SELECT =>
+        {
+            Some((operand, field.inner()))
+        }
+        _ => None,
     }
 }
 

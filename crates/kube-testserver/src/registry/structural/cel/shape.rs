@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::registry::structural::keywords::INT_OR_STRING;
+use crate::registry::structural::keywords::{EMBEDDED, INT_OR_STRING};
 
 /// The type of a value and of all that is in it.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ pub(super) enum Form {
     Integer,
     Number,
     Text(Format),
-    /// Rules select its fields by their escaped names.
+    /// Rules select its fields by their escaped names, and no others.
     Object(BTreeMap<String, Shape>),
     /// Its keys are data.
     Map(Box<Shape>),
@@ -53,11 +53,32 @@ pub(super) enum Identity {
 }
 
 impl Shape {
-    /// Reads a schema.
-    pub(crate) fn parse(schema: &Value) -> Self {
-        let form = if schema[INT_OR_STRING] == true { Form::IntOrString } else { Form::parse(schema) };
+    /// Reads a schema. `is_root` says that it is that of a custom resource.
+    pub(crate) fn parse(schema: &Value, is_root: bool) -> Self {
+        let mut form = if schema[INT_OR_STRING] == true { Form::IntOrString } else { Form::parse(schema) };
+        if let Form::Object(fields) = &mut form
+            && (is_root || schema[EMBEDDED] == true)
+        {
+            fields.extend(inherent());
+        }
         Self { nullable: schema["nullable"] == true, form }
     }
+
+    fn below(schema: &Value) -> Self {
+        Self::parse(schema, false)
+    }
+
+    fn text() -> Self {
+        Self { nullable: false, form: Form::Text(Format::Plain) }
+    }
+}
+
+/// What rules know of every object: its type, and of its metadata the names.
+fn inherent() -> [(String, Shape); 3] {
+    let names = ["name", "generateName"].map(|name| (name.to_owned(), Shape::text()));
+    let metadata = Shape { nullable: false, form: Form::Object(names.into()) };
+    [("apiVersion", Shape::text()), ("kind", Shape::text()), ("metadata", metadata)]
+        .map(|(name, shape)| (name.to_owned(), shape))
 }
 
 impl Form {
@@ -73,18 +94,14 @@ impl Form {
                 Some("duration") => Format::Duration,
                 _ => Format::Plain,
             }),
-            Some("array") => Self::List(Box::new(Shape::parse(&schema["items"])), Identity::parse(schema)),
+            Some("array") => Self::List(Box::new(Shape::below(&schema["items"])), Identity::parse(schema)),
             Some("object") if schema["additionalProperties"].is_object() => {
-                Self::Map(Box::new(Shape::parse(&schema["additionalProperties"])))
+                Self::Map(Box::new(Shape::below(&schema["additionalProperties"])))
             }
-            Some("object") if schema["properties"].is_object() => Self::Object(
-                schema["properties"]
-                    .as_object()
-                    .into_iter()
-                    .flatten()
-                    .map(|(name, field)| (name.clone(), Shape::parse(field)))
-                    .collect(),
-            ),
+            Some("object") => {
+                let fields = schema["properties"].as_object().into_iter().flatten();
+                Self::Object(fields.map(|(name, field)| (name.clone(), Shape::below(field))).collect())
+            }
             _ => Self::Any,
         }
     }

@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_value_is_converted_by_its_schema() {
-        let schema = |schema: Value| Shape::parse(&schema);
+        let schema = |schema: Value| Shape::parse(&schema, false);
         for (value, shape, expected) in [
             (json!(1), schema(json!({"type": "integer"})), Cel::Int(1)),
             (json!(1), schema(json!({"type": "number"})), Cel::Float(1.0)),
@@ -160,7 +160,7 @@ mod tests {
             let mut unreadable = None;
             convert(
                 &json!({"a": value}),
-                &Shape::parse(&json!({"type": "object", "properties": {"a": schema}})),
+                &Shape::parse(&json!({"type": "object", "properties": {"a": schema}}), false),
                 &mut unreadable,
             );
             assert_eq!(unreadable.as_deref(), Some(expected), "{value}");
