@@ -48,7 +48,8 @@ impl ConnectedAt {
     ///
     /// Another process may have created `known`, with another clock. A revision that is older than a known one would pass
     /// for a lagging read of a cache, and the objects that hold the known one would never be reset. Like
-    /// [`now`](Self::now), never returns a revision twice: `None` where the known one is the end of the calendar.
+    /// [`now`](Self::now), never returns a revision twice. `None` where the known one is of the year 9999, the last one of the
+    /// calendar: no cluster was connected then, and `now` could find no later one.
     ///
     /// # Examples
     ///
@@ -128,6 +129,9 @@ impl fmt::Debug for ConnectedAt {
     }
 }
 
+/// When the last year of the calendar begins, in microseconds since the Unix epoch.
+const LAST_YEAR: i64 = 253_370_764_800_000_000;
+
 /// The source behind [`ConnectedAt::now`].
 static PROCESS: ConnectedAtSource = ConnectedAtSource::new();
 
@@ -169,7 +173,7 @@ impl ConnectedAtSource {
 
     /// Returns the [`next`](Self::next) revision, which is also later than `known`. See [`ConnectedAt::successor_of`].
     pub fn successor_of(&self, known: ConnectedAt, wall: Timestamp) -> Option<ConnectedAt> {
-        self.later_than(Some(known), wall)
+        if known.as_unix_micros() >= LAST_YEAR { None } else { self.later_than(Some(known), wall) }
     }
 
     fn later_than(&self, known: Option<ConnectedAt>, wall: Timestamp) -> Option<ConnectedAt> {
@@ -265,8 +269,11 @@ mod tests {
         let wall = Timestamp::from_microsecond(50).unwrap();
         assert_eq!(source.successor_of(last, wall), None);
         assert_eq!(source.next(wall), micros(50));
-        assert_eq!(source.successor_of(before, wall), Some(last));
-        assert_eq!(source.successor_of(micros(1), wall), None, "it was created");
+        let year: ConnectedAt = "9999-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(source.successor_of(year, wall), None, "a process goes on after it");
+        let old = micros(year.as_unix_micros() - 1);
+        assert_eq!(source.successor_of(old, wall), Some(year));
+        assert_eq!(Some(source.next(wall)), year.next());
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::{future::Future, io};
 use futures::future::BoxFuture;
 use http::Uri;
 use hyper::rt::{Read, Write};
+#[cfg(feature = "socks5")]
+use hyper_util::client::legacy::connect::proxy::SocksV5;
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use kube::Config;
@@ -41,12 +43,15 @@ pub(crate) fn open(config: &Config, tls: &Tls) -> Result<Open, Failure> {
     match proxy.scheme_str() {
         #[cfg(feature = "socks5")]
         Some("socks5") => {
-            let socks = hyper_util::client::legacy::connect::proxy::SocksV5::new(proxy.clone(), tcp);
-            let socks = match login::of(proxy) {
-                Some((user, password)) => socks.with_auth(user, password),
-                None => socks,
-            };
-            Ok(erase(config, tls.connector(socks)?))
+            let socks = SocksV5::new(proxy.clone(), tcp);
+            match login::of(proxy) {
+                Some((user, password)) => {
+                    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+                    let with_login = socks.clone().with_auth(text(user), text(password));
+                    Ok(erase(config, tls.connector(login::if_wanted(with_login, socks))?))
+                }
+                None => Ok(erase(config, tls.connector(socks)?)),
+            }
         }
         #[cfg(feature = "http-proxy")]
         Some("http") => Ok(erase(config, tls.connector(tunnel::through(proxy, tcp))?)),
@@ -67,13 +72,44 @@ pub(crate) fn open(config: &Config, tls: &Tls) -> Result<Open, Failure> {
 mod login {
     use http::Uri;
     use percent_encoding::percent_decode_str;
+    #[cfg(feature = "socks5")]
+    use {
+        super::BoxError,
+        crate::error::TransportError,
+        tower::{Service, ServiceExt, service_fn},
+    };
 
     /// The user and the password in the URL of a proxy.
-    pub(super) fn of(proxy: &Uri) -> Option<(String, String)> {
+    pub(super) fn of(proxy: &Uri) -> Option<(Vec<u8>, Vec<u8>)> {
         let (login, _) = proxy.authority()?.as_str().rsplit_once('@')?;
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
-        let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let decode = |text| percent_decode_str(text).collect();
         Some((decode(user), decode(password)))
+    }
+
+    /// Connects with a login, or without one where the proxy takes none: hyper-util offers one of both.
+    #[cfg(feature = "socks5")]
+    pub(super) fn if_wanted<C>(
+        with_login: C,
+        without: C,
+    ) -> impl Service<Uri, Response = C::Response, Error = BoxError, Future: Send> + Clone + Send + Sync + 'static
+    where
+        C: Service<Uri, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
+        C::Response: Send,
+    {
+        service_fn(move |server: Uri| {
+            let (with_login, without) = (with_login.clone(), without.clone());
+            async move {
+                let error: BoxError = match with_login.oneshot(server.clone()).await {
+                    Ok(connected) => return Ok(connected),
+                    Err(error) => error.into(),
+                };
+                if !TransportError::is_no_login_wanted(&*error) {
+                    return Err(error);
+                }
+                without.oneshot(server).await.map_err(Into::into)
+            }
+        })
     }
 }
 
@@ -97,7 +133,7 @@ mod tunnel {
 
     fn credentials(proxy: &Uri) -> Option<HeaderValue> {
         let (user, password) = login::of(proxy)?;
-        let login = STANDARD.encode(format!("{user}:{password}"));
+        let login = STANDARD.encode([user.as_slice(), b":", &password].concat());
         let mut value = HeaderValue::from_str(&format!("Basic {login}")).ok()?;
         value.set_sensitive(true);
         Some(value)

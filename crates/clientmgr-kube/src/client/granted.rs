@@ -1,11 +1,11 @@
-//! [`Granted`]: how many streams at a time a server grants an HTTP/2 connection. hyper knows it and does not say it: it queues
-//! what is beyond. The first frame of a server says it (RFC 9113, 3.4 and 6.5).
+//! [`Granted`]: how many streams at a time a server grants an HTTP/2 connection. hyper does not expose this number; it
+//! queues the requests beyond it. The first frame of a server says it (RFC 9113, 3.4 and 6.5).
 
-const HEAD: usize = 9;
+const HEADER: usize = 9;
 const SETTINGS: u8 = 0x4;
 const MAX_CONCURRENT_STREAMS: u16 = 0x3;
 /// The settings of a server are few, of six bytes each.
-const MOST: usize = 16 * 1024;
+const LONGEST_FRAME: usize = 16 * 1024;
 
 /// Reads the first frame of a connection, as its bytes arrive.
 #[derive(Default)]
@@ -28,8 +28,8 @@ impl Granted {
         let missing = self.length().saturating_sub(self.frame.len());
         let (head, rest) = bytes.split_at(missing.min(bytes.len()));
         self.frame.extend_from_slice(head);
-        if self.frame.len() < HEAD || self.length() > MOST {
-            self.is_read = self.frame.len() >= HEAD;
+        if self.frame.len() < HEADER || self.length() > LONGEST_FRAME {
+            self.is_read = self.frame.len() >= HEADER;
             return None;
         }
         if self.frame.len() < self.length() {
@@ -43,15 +43,15 @@ impl Granted {
     /// How long the frame is, as far as that is known.
     fn length(&self) -> usize {
         match self.frame[..] {
-            [a, b, c, _, _, _, _, _, _, ..] => HEAD + u32::from_be_bytes([0, a, b, c]) as usize,
-            _ => HEAD,
+            [a, b, c, _, _, _, _, _, _, ..] => HEADER + u32::from_be_bytes([0, a, b, c]) as usize,
+            _ => HEADER,
         }
     }
 }
 
 /// The last value that a frame of settings gives.
 fn streams(frame: &[u8]) -> Option<u32> {
-    let (head, settings) = frame.split_at_checked(HEAD)?;
+    let (head, settings) = frame.split_at_checked(HEADER)?;
     let mut values = settings.chunks_exact(6).filter_map(|setting| match *setting {
         [id, of, a, b, c, d] if u16::from_be_bytes([id, of]) == MAX_CONCURRENT_STREAMS => {
             Some(u32::from_be_bytes([a, b, c, d]))
@@ -99,10 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn of_no_frame_little_is_kept() {
+    fn bytes_that_are_no_frame_are_not_kept() {
         let mut granted = Granted::default();
         assert_eq!(granted.read(b"HTTP/1.1 400 Bad Request\r\n\r\n"), None);
-        assert!(granted.is_read && granted.frame.len() <= super::HEAD);
+        assert!(granted.is_read && granted.frame.len() <= super::HEADER);
         assert_eq!(Granted::unlimited().read(&frame(4, &[(3, 50)])), None);
     }
 }

@@ -4,41 +4,33 @@
 use std::error::Error;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::body::BoxError;
-use crate::error::chain;
+use crate::error::{Refused, TlsError, chain};
 
-#[cfg(feature = "rustls-tls")]
-type TlsError = rustls::Error;
-#[cfg(not(feature = "rustls-tls"))]
-type TlsError = std::convert::Infallible;
+/// A request fails so soon after its connection.
+const SOON: Duration = Duration::from_secs(5);
 
 /// See the [module](self).
 #[derive(Default)]
 pub(super) struct Refusals(Mutex<Noted>);
 
-/// The last one, and how many there were.
+/// How many there were, and the last one.
 #[derive(Default)]
 struct Noted {
     count: u64,
-    last: Option<TlsError>,
-}
-
-/// A request that failed with its connection.
-#[derive(Debug, thiserror::Error)]
-#[error("{failed}")]
-struct Refused {
-    failed: BoxError,
-    source: TlsError,
+    last: Option<(TlsError, Instant)>,
 }
 
 impl Refusals {
     /// Notes the TLS error of a connection. Any other error says enough by itself.
     pub(super) fn note(&self, error: &io::Error) {
         if let Some(error) = tls_error(error) {
+            let last = (error.to_owned(), Instant::now());
             let mut noted = self.lock();
             noted.count += 1;
-            noted.last = Some(error.clone());
+            noted.last = Some(last);
         }
     }
 
@@ -47,15 +39,20 @@ impl Refusals {
         self.lock().count
     }
 
-    /// Adds to `error` of a request the TLS error that came since there were `before`, if it has none of its own.
+    /// Adds to `error` of a request the TLS error that came just now, and since there were `before`, if it has none of its own.
     pub(super) fn explain(&self, before: u64, error: BoxError) -> BoxError {
-        let noted = self.lock();
-        match &noted.last {
-            Some(source) if noted.count > before && tls_error(&*error).is_none() => {
-                Refused { failed: error, source: source.clone() }.into()
-            }
+        if tls_error(&*error).is_some() {
+            return error;
+        }
+        match self.since(before) {
+            Some((refusal, at)) if at.elapsed() < SOON => Refused { refusal, failed: error }.into(),
             _ => error,
         }
+    }
+
+    fn since(&self, before: u64) -> Option<(TlsError, Instant)> {
+        let noted = self.lock();
+        noted.last.clone().filter(|_| noted.count > before)
     }
 
     fn lock(&self) -> MutexGuard<'_, Noted> {
@@ -65,4 +62,28 @@ impl Refusals {
 
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
     chain(error).find_map(|error| error.downcast_ref())
+}
+
+#[cfg(all(test, feature = "rustls-tls"))]
+mod tests {
+    use std::io;
+
+    use rustls::{AlertDescription, Error};
+
+    use super::Refusals;
+    use crate::error::{Handshake, TransportError, Unreachable, chain};
+
+    #[test]
+    fn a_request_is_explained_by_a_refusal_that_came_after_it_began_and_keeps_its_causes() {
+        let refusals = Refusals::default();
+        let failed = || Box::new(io::Error::other(io::Error::from(io::ErrorKind::BrokenPipe)));
+        refusals.note(&io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(refusals.count(), 0, "that says nothing more");
+        refusals.note(&io::Error::other(Error::AlertReceived(AlertDescription::CertificateRequired)));
+        let unreached = |before| TransportError::new(refusals.explain(before, failed())).unreached;
+        assert_eq!(unreached(0), Unreachable::Tls(Handshake::ClientCertificate));
+        assert_eq!(unreached(1), Unreachable::Cut);
+        let explained = refusals.explain(0, failed());
+        assert!(chain(&*explained).any(|error| error.to_string() == "broken pipe"), "{explained:?}");
+    }
 }

@@ -39,6 +39,10 @@ impl<C: Clone> Spread<C> {
     pub(super) fn take(&self, granted: u32, make: impl FnOnce() -> C) -> (C, Place) {
         let limit = granted.clamp(1, MOST_STREAMS) as usize;
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        // A client without requests is kept for the next ones, and no more than one. Dropped after the lock.
+        let idle = clients.iter().rev().take_while(|counted| Arc::strong_count(&counted.places) == 1).count();
+        let kept = clients.len() - idle.saturating_sub(1);
+        let _unused = clients.split_off(kept);
         let free = clients.iter().find(|counted| Arc::strong_count(&counted.places) <= limit);
         if let Some(Counted { client, places }) = free {
             return (client.clone(), Arc::clone(places));
@@ -102,8 +106,10 @@ mod tests {
             assert_eq!(clients, expected, "{granted} granted");
             places.remove(limit);
             assert_eq!(take().0, 2);
+            assert_eq!(spread.clients.lock().unwrap().len(), 3);
             places.clear();
-            assert_eq!(take().0, 1);
+            assert_eq!(spread.take(granted, || 0).0, 1);
+            assert_eq!(spread.clients.lock().unwrap().len(), 1, "large ones are not kept in vain");
         }
     }
 }

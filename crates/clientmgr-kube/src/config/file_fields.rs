@@ -63,7 +63,7 @@ impl<'a> FileFields<'a> {
     }
 
     /// Whether there is a file in any of the fields, used or not.
-    pub(super) fn name_any(self) -> bool {
+    pub(super) fn any_is_set(self) -> bool {
         self.all().iter().any(|field| field.path.is_some())
     }
 

@@ -71,10 +71,10 @@ pub(crate) fn names_files(config: &ClusterConfig) -> bool {
     match config.source() {
         Source::Selection(selection) => {
             let fields = FileFields::of(selection.cluster.as_ref(), selection.user.as_ref());
-            selection.namespace_file.is_some() || fields.name_any()
+            selection.namespace_file.is_some() || fields.any_is_set()
         }
         Source::Config(config) => {
-            config.root_cert_file.is_some() || FileFields::of(None, Some(&config.auth_info)).name_any()
+            config.root_cert_file.is_some() || FileFields::of(None, Some(&config.auth_info)).any_is_set()
         }
     }
 }

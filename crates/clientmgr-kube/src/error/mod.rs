@@ -27,6 +27,6 @@ pub use self::kind::ConnectErrorKind;
 pub(crate) use self::plugin::{ExecProblem, PluginError};
 pub(crate) use self::provider::AuthProviderError;
 pub(crate) use self::token::TokenError;
-pub(crate) use self::transport::TransportError;
 #[cfg(all(test, feature = "rustls-tls", feature = "ring"))]
 pub(crate) use self::transport::{Handshake, Unreachable};
+pub(crate) use self::transport::{Refused, TlsError, TransportError};

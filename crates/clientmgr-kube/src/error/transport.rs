@@ -10,12 +10,30 @@ use super::chain::chain;
 
 /// No HTTP answer came from the server.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the server was not reached: {unreached}")]
+#[error("the {peer} was not reached: {unreached}")]
 pub(crate) struct TransportError {
     /// How far it went.
     pub unreached: Unreachable,
+    /// What was not reached.
+    pub peer: Peer,
     /// The error of the HTTP client.
     pub source: Cause,
+}
+
+/// The other end of a TCP connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Server,
+    Proxy,
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Server => "server",
+            Self::Proxy => "proxy",
+        })
+    }
 }
 
 /// How a server was not reached.
@@ -98,9 +116,38 @@ impl std::fmt::Display for Unreachable {
 impl TransportError {
     pub(crate) fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let source = Cause::new(error);
-        Self { unreached: classify(&*source), source }
+        let is_of_proxy = chain(&*source).any(|error| error.to_string() == TO_PROXY);
+        let peer = if is_of_proxy { Peer::Proxy } else { Peer::Server };
+        Self { unreached: classify(&*source), peer, source }
+    }
+
+    /// Whether a SOCKS proxy takes no login, or has no way to.
+    #[cfg(feature = "socks5")]
+    pub(crate) fn is_no_login_wanted(error: &(dyn Error + 'static)) -> bool {
+        chain(error).any(|error| matches!(error.to_string().as_str(), NO_LOGIN | OTHER_METHOD))
     }
 }
+
+#[cfg(feature = "rustls-tls")]
+pub(crate) type TlsError = rustls::Error;
+/// Without rustls none is found: connections fail with no error of this type.
+#[cfg(not(feature = "rustls-tls"))]
+pub(crate) type TlsError = std::sync::Arc<io::Error>;
+
+/// A request that failed because its connection was refused, with the TLS error of that.
+#[derive(Debug, thiserror::Error)]
+#[error("{refusal}")]
+pub(crate) struct Refused {
+    pub(crate) refusal: TlsError,
+    #[source]
+    pub(crate) failed: Box<dyn Error + Send + Sync>,
+}
+
+/// How hyper-util words these.
+const TO_PROXY: &str = "tunnel error: failed to create underlying connection";
+const NO_LOGIN: &str = "SOCKS error: server does not support user/pass authentication";
+#[cfg(feature = "socks5")]
+const OTHER_METHOD: &str = "SOCKS error: server implements authentication incorrectly";
 
 /// Finds the first error in the chain that says something.
 fn classify(error: &(dyn Error + 'static)) -> Unreachable {
@@ -111,6 +158,10 @@ fn recognise(error: &(dyn Error + 'static)) -> Option<Unreachable> {
     #[cfg(feature = "rustls-tls")]
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return Some(Unreachable::Tls(handshake(error)));
+    }
+    #[cfg(feature = "rustls-tls")]
+    if let Some(refused) = error.downcast_ref::<Refused>() {
+        return Some(Unreachable::Tls(handshake(&refused.refusal)));
     }
     // Its other errors are those of the connection, which are its source.
     #[cfg(feature = "openssl-tls")]
@@ -140,10 +191,13 @@ fn recognise(error: &(dyn Error + 'static)) -> Option<Unreachable> {
     // hyper-util keeps the types of these to itself; their texts are all there is to go by. Tests hold them in place.
     match error.to_string().as_str() {
         "dns error" => Some(Unreachable::Dns),
-        "tunnel error: proxy authorization required"
-        | "SOCKS error: server does not support user/pass authentication"
-        | "SOCKS error: credentials not accepted" => Some(Unreachable::ProxyLogin),
-        text if text.starts_with("tunnel error: ") || text.starts_with("SOCKS error: ") => Some(Unreachable::Proxy),
+        "tunnel error: proxy authorization required" | NO_LOGIN | "SOCKS error: credentials not accepted" => {
+            Some(Unreachable::ProxyLogin)
+        }
+        text if text.starts_with("tunnel error: ") || text.starts_with("SOCKS error: ") => {
+            // Where there is a source, that says more: the handshake with the proxy failed, say.
+            error.source().is_none().then_some(Unreachable::Proxy)
+        }
         _ => None,
     }
 }

@@ -184,7 +184,10 @@ impl Registry {
 
     /// Adds a cluster, or sends another configuration to one that is there. Returns whether it was added.
     pub(super) fn upsert(&self, key: NamespacedName, config: &ClusterConfig, context: &Arc<Context>) -> bool {
-        if self.read(&key, |member| member.is_some_and(|member| member.configure(config))) {
+        let is_done = self.clusters.read(|clusters| {
+            clusters.is_shut_down || clusters.members.get(&key).is_some_and(|member| member.configure(config))
+        });
+        if is_done {
             return false;
         }
         // Not under the lock: to learn whether a runtime serves takes a task and a timer.

@@ -47,7 +47,7 @@ pub(super) enum Verdict {
     Version(Option<String>),
     /// The answer to [`Question::Identity`].
     Identity(ClusterIdentity),
-    /// The server answers, but this user may not know. Another question must prove that it is an API server.
+    /// The server answers, but this user may not know, or the user's name is none that can be shown. Another question must prove that it is an API server.
     Hidden,
     /// The question is answered, and that is all there is to know.
     Fine,

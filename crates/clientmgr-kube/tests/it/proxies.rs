@@ -44,6 +44,22 @@ impl Protocol for Http {
     }
 }
 
+/// One that takes no login.
+struct OpenSocks5;
+
+impl Protocol for OpenSocks5 {
+    async fn greet(client: &mut TcpStream) -> (String, String) {
+        let mut offered = [0; 3];
+        client.peek(&mut offered).await.unwrap();
+        if offered[2] == 2 {
+            client.read_exact(&mut offered).await.unwrap();
+            client.write_all(&[5, 0xff]).await.unwrap();
+            return ("none".to_owned(), "refused".to_owned());
+        }
+        Socks5::greet(client).await
+    }
+}
+
 impl Protocol for Socks5 {
     async fn greet(client: &mut TcpStream) -> (String, String) {
         assert_eq!(client.read_u8().await.unwrap(), 5);
@@ -90,16 +106,21 @@ async fn login(client: &mut TcpStream) -> String {
     text
 }
 
-/// A proxy that answers each request for a tunnel with `answer`.
-async fn refusing(answer: &'static str) -> (SocketAddr, AbortOnDropHandle<()>) {
+/// A proxy that answers each request for a tunnel, or each step of a client of SOCKS, with the next of `answers`.
+async fn refusing(answers: &'static [&'static [u8]]) -> (SocketAddr, AbortOnDropHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let task = tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") && client.read_buf(&mut head).await.is_ok_and(|read| read > 0) {}
-            // The client may be gone.
-            let _ = client.write_all(answer.as_bytes()).await;
+            for answer in answers {
+                let mut asked = Vec::new();
+                while client.read_buf(&mut asked).await.is_ok_and(|read| read > 0)
+                    && asked.starts_with(b"CONNECT")
+                    && !asked.ends_with(b"\r\n\r\n")
+                {}
+                // The client may be gone.
+                let _ = client.write_all(answer).await;
+            }
         }
     });
     (address, AbortOnDropHandle::new(task))
@@ -124,7 +145,7 @@ impl Proxy {
                 tunnels.spawn(async move {
                     let (target, note) = P::greet(&mut client).await;
                     notes.lock().unwrap().push(note);
-                    let mut host = TcpStream::connect(target).await.unwrap();
+                    let Ok(mut host) = TcpStream::connect(target).await else { return };
                     // An end by a reset is an end as well.
                     let _ = copy_bidirectional(&mut client, &mut host).await;
                 });
@@ -182,15 +203,46 @@ async fn a_socks_proxy_gets_the_user_and_password_of_its_url() {
 #[tokio::test]
 async fn a_proxy_that_refuses_is_named_in_the_error() {
     let server = server("east").await;
-    let answers = [
-        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "the proxy refused the user and password"),
-        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "the proxy refused or failed the connection"),
+    let answers: [(&str, &[&[u8]], &str); 5] = [
+        (
+            "http://",
+            &[b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"],
+            "the proxy refused the user and password",
+        ),
+        ("http://", &[b"HTTP/1.1 502 Bad Gateway\r\n\r\n"], "the proxy refused or failed the connection"),
+        ("socks5://user:password@", &[b"\x05\xff"], "the proxy refused the user and password"),
+        ("socks5://user:password@", &[b"\x05\x02", b"\x01\x01"], "the proxy refused the user and password"),
+        ("socks5://", &[b"\x05\x00", b"\x05\x02\x00\x01\x00\x00\x00\x00\x00\x00"], "the proxy refused or failed"),
     ];
-    for (answer, expected) in answers {
-        let (address, _proxy) = refusing(answer).await;
-        let (fleet, east) = fleet_with(&behind(&server, format!("http://{address}")));
+    for (url, answers, expected) in answers {
+        let (address, _proxy) = refusing(answers).await;
+        let (fleet, east) = fleet_with(&behind(&server, format!("{url}{address}")));
         let error = within(fleet.wait_connected(&east)).await.unwrap_err();
         assert_eq!(error.kind(), ConnectErrorKind::Unreachable);
+        assert!(error.to_string().contains(expected), "{error}");
+        fleet.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_socks_proxy_that_takes_no_login_is_used_without() {
+    let (server, proxy) = (server("east").await, Proxy::start::<OpenSocks5>());
+    use_through(&server, format!("socks5://user:password@{}", proxy.address)).await;
+    assert_eq!(proxy.asked().last(), Some(&server.address().to_string()));
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_reached_is_told_from_a_server_that_is_not() {
+    let (server, other) = (server("east").await, server("west").await);
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let table = [
+        (format!("https://{}", other.address()), ConnectErrorKind::Tls, "the proxy was not reached: the TLS handshake"),
+        (format!("http://{closed}"), ConnectErrorKind::Unreachable, "the proxy was not reached: connection refused"),
+    ];
+    for (proxy, kind, expected) in table {
+        let (fleet, east) = fleet_with(&behind(&server, proxy));
+        let error = within(fleet.wait_connected(&east)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(expected), "{error}");
         fleet.shutdown().await;
     }

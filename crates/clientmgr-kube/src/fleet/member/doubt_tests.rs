@@ -31,10 +31,22 @@ fn a_cluster_that_no_longer_says_which_it_is_stays_the_same_and_the_snapshot_say
     script.tell(Event::FilesChanged);
     script.tell(Event::Opened { attempt: 2, opened: Opened { identity: HIDDEN, ..opened(1) } });
     assert_eq!(shown(&script), (Some(HIDDEN), Some(1_000)));
+    script.wake();
+    script.tell(Event::Probed { probe: 3, identity: HIDDEN });
+    assert_eq!(script.machine.health(), &Health::Healthy);
     // It is remembered all the same.
     script.tell(Event::ClockJumped);
-    let effects = script.tell(Event::Probed { probe: 3, identity: id(2) });
+    let effects = script.tell(Event::Probed { probe: 4, identity: id(2) });
     assert_eq!(effects[0], Effect::Fence { revision: revision(1_000), reason: FenceReason::Replaced });
+}
+
+#[test]
+fn the_first_connection_stays_open_so_it_leaves_no_doubt() {
+    let mut script = Script::connected();
+    script.wake();
+    script.tell(Event::Probed { probe: 1, identity: HIDDEN });
+    assert_eq!(shown(&script), (Some(HIDDEN), Some(1_000)));
+    assert_eq!(script.machine.health(), &Health::Healthy);
 }
 
 #[test]
@@ -237,6 +249,43 @@ fn a_pool_that_answers_with_an_error_leaves_no_doubt() {
         script.tell(Event::Probed { probe: 3, identity: HIDDEN });
         assert_eq!(script.machine.health(), &Health::Healthy, "{error:?}");
     }
+}
+
+#[test]
+fn a_server_that_was_away_has_not_hidden_its_identity_for_a_while() {
+    let away = |script: &mut Script| {
+        script.advance(Timing::default().hidden_grace());
+        script.tell(Event::Woke)
+    };
+    let mut script = broken();
+    script.tell(Event::Probed { probe: 2, identity: HIDDEN });
+    script.wake();
+    script.tell(Event::ProbeFailed { probe: 3, error: Class::Transport });
+    script.tell(Event::ProbeFailed { probe: 3, error: Class::Transport });
+    assert_eq!(away(&mut script), [Effect::Probe { probe: 4, fresh: true }]);
+    script.tell(Event::Probed { probe: 4, identity: HIDDEN });
+    assert!(script.machine.link().is_some(), "two answers, and an outage between them");
+
+    let mut script = Script::new();
+    let known = Some(Known { identity: named(1), revision: revision(700) });
+    script.tell(Event::Adopted(Expected { known, ..Expected::default() }));
+    let opened = || Opened { identity: HIDDEN, ..opened(1) };
+    script.tell(Event::Opened { attempt: 1, opened: opened() });
+    script.wake();
+    script.tell(Event::OpenFailed { attempt: 2, error: Class::Transport });
+    assert_eq!(away(&mut script), [Effect::Open { attempt: 3 }]);
+    script.tell(Event::Opened { attempt: 3, opened: opened() });
+    assert!(script.machine.link().is_none(), "the same for attempts");
+}
+
+#[test]
+fn a_revision_that_the_status_names_closes_the_connections_that_showed_the_identity() {
+    let mut script = probed();
+    let known = Some(Known { identity: named(1), revision: revision(2_000) });
+    let effects = script.tell(Event::Adopted(Expected { known, ..Expected::default() }));
+    assert_eq!(effects.last(), Some(&Effect::Probe { probe: 2, fresh: false }));
+    script.tell(Event::Probed { probe: 2, identity: HIDDEN });
+    assert_ne!(script.machine.health(), &Health::Healthy);
 }
 
 #[test]

@@ -115,6 +115,8 @@ pub(crate) struct Machine<I, E> {
     attempt: Option<Pending>,
     attempts: u64,
     attempt_ended: Option<Duration>,
+    /// Whether there was a transport. From then on attempts prove on connections of their own.
+    had_transport: bool,
     /// When the next attempt begins by itself.
     attempt_at: Option<Duration>,
     probe: Option<Pending>,
@@ -163,6 +165,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             attempt: None,
             attempts: 0,
             attempt_ended: None,
+            had_transport: false,
             attempt_at: None,
             probe: None,
             probes: 0,
@@ -209,7 +212,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     pub(crate) fn unavailable(&self) -> Option<E> {
         match (&self.link, &self.health) {
             (Some(_), Health::Down { error, .. }) => Some(error.clone()),
-            (Some(link), _) if link.revision.is_none() => Some(self.unnamed(link)),
+            (Some(link), _) if link.revision.is_none() => Some(self.why_unnamed(link)),
             _ => self.error.clone(),
         }
     }

@@ -142,7 +142,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             None => (shown.clone(), None),
         };
         // The pool has shown nothing yet. Credentials that may not read the identity will not show it there either.
-        self.doubted = !shown.shows_less_than(&identity);
+        self.doubted = std::mem::replace(&mut self.had_transport, true) && !shown.shows_less_than(&identity);
         self.hidden = None;
         let revision = revision.or_else(|| self.name(&identity, candidate));
         let link = Link { generation, identity, shown, revision, candidate };
@@ -161,6 +161,9 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// The attempt failed. `renews`: that with the earlier configuration.
     fn attempt_failed(&mut self, now: Now, pending: Pending, renews: bool, error: E, effects: &mut Vec<Effect<E>>) {
         self.attempt_ended = Some(now.mono);
+        if error.class() == Class::Transport {
+            self.hidden.take_if(|hidden| hidden.on_new);
+        }
         let failed = Outcome::Failed(error.clone());
         if renews || !self.unproven {
             self.expiry = self.expiry.map(|expiry| expiry.postponed(now, self.timing.renewal_retry));

@@ -18,11 +18,11 @@ impl<I> Link<I> {
 impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
     /// What a request for a connection is answered by `link`.
     pub(super) fn outcome(&self, link: &Link<I>) -> Outcome<E> {
-        link.revision.map_or_else(|| Outcome::Failed(self.unnamed(link)), Outcome::Served)
+        link.revision.map_or_else(|| Outcome::Failed(self.why_unnamed(link)), Outcome::Served)
     }
 
     /// Why `link` has no revision.
-    pub(super) fn unnamed(&self, link: &Link<I>) -> E {
+    pub(super) fn why_unnamed(&self, link: &Link<I>) -> E {
         match self.expected.naming {
             Naming::AdoptOnly => E::unknown_incarnation(&link.identity),
             Naming::Mint => E::no_later_revision(),
@@ -74,6 +74,8 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             Some(revision) => {
                 if let Some(later) = self.adopted_revision(&link.identity).filter(|it| *it > revision) {
                     self.rename(later, effects);
+                    // The connections that showed the identity went with the handle.
+                    self.doubted = true;
                 }
             }
         }

@@ -72,7 +72,12 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             return;
         }
         let class = error.class();
-        self.doubted |= class == Class::Transport && self.probe_via != Via::Check;
+        if class == Class::Transport {
+            let is_check = self.probe_via == Via::Check;
+            self.doubted |= !is_check;
+            // A server that is away has not been ready for a while.
+            self.hidden.take_if(|hidden| !is_check || hidden.on_new);
+        }
         if self.probe_via == Via::Fresh && error.is_answer() {
             self.install_fresh(effects);
         }
@@ -80,10 +85,7 @@ impl<I: SameCluster, E: Fault<I>> Machine<I, E> {
             // Perhaps only the pooled connection is dead.
             (Class::Transport, Via::Pool) => self.start_probe(now, pending, Via::Fresh, effects),
             // The pooled connections answered, and new ones lead nowhere: the check stays due.
-            (Class::Transport, Via::Check) => {
-                self.hidden.take_if(|hidden| hidden.on_new);
-                self.passed(now, pending, effects);
-            }
+            (Class::Transport, Via::Check) => self.passed(now, pending, effects),
             (Class::Throttled { .. }, _) => self.throttled(now, pending, error, effects),
             (Class::Unauthorized, _) => {
                 self.renew_refused(now);
