@@ -2,10 +2,11 @@
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use clientmgr_kube::{ClientProvider as _, NamespacedName, ProviderError};
+use futures::FutureExt as _;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use kube::Client;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use super::problem::ConfigProblem;
 use super::run::LAST_WRITES;
 use super::{ClusterController, ClusterProvider, HubError, NotConnected, StatusWriter};
 
@@ -177,4 +179,69 @@ async fn a_hub_that_gives_no_clusters_is_asked_seldom_warned_of_once_for_each_re
         assert_eq!(warnings.0.load(Relaxed), 2);
     };
     timeout(Duration::from_secs(3_600), clusters.run(story)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cold_start_holds_the_data_of_a_few_secrets_at_a_time() {
+    const CLUSTERS: usize = 300;
+    let object = |kind: &str, name: &str, more: Value| {
+        let mut object = more;
+        object["kind"] = kind.into();
+        object["metadata"] = json!({ "namespace": "default", "name": name, "uid": name, "resourceVersion": "1" });
+        object
+    };
+    let secret = move |name: &str| object("Secret", name, json!({ "apiVersion": "v1", "data": { "config": "Ww==" } }));
+    let cluster = move |name: &str| {
+        let connection = json!({ "kubeconfig": { "secretRef": { "name": name, "key": "config" } } });
+        let spec = json!({ "connection": connection });
+        object("Cluster", name, json!({ "apiVersion": "clientmgr.dev/v1alpha1", "spec": spec }))
+    };
+    let list = |version: &str, kind: &str, item: &dyn Fn(&str) -> Value| {
+        let items: Vec<_> = (0..CLUSTERS).map(|number| item(&number.to_string())).collect();
+        json!({ "apiVersion": version, "kind": kind, "metadata": { "resourceVersion": "1" }, "items": items })
+    };
+    let clusters = list("clientmgr.dev/v1alpha1", "ClusterList", &cluster);
+    let secrets = list("v1", "SecretList", &secret);
+    let provider = Arc::new(OnceLock::<ClusterProvider>::new());
+    // The Secrets whose Cluster still waits for their data, and how many those were at most.
+    let waiting = Arc::new(Mutex::new((Vec::<String>::new(), 0)));
+    let service = {
+        let (provider, waiting) = (Arc::clone(&provider), Arc::clone(&waiting));
+        tower::service_fn(move |request: Request<Body>| {
+            let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+            let body = if query.contains("watch=") {
+                None
+            } else if path.ends_with("/clusters") {
+                Some(clusters.to_string())
+            } else if path.ends_with("/secrets") {
+                Some(secrets.to_string())
+            } else {
+                let name = path.rsplit('/').next().unwrap().to_owned();
+                let answer = secret(&name).to_string();
+                let provider = provider.get().unwrap();
+                let is_waiting = |name: &String| {
+                    let connection = provider.connection(&NamespacedName::new("default", name)).now_or_never();
+                    let error = connection.unwrap().err().unwrap();
+                    let problem = error.source().and_then(|source| source.downcast_ref());
+                    matches!(problem, Some(ConfigProblem::SecretPending { .. }))
+                };
+                let (names, most) = &mut *waiting.lock().unwrap();
+                names.push(name);
+                names.retain(is_waiting);
+                *most = names.len().max(*most);
+                Some(answer)
+            };
+            async move {
+                match body {
+                    Some(body) => Ok::<_, kube::Error>(answer(200, &body)),
+                    None => std::future::pending().await,
+                }
+            }
+        })
+    };
+    let clusters = ClusterController::builder(Client::new(service, "default"), StatusWriter::Never).build();
+    assert!(provider.set(clusters.provider()).is_ok());
+    clusters.run(tokio::time::sleep(Duration::from_secs(60))).await;
+    let (_, most) = *waiting.lock().unwrap();
+    assert!((1..40).contains(&most), "the data of {most} Secrets was in memory");
 }

@@ -139,7 +139,7 @@ impl Loop {
                     Err(error) => self.watch_failed(&error),
                 },
                 Some(news) = self.contexts.next() => self.contexts_changed(news),
-                change = self.secrets.changed() => self.secret_changed(change),
+                change = self.secrets.changed(), if !self.applying.is_full() => self.secret_changed(change),
                 () = ready(()), if !self.applying.is_empty() => {
                     self.apply_next();
                     // Each may take milliseconds.
@@ -315,10 +315,10 @@ impl Loop {
     }
 
     fn apply_next(&mut self) {
-        match self.applying.next() {
-            Some(Turn::Apply(cluster)) => self.apply_desired(&cluster),
-            Some(Turn::Used(secret)) => self.secrets.used(&secret),
-            None => {}
+        let Some(Turn { cluster, used }) = self.applying.next() else { return };
+        self.apply_desired(&cluster);
+        if let Some(secret) = used {
+            self.secrets.used(&secret);
         }
     }
 
