@@ -13,35 +13,11 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::problem::ConfigProblem;
 use super::run::LAST_WRITES;
 use super::{ClusterController, ClusterProvider, HubError, NotConnected, StatusWriter};
-
-/// Counts the warnings of this crate.
-#[derive(Clone, Default)]
-struct Warnings(Arc<AtomicUsize>);
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN && metadata.target().starts_with("clientmgr_runtime")
-    }
-
-    fn event(&self, _: &Event<'_>) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
+use crate::captured_log::CapturedLog;
 
 fn answer(code: u16, body: &str) -> Response<Body> {
     Response::builder().status(code).body(Body::from(body.as_bytes().to_vec())).unwrap()
@@ -137,9 +113,8 @@ async fn a_process_that_may_not_write_sends_nothing_at_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hub_that_gives_no_clusters_is_asked_seldom_warned_of_once_for_each_reason_and_shown_to_readers() {
-    let (code, requests, warnings) =
-        (Arc::new(AtomicU16::new(404)), Arc::new(AtomicUsize::new(0)), Warnings::default());
-    let _subscribed = tracing::subscriber::set_default(warnings.clone());
+    let (code, requests) = (Arc::new(AtomicU16::new(404)), Arc::new(AtomicUsize::new(0)));
+    let (log, _captured) = CapturedLog::capture();
     let service = {
         let (code, requests) = (Arc::clone(&code), Arc::clone(&requests));
         tower::service_fn(move |_: Request<Body>| {
@@ -170,13 +145,13 @@ async fn a_hub_that_gives_no_clusters_is_asked_seldom_warned_of_once_for_each_re
         // On average one in 5 s.
         let asked = requests.swap(0, Relaxed);
         assert!((60..240).contains(&asked), "{asked} requests in ten minutes");
-        assert_eq!(warnings.0.load(Relaxed), 1);
+        assert_eq!(log.warnings().len(), 1);
 
         code.store(403, Relaxed);
         tokio::time::sleep(ten_minutes).await;
         let text = error(&provider).await.source().unwrap().to_string();
         assert!(text.contains("User \"pod\" cannot list") && text.contains("deploy/rbac"), "{text}");
-        assert_eq!(warnings.0.load(Relaxed), 2);
+        assert_eq!(log.warnings().len(), 2);
     };
     timeout(Duration::from_secs(3_600), clusters.run(story)).await.unwrap();
 }
@@ -244,4 +219,51 @@ async fn a_cold_start_holds_the_data_of_a_few_secrets_at_a_time() {
     clusters.run(tokio::time::sleep(Duration::from_secs(60))).await;
     let (_, most) = *waiting.lock().unwrap();
     assert!((1..40).contains(&most), "the data of {most} Secrets was in memory");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_a_request_is_logged_without_its_text_and_a_read_of_secrets_once() {
+    let (log, _captured) = CapturedLog::capture();
+    let with_secret = |name: &str| {
+        let mut cluster = docker();
+        cluster["metadata"]["name"] = name.into();
+        cluster["spec"]["connection"] = json!({ "kubeconfig": { "secretRef": { "name": name, "key": "config" } } });
+        cluster
+    };
+    let clusters = json!({
+        "apiVersion": "clientmgr.dev/v1alpha1", "kind": "ClusterList",
+        "metadata": { "resourceVersion": "1" }, "items": [docker(), with_secret("west"), with_secret("north")],
+    });
+    let secrets = json!({
+        "apiVersion": "v1", "kind": "SecretList", "metadata": { "resourceVersion": "1" }, "items": [],
+    });
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let is_watch = request.uri().query().is_some_and(|query| query.contains("watch="));
+        let path = request.uri().path().to_owned();
+        let (clusters, secrets) = (clusters.clone(), secrets.clone());
+        async move {
+            let body = match path.rsplit('/').next().unwrap() {
+                _ if is_watch => std::future::pending().await,
+                "clusters" => clusters,
+                "secrets" => secrets,
+                "status" => {
+                    let sent = request.into_body().collect().await.unwrap().to_bytes();
+                    let sent: Value = serde_json::from_slice(&sent).unwrap();
+                    let mut stored = with_secret(sent["metadata"]["name"].as_str().unwrap());
+                    stored["metadata"]["resourceVersion"] = "2".into();
+                    stored["status"] = sent["status"].clone();
+                    stored
+                }
+                _ => return Err::<_, tower::BoxError>("the plugin printed s3cr3t".into()),
+            };
+            Ok(answer(200, &body.to_string()))
+        }
+    });
+    let clusters = ClusterController::builder(Client::new(service, "default"), StatusWriter::Always).build();
+    clusters.run(tokio::time::sleep(Duration::from_secs(60))).await;
+    let lines = log.lines();
+    assert!(lines.iter().all(|(_, line)| !line.contains("s3cr3t")), "{lines:#?}");
+    let of = |what: &str| log.warnings().iter().filter(|line| line.contains(what)).count();
+    assert!(of("Event") > 0, "{lines:#?}");
+    assert_eq!(of("Secret default/"), 1, "{lines:#?}");
 }

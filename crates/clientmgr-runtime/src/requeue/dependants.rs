@@ -30,7 +30,7 @@ use super::index::Index;
 use super::pending::Pending;
 use crate::forget::{Register, Registered, Reported};
 #[cfg(feature = "unstable-runtime")]
-use crate::watching::{Reports, watching_api};
+use crate::watching::{Failure, Reports, watching_api};
 
 /// So many items of a source are taken in one poll, so that a source that is always ready starves no other task.
 const BATCH: usize = 64;
@@ -194,7 +194,7 @@ where
                 Err(error) if Revoked::find(&error).is_none() => error,
                 event => return ready(Some(event)),
             };
-            reports.log(&error, &kind);
+            reports.log_watch(&error, &kind, Failure::of_watch(&error));
             ready(None)
         });
         let objects = self.observe(events).reflect(writer).applied_objects();

@@ -115,9 +115,12 @@ impl<K: WatchKind> Running<K> {
 
     /// The cluster may be served again: its watches that wait after an error wait no longer.
     pub(super) fn resume(&self, cluster: &NamespacedName) {
-        let known = self.lock().get(cluster).map(|known| known.values().map(|it| Arc::clone(&it.resume)).collect());
+        let known: Vec<_> = {
+            let watches = self.lock();
+            watches.get(cluster).into_iter().flatten().map(|(_, known)| Arc::clone(&known.resume)).collect()
+        };
         // Without the lock: each wakes a task.
-        for resume in known.unwrap_or_else(Vec::new) {
+        for resume in known {
             resume.notify_one();
         }
     }

@@ -39,7 +39,7 @@ use crate::cluster::{Cluster, ConnectionKind};
 use crate::forget::Registered;
 use crate::listing::Listing;
 use crate::source::News;
-use crate::watching::{Failure, Reports, is_cut, watching};
+use crate::watching::{Failure, Reports, watching};
 
 /// So many statuses are written at a time.
 const WRITES: usize = 16;
@@ -158,15 +158,9 @@ impl Loop {
     }
 
     fn watch_failed(&mut self, error: &watcher::Error) {
-        let failure = Failure::of_watch(error);
-        let error_shown = HubError::from(&failure);
-        // One that was cut goes on.
-        if !is_cut(error) && self.reports.is_first(&failure) {
-            tracing::warn!(error = %error_shown, "the watch of Clusters failed: it is tried again");
-        } else {
-            tracing::debug!(error = %error_shown, "the watch of Clusters failed again, or was cut");
-        }
-        self.provider.list_failed(error_shown);
+        let shown = HubError::from(&Failure::of_watch(error));
+        self.reports.log_watch(error, "Clusters", &shown);
+        self.provider.list_failed(shown);
     }
 
     fn watched(&mut self, event: watcher::Event<Cluster>) {
