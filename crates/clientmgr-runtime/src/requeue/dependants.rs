@@ -190,12 +190,15 @@ where
         let mut reports = Reports::default();
         // kube pauses all triggers of a controller after an error of one: so the watch is tried again here.
         let events = watching_api(api, config, Arc::default()).filter_map(move |event| {
-            let error = match event {
-                Err(error) if Revoked::find(&error).is_none() => error,
-                event => return ready(Some(event)),
-            };
-            reports.log_watch(&error, &kind, Failure::of_watch(&error));
-            ready(None)
+            match &event {
+                Err(error) if Revoked::find(error).is_none() => {
+                    reports.log_watch(error, &kind, Failure::of_watch(error));
+                    return ready(None);
+                }
+                Ok(Event::InitDone) if reports.clear() => tracing::info!("the objects of {kind} are listed again"),
+                _ => {}
+            }
+            ready(Some(event))
         });
         let objects = self.observe(events).reflect(writer).applied_objects();
         Controller::for_stream_with(objects, store, self.shared.dyntype.clone()).reconcile_on(self.requeue(changes))
