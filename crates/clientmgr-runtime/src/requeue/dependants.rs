@@ -164,7 +164,7 @@ where
     /// no change for longer. A list that is not answered within a minute begins anew. The request of a watch has no deadline:
     /// where a proxy may swallow it, give the client of `api` a `read_timeout` of more than a minute.
     ///
-    /// An error of the watch goes to the log, once for each kind, and the watch is tried again within 10 s. The changes of
+    /// An error of the watch goes to the log, once for each kind, and the watch is tried again within 30 s. The changes of
     /// clusters reconcile objects meanwhile. Only a [`Revoked`] is an error of the controller: another cluster answers as the
     /// hub.
     ///
