@@ -148,11 +148,6 @@ impl Secrets {
         }
     }
 
-    /// Returns whether the data of a Secret was dropped.
-    pub(super) fn is_used(&self, secret: &NamespacedName) -> bool {
-        self.referred.get(secret).is_some_and(|referred| matches!(referred.state, SecretState::Used))
-    }
-
     /// `cluster` needs the data of a Secret. Reads it again where it was dropped.
     pub(super) fn want(&mut self, secret: &NamespacedName, cluster: &NamespacedName) {
         if let Some(referred) = self.referred.get_mut(secret)

@@ -300,10 +300,6 @@ impl Loop {
     }
 
     fn secret_changed(&mut self, SecretChange { secret, only }: SecretChange) {
-        if self.secrets.is_used(&secret) {
-            // It was in the queue twice.
-            return;
-        }
         let clusters = only.or_else(|| self.users.get(&secret).cloned()).unwrap_or_default();
         self.applying.add(secret, clusters);
     }
