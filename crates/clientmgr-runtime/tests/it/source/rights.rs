@@ -52,7 +52,7 @@ async fn each_source_uses_the_rights_that_its_page_lists_and_no_others() {
     let clusters = definition("cluster.x-k8s.io", "v1beta2", "Cluster", "clusters");
     let profiles = definition("multicluster.x-k8s.io", "v1alpha2", "ClusterProfile", "clusterprofiles");
     let hub = TestServer::builder().install(clusters).install(profiles).start().await.unwrap();
-    let none = AccessProviders::from_json(b"{}").unwrap();
+    let none = AccessProviders::from_json(br#"{"providers":[]}"#).unwrap();
     let sources: [(&str, &str, Start); 4] = [
         ("secrets", include_str!("../../../../../docs/sources/kubeconfig-secrets.md"), {
             Box::new(|hub| KubeconfigSecrets::multicluster_runtime(hub).watch().boxed())
