@@ -1,4 +1,4 @@
-//! [`Forget`]: state by object and by cluster, which forgets those that were deleted, and hears when a cluster is served again.
+//! [`Forget`]: state by object and by cluster. It forgets those that were deleted, and resumes where a connection changed.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +12,8 @@ use clientmgr_kube::{
 use kube::Resource;
 use kube::runtime::watcher::Event;
 
-/// State that is kept by object and cluster. Once registered, it forgets what is deleted.
+/// State that is kept by object and cluster. Once registered, it gets three kinds of calls: what was deleted, which objects
+/// exist again, and which clusters may be served again.
 pub trait Forget: Send + Sync {
     /// Forgets `cluster` and all state on it. Returns quickly.
     fn forget_cluster(&self, cluster: &NamespacedName);
@@ -164,7 +165,7 @@ impl Registered {
         for state in all {
             // A teardown that panics must not end a controller.
             if catch_unwind(AssertUnwindSafe(|| forget(&*state))).is_err() {
-                tracing::error!("the teardown of a registered state panicked");
+                tracing::error!("a registered state panicked");
             }
         }
     }

@@ -3,6 +3,8 @@
 
 pub use clientmgr_kube::{k8s_openapi, kube};
 
+#[cfg(test)]
+mod captured_log;
 pub mod cluster;
 pub mod controller;
 pub mod forget;

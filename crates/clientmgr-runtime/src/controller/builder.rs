@@ -212,7 +212,8 @@ impl ClusterController {
     }
 
     /// Has `state` forget each Cluster that is deleted, and the deleted objects of each [controller](Self::controller),
-    /// while the program holds `state`. It also hears when a Cluster is connected again.
+    /// while the program holds `state`. Its [`cluster_changed`](crate::forget::Forget::cluster_changed) is called when a
+    /// Cluster is connected again.
     ///
     /// What [`client_manager`](Self::client_manager) and
     /// [`remote_watches`](Self::remote_watches) return is registered.
@@ -223,7 +224,8 @@ impl ClusterController {
     /// Runs the controller until `until` completes, and then shuts its fleet down.
     ///
     /// It polls `until` meanwhile: that may be the controllers that use the clusters, several of them as
-    /// `futures::future::join(a, b).map(drop)`, with `futures::FutureExt`. A fleet that the [program gave](ClusterControllerBuilder::fleet) is not shut down.
+    /// `futures::future::join(a, b).map(drop)`, with `futures::FutureExt`. A fleet that the
+    /// [program gave](ClusterControllerBuilder::fleet) is not shut down.
     ///
     /// It ends when `until` does. So `until` must not end before the controllers that use the clusters: await them in it, and
     /// do not only spawn them. And a kube `Controller` with `graceful_shutdown_on` waits for its running reconciles: one

@@ -16,7 +16,9 @@ pub enum HubError {
     )]
     NotServed,
     /// The hub does not permit this process to list or watch Clusters.
-    #[error("the hub forbids to list and watch Clusters: {reason}: `kubectl apply -f deploy/rbac` shows the rights")]
+    #[error(
+        "the hub forbids to list and watch Clusters: {reason}: deploy/rbac/cluster-controller.yaml lists the rights"
+    )]
     Forbidden {
         /// What the hub says.
         reason: Arc<str>,

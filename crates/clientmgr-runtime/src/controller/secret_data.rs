@@ -9,7 +9,7 @@ use kube::config::Kubeconfig;
 
 /// What a Secret contains. Many Clusters may be contexts of one kubeconfig, and to parse it takes milliseconds. It has no
 /// `Debug`: the data is secret.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 pub(super) struct SecretData(BTreeMap<String, Value>);
 
 struct Value {
@@ -31,11 +31,10 @@ impl SecretData {
     }
 }
 
-impl PartialEq for SecretData {
+/// By the text only.
+impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
-        let texts =
-            |data: &Self| data.0.iter().map(|(key, value)| (key.clone(), value.text.clone())).collect::<Vec<_>>();
-        texts(self) == texts(other)
+        self.text == other.text
     }
 }
 
@@ -44,6 +43,15 @@ mod tests {
     use std::ptr;
 
     use super::{BTreeMap, ByteString, SecretData};
+
+    #[test]
+    fn data_is_the_same_by_its_texts_parsed_or_not() {
+        let data =
+            |text: &str| SecretData::new(BTreeMap::from([("a".to_owned(), ByteString(text.as_bytes().to_vec()))]));
+        let parsed = data("[");
+        assert!(parsed.kubeconfig("a").unwrap().is_err());
+        assert!(parsed == data("[") && parsed != data("]") && parsed != SecretData::default());
+    }
 
     #[test]
     fn a_kubeconfig_is_parsed_once() {

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::backoff::backoff;
 use super::connection::SecretState;
 use super::secret_data::SecretData;
-use crate::watching::{Failure, Reports, is_cut, is_refusal, jittered, watching, within};
+use crate::watching::{Failure, Reports, is_refusal, jittered, watching, within};
 
 /// So many Secrets are read at a time.
 const READS: usize = 16;
@@ -110,6 +110,8 @@ pub(super) struct Secrets {
     referred: HashMap<NamespacedName, Referred>,
     queue: VecDeque<NamespacedName>,
     reads: FuturesUnordered<BoxFuture<'static, Read>>,
+    /// Which failures of reading were reported.
+    read_reports: Reports,
     /// When the first of the Secrets that could not be read is tried again, at the earliest.
     retry_at: Option<Instant>,
     /// Changed, and not yet returned.
@@ -127,6 +129,7 @@ impl Secrets {
             referred: HashMap::new(),
             queue: VecDeque::new(),
             reads: FuturesUnordered::new(),
+            read_reports: Reports::default(),
             retry_at: None,
             changed: VecDeque::new(),
             hasher: RandomState::new(),
@@ -143,11 +146,6 @@ impl Secrets {
         {
             referred.state = SecretState::Used;
         }
-    }
-
-    /// Returns whether the data of a Secret was dropped.
-    pub(super) fn is_used(&self, secret: &NamespacedName) -> bool {
-        self.referred.get(secret).is_some_and(|referred| matches!(referred.state, SecretState::Used))
     }
 
     /// `cluster` needs the data of a Secret. Reads it again where it was dropped.
@@ -276,12 +274,8 @@ impl Secrets {
                 self.read(&secret);
             }
             Err(error) => {
-                let failure = Failure::of_watch(&error);
-                if !is_cut(&error) && watch.reports.is_first(&failure) {
-                    tracing::warn!(namespace = scope.namespace, error = %failure, "the watch of Secrets failed: it is tried again");
-                } else {
-                    tracing::debug!(namespace = scope.namespace, error = %failure, "the watch of Secrets failed again, or was cut");
-                }
+                let what = format_args!("Secrets in namespace {}", scope.namespace);
+                watch.reports.log_watch(&error, what, Failure::of_watch(&error));
                 watch.refusals = if is_refusal(&error) { watch.refusals + 1 } else { 0 };
                 let (is_first, is_forbidden) = (watch.refusals == 1, watch.refusals > 1);
                 for secret in self.covered(scope) {
@@ -380,7 +374,9 @@ impl Secrets {
             }
             // What stands before the API server may answer so while it restarts.
             Ok(None) if referred.exists => {
-                tracing::warn!(%secret, "the Secret is not found, and its watch says that it exists: it is read again");
+                if referred.failures == 0 {
+                    tracing::warn!(%secret, "the Secret is not found, and its watch says that it exists: it is read again");
+                }
                 Some(false)
             }
             Ok(None) => {
@@ -390,7 +386,8 @@ impl Secrets {
                 None
             }
             Err(error) => {
-                tracing::warn!(%secret, %error, "reading the Secret failed");
+                let failure = Failure::of(&error);
+                self.read_reports.log(&failure, format_args!("reading Secret {secret}"), &failure);
                 Some(matches!(&error, kube::Error::Api(status) if status.code == 403))
             }
         };

@@ -132,7 +132,7 @@ async fn data_that_a_cluster_waits_for_comes_after_failures_though_it_is_the_sam
     secrets.refer(&key("east"));
     assert_eq!(change(&mut secrets).await, ("east".to_owned(), "read"));
     secrets.used(&key("east"));
-    assert!(secrets.is_used(&key("east")));
+    assert!(matches!(secrets.state(&key("east")), SecretState::Used));
     secrets.want(&key("east"), &key("cluster"));
     assert_eq!(change(&mut secrets).await, ("east".to_owned(), "unavailable"));
     assert_eq!(change(&mut secrets).await, ("east".to_owned(), "read"));

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::transitions::{Transition, transitions};
 use crate::cluster::{Cluster, ClusterStatus};
-use crate::watching::within;
+use crate::watching::{Failure, within};
 
 /// The field manager of the status, and the reporter of the Events.
 pub(super) const MANAGER: &str = "clientmgr-cluster-controller";
@@ -99,7 +99,7 @@ impl Writes {
                     Event { type_, reason, note: Some(short(note)), action: "Connect".to_owned(), secondary: None };
                 if let Err(error) = within(recorder.publish(&event, &regarding)).await {
                     // The status says the same; an Event is only a notice.
-                    tracing::warn!(%error, "publishing an Event failed");
+                    tracing::warn!(error = %Failure::of(&error), "publishing an Event failed");
                 }
             }
         };

@@ -30,7 +30,7 @@ use super::index::Index;
 use super::pending::Pending;
 use crate::forget::{Register, Registered, Reported};
 #[cfg(feature = "unstable-runtime")]
-use crate::watching::{Reports, watching_api};
+use crate::watching::{Failure, Reports, watching_api};
 
 /// So many items of a source are taken in one poll, so that a source that is always ready starves no other task.
 const BATCH: usize = 64;
@@ -164,7 +164,7 @@ where
     /// no change for longer. A list that is not answered within a minute begins anew. The request of a watch has no deadline:
     /// where a proxy may swallow it, give the client of `api` a `read_timeout` of more than a minute.
     ///
-    /// An error of the watch goes to the log, once for each kind, and the watch is tried again within 10 s. The changes of
+    /// An error of the watch goes to the log, once for each kind, and the watch is tried again within 30 s. The changes of
     /// clusters reconcile objects meanwhile. Only a [`Revoked`] is an error of the controller: another cluster answers as the
     /// hub.
     ///
@@ -190,12 +190,15 @@ where
         let mut reports = Reports::default();
         // kube pauses all triggers of a controller after an error of one: so the watch is tried again here.
         let events = watching_api(api, config, Arc::default()).filter_map(move |event| {
-            let error = match event {
-                Err(error) if Revoked::find(&error).is_none() => error,
-                event => return ready(Some(event)),
-            };
-            reports.log(&error, &kind);
-            ready(None)
+            match &event {
+                Err(error) if Revoked::find(error).is_none() => {
+                    reports.log_watch(error, &kind, Failure::of_watch(error));
+                    return ready(None);
+                }
+                Ok(Event::InitDone) if reports.clear() => tracing::info!("the objects of {kind} are listed again"),
+                _ => {}
+            }
+            ready(Some(event))
         });
         let objects = self.observe(events).reflect(writer).applied_objects();
         Controller::for_stream_with(objects, store, self.shared.dyntype.clone()).reconcile_on(self.requeue(changes))

@@ -10,6 +10,9 @@ mod dependants;
 mod index;
 mod pending;
 
+#[cfg(all(test, feature = "unstable-runtime"))]
+mod log_tests;
+
 pub use self::changes::Changes;
 pub use self::connection::connection_changes;
 pub use self::dependants::{Dependants, requeue_all};

@@ -36,15 +36,20 @@ pub(super) struct Running<K: WatchKind> {
     watches: Mutex<Watches<K>>,
 }
 
-type Watches<K> = HashMap<NamespacedName, BTreeMap<ConnectedAt, Weak<Open<K>>>>;
+type Watches<K> = HashMap<NamespacedName, BTreeMap<ConnectedAt, Known<K>>>;
+
+/// A watch that may be open.
+struct Known<K: WatchKind> {
+    open: Weak<Open<K>>,
+    /// Ends the pause after an error. Not in [`Open`]: to use it must not make anything the last owner of the watch.
+    resume: Arc<Notify>,
+}
 
 /// A watch with its task.
 struct Open<K: WatchKind> {
     task: BoundTask,
     watch: RemoteWatch<K>,
     users: Arc<Mutex<Users>>,
-    /// Ends the pause after an error.
-    resume: Arc<Notify>,
 }
 
 /// The part of one object in a watch. The last one to be torn down ends the watch.
@@ -70,7 +75,7 @@ impl<K: WatchKind> Running<K> {
         revision: ConnectedAt,
         client: Client,
     ) -> Share<K> {
-        let found = |watches: &Watches<K>| watches.get(cluster)?.get(&revision)?.upgrade();
+        let found = |watches: &Watches<K>| watches.get(cluster)?.get(&revision)?.open.upgrade();
         let is_open = |open: &Arc<Open<K>>| !open.watch.has_ended();
         // What is found is dropped without the lock: the last reference to a watch ends it.
         let found_first = found(&self.lock());
@@ -83,8 +88,9 @@ impl<K: WatchKind> Running<K> {
             let open = match &found_now {
                 Some(open) if is_open(open) => Arc::clone(open),
                 _ => {
-                    let open = Arc::new(self.open(cluster.clone(), revision, client, (events, resume)));
-                    watches.entry(cluster.clone()).or_default().insert(revision, Arc::downgrade(&open));
+                    let open = Arc::new(self.open(cluster.clone(), revision, client, events));
+                    let known = Known { open: Arc::downgrade(&open), resume };
+                    watches.entry(cluster.clone()).or_default().insert(revision, known);
                     open
                 }
             };
@@ -97,42 +103,39 @@ impl<K: WatchKind> Running<K> {
         Share { running: Arc::clone(self), object, watch, open: Mutex::new(Some(open)), ending: OnceLock::new() }
     }
 
-    fn open(
-        &self,
-        cluster: NamespacedName,
-        revision: ConnectedAt,
-        client: Client,
-        (events, resume): (Events<K>, Arc<Notify>),
-    ) -> Open<K> {
+    fn open(&self, cluster: NamespacedName, revision: ConnectedAt, client: Client, events: Events<K>) -> Open<K> {
         let Kind { dyntype, mapper, hub, .. } = &self.kind;
         let (writer, (progress, seen)) = (Writer::new(dyntype.clone()), watch::channel(Progress::default()));
         let (store, users) = (writer.as_reader(), Arc::new(Mutex::new(Users::default())));
         let report = Report { progress, users: Arc::clone(&users), hub: hub.clone() };
         let task = run((events, dyntype.clone()), cluster.clone(), writer, report, Arc::clone(mapper));
         let watch = RemoteWatch { cluster, revision, client, store, progress: seen };
-        Open { task: BoundTask::spawn(task), watch, users, resume }
+        Open { task: BoundTask::spawn(task), watch, users }
     }
 
     /// The cluster may be served again: its watches that wait after an error wait no longer.
     pub(super) fn resume(&self, cluster: &NamespacedName) {
-        let open: Vec<_> = self.lock().get(cluster).into_iter().flatten().filter_map(|(_, it)| it.upgrade()).collect();
-        // Without the lock: the last reference to a watch ends it.
-        for open in open {
-            open.resume.notify_one();
+        let known: Vec<_> = {
+            let watches = self.lock();
+            watches.get(cluster).into_iter().flatten().map(|(_, known)| Arc::clone(&known.resume)).collect()
+        };
+        // Without the lock: each wakes a task.
+        for resume in known {
+            resume.notify_one();
         }
     }
 
     /// Returns how many watches have a share.
     pub(super) fn count(&self) -> usize {
         let watches = self.lock();
-        watches.values().flat_map(BTreeMap::values).filter(|open| open.strong_count() > 0).count()
+        watches.values().flat_map(BTreeMap::values).filter(|known| known.open.strong_count() > 0).count()
     }
 
     /// Removes a watch that is no longer open.
     fn remove(&self, watch: &RemoteWatch<K>) {
         let mut watches = self.lock();
         if let Some(of_cluster) = watches.get_mut(&watch.cluster) {
-            of_cluster.retain(|_, open| open.strong_count() > 0);
+            of_cluster.retain(|_, known| known.open.strong_count() > 0);
             if of_cluster.is_empty() {
                 watches.remove(&watch.cluster);
             }
@@ -178,5 +181,52 @@ impl<K: WatchKind> BoundState for Share<K> {
 impl<K: WatchKind> Drop for Share<K> {
     fn drop(&mut self) {
         self.teardown();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::pin::pin;
+    use std::task::{Context, Wake, Waker};
+
+    use http::{Request, Response};
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::client::Body;
+
+    use super::*;
+
+    /// Tears the last share of a watch down when it is woken: in the middle of [`Running::resume`].
+    struct Teardown(Share<ConfigMap>);
+
+    impl Wake for Teardown {
+        fn wake(self: Arc<Self>) {
+            self.0.teardown();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_watch_whose_last_share_goes_while_it_is_resumed_ends_in_order() {
+        let service = tower::service_fn(|_: Request<Body>| pending::<kube::Result<Response<Body>>>());
+        let client = Client::new(service, "default");
+        let running = Arc::new(Running::<ConfigMap>::new(Kind {
+            dyntype: (),
+            api: Box::new(Api::all),
+            config: watcher::Config::default(),
+            mapper: Arc::new(|_, _| Vec::new()),
+            hub: Hub::default(),
+        }));
+        let (cluster, revision) = (NamespacedName::from("east"), ConnectedAt::now());
+        let share = running.join(NamespacedName::from("a"), &cluster, revision, client);
+        let resume = Arc::clone(&running.lock()[&cluster][&revision].resume);
+        let teardown = Arc::new(Teardown(share));
+        let mut resumed = pin!(resume.notified());
+        let waker = Waker::from(Arc::clone(&teardown));
+        assert!(resumed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+
+        running.resume(&cluster);
+        assert!(running.lock().is_empty(), "the watch is forgotten");
+        let ending = teardown.0.ending.get().expect("the teardown ends the watch");
+        ending.task.ended().await;
     }
 }

@@ -14,6 +14,7 @@ use super::kind::WatchKind;
 use super::progress::{Progress, Wake};
 use super::triggers::Hub;
 use super::users::Users;
+use crate::watching::Failure;
 
 /// The objects that an object on a cluster concerns.
 pub(super) type Mapper<K> = dyn Fn(&K, &NamespacedName) -> Vec<NamespacedName> + Send + Sync;
@@ -95,11 +96,33 @@ pub(super) async fn run<K: WatchKind>(
                 report.event(&event, mapped);
             }
             Err(error) => {
-                tracing::debug!(%cluster, %error, "a remote watch failed");
+                tracing::debug!(%cluster, error = %Failure::of_watch(&error), "a remote watch failed");
                 if report.fail(error) {
                     return;
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+    use crate::captured_log::CapturedLog;
+
+    #[tokio::test]
+    async fn an_error_is_logged_without_its_text() {
+        let (log, _captured) = CapturedLog::capture();
+        let error = || kube::Error::Service("the plugin printed s3cr3t".into());
+        let events = stream::iter([Err(Error::InitialListFailed(error())), Err(Error::WatchFailed(error()))]).boxed();
+        let (progress, users, hub) = (watch::Sender::default(), Arc::default(), Hub::default());
+        let report = Report { progress, users, hub };
+        let writer = Writer::<ConfigMap>::default();
+        run((events, ()), NamespacedName::from("east"), writer, report, Arc::new(|_, _| Vec::new())).await;
+        let lines = log.lines();
+        assert!(lines.len() == 2 && lines.iter().all(|(_, line)| !line.contains("s3cr3t")), "{lines:?}");
     }
 }

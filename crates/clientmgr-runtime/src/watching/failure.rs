@@ -1,6 +1,6 @@
-//! [`Failure`]: why a request to a hub failed, by what helps. [`Reports`]: which failures are worth a warning.
+//! [`Failure`]: why a request to an API server failed, by what helps. [`Reports`]: which failures are worth a warning.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
@@ -29,17 +29,17 @@ impl TimedOut {
     }
 }
 
-/// Why a request to a hub failed, by what helps. Never contains a secret: kube's own texts may quote what a credential plugin
-/// printed.
+/// Why a request to an API server failed, by what helps. Never contains a secret: kube's own texts may quote what a
+/// credential plugin printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The hub does not serve the kind (404).
+    /// The server does not serve the kind (404).
     NotServed,
-    /// The hub forbids the request (403), and says this.
+    /// The server forbids the request (403), and says this.
     Forbidden(String),
-    /// The hub refuses the credentials (401), and says this.
+    /// The server refuses the credentials (401), and says this.
     Unauthorized(String),
-    /// The hub did not answer in time.
+    /// The server did not answer in time.
     TimedOut(Duration),
     /// Something else, which may pass.
     Other(String),
@@ -55,8 +55,8 @@ impl Failure {
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
                 Self::Other("the answer cannot be read".to_owned())
             }
-            kube::Error::Auth(_) => Self::Other("no credentials for the hub".to_owned()),
-            _ => Self::Other("the connection to the hub failed or was cut".to_owned()),
+            kube::Error::Auth(_) => Self::Other("no credentials for the API server".to_owned()),
+            _ => Self::Other("the connection to the API server failed or was cut".to_owned()),
         }
     }
 
@@ -80,13 +80,13 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotServed => f.write_str("the hub does not serve it (404)"),
+            Self::NotServed => f.write_str("the API server does not serve this kind (404)"),
             Self::Forbidden(reason) => write!(f, "{reason} (403)"),
             Self::Unauthorized(reason) => write!(f, "{reason} (401)"),
-            Self::TimedOut(deadline) => write!(f, "the hub did not answer within {deadline:?}"),
+            Self::TimedOut(deadline) => write!(f, "the API server did not answer within {deadline:?}"),
             Self::Other(reason) => f.write_str(reason),
         }
     }
@@ -104,7 +104,7 @@ const WELL: Duration = Duration::from_secs(120);
 
 impl Reports {
     /// Follows a failure. Returns whether it is the first of its kind.
-    pub(crate) fn is_first(&mut self, failure: &Failure) -> bool {
+    fn is_first(&mut self, failure: &Failure) -> bool {
         let now = Instant::now();
         if self.last.replace(now).is_some_and(|last| now.duration_since(last) >= WELL) {
             self.kinds.clear();
@@ -116,14 +116,21 @@ impl Reports {
         self.kinds.len() > known
     }
 
-    /// Logs an error of the watch of the objects of `kind`: a warning where it is the first of its kind.
-    #[cfg(feature = "unstable-runtime")]
-    pub(crate) fn log(&mut self, error: &watcher::Error, kind: &str) {
-        let failure = Failure::of_watch(error);
-        if !is_cut(error) && self.is_first(&failure) {
-            tracing::warn!(kind, error = %failure, "the watch of a controller's objects failed: it is tried again");
+    /// Logs a failure of `what`, explained by `text`: a warning where it is the first of its kind.
+    pub(crate) fn log(&mut self, failure: &Failure, what: impl Display, text: impl Display) {
+        if self.is_first(failure) {
+            tracing::warn!(error = %text, "{what} failed: it is tried again");
         } else {
-            tracing::debug!(kind, error = %failure, "the watch of a controller's objects failed again, or was cut");
+            tracing::debug!(error = %text, "{what} failed again");
+        }
+    }
+
+    /// Logs an error of the watch of `what`, explained by `text`.
+    pub(crate) fn log_watch(&mut self, error: &watcher::Error, what: impl Display, text: impl Display) {
+        if is_cut(error) {
+            tracing::debug!(error = %text, "the watch of {what} was cut: it resumes");
+        } else {
+            self.log(&Failure::of_watch(error), format_args!("the watch of {what}"), text);
         }
     }
 
@@ -165,7 +172,7 @@ mod tests {
             (TimedOut::error(deadline), Failure::TimedOut(deadline)),
             (
                 kube::Error::Service("the plugin printed a secret".into()),
-                Failure::Other("the connection to the hub failed or was cut".into()),
+                Failure::Other("the connection to the API server failed or was cut".into()),
             ),
         ];
         for (error, failure) in table {

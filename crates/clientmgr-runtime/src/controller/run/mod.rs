@@ -39,7 +39,7 @@ use crate::cluster::{Cluster, ConnectionKind};
 use crate::forget::Registered;
 use crate::listing::Listing;
 use crate::source::News;
-use crate::watching::{Failure, Reports, is_cut, watching};
+use crate::watching::{Failure, Reports, watching};
 
 /// So many statuses are written at a time.
 const WRITES: usize = 16;
@@ -139,7 +139,7 @@ impl Loop {
                     Err(error) => self.watch_failed(&error),
                 },
                 Some(news) = self.contexts.next() => self.contexts_changed(news),
-                change = self.secrets.changed() => self.secret_changed(change),
+                change = self.secrets.changed(), if !self.applying.is_full() => self.secret_changed(change),
                 () = ready(()), if !self.applying.is_empty() => {
                     self.apply_next();
                     // Each may take milliseconds.
@@ -158,15 +158,9 @@ impl Loop {
     }
 
     fn watch_failed(&mut self, error: &watcher::Error) {
-        let failure = Failure::of_watch(error);
-        let error_shown = HubError::from(&failure);
-        // One that was cut goes on.
-        if !is_cut(error) && self.reports.is_first(&failure) {
-            tracing::warn!(error = %error_shown, "the watch of Clusters failed: it is tried again");
-        } else {
-            tracing::debug!(error = %error_shown, "the watch of Clusters failed again, or was cut");
-        }
-        self.provider.list_failed(error_shown);
+        let shown = HubError::from(&Failure::of_watch(error));
+        self.reports.log_watch(error, "Clusters", &shown);
+        self.provider.list_failed(shown);
     }
 
     fn watched(&mut self, event: watcher::Event<Cluster>) {
@@ -306,19 +300,15 @@ impl Loop {
     }
 
     fn secret_changed(&mut self, SecretChange { secret, only }: SecretChange) {
-        if self.secrets.is_used(&secret) {
-            // It was in the queue twice.
-            return;
-        }
         let clusters = only.or_else(|| self.users.get(&secret).cloned()).unwrap_or_default();
         self.applying.add(secret, clusters);
     }
 
     fn apply_next(&mut self) {
-        match self.applying.next() {
-            Some(Turn::Apply(cluster)) => self.apply_desired(&cluster),
-            Some(Turn::Used(secret)) => self.secrets.used(&secret),
-            None => {}
+        let Some(Turn { cluster, used }) = self.applying.next() else { return };
+        self.apply_desired(&cluster);
+        if let Some(secret) = used {
+            self.secrets.used(&secret);
         }
     }
 

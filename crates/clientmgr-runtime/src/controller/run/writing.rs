@@ -76,11 +76,8 @@ impl Loop {
             Outcome::Outdated => {}
             Outcome::Failed(error) => {
                 let failure = Failure::of(&error);
-                if self.write_reports.is_first(&failure) {
-                    tracing::warn!(cluster = %key, error = %failure, "writing the status failed: {}", to_do(&failure));
-                } else {
-                    tracing::debug!(cluster = %key, error = %failure, "writing the status failed");
-                }
+                let what = format_args!("writing the status of {key}");
+                self.write_reports.log(&failure, what, explained(&failure));
                 self.write_later(&key);
             }
         }
@@ -118,11 +115,11 @@ impl Loop {
     }
 }
 
-/// What helps where a status cannot be written.
-fn to_do(failure: &Failure) -> &'static str {
+/// Returns why a status cannot be written, and what helps.
+fn explained(failure: &Failure) -> String {
     match failure {
-        Failure::Forbidden(_) => "allow this process to patch clusters/status, as deploy/rbac does",
-        Failure::Unauthorized(_) => "renew the credentials of this process",
-        Failure::NotServed | Failure::TimedOut(_) | Failure::Other(_) => "it is tried again",
+        Failure::Forbidden(_) => format!("{failure}: allow this process to patch clusters/status, as deploy/rbac does"),
+        Failure::Unauthorized(_) => format!("{failure}: renew the credentials of this process"),
+        _ => failure.to_string(),
     }
 }

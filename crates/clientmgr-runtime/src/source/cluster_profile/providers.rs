@@ -65,7 +65,8 @@ pub(super) enum VariablesPolicy {
 
 #[derive(Deserialize)]
 struct File {
-    #[serde(default, deserialize_with = "null_is_default")]
+    /// Required: a misspelled field would be no providers at all.
+    #[serde(deserialize_with = "null_is_default")]
     providers: Vec<serde_json::Value>,
 }
 
@@ -169,6 +170,7 @@ mod tests {
                 None,
             ),
             ("[", Some("providers")),
+            (r#"{"provider":[]}"#, Some("providers")),
             (r#"{"providers":[{"name":"a"}]}"#, Some("providers[0]")),
             (
                 r#"{"providers":[{"name":"a","execConfig":{},"profileSourcedCLIArgsPolicy":"Prepend"}]}"#,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use clientmgr_fake::apiserver::{Requests, TestServer};
+use clientmgr_fake::apiserver::{Marker, Requests, TestServer};
 use clientmgr_kube::Fleet;
 use clientmgr_runtime::source::{
     AccessProviders, ArgoCdClusters, ClusterApi, ClusterProfiles, KubeconfigSecrets, SourceEvent, Sources,
@@ -11,7 +11,7 @@ use clientmgr_runtime::source::{
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use kube::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fixture::definition;
 
@@ -20,6 +20,9 @@ type Right = (String, String, String);
 
 /// Starts a source on a hub.
 type Start = Box<dyn FnOnce(Client) -> BoxStream<'static, SourceEvent>>;
+
+/// The path of a collection, and an object that it gets.
+type Added = (&'static str, Value);
 
 /// The rights in the role that a page shows.
 fn documented(page: &str) -> BTreeSet<Right> {
@@ -52,27 +55,71 @@ async fn each_source_uses_the_rights_that_its_page_lists_and_no_others() {
     let clusters = definition("cluster.x-k8s.io", "v1beta2", "Cluster", "clusters");
     let profiles = definition("multicluster.x-k8s.io", "v1alpha2", "ClusterProfile", "clusterprofiles");
     let hub = TestServer::builder().install(clusters).install(profiles).start().await.unwrap();
-    let none = AccessProviders::from_json(b"{}").unwrap();
-    let sources: [(&str, &str, Start); 4] = [
-        ("secrets", include_str!("../../../../../docs/sources/kubeconfig-secrets.md"), {
-            Box::new(|hub| KubeconfigSecrets::multicluster_runtime(hub).watch().boxed())
-        }),
-        ("argo-cd", include_str!("../../../../../docs/sources/argo-cd.md"), {
-            Box::new(|hub| ArgoCdClusters::new(hub).watch().boxed())
-        }),
-        ("cluster-api", include_str!("../../../../../docs/sources/cluster-api.md"), {
-            Box::new(|hub| ClusterApi::new(hub).watch().boxed())
-        }),
-        ("profiles", include_str!("../../../../../docs/sources/cluster-profile.md"), {
-            Box::new(|hub| ClusterProfiles::new(hub, none).watch().boxed())
-        }),
+    let none = AccessProviders::from_json(br#"{"providers":[]}"#).unwrap();
+    let secret = |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
+    let sources: [(&str, &str, Start, Vec<Added>); 4] = [
+        (
+            "secrets",
+            include_str!("../../../../../docs/sources/kubeconfig-secrets.md"),
+            { Box::new(|hub| KubeconfigSecrets::multicluster_runtime(hub).watch().boxed()) },
+            vec![(
+                "/api/v1/namespaces/default/secrets",
+                secret("a", json!({"sigs.k8s.io/multicluster-runtime-kubeconfig": "true"})),
+            )],
+        ),
+        (
+            "argo-cd",
+            include_str!("../../../../../docs/sources/argo-cd.md"),
+            { Box::new(|hub| ArgoCdClusters::new(hub).watch().boxed()) },
+            vec![(
+                "/api/v1/namespaces/argocd/secrets",
+                secret("b", json!({"argocd.argoproj.io/secret-type": "cluster"})),
+            )],
+        ),
+        (
+            "cluster-api",
+            include_str!("../../../../../docs/sources/cluster-api.md"),
+            { Box::new(|hub| ClusterApi::new(hub).watch().boxed()) },
+            vec![
+                (
+                    "/api/v1/namespaces/default/secrets",
+                    secret("c-kubeconfig", json!({"cluster.x-k8s.io/cluster-name": "c"})),
+                ),
+                (
+                    "/apis/cluster.x-k8s.io/v1beta2/namespaces/default/clusters",
+                    json!({
+                        "apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster", "metadata": {"name": "c"},
+                        "status": {"initialization": {"controlPlaneInitialized": true}},
+                    }),
+                ),
+            ],
+        ),
+        (
+            "profiles",
+            include_str!("../../../../../docs/sources/cluster-profile.md"),
+            { Box::new(|hub| ClusterProfiles::new(hub, none).watch().boxed()) },
+            vec![(
+                "/apis/multicluster.x-k8s.io/v1alpha2/namespaces/default/clusterprofiles",
+                json!({
+                    "apiVersion": "multicluster.x-k8s.io/v1alpha2", "kind": "ClusterProfile", "metadata": {"name": "d"},
+                    "status": {"accessProviders": []},
+                }),
+            )],
+        ),
     ];
-    for (user, page, source) in sources {
+    let admin = hub.client().await.unwrap();
+    let create = async |(path, object): Added| {
+        let request = http::Request::post(path).header("content-type", "application/json");
+        admin.request::<Value>(request.body(object.to_string().into_bytes()).unwrap()).await.unwrap();
+    };
+    create(("/api/v1/namespaces", json!({"metadata": {"name": "argocd"}}))).await;
+    for (user, page, source, added) in sources {
         let client = hub.client_for(&hub.issue_token(user)).await.unwrap();
-        let running = Sources::new(Fleet::new()).source(user, source(client)).spawn();
+        let start = hub.marker();
+        let mut running = Sources::new(Fleet::new()).source(user, source(client)).spawn();
         let expected = documented(page);
-        let used = || -> BTreeSet<Right> {
-            let requests = hub.requests_matching(Requests::any().user(user));
+        let used = |since: Marker| -> BTreeSet<Right> {
+            let requests = hub.requests_matching(Requests::any().user(user).since(since));
             let (resources, others): (Vec<_>, Vec<_>) = requests.iter().partition(|request| request.is_resource());
             // Every authenticated user may read the discovery.
             assert!(others.iter().all(|request| request.method == "GET" && request.path().starts_with("/apis/")));
@@ -82,13 +129,29 @@ async fn each_source_uses_the_rights_that_its_page_lists_and_no_others() {
             };
             resources.iter().map(|request| right(request.path(), request.verb())).collect()
         };
-        let watched = async {
-            while used().len() < expected.len() {
-                tokio::task::yield_now().await;
-            }
+        let uses_all = async |since: Marker, what: &str| {
+            let all = async {
+                while used(since).len() < expected.len() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let seen = tokio::time::timeout(Duration::from_secs(20), all).await;
+            assert!(seen.is_ok(), "{user}, {what}: {:?}", used(since));
         };
-        assert!(tokio::time::timeout(Duration::from_secs(20), watched).await.is_ok(), "{user}: {:?}", used());
-        assert_eq!(used(), expected, "{user}");
+        uses_all(start, "the first list").await;
+        for object in added {
+            create(object).await;
+        }
+        let changed = async { while running.status().sources[0].clusters == 0 && running.changed().await {} };
+        let seen = tokio::time::timeout(Duration::from_secs(20), changed).await;
+        assert!(seen.is_ok(), "{user}, a change: {:?}", running.status());
+        // The changes since what it has seen are gone: it lists again.
+        let relist = hub.marker();
+        create(("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": user}}))).await;
+        hub.compact();
+        hub.end_watches(&Requests::any().user(user));
+        uses_all(relist, "another list").await;
+        assert_eq!(used(start), expected, "{user}");
         running.shutdown().await;
     }
 }
