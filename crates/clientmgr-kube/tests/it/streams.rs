@@ -32,8 +32,8 @@ async fn a_request_is_answered_beside_more_watches_than_a_connection_carries() {
         watches.push(within(watch(&server, &client)).await);
     }
     within(list(&client)).await.unwrap();
-    // The first connection proved the cluster.
-    assert!((3..=6).contains(&connections(&server)), "{} connections for 250 watches", connections(&server));
+    // Four carry them. Each that was opened beside others may have been followed by a check on one of its own.
+    assert!((4..=7).contains(&connections(&server)), "{} connections for 250 watches", connections(&server));
     within(assert_goes_on(&server, watches.last_mut().unwrap(), "late")).await;
     // The room that they leave is used again.
     let before = connections(&server);
