@@ -230,7 +230,8 @@ impl RunningSources {
         self.changes.changed().await.is_ok()
     }
 
-    /// Waits until every source has completed a list. Put it under a timeout: a hub that cannot be reached never answers.
+    /// Waits until every source has completed a list. Put it under a timeout: a hub that cannot be reached never answers, and a
+    /// file that is missing may come.
     ///
     /// # Errors
     ///

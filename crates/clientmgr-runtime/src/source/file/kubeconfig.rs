@@ -69,7 +69,9 @@ impl KubeconfigFiles {
         Ok(Self::new(paths))
     }
 
-    /// Returns the source of every context of these files. Of what several files name, the first counts.
+    /// Returns the source of every context of these files. Of a context, cluster or user that several files name, the first
+    /// counts for all files, as for kubectl: a context may get the user of another file. For a file for each cluster use
+    /// [`KubeconfigDirectory`](super::KubeconfigDirectory).
     pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         Self { paths: paths.into_iter().map(Into::into).collect(), patterns: Vec::new(), policy: Policy::trusted() }
     }
