@@ -47,6 +47,11 @@ pub(crate) fn establish(store: &Store, kind: &Kind, object: &mut Value) {
             condition("NamesAccepted", true, "NoConflicts", "no conflicts found"),
             condition("Established", true, "InitialNamesAccepted", "the initial names have been accepted"),
         ],
+        // A definition that is established stays so, under the names that it had.
+        Some(Conflict { reason, message }) if is_established(object) => [
+            condition("NamesAccepted", false, reason, &message),
+            condition("Established", true, "InitialNamesAccepted", "the initial names have been accepted"),
+        ],
         Some(Conflict { reason, message }) => [
             condition("NamesAccepted", false, reason, &message),
             condition("Established", false, "NotAccepted", "not all names are accepted"),
@@ -74,7 +79,9 @@ pub(crate) fn after_write(store: &mut Store, kind: &Kind, stored: &Stored) {
         return;
     }
     if is_established(&object) {
-        store.serve(Arc::new(definition::kind_of(&object["spec"])));
+        let mut spec = object["spec"].clone();
+        spec["names"] = object["status"]["acceptedNames"].clone();
+        store.serve(Arc::new(definition::kind_of(&spec)));
     }
 }
 

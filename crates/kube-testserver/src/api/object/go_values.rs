@@ -31,19 +31,6 @@ pub(crate) fn whole_numbers(value: &mut Value) {
     }
 }
 
-/// The type that Go's untyped decoder gives a value.
-pub(crate) fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
-}
-
 /// A value after `Invalid value: `.
 pub(crate) fn shown(value: &Value) -> String {
     match value {

@@ -29,6 +29,7 @@ tests![
     a_version_that_was_stored_may_not_go,
     nothing_is_applied_under_a_definition_that_is_being_deleted,
     a_definition_waits_for_names_that_another_one_has,
+    a_definition_that_is_established_stays_so_though_it_asks_for_a_name_in_use,
 ];
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -68,6 +69,26 @@ async fn a_definition_waits_for_names_that_another_one_has(case: Case) {
     case.delete(&format!("{DEFINITIONS}/widgets.{group}")).await.expect(200);
     case.eventually(&path, |answer| is_condition_true(&answer.body, "Established")).await;
     case.eventually(&format!("/apis/{group}/v1/gadgets"), |answer| answer.code == 200).await;
+}
+
+async fn a_definition_that_is_established_stays_so_though_it_asks_for_a_name_in_use(case: Case) {
+    let group = group(&case);
+    case.define(&widgets(&group)).await.expect("it is accepted");
+    let mut second = widgets(&group);
+    second["metadata"]["name"] = format!("gadgets.{group}").into();
+    second["spec"]["names"] = json!({"plural": "gadgets", "kind": "Gadget"});
+    case.define(&second).await.expect("it is accepted");
+    let path = format!("{DEFINITIONS}/gadgets.{group}");
+    let patch = json!({"spec": {"names": {"shortNames": ["widget"]}}});
+    case.patch(&path, "merge", &patch).await.expect(200);
+    let refused = |object: &Value| {
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|condition| condition["reason"] == "ShortNamesConflict")
+    };
+    let after = case.eventually(&path, |answer| refused(&answer.body)).await.body;
+    assert!(is_condition_true(&after, "Established"), "{after}");
+    assert_eq!(after["status"]["acceptedNames"]["shortNames"], Value::Null);
+    case.get(&format!("/apis/{group}/v1/gadgets")).await.expect(200);
 }
 
 async fn a_definition_is_established_and_served(case: Case) {

@@ -2,8 +2,11 @@
 
 use serde_json::Value;
 
-use crate::api::object::go_values::{go_type, shown};
-use crate::{registry::kinds::Scale, wire::status::Cause};
+use crate::api::object::go_values::shown;
+use crate::{
+    registry::{kinds::Scale, structural::node::Type},
+    wire::status::Cause,
+};
 
 /// What is wrong with the fields that `scale` shows, or with those in the status only.
 pub(super) fn problems(object: &Value, scale: &Scale, status: bool, causes: &mut Vec<Cause>) {
@@ -12,7 +15,7 @@ pub(super) fn problems(object: &Value, scale: &Scale, status: bool, causes: &mut
         let Some(found) = value_at(object, path, causes) else { continue };
         match found.as_i64() {
             None => {
-                let kind = go_type(found);
+                let kind = Type::go_name_of(found);
                 let rule = format!("{path} accessor error: {} is of the type {kind}, expected int64", plain(found));
                 causes.push(Cause::invalid_raw(path, "0", &rule));
             }
@@ -28,7 +31,7 @@ pub(super) fn problems(object: &Value, scale: &Scale, status: bool, causes: &mut
     }
     let selector = scale.label_selector.as_ref().and_then(|path| Some((path, value_at(object, path, causes)?)));
     if let Some((path, found)) = selector.filter(|(_, found)| !found.is_string()) {
-        let kind = go_type(found);
+        let kind = Type::go_name_of(found);
         let rule = format!("{path} accessor error: {} is of the type {kind}, expected string", plain(found));
         causes.push(Cause::invalid(path, "", &rule));
     }
@@ -38,7 +41,7 @@ pub(super) fn problems(object: &Value, scale: &Scale, status: bool, causes: &mut
 fn value_at<'a>(object: &'a Value, path: &str, causes: &mut Vec<Cause>) -> Option<&'a Value> {
     path.trim_start_matches('.').split('.').try_fold(object, |value, field| {
         if !(value.is_object() || value.is_null()) {
-            let (kind, wanted) = (go_type(value), go_type(&Value::Object(serde_json::Map::new())));
+            let (kind, wanted) = (Type::go_name_of(value), Type::go_name_of(&Value::Object(serde_json::Map::new())));
             let rule = format!("{path} accessor error: {} is of the type {kind}, expected {wanted}", plain(value));
             causes.push(Cause::invalid_raw(path, "0", &rule));
         }

@@ -13,6 +13,7 @@ use super::{
     names::escaped,
     shape::{Form, Format, Shape},
 };
+use crate::registry::structural::node::Type;
 
 /// A value that does not have the type that its schema says. No function takes it.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(super) fn convert(value: &Value, shape: &Shape, unreadable: &mut Option<Stri
         unreadable.get_or_insert(why);
         Cel::Opaque(Arc::new(Unreadable))
     };
-    let mistyped = |wanted: &str| format!("invalid data, expected {wanted}, got {}", go_type(value));
+    let mistyped = |wanted: &str| format!("invalid data, expected {wanted}, got {}", Type::go_name_of(value));
     match (&shape.form, value) {
         (Form::Any, value) => plain(value),
         (_, Value::Null) if shape.nullable => Cel::Null,
@@ -109,18 +110,6 @@ fn formatted(value: &str, format: Format) -> Result<Cel, String> {
         Format::Duration => {
             functions::time::duration(shared()).map_err(|error| format!("Invalid duration {value}: {error}"))
         }
-    }
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
     }
 }
 
