@@ -3,6 +3,7 @@
 pub(crate) mod column;
 pub(crate) mod core_columns;
 pub(crate) mod definition;
+pub(crate) mod go_types;
 pub(crate) mod json_path;
 pub(crate) mod kinds;
 pub(crate) mod merge_schema;

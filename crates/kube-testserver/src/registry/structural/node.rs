@@ -72,19 +72,6 @@ impl Type {
             Value::Object(_) => "object",
         }
     }
-
-    /// The type that Go's untyped decoder gives a value.
-    pub(crate) fn go_name_of(value: &Value) -> &'static str {
-        match value {
-            Value::Null => "<nil>",
-            Value::Bool(_) => "bool",
-            Value::Number(number) if number.is_f64() => "float64",
-            Value::Number(_) => "int64",
-            Value::String(_) => "string",
-            Value::Array(_) => "[]interface {}",
-            Value::Object(_) => "map[string]interface {}",
-        }
-    }
 }
 
 /// How the items of a list relate to each other.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::api::object::go_values::shown;
 use crate::{
-    registry::{kinds::Scale, structural::node::Type},
+    registry::{go_types::go_type, kinds::Scale},
     wire::status::Cause,
 };
 
@@ -15,7 +15,7 @@ pub(super) fn problems(object: &Value, scale: &Scale, status: bool, causes: &mut
         let Some(found) = value_at(object, path, causes) else { continue };
         match found.as_i64() {
             None => {
-                let kind = Type::go_name_of(found);
+                let kind = go_type(found);
                 let rule = format!("{path} accessor error: {} is of the type {kind}, expected int64", plain(found));
                 causes.push(Cause::invalid_raw(path, "0", &rule));
             }
@@ -31,7 +31,7 @@ pub(super) fn problems(object: &Value, scale: &Scale, status: bool, causes: &mut
     }
     let selector = scale.label_selector.as_ref().and_then(|path| Some((path, value_at(object, path, causes)?)));
     if let Some((path, found)) = selector.filter(|(_, found)| !found.is_string()) {
-        let kind = Type::go_name_of(found);
+        let kind = go_type(found);
         let rule = format!("{path} accessor error: {} is of the type {kind}, expected string", plain(found));
         causes.push(Cause::invalid(path, "", &rule));
     }
@@ -41,7 +41,7 @@ pub(super) fn problems(object: &Value, scale: &Scale, status: bool, causes: &mut
 fn value_at<'a>(object: &'a Value, path: &str, causes: &mut Vec<Cause>) -> Option<&'a Value> {
     path.trim_start_matches('.').split('.').try_fold(object, |value, field| {
         if !(value.is_object() || value.is_null()) {
-            let (kind, wanted) = (Type::go_name_of(value), Type::go_name_of(&Value::Object(serde_json::Map::new())));
+            let (kind, wanted) = (go_type(value), go_type(&Value::Object(serde_json::Map::new())));
             let rule = format!("{path} accessor error: {} is of the type {kind}, expected {wanted}", plain(value));
             causes.push(Cause::invalid_raw(path, "0", &rule));
         }

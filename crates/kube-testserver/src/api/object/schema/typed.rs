@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::path::Path;
 use crate::api::object::go_values::printed;
+use crate::registry::go_types::go_type;
 use crate::registry::structural::{
     builtin,
     node::{Additional, ListType, Node, Type},
@@ -73,7 +74,7 @@ fn walk(value: &Value, schema: &Node, place: Place, path: Path<'_>, errors: &mut
     let go = || format!("&{{{}}}", printed(value));
     match schema.types.as_slice() {
         [Type::Integer | Type::Number] if !value.is_number() => {
-            return refuse(format!("expected numeric (int or float), got {}", Type::go_name_of(value)));
+            return refuse(format!("expected numeric (int or float), got {}", go_type(value)));
         }
         [Type::String] if has_type(schema) && !value.is_string() => {
             return refuse(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_syntax(value)));

@@ -13,7 +13,7 @@ use super::{
     names::escaped,
     shape::{Form, Format, Shape},
 };
-use crate::registry::structural::node::Type;
+use crate::registry::go_types::go_type;
 
 /// A value that does not have the type that its schema says. No function takes it.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) fn convert(value: &Value, shape: &Shape, unreadable: &mut Option<Stri
         unreadable.get_or_insert(why);
         Cel::Opaque(Arc::new(Unreadable))
     };
-    let mistyped = |wanted: &str| format!("invalid data, expected {wanted}, got {}", Type::go_name_of(value));
+    let mistyped = |wanted: &str| format!("invalid data, expected {wanted}, got {}", go_type(value));
     match (&shape.form, value) {
         (Form::Any, value) => plain(value),
         (_, Value::Null) if shape.nullable => Cel::Null,
