@@ -84,9 +84,11 @@ async fn waiting_wakes_for_the_request_it_waits_for() -> Outcome {
 async fn a_wait_without_success_shows_the_last_requests() -> Outcome {
     let server = TestServer::builder().start_without_socket()?;
     server.client().apiserver_version().await?;
-    let found = server.wait_for_within(Duration::from_secs(5), Requests::any().verb("watch")).await;
-    let shown = found.err().ok_or("no watch was opened")?.to_string();
-    assert!(shown.starts_with("no request matched within 5s: "), "{shown}");
+    let watch = Requests::watch("configmaps/status").name("a").user("alice").status(200);
+    let shown =
+        server.wait_for_within(Duration::from_secs(5), watch).await.err().ok_or("no watch was opened")?.to_string();
+    let expected = "no request within 5s: watch configmaps/status named a by alice with status 200; ";
+    assert!(shown.starts_with(expected), "{shown}");
     assert!(shown.ends_with("the last requests were:\n  GET /version 200"), "{shown}");
     server.wait_for_within(Duration::from_secs(5), Requests::any()).await?;
     Ok(())

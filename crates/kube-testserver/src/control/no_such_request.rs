@@ -29,7 +29,7 @@ impl NoSuchRequest {
 
 impl fmt::Display for NoSuchRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no request matched within {:?}: {:?}; ", self.limit, self.filter)?;
+        write!(f, "no request within {:?}: {}; ", self.limit, self.filter)?;
         if self.last.is_empty() {
             return f.write_str("the log is empty");
         }

@@ -1,5 +1,7 @@
 //! The matcher of requests that faults, denials, waiting and the log share.
 
+use std::fmt;
+
 use kube::Resource;
 
 use crate::{
@@ -63,6 +65,35 @@ enum Stage {
 impl From<()> for LogFilter {
     fn from((): ()) -> Self {
         Self::default()
+    }
+}
+
+/// What is matched, in words: `patch configmaps named greeting with status 200`.
+impl fmt::Display for Requests<LogFilter> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verb.as_deref().unwrap_or("any verb"))?;
+        let stage = match self.logged.stage {
+            Stage::Arrived => None,
+            Stage::Answered => Some("answered"),
+            Stage::Ended => Some("ended"),
+        };
+        let group = self.group.as_deref().filter(|group| !group.is_empty());
+        for (before, value) in [
+            ("", self.resource.as_deref()),
+            ("of ", group),
+            ("under ", self.path.as_deref()),
+            ("in ", self.namespace.as_deref()),
+            ("named ", self.name.as_deref()),
+            ("by ", self.user.as_deref()),
+            ("with status ", self.logged.status.map(|status| status.to_string()).as_deref()),
+            ("", self.logged.fingerprint.map(|_| "with the given credential")),
+            ("", stage),
+        ] {
+            if let Some(value) = value {
+                write!(f, " {before}{value}")?;
+            }
+        }
+        Ok(())
     }
 }
 

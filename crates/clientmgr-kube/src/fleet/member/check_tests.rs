@@ -41,6 +41,22 @@ fn a_pool_of_several_connections_is_checked_on_a_fresh_one_at_once_and_then_ever
 }
 
 #[test]
+fn a_check_that_a_probe_for_a_break_serves_too_brings_none() {
+    let mut script = Script::connected();
+    script.wake();
+    script.tell(Event::Probed { probe: 1, identity: id(1) });
+    script.tell(Event::Reported(Report::Broken));
+    // It might begin at the same moment.
+    script.tell(Event::Reported(Report::Widened));
+    let spacing = Timing::default().probe_spacing;
+    assert_eq!(script.wake(), (spacing, probe(2, false)));
+    assert_eq!(script.tell(Event::Probed { probe: 2, identity: id(1) }), probe(2, true));
+    script.tell(Event::Probed { probe: 2, identity: id(1) });
+    script.tell(Event::Reported(Report::Widened));
+    assert_eq!(script.wake(), (spacing, probe(3, false)), "no check has brought a probe before");
+}
+
+#[test]
 fn a_check_that_finds_another_cluster_fences() {
     let mut script = checking();
     let effects = script.tell(Event::Probed { probe: 1, identity: id(2) });
