@@ -109,7 +109,7 @@ mod tests {
             assert_eq!(spread.clients.lock().unwrap().len(), 3);
             places.clear();
             assert_eq!(spread.take(granted, || 0).0, 1);
-            assert_eq!(spread.clients.lock().unwrap().len(), 1, "large ones are not kept in vain");
+            assert_eq!(spread.clients.lock().unwrap().len(), 1, "a client without requests is dropped");
         }
     }
 }

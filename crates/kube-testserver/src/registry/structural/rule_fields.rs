@@ -31,12 +31,12 @@ pub(super) fn check(schema: &Value, is_root: bool, path: &str, causes: &mut Vec<
     }
 }
 
-/// Refuses rules that compare with an old value where there is none: in a list whose items cannot be told apart.
+/// Refuses rules that compare with an old value where there is none: in a list whose items have no identity.
 pub(super) fn check_comparisons(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     check_comparisons_at(schema, true, None, path, causes);
 }
 
-/// `whole` is the path of a list whose items cannot be told apart.
+/// `whole` is the path of a list whose items have no identity.
 fn check_comparisons_at(schema: &Value, is_root: bool, whole: Option<&str>, path: &str, causes: &mut Vec<Cause>) {
     for (at, text, compares) in Rules::parse(schema, is_root).iter().flat_map(Rules::compared) {
         let field = |name: &str| format!("{path}.x-kubernetes-validations[{at}].{name}");

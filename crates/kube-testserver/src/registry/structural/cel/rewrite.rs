@@ -139,7 +139,7 @@ impl<'s> Scope<'s> {
             call.target.as_deref_mut().map_or(Ok(()), |target| self.rewrite(target))?;
             // An operator is no name.
             if call.func_name.starts_with(char::is_alphabetic) && !functions::is_function(&call.func_name) {
-                return Err(unknown(&call.func_name));
+                return Err(Unusable::undeclared(&call.func_name));
             }
         }
         call.args.iter_mut().try_for_each(|argument| self.rewrite(argument))?;
